@@ -1,0 +1,36 @@
+# make demo   train a model that reads spelling and writes phones, in a few minutes
+# make test   check, then every test
+# make check  lint, format and types only
+# make bench  measure speed beside other toolkits (needs BENCH_DATA, see benchmarks/)
+#
+# Each verb first builds .venv from the pinned files in requirements/, and builds it again when
+# those change.
+
+PYTHON ?= python3
+PINS := $(shell cat requirements/torch.txt requirements/dev.txt | cksum | cut -d' ' -f1)
+READY := .venv/ready-$(PINS)
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check bench
+.DEFAULT_GOAL := test
+
+demo: $(READY)
+	.venv/bin/python demos/pronounce.py
+
+test: check
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest
+
+check: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/basedpyright
+
+bench: $(READY)
+	.venv/bin/python -m benchmarks
+
+$(READY):
+	$(PYTHON) -m venv --clear .venv
+	$(PIP) install -r requirements/torch.txt
+	$(PIP) install -r requirements/dev.txt -c requirements/torch.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
