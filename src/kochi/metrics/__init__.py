@@ -1,0 +1,22 @@
+"""How good the answers are: corpus scores in percent, with intervals and comparisons.
+
+BLEU and chrF are sacrebleu's, WER, CER and PER are jiwer's, "exact" is the share of rows answered
+exactly. Every score takes several references a row. `evaluate` gives scores with confidence
+intervals, `corpus_metric` one number quickly, `compare` says whether two systems differ, and
+`pronunciation` gives the two numbers of grapheme-to-phoneme work.
+"""
+
+from kochi.metrics.compare import Comparison, compare
+from kochi.metrics.evaluate import Score, corpus_metric, evaluate, pronunciation
+from kochi.metrics.names import METRICS, higher_is_better
+
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "Score",
+    "compare",
+    "corpus_metric",
+    "evaluate",
+    "higher_is_better",
+    "pronunciation",
+]

@@ -1,0 +1,91 @@
+"""WER, CER and PER: edit distance to the reference over its length, counted by jiwer."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Literal
+
+import jiwer
+import numpy as np
+from jaxtyping import Float
+
+from kochi.metrics.metric import Metric, References, count_references
+
+Unit = Literal["words", "characters"]
+
+
+class ErrorRate(Metric):
+    """Substitutions, insertions and deletions per hundred units of the reference.
+
+    Summed over the corpus before dividing, so that long rows weigh more; above 100 where the
+    answers are longer than the references. A corpus whose references are all empty has jiwer's
+    rate: the number of insertions (times 100).
+
+    Of several references each row takes the one with the fewest errors and, among these, the
+    longest: the order in which they are listed does not matter.
+
+    In grapheme-to-phoneme work "WER" usually means another number, the share of *words* with any
+    phone wrong: that is 100 minus "exact", see `kochi.metrics.pronunciation`. There, this "wer"
+    counts phones and equals "per".
+
+    Args:
+        unit: "words" (whatever stands between white space: words, or the phones of a
+            pronunciation) or "characters" (spaces inside the text count too).
+        lowercase: Whether case is ignored.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, unit: Unit, lowercase: bool = False):
+        self.unit: Unit = unit
+        self.lowercase = lowercase
+
+    def statistics(
+        self, hypotheses: Sequence[str], references: References
+    ) -> Float[np.ndarray, "rows statistics"]:
+        """Count errors and reference length (two columns) against the best reference of a row."""
+        texts = [text for row in references for text in row]
+        answers = [answer for answer, row in zip(hypotheses, references, strict=True) for _ in row]
+        if self.lowercase:
+            texts, answers = [text.lower() for text in texts], [text.lower() for text in answers]
+        counts = iter(_count(answers, texts, self.unit))
+        best = [min(next(counts) for _ in row) for row in references]
+        return np.array([(errors, -negative) for errors, negative in best], dtype=np.float64)
+
+    def value(self, totals: Float[np.ndarray, " statistics"]) -> float:
+        """Divide errors by reference length; in percent.
+
+        >>> ErrorRate("words").value(np.array([1.0, 4.0]))
+        25.0
+        """
+        errors, length = totals.tolist()
+        return 100.0 * errors / max(length, 1.0)
+
+    def signature(self, references: References) -> str:
+        """Say the unit, the number of references, how one is chosen, and jiwer's version."""
+        number, case = count_references(references) or "var", "lc" if self.lowercase else "mixed"
+        unit = f"unit:{self.unit}|best:fewest-errors"
+        return f"nrefs:{number}|case:{case}|{unit}|jiwer:{version('jiwer')}"
+
+
+def _count(hypotheses: list[str], references: list[str], unit: Unit) -> list[tuple[int, int]]:
+    """Give (errors, minus reference length) of each pair, so that the smallest is the best."""
+    if unit == "words":
+        output = jiwer.process_words(_spaced(references), _spaced(hypotheses))
+    else:
+        output = jiwer.process_characters(references, hypotheses)
+    return [
+        (sum(_size(chunk) for chunk in chunks), -len(reference))
+        for chunks, reference in zip(output.alignments, output.references, strict=True)
+    ]
+
+
+def _spaced(texts: list[str]) -> list[str]:
+    """Make all white space single spaces: jiwer cuts words at the space character only."""
+    return [" ".join(text.split()) for text in texts]
+
+
+def _size(chunk: jiwer.AlignmentChunk) -> int:
+    if chunk.type == "equal":
+        return 0
+    reference_length = chunk.ref_end_idx - chunk.ref_start_idx
+    return max(reference_length, chunk.hyp_end_idx - chunk.hyp_start_idx)

@@ -1,0 +1,159 @@
+"""Scores by name, with confidence intervals."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kochi.metrics.bootstrap import interval, resampled_totals, resampled_values
+from kochi.metrics.metric import References
+from kochi.metrics.names import check_bootstrap, check_rows, make_metric
+
+
+@dataclass(frozen=True)
+class Score:
+    """A corpus score and its bootstrap interval.
+
+    Attributes:
+        name: The metric.
+        value: Percent.
+        low: Lower end of the interval, percent.
+        high: Upper end of the interval, percent.
+        confidence: How much of the resamples the interval holds, percent.
+        signature: How the score was computed (sacrebleu's own for BLEU and chrF).
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    confidence: float
+    signature: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        return f"{_title(self.name)} {self.value:.1f} % [{self.low:.1f}, {self.high:.1f}]"
+
+
+def evaluate(
+    names: Sequence[str],
+    hypotheses: Sequence[str],
+    references: References,
+    *,
+    tokenize: str = "13a",
+    lowercase: bool = False,
+    resamples: int = 1000,
+    confidence: float = 95.0,
+    seed: int = 1,
+) -> dict[str, Score]:
+    """Score answers by several metrics, with bootstrap intervals over the rows.
+
+    Args:
+        names: Metrics, from `METRICS`. "wer" counts what stands between spaces, "cer" characters,
+            "per" phones written with spaces between them; all three are edit distances over the
+            reference's length. "exact" is the share of rows answered exactly.
+        hypotheses: One answer a row; may be empty strings.
+        references: The right answers of each row, at least one a row (a list of lists of strings).
+            BLEU joins them as sacrebleu does; the others take a row's best.
+        tokenize: BLEU only. "13a" for plain text; "none" for text that is tokenised already, which
+            gives tokenised BLEU as in papers on Multi30k.
+        lowercase: Whether case is ignored, by every metric.
+        resamples: How many bootstrap resamples are drawn.
+        confidence: How much of them the interval holds, percent.
+        seed: Seed of the resampling.
+
+    Returns:
+        A score for each name, in the order of ``names``.
+
+    Raises:
+        ValueError: A name is unknown, there are no rows, the numbers of rows differ, a row has no
+            reference or a string in place of a list, or a number is out of range.
+
+    >>> evaluate(["exact"], ["a b", "c"], [["a b"], ["d", "c"]])["exact"].value
+    100.0
+    """
+    check_rows(hypotheses, references)
+    check_bootstrap(resamples, confidence)
+    scores = {}
+    for name in names:
+        metric = make_metric(name, tokenize, lowercase)
+        statistics = metric.statistics(hypotheses, references)
+        totals = resampled_totals(statistics, resamples, seed)
+        low, high = interval(resampled_values(totals, metric.value), confidence)
+        value = metric.value(statistics.sum(axis=0))
+        signature = metric.signature(references)
+        scores[name] = Score(name, value, low, high, confidence, signature)
+    return scores
+
+
+def corpus_metric(
+    name: str,
+    hypotheses: Sequence[str],
+    references: References,
+    *,
+    tokenize: str = "13a",
+    lowercase: bool = False,
+) -> float:
+    """Give one metric in percent without an interval; arguments and errors as in `evaluate`.
+
+    >>> corpus_metric("wer", ["a b x d"], [["a b c d"]])
+    25.0
+    """
+    check_rows(hypotheses, references)
+    metric = make_metric(name, tokenize, lowercase)
+    statistics = metric.statistics(hypotheses, references)
+    return metric.value(statistics.sum(axis=0))
+
+
+def pronunciation(
+    hypotheses: Sequence[str],
+    references: References,
+    *,
+    resamples: int = 1000,
+    confidence: float = 95.0,
+    seed: int = 1,
+) -> dict[str, Score]:
+    """Give the two numbers of grapheme-to-phoneme work, best over the listed pronunciations.
+
+    "wer" is the share of words with any phone wrong (100 minus exact match), "per" the phones
+    inserted, deleted or replaced per hundred phones of the closest listed pronunciation.
+
+    Args:
+        hypotheses: One pronunciation a word, phones with spaces between them.
+        references: The listed pronunciations of each word.
+        resamples: As in `evaluate`.
+        confidence: As in `evaluate`.
+        seed: As in `evaluate`.
+
+    Raises:
+        ValueError: As in `evaluate`.
+
+    >>> scores = pronunciation(["K AE T", "D AA G"], [["K AE T"], ["D AO G", "D AO"]])
+    >>> scores["wer"].value, round(scores["per"].value, 1)
+    (50.0, 16.7)
+    """
+    scores = evaluate(
+        ["exact", "per"],
+        hypotheses,
+        references,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
+    )
+    exact = scores["exact"]
+    words = dataclasses.replace(
+        exact,
+        name="wer",
+        value=100.0 - exact.value,
+        low=100.0 - exact.high,
+        high=100.0 - exact.low,
+        signature=f"{exact.signature}|wer:words-with-any-phone-wrong",
+    )
+    return {"wer": words, "per": scores["per"]}
+
+
+def _title(name: str) -> str:
+    return {"bleu": "BLEU", "chrf": "chrF", "exact": "exact match"}.get(name, name.upper())

@@ -1,0 +1,63 @@
+"""The metrics by name, and what every door checks before it scores."""
+
+from collections.abc import Sequence
+
+from kochi.metrics.error_rate import ErrorRate
+from kochi.metrics.exact import ExactMatch
+from kochi.metrics.metric import Metric, References
+from kochi.metrics.overlap import bleu, chrf
+
+METRICS = ("bleu", "chrf", "wer", "cer", "per", "exact")
+
+
+def make_metric(name: str, tokenize: str = "13a", lowercase: bool = False) -> Metric:
+    """Make the metric of this name.
+
+    Raises:
+        ValueError: The name or sacrebleu's tokenizer (BLEU only) is unknown.
+    """
+    match name:
+        case "bleu":
+            return bleu(tokenize, lowercase)
+        case "chrf":
+            return chrf(lowercase)
+        case "wer" | "per":
+            return ErrorRate("words", lowercase)
+        case "cer":
+            return ErrorRate("characters", lowercase)
+        case "exact":
+            return ExactMatch(lowercase)
+    raise ValueError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
+
+
+def higher_is_better(name: str) -> bool:
+    """Say whether more of the metric is better (True) or less (False: error rates, and "loss").
+
+    Raises:
+        ValueError: The name is unknown.
+
+    >>> higher_is_better("bleu"), higher_is_better("per")
+    (True, False)
+    """
+    return name != "loss" and make_metric(name).higher_is_better
+
+
+def check_rows(hypotheses: Sequence[str], references: References) -> None:
+    """Raise ValueError where there is nothing to score or rows do not belong together."""
+    if len(hypotheses) != len(references):
+        raise ValueError(
+            f"references: {len(references)} rows, but there are {len(hypotheses)} hypotheses"
+        )
+    if not hypotheses:
+        raise ValueError("hypotheses: no rows; a score needs at least one")
+    for number, row in enumerate(references, start=1):
+        if isinstance(row, str) or not row:
+            raise ValueError(f"references: row {number} is {row!r}; expected a list of strings")
+
+
+def check_bootstrap(resamples: int, confidence: float) -> None:
+    """Raise ValueError where a number is out of range."""
+    if resamples < 1:
+        raise ValueError(f"resamples = {resamples}; expected at least 1")
+    if not 0.0 < confidence < 100.0:
+        raise ValueError(f"confidence = {confidence}; expected percent between 0 and 100")
