@@ -1,0 +1,105 @@
+"""An alignment with its tokens, checked, and its tokens made visible."""
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor
+
+Weights = Num[Tensor, "target source"] | Num[np.ndarray, "target source"]
+_JOINERS = "\u200c\u200d"  # belong to words of some scripts and to emoji
+
+
+@dataclass(frozen=True)
+class LabelledAlignment:
+    """How much each output token looked at each input token.
+
+    Attributes:
+        weights: The alignment; a row sums to 1, or to 0 where nothing could be looked at.
+        source_tokens: Input tokens, one a column.
+        target_tokens: Output tokens, one a row.
+        title: A line above the drawing, or None.
+    """
+
+    weights: Float[np.ndarray, "target source"]
+    source_tokens: tuple[str, ...]
+    target_tokens: tuple[str, ...]
+    title: str | None = None
+
+
+def label_alignment(
+    alignment: Weights,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    title: str | None = None,
+) -> LabelledAlignment:
+    """Put an alignment and its tokens together.
+
+    Args:
+        alignment: Weights of any number type, on any device.
+        source_tokens: Input tokens.
+        target_tokens: Output tokens.
+        title: A line above the drawing.
+
+    Raises:
+        ValueError: The tokens do not fit the alignment's shape, or a weight is NaN or infinite.
+    """
+    if isinstance(alignment, Tensor):
+        alignment = alignment.detach().to("cpu", torch.float64).numpy()
+    weights = np.asarray(alignment, dtype=np.float64)
+    expected = (len(target_tokens), len(source_tokens))
+    if weights.shape != expected:
+        raise ValueError(
+            f"alignment: shape {weights.shape}, but the target and source tokens ask for {expected}"
+        )
+    if not np.isfinite(weights).all():
+        raise ValueError("alignment: a weight is NaN or infinite; expected numbers from 0 to 1")
+    return LabelledAlignment(weights, tuple(source_tokens), tuple(target_tokens), title)
+
+
+def scale_top(weights: Float[np.ndarray, "target source"]) -> float:
+    """Give the weight that is drawn strongest: 1, 0.5, 0.2, 0.1, ..., whichever just holds all.
+
+    Spread-out alignments (long inputs, averaged heads) would look empty on a scale up to 1.
+
+    >>> scale_top(np.array([[0.9, 0.1]])), scale_top(np.array([[0.13, 0.12]]))
+    (1.0, 0.2)
+    """
+    largest = float(weights.max(initial=0.0))
+    if largest <= 0.0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(largest))
+    steps = (step * power for step in (1.0, 2.0, 5.0, 10.0))
+    return min(1.0, next(step for step in steps if largest <= step * (1.0 + 1e-9)))
+
+
+def visible(token: str) -> str:
+    r"""Make a token safe and visible in one line.
+
+    White space becomes "␣", control characters their pictures, what would be invisible or would
+    turn the writing direction its number, and a combining mark that stands alone gets a circle to
+    sit on.
+
+    >>> visible(" "), visible("a\tb"), visible("\u0301"), visible("\u202e")
+    ('␣', 'a␉b', '◌́', '<202E>')
+    """
+    if not token:
+        return "∅"
+    shown = "".join(_visible_character(character) for character in token)
+    alone = unicodedata.category(token[0]).startswith("M")
+    return f"◌{shown}" if alone else shown
+
+
+def _visible_character(character: str) -> str:
+    category, number = unicodedata.category(character), ord(character)
+    if category in ("Zs", "Zl", "Zp"):
+        return "␣"
+    if number < 0x20:
+        return chr(0x2400 + number)
+    if category in ("Cc", "Cf", "Cs") and character not in _JOINERS:
+        return f"<{number:04X}>"
+    return character
