@@ -1,0 +1,1 @@
+"""From files of pairs to batches of token ids: pairs, tokenizers, corpora, batches."""

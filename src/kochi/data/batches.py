@@ -1,0 +1,402 @@
+"""Batches of about equally many tokens, of pairs of about equal length.
+
+The order is a pure function of seed and epoch, so that a run can go on in the middle of an epoch.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int32, Int64, Integer
+from torch import Tensor
+
+from kochi.data.corpus import Corpus
+from kochi.data.tokenizer import BOS, EOS, PAD
+from kochi.errors import UserError
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded pairs, as a model reads and predicts them.
+
+    Attributes:
+        source: Source tokens, each row ended by ``EOS``, padded by ``PAD``.
+        source_mask: True at the tokens, ``EOS`` included.
+        inputs: What the decoder reads: ``BOS``, then the target.
+        outputs: What it is to say: the target, then ``EOS``.
+        output_mask: True at the outputs that count.
+        num_tokens: Outputs that count in this batch.
+        global_num_tokens: Outputs that count in the batches of all processes at this step.
+    """
+
+    source: Int64[Tensor, "batch source"]
+    source_mask: Bool[Tensor, "batch source"]
+    inputs: Int64[Tensor, "batch target"]
+    outputs: Int64[Tensor, "batch target"]
+    output_mask: Bool[Tensor, "batch target"]
+    num_tokens: int
+    global_num_tokens: int
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """Copy the tensors to a device."""
+        moved = {
+            name: value.to(device, non_blocking=non_blocking)
+            for name, value in vars(self).items()
+            if torch.is_tensor(value)
+        }
+        return replace(self, **moved)
+
+
+def batch_sources(
+    sources: Sequence[Sequence[int]],
+) -> tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]:
+    """Pad sources, each ended by ``EOS``.
+
+    Returns:
+        The tokens, and a mask that is True at tokens.
+
+    Example:
+        >>> tokens, mask = batch_sources([[7, 8], [9]])
+        >>> tokens.tolist()
+        [[7, 8, 3], [9, 3, 0]]
+    """
+    ended, mask = _pad(*_flatten(sources))
+    return torch.from_numpy(ended), torch.from_numpy(mask)
+
+
+def batch_pairs(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Batch:
+    """Pad pairs of sources and targets to one batch.
+
+    Raises:
+        ValueError: There are not as many targets as sources.
+    """
+    if len(sources) != len(targets):
+        raise ValueError(f"targets: found {len(targets)}, expected {len(sources)}")
+    return _collate(*_flatten(sources), *_flatten(targets))
+
+
+class TokenBatches:
+    """Iterate over a corpus in batches of similar lengths, in a shuffled order.
+
+    Rows are sorted by target length, then source length (up and down in turn, so that neighbours
+    stay similar), with random ties, and cut into batches of at most ``batch_tokens``: rows times
+    the longer padded side, end token included. A row that is longer still is a batch of its own.
+    The order of the batches is random. Batches hold the same lengths in every epoch, so that their
+    number does not change.
+
+    Iterating yields what is left of the current epoch, or, if nothing is left, the next epoch.
+
+    With several processes every one gets the rows ``rank::world`` of each batch. Where a batch has
+    fewer rows than there are processes, the ones left over get its first row with no output that
+    counts (``num_tokens`` 0): divide the sum of losses by ``global_num_tokens``, and such a row
+    adds nothing to loss or gradient.
+
+    Args:
+        corpus: The pairs.
+        batch_tokens: Bound on rows times longer padded side, over all processes.
+        seed: Governs the order, together with the epoch.
+        rank: Number of this process, from 0.
+        world: Number of processes.
+        shuffle: False gives the sorted order in every epoch.
+
+    Raises:
+        ValueError: ``batch_tokens`` or ``world`` is not positive, or ``rank`` is not below it.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        batch_tokens: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        shuffle: bool = True,
+    ):
+        if batch_tokens < 1:
+            raise ValueError(f"batch_tokens: {batch_tokens}, expected at least 1")
+        if not 0 <= rank < world:
+            raise ValueError(f"rank: {rank}, expected 0 to world - 1 = {world - 1}")
+        self.corpus = corpus
+        self.batch_tokens = batch_tokens
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.shuffle = shuffle
+        self._epoch = 0
+        self._next = 0
+        self._order_epoch = -1
+        self._starts = _cut(self._widths(self._sort()), batch_tokens)
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return len(self._starts) - 1
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, from 0."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; stay in place if it is the current one."""
+        if epoch != self._epoch:
+            self._epoch, self._next = epoch, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Say where we are, as numbers: the next batch is the first that was not yielded yet."""
+        return {"epoch": self._epoch, "next_batch": self._next, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where ``state`` was taken.
+
+        Raises:
+            UserError: Seed, batches or corpus are not those of the state.
+        """
+        for name, value in self._identity().items():
+            if state.get(name) != value:
+                raise UserError(
+                    f"the checkpoint was made with {name} = {state.get(name)}, found {value}; "
+                    "resume with the same data, seed and training.batch_tokens"
+                )
+        self._epoch, self._next = int(state["epoch"]), int(state["next_batch"])
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self._next >= len(self):
+            self.set_epoch(self._epoch + 1)
+        self._prepare_epoch()
+        while self._next < len(self):
+            batch = self._batch(self._sequence[self._next])
+            self._next += 1
+            yield batch
+
+    def _identity(self) -> dict[str, int]:
+        return {"seed": self.seed, "batches": len(self), "rows": len(self.corpus)}
+
+    def _prepare_epoch(self) -> None:
+        if self._order_epoch == self._epoch:
+            return
+        generator = np.random.default_rng([self.seed, self._epoch])
+        self._order = self._sort(generator if self.shuffle else None)
+        self._sequence = np.arange(len(self), dtype=np.int32)
+        if self.shuffle:
+            generator.shuffle(self._sequence)
+        self._order_epoch = self._epoch
+
+    def _sort(self, generator: np.random.Generator | None = None) -> Int32[np.ndarray, " rows"]:
+        order = np.arange(len(self.corpus), dtype=np.int32)
+        if generator is not None:
+            generator.shuffle(order)
+        target = _narrow(self.corpus.target_lengths)
+        source = _narrow(self.corpus.source_lengths)
+        source = np.where(target % 2 == 0, source, source.max() - source)
+        for lengths in (source, target):
+            order = order[np.argsort(lengths[order], kind="stable")]
+        return order
+
+    def _widths(self, order: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
+        widths = np.maximum(self.corpus.source_lengths, self.corpus.target_lengths)
+        return widths[order] + np.int32(1)
+
+    def _batch(self, number: int) -> Batch:
+        rows = self._order[self._starts[number] : self._starts[number + 1]]
+        global_num_tokens = int(self.corpus.target_lengths[rows].sum()) + len(rows)
+        own = rows[self.rank :: self.world]
+        idle = not len(own)
+        own = rows[:1] if idle else own
+        corpus = self.corpus
+        return _collate(
+            corpus.gather(0, own),
+            corpus.source_lengths[own],
+            corpus.gather(1, own),
+            corpus.target_lengths[own],
+            global_num_tokens=global_num_tokens,
+            idle=idle,
+        )
+
+
+class EvaluationBatches:
+    """Pairs in batches of similar lengths, longest first, each row once.
+
+    Iterating yields row numbers (places in ``sources``) and their batch.
+
+    Args:
+        sources: Token ids, without begin and end.
+        targets: As many.
+        batch_tokens: Rows times longer padded side, at most; a longer row is a batch of its own.
+
+    Raises:
+        ValueError: ``batch_tokens`` is not positive, or there are not as many targets as sources.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        batch_tokens: int = 4096,
+    ):
+        if len(targets) != len(sources):
+            raise ValueError(
+                f"targets: found {len(targets)}, expected {len(sources)} as of sources"
+            )
+        if batch_tokens < 1:
+            raise ValueError(f"batch_tokens: {batch_tokens}, expected at least 1")
+        self._sources = sources
+        self._targets = targets
+        lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
+        self._rows = _longest_first(lengths, batch_tokens=batch_tokens)
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[list[int], Batch]]:
+        for rows in self._rows:
+            sources = [self._sources[row] for row in rows]
+            yield rows, batch_pairs(sources, [self._targets[row] for row in rows])
+
+    def restore(self, results: Iterable[Sequence[Item]]) -> list[Item]:
+        """Bring the results of all batches from their order into that of ``sources``.
+
+        Raises:
+            ValueError: There is not one result for every row.
+        """
+        return _restore(self._rows, results)
+
+
+class SourceBatches:
+    """Sources in batches of similar lengths, longest first, each row once.
+
+    Iterating yields the padded sources (each ended by ``EOS``) and their mask.
+
+    Args:
+        sources: Token ids, without begin and end.
+        batch_size: Rows in a batch, at most.
+
+    Raises:
+        ValueError: ``batch_size`` is not positive.
+
+    Example:
+        >>> batches = SourceBatches([[7], [8, 9], []], batch_size=2)
+        >>> [tokens.tolist() for tokens, mask in batches]
+        [[[8, 9, 3], [7, 3, 0]], [[3]]]
+        >>> batches.restore([["b", "a"], ["c"]])
+        ['a', 'b', 'c']
+    """
+
+    def __init__(self, sources: Sequence[Sequence[int]], batch_size: int = 64):
+        if batch_size < 1:
+            raise ValueError(f"batch_size: {batch_size}, expected at least 1")
+        self._sources = sources
+        self._rows = _longest_first(list(map(len, sources)), batch_size=batch_size)
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self._rows)
+
+    def __iter__(
+        self,
+    ) -> Iterator[tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]]:
+        for rows in self._rows:
+            yield batch_sources([self._sources[row] for row in rows])
+
+    def restore(self, results: Iterable[Sequence[Item]]) -> list[Item]:
+        """Bring the results of all batches from their order into that of ``sources``.
+
+        Raises:
+            ValueError: There is not one result for every row.
+        """
+        return _restore(self._rows, results)
+
+
+def _longest_first(
+    lengths: list[int], batch_size: int | None = None, batch_tokens: int | None = None
+) -> list[list[int]]:
+    """Cut row numbers, sorted by falling length, into batches."""
+    batches: list[list[int]] = []
+    room = 0
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        if not room:
+            room = batch_size or max(1, (batch_tokens or 1) // (lengths[row] + 1))
+            batches.append([])
+        batches[-1].append(row)
+        room -= 1
+    return batches
+
+
+def _restore(batches: list[list[int]], results: Iterable[Sequence[Item]]) -> list[Item]:
+    rows = list(chain.from_iterable(batches))
+    flat = list(chain.from_iterable(results))
+    if len(flat) != len(rows):
+        raise ValueError(f"results: found {len(flat)}, expected one for each of {len(rows)} rows")
+    placed = dict(zip(rows, flat, strict=True))
+    return [placed[row] for row in range(len(rows))]
+
+
+# -------------------------------------------------------------------------------- cutting, padding
+
+
+def _narrow(lengths: Int32[np.ndarray, " rows"]) -> Integer[np.ndarray, " rows"]:
+    """Use 16 bits where they do: numpy then sorts in linear time."""
+    return lengths.astype(np.uint16) if lengths.max() < 1 << 16 else lengths
+
+
+def _cut(widths: Int32[np.ndarray, " rows"], batch_tokens: int) -> Int64[np.ndarray, " starts"]:
+    """Cut rows greedily where rows times the greatest width would pass the bound."""
+    starts = [0]
+    while (start := starts[-1]) < len(widths):
+        window = widths[start : start + max(1, batch_tokens // int(widths[start]))]
+        widest = np.maximum.accumulate(window, dtype=np.int64)
+        fits = np.arange(1, len(window) + 1) * widest <= batch_tokens
+        starts.append(start + max(1, int(fits.sum())))  # rows * widest only grows
+    return np.array(starts, np.int64)
+
+
+def _flatten(
+    sequences: Sequence[Sequence[int]],
+) -> tuple[Int64[np.ndarray, " tokens"], Int64[np.ndarray, " batch"]]:
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    total = int(lengths.sum())
+    return np.fromiter(chain.from_iterable(sequences), np.int64, total), lengths
+
+
+def _pad(
+    tokens: Int64[np.ndarray, " tokens"], lengths: Integer[np.ndarray, " batch"]
+) -> tuple[Int64[np.ndarray, "batch ended"], Bool[np.ndarray, "batch ended"]]:
+    """Lay rows one below the other, each ended by ``EOS``."""
+    places = np.arange(int(lengths.max(initial=0)) + 1)
+    padded = np.full((len(lengths), len(places)), PAD, np.int64)
+    padded[places < lengths[:, None]] = tokens
+    padded[np.arange(len(lengths)), lengths] = EOS
+    return padded, places <= lengths[:, None]
+
+
+def _collate(
+    source: Int64[np.ndarray, " source_tokens"],
+    source_lengths: Integer[np.ndarray, " batch"],
+    target: Int64[np.ndarray, " target_tokens"],
+    target_lengths: Integer[np.ndarray, " batch"],
+    global_num_tokens: int | None = None,
+    idle: bool = False,
+) -> Batch:
+    """Make a batch of tokens that lie one row after the other; idle means no output counts."""
+    sources, source_mask = _pad(source, source_lengths)
+    outputs, output_mask = _pad(target, target_lengths)
+    inputs = np.full_like(outputs, PAD)
+    inputs[:, 0] = BOS
+    inputs[:, 1:] = np.where(output_mask[:, 1:], outputs[:, :-1], PAD)
+    if idle:
+        output_mask[:] = False
+    num_tokens = int(output_mask.sum())
+    return Batch(
+        source=torch.from_numpy(sources),
+        source_mask=torch.from_numpy(source_mask),
+        inputs=torch.from_numpy(inputs),
+        outputs=torch.from_numpy(outputs),
+        output_mask=torch.from_numpy(output_mask),
+        num_tokens=num_tokens,
+        global_num_tokens=num_tokens if global_num_tokens is None else global_num_tokens,
+    )

@@ -1,0 +1,372 @@
+"""Pairs of text, streamed from TSV, parallel files, JSON lines or Hugging Face data sets.
+
+Only a line feed ends a line (a carriage return before it belongs to the ending): other Unicode
+line separators are text. A UTF-8 byte-order mark at the start of a file is dropped. Everything
+wrong with the input is one `UserError` that names file and line.
+"""
+
+import gzip
+import importlib
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from kochi import config
+from kochi.errors import UserError
+
+Split = Literal["train", "dev", "test"]
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+GZIP_MAGIC = b"\x1f\x8b"
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One source text and its right answers (one in training data)."""
+
+    source: str
+    references: tuple[str, ...]
+
+
+def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
+    """Stream the pairs of a split in the order of the file.
+
+    In training data every reference makes a pair of its own. In dev and test data a pair holds all
+    references of a row; with ``group_references`` (TSV) also those of other rows with the same
+    source, at the place of the first one.
+
+    Raises:
+        UserError: While streaming, at the first thing wrong with the input.
+    """
+    pairs = _rows(data, split)
+    if split == "train":
+        return (
+            pair if len(pair.references) == 1 else Pair(pair.source, (reference,))
+            for pair in pairs
+            for reference in pair.references
+        )
+    if isinstance(data, config.TsvData) and data.group_references:
+        return _group(pairs)
+    return pairs
+
+
+def split_files(data: config.Data, split: Split) -> list[Path]:
+    """Name the local files a split is read from (none for a data set read by its name).
+
+    Raises:
+        UserError: The data have no such split.
+    """
+    value = _split_value(data, split)
+    if isinstance(data, config.HuggingFaceData):
+        return [path for path in map(Path, _data_files(data).values()) if path.is_file()]
+    if isinstance(value, config.ParallelFiles):
+        targets = value.target if isinstance(value.target, list) else [value.target]
+        return [data.folder / path for path in (value.source, *targets)]
+    return [data.folder / value]
+
+
+# ------------------------------------------------------------------------------------------ lines
+
+
+def lines(path: Path) -> Iterator[str]:
+    r"""Stream the lines of a plain or gzip text file, without their endings.
+
+    Gzip is known by its first bytes, not by the name.
+
+    Raises:
+        UserError: The file is missing, unreadable or broken gzip, or a line is not UTF-8 or has a
+            NUL byte.
+    """
+    with closing(_open(path)) as stream:
+        yield from decode_lines(stream, str(path))
+
+
+def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
+
+    Args:
+        stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
+        name: What error messages call the input.
+
+    Raises:
+        UserError: The stream breaks off (gzip), or a line is not UTF-8 or has a NUL byte.
+
+    Example:
+        >>> list(decode_lines([b"\xef\xbb\xbfa\r\n", "b\u2028c\n".encode()], "x"))
+        ['a', 'b\u2028c']
+    """
+    number = 0
+    try:
+        for number, raw in enumerate(stream, 1):
+            if number == 1:
+                raw = raw.removeprefix(BYTE_ORDER_MARK)
+            if raw.endswith(b"\n"):
+                raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+            if b"\0" in raw:
+                byte = raw.index(b"\0") + 1
+                raise UserError(
+                    f"{name}:{number}: a NUL byte at byte {byte} of the line; expected text: "
+                    "remove it, or convert the file (it may be UTF-16) to UTF-8"
+                )
+            yield raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name}:{number}: not UTF-8: byte 0x{error.object[error.start]:02x} at byte "
+            f"{error.start + 1} of the line; convert the file to UTF-8"
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{name}: broken gzip after line {number}: {error}; copy the file again"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _open(path: Path) -> BinaryIO | io.BufferedReader:
+    try:
+        raw = path.open("rb")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the path in the run file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; expected a file of text") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be opened: {error}") from None
+    if raw.peek(2)[:2] == GZIP_MAGIC:
+        return io.BufferedReader(_Gzip(raw), 1 << 16)
+    if path.suffix == ".gz" and raw.peek(1):
+        raw.close()
+        raise UserError(f"{path}: is not gzip though its name ends in .gz; rename or compress it")
+    return raw
+
+
+class _Gzip(gzip.GzipFile):
+    """A gzip stream that closes the file below it too."""
+
+    def __init__(self, raw: BinaryIO):
+        super().__init__(fileobj=raw)
+        self._raw = raw
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+# ----------------------------------------------------------------------------------------- splits
+
+
+def _split_value(data: config.Data, split: Split) -> Any:
+    value = getattr(data, split)
+    if value is None:
+        raise UserError(f"data.{split} is not set; name the {split} data in the run file")
+    return value
+
+
+def _rows(data: config.Data, split: Split) -> Iterator[Pair]:
+    value = _split_value(data, split)
+    if isinstance(data, config.TsvData):
+        rows, name = _read_tsv(data.folder / value, data), str(data.folder / value)
+    elif isinstance(data, config.JsonlData):
+        rows, name = _read_jsonl(data.folder / value, data), str(data.folder / value)
+    elif isinstance(data, config.ParallelData):
+        paths = split_files(data, split)
+        rows, name = _read_parallel(paths[0], paths[1:]), str(paths[0])
+    else:
+        rows, name = _read_huggingface(data, value), f"{data.name} ({value})"
+    return _refuse_empty(rows, name)
+
+
+def _refuse_empty(rows: Iterator[Pair], name: str) -> Iterator[Pair]:
+    empty = True
+    for pair in rows:
+        empty = False
+        yield pair
+    if empty:
+        raise UserError(f"{name}: holds no pairs; expected at least one")
+
+
+def _group(pairs: Iterator[Pair]) -> Iterator[Pair]:
+    references: dict[str, dict[str, None]] = {}
+    for pair in pairs:
+        references.setdefault(pair.source, {}).update(dict.fromkeys(pair.references))
+    for source, answers in references.items():
+        yield Pair(source, tuple(answers))
+
+
+# -------------------------------------------------------------------------------------------- TSV
+
+
+def _read_tsv(path: Path, data: config.TsvData) -> Iterator[Pair]:
+    columns = data.target_column if isinstance(data.target_column, list) else [data.target_column]
+    columns = [data.source_column, *columns]
+    rows = enumerate(lines(path), 1)
+    width = None
+    if all(isinstance(column, int) for column in columns):
+        places = [int(column) - 1 for column in columns]
+    else:
+        header = _tsv_header(path, rows)
+        places = [_tsv_place(path, header, column) for column in columns]
+        width = len(header)
+    source, *targets = places
+    needed = max(places) + 1
+    for number, line in rows:
+        cells = line.split("\t")
+        if len(cells) < needed or (width is not None and len(cells) > width):
+            raise _tsv_width_error(f"{path}:{number}", line, len(cells), width or needed)
+        text = cells[source]
+        if not text or text.isspace():
+            raise UserError(f"{path}:{number}: the source (column {source + 1}) is empty")
+        references = tuple([c for c in [cells[t] for t in targets] if c and not c.isspace()])
+        if not references:
+            places_text = ", ".join(str(target + 1) for target in targets)
+            raise UserError(f"{path}:{number}: the target (column {places_text}) is empty")
+        yield Pair(text, references)
+
+
+def _tsv_header(path: Path, rows: Iterator[tuple[int, str]]) -> list[str]:
+    _, line = next(rows, (1, ""))
+    if not line:
+        raise UserError(f"{path}:1: no header; expected the column names, separated by tabs")
+    return line.split("\t")
+
+
+def _tsv_place(path: Path, header: list[str], column: str | int) -> int:
+    if isinstance(column, int):
+        raise UserError(
+            f"{path}: column {column} is a number (no header) but others are names; use either"
+        )
+    if header.count(column) != 1:
+        found = "is there twice" if column in header else "is missing"
+        raise UserError(
+            f"{path}:1: column '{column}' {found}; found: {', '.join(header)}; set "
+            "data.source_column and data.target_column to names, or to numbers if no header"
+        )
+    return header.index(column)
+
+
+def _tsv_width_error(where: str, line: str, found: int, expected: int) -> UserError:
+    if not line.strip():
+        return UserError(f"{where}: empty line; expected {expected} cells; remove it")
+    what = "one side is missing: " if found < expected else ""
+    return UserError(f"{where}: {what}found {found} cells, expected {expected} separated by tabs")
+
+
+# ------------------------------------------------------------------------------------------ JSONL
+
+
+def _read_jsonl(path: Path, data: config.JsonlData) -> Iterator[Pair]:
+    for number, line in enumerate(lines(path), 1):
+        where = f"{path}:{number}"
+        if not line.strip():
+            raise UserError(f"{where}: empty line; expected a JSON object; remove it")
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: not JSON: {error.msg} at character {error.colno}") from None
+        except (RecursionError, ValueError) as error:
+            raise UserError(f"{where}: not readable JSON: {error}") from None
+        yield _pair_from_fields(row, data.source_field, data.target_field, where)
+
+
+def _pair_from_fields(row: Any, source_field: str, target_field: str, where: str) -> Pair:
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: found {_json_type(row)}, expected an object with fields")
+    source = _checked_text(_field(row, source_field, where), source_field, where)
+    target = _field(row, target_field, where)
+    if not isinstance(target, list):
+        return Pair(source, (_checked_text(target, target_field, where),))
+    if not target:
+        raise UserError(f"{where}: field '{target_field}' is an empty list; expected references")
+    return Pair(source, tuple([_checked_text(text, target_field, where) for text in target]))
+
+
+def _field(row: dict[str, Any], field: str, where: str) -> Any:
+    if field in row:
+        return row[field]
+    value: Any = row
+    for part in field.split("."):
+        if not isinstance(value, dict) or part not in value:
+            found = ", ".join(map(str, row)) or "none"
+            raise UserError(f"{where}: field '{field}' is missing; found: {found}")
+        value = value[part]
+    return value
+
+
+def _checked_text(value: Any, field: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{where}: field '{field}' is {_json_type(value)}, expected text")
+    if not value or value.isspace():
+        raise UserError(f"{where}: field '{field}' is empty")
+    if "\0" in value or SURROGATE.search(value):
+        what = "a NUL character" if "\0" in value else "half of a surrogate pair"
+        raise UserError(f"{where}: field '{field}' has {what}; expected text; remove it")
+    return value
+
+
+def _json_type(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+# --------------------------------------------------------------------------------- parallel files
+
+
+def _read_parallel(source: Path, targets: list[Path]) -> Iterator[Pair]:
+    paths = [source, *targets]
+    streams = [lines(path) for path in paths]
+    for number, row in enumerate(zip_longest(*streams), 1):
+        if None in row:
+            raise _unequal_error(paths, streams, row, number)
+        for path, text in zip(paths, row, strict=True):
+            if not text or text.isspace():
+                raise UserError(f"{path}:{number}: empty line; remove this line from every file")
+        yield Pair(row[0], row[1:])
+
+
+def _unequal_error(
+    paths: list[Path], streams: list[Iterator[str]], row: tuple[str | None, ...], number: int
+) -> UserError:
+    counts = [
+        number - 1 if text is None else number + sum(1 for _ in stream)
+        for text, stream in zip(row, streams, strict=True)
+    ]
+    found = ", ".join(f"{path} has {count}" for path, count in zip(paths, counts, strict=True))
+    return UserError(f"unequal parallel files: {found} lines; line n must be one pair in all")
+
+
+# ----------------------------------------------------------------------------------- Hugging Face
+
+
+def _read_huggingface(data: config.HuggingFaceData, split: str) -> Iterator[Pair]:
+    try:
+        library = importlib.import_module("datasets")
+    except ImportError:
+        raise UserError(
+            "data.kind = 'huggingface' needs the package datasets; install it with: "
+            "pip install 'kochi[huggingface]'"
+        ) from None
+    try:
+        rows = library.load_dataset(
+            data.name, data.configuration, data_files=_data_files(data) or None, split=split
+        )
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"data set {data.name} ({split}) cannot be loaded: {reason}") from None
+    for number, row in enumerate(rows, 1):
+        where = f"{data.name} ({split}) row {number}"
+        yield _pair_from_fields(row, data.source_field, data.target_field, where)
+
+
+def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
+    """Resolve local files against the data folder; leave patterns and addresses as they are."""
+    found = data.data_files or {}
+    return {
+        split: str(data.folder / name) if (data.folder / name).is_file() else name
+        for split, name in found.items()
+    }

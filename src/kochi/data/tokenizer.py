@@ -1,0 +1,274 @@
+"""Text to token ids and back: characters, whitespace, or byte-pair encoding.
+
+One wrapper around the Hugging Face ``tokenizers`` library. The special tokens contain spaces, which
+no piece of text can: so text such as "<pad>" or "</s>" is always text.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tokenizers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+
+from kochi import config
+from kochi.data.pairs import read_pairs
+from kochi.errors import UserError
+
+PAD, UNK, BOS, EOS = range(4)
+SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
+_STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")
+_WORD_MARK = "▁"
+_DEFAULT_BPE_SIZE = 8000
+_ALL = 2**31 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Kind = Literal["characters", "whitespace", "bpe"]
+
+
+class Tokenizer:
+    """Cut text into token ids and join them again.
+
+    Args:
+        library: The tokenizer of the ``tokenizers`` library that does the work; made by
+            `train_tokenizer` or `Tokenizer.load`.
+        kind: "characters", "whitespace" or "bpe".
+        lowercase: Whether text is lower-cased first.
+    """
+
+    def __init__(self, library: tokenizers.Tokenizer, kind: Kind, lowercase: bool):
+        self._library = library
+        self.kind: Kind = kind
+        self.lowercase = lowercase
+
+    @property
+    def size(self) -> int:
+        """Number of tokens, the four special ones included."""
+        return self._library.get_vocab_size(with_added_tokens=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all that governs how text is cut."""
+        return hashlib.sha256(self._library.to_str().encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1)."""
+        return self._library.encode(_valid(text), add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Cut many texts at once, on all cores."""
+        valid = [_valid(text) for text in texts]
+        encodings = self._library.encode_batch_fast(valid, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Join tokens into text; special tokens, the unknown one too, leave nothing behind."""
+        return self._library.decode([i for i in ids if i > EOS], skip_special_tokens=False)
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Name each token, for people to read; BPE pieces that begin a word start with "▁".
+
+        Raises:
+            ValueError: An id is not in the vocabulary.
+        """
+        return [self._name(i) for i in ids]
+
+    def save(self, path: Path) -> None:
+        """Write the library's own JSON, all or nothing."""
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(self._library.to_str(pretty=True), encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    @staticmethod
+    def load(path: Path) -> "Tokenizer":
+        """Read what `save` wrote. Nothing in the file can run code.
+
+        Raises:
+            UserError: The file is missing, or is not a tokenizer of kochi as it was saved.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such tokenizer file; copy the folder again") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read as a tokenizer: {error}") from None
+        try:
+            library = tokenizers.Tokenizer.from_str(text)
+            kind, lowercase = _recognise(library)
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"{path}: not a tokenizer saved by kochi ({reason}); copy the file again"
+            ) from None
+        return Tokenizer(library, kind, lowercase)
+
+    def _name(self, i: int) -> str:
+        if 0 <= i <= EOS:
+            return SPECIAL_TOKENS[i]
+        name = self._library.id_to_token(i) if i >= 0 else None
+        if name is None:
+            raise ValueError(f"ids: {i} is not in the vocabulary of {self.size} tokens")
+        return name
+
+
+# --------------------------------------------------------------------------------------- training
+
+
+def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
+    """Learn a vocabulary from texts, which are read once and not kept.
+
+    Characters and whitespace tokens are ordered by frequency. BPE (Sennrich et al. 2016,
+    https://aclanthology.org/P16-1162) merges inside words only; a word carries its preceding space
+    as the mark "▁" (so that decoding restores the spacing), pairs seen once are not merged, and
+    ``vocabulary_size`` is at most 8000 when it is not given. The result depends on nothing but the
+    texts.
+
+    Raises:
+        UserError: ``vocabulary_size`` leaves no room beside the special tokens.
+
+    Example:
+        >>> tokenizer = train_tokenizer(config.Tokens(tokens="characters"), ["abba", "a"])
+        >>> tokenizer.encode("ab?")
+        [4, 5, 1]
+    """
+    size = tokens.vocabulary_size
+    if size is not None and size <= len(_STORED_SPECIALS):
+        raise UserError(f"vocabulary_size = {size}: expected more than the 4 special tokens")
+    library = _build(tokens.tokens, tokens.lowercase, _empty_model(tokens.tokens))
+    library.train_from_iterator(texts, _trainer(tokens.tokens, size))
+    tree = json.loads(library.to_str())
+    tree["added_tokens"] = []  # or the library would look for special tokens in text
+    return Tokenizer(
+        tokenizers.Tokenizer.from_str(json.dumps(tree)), tokens.tokens, tokens.lowercase
+    )
+
+
+def prepare_tokenizers(data: config.Data, folder: Path) -> tuple[Tokenizer, Tokenizer]:
+    """Load ``source.json`` and ``target.json`` from a folder, or train them and save them there.
+
+    Raises:
+        UserError: Something is wrong with the training data or with a saved tokenizer, or the
+            saved ones do not fit what the run file asks for.
+    """
+    _check_shared(data)
+    paths = folder / "source.json", folder / "target.json"
+    if all(path.exists() for path in paths):
+        source, target = Tokenizer.load(paths[0]), Tokenizer.load(paths[1])
+        _check_fits(source, data.source, paths[0])
+        _check_fits(target, data.target, paths[1])
+        return source, target
+    if data.shared_vocabulary:
+        source = target = train_tokenizer(data.source, _texts(data, source=True, target=True))
+    else:
+        source = train_tokenizer(data.source, _texts(data, source=True))
+        target = train_tokenizer(data.target, _texts(data, target=True))
+    folder.mkdir(parents=True, exist_ok=True)
+    source.save(paths[0])
+    target.save(paths[1])
+    return source, target
+
+
+def _texts(data: config.Data, source: bool = False, target: bool = False) -> Iterable[str]:
+    for pair in read_pairs(data, "train"):
+        if source:
+            yield pair.source
+        if target:
+            yield pair.references[0]
+
+
+def _check_shared(data: config.Data) -> None:
+    if data.shared_vocabulary and data.source != data.target:
+        raise UserError(
+            "data.shared_vocabulary = true needs the same data.source and data.target settings; "
+            f"found {data.source} and {data.target}"
+        )
+
+
+def _check_fits(tokenizer: Tokenizer, wanted: config.Tokens, path: Path) -> None:
+    size = wanted.vocabulary_size
+    same = (tokenizer.kind, tokenizer.lowercase) == (wanted.tokens, wanted.lowercase)
+    if not same or (size is not None and tokenizer.size > size):
+        raise UserError(
+            f"{path}: found a tokenizer with {tokenizer.kind} tokens, vocabulary of "
+            f"{tokenizer.size}, lowercase {tokenizer.lowercase}; the run file asks for {wanted}; "
+            "remove the file or choose another output folder"
+        )
+
+
+# ----------------------------------------------------------------------------- the library's parts
+
+
+def _build(kind: Kind, lowercase: bool, model: Any) -> tokenizers.Tokenizer:
+    """Put normalizer, cutter and joiner of a kind around a model."""
+    library = tokenizers.Tokenizer(model)
+    steps: list[Any] = [normalizers.Lowercase()] if lowercase else []
+    if kind == "bpe":
+        steps += [normalizers.Prepend(_WORD_MARK), normalizers.Replace(" ", _WORD_MARK)]
+        library.pre_tokenizer = pre_tokenizers.Split(_WORD_MARK, "merged_with_next")
+        joined = [decoders.Replace(_WORD_MARK, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        library.decoder = decoders.Sequence(joined)
+    elif kind == "characters":
+        library.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        library.decoder = decoders.Fuse()
+    else:
+        library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if steps:
+        library.normalizer = normalizers.Sequence(steps)
+    return library
+
+
+def _empty_model(kind: Kind) -> Any:
+    unk = _STORED_SPECIALS[UNK]
+    return models.BPE(unk_token=unk) if kind == "bpe" else models.WordLevel({}, unk_token=unk)
+
+
+def _trainer(kind: Kind, size: int | None) -> Any:
+    specials = list(_STORED_SPECIALS)
+    if kind == "bpe":
+        size = size or _DEFAULT_BPE_SIZE
+        return trainers.BpeTrainer(
+            vocab_size=size,
+            limit_alphabet=size - len(specials),
+            min_frequency=2,
+            special_tokens=specials,
+            show_progress=False,
+        )
+    return trainers.WordLevelTrainer(
+        vocab_size=size or _ALL, special_tokens=specials, show_progress=False
+    )
+
+
+def _recognise(library: tokenizers.Tokenizer) -> tuple[Kind, bool]:
+    """Tell which of our tokenizers this is, or raise ValueError."""
+    vocabulary = library.get_vocab(with_added_tokens=True)
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise ValueError("the ids are not 0, 1, 2, ...")
+    if [vocabulary.get(token) for token in _STORED_SPECIALS] != [PAD, UNK, BOS, EOS]:
+        raise ValueError("the special tokens are not at 0 to 3")
+    found = _frame(library)
+    kinds: list[Kind] = ["characters", "whitespace", "bpe"]
+    for kind in kinds:
+        for lowercase in (False, True):
+            if found == _frame(_build(kind, lowercase, _empty_model(kind))):
+                return kind, lowercase
+    raise ValueError("unknown settings")
+
+
+def _frame(library: tokenizers.Tokenizer) -> dict[str, Any]:
+    """All settings of a tokenizer except what it learned."""
+    tree = json.loads(library.to_str())
+    tree["model"] = {k: v for k, v in tree["model"].items() if k not in ("vocab", "merges")}
+    return tree
+
+
+def _valid(text: str) -> str:
+    """Replace halves of surrogate pairs, which are no characters (they become unknown tokens)."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
