@@ -1,0 +1,162 @@
+"""Multi-head attention."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from kochi.attention.attend import (
+    AttentionBase,
+    AttentionState,
+    KeyPositions,
+    QueryPositions,
+    Readout,
+)
+from kochi.attention.projected import Projected, clean_memory
+from kochi.attention.scopes.base import Scope
+from kochi.attention.scores.base import Score
+from kochi.attention.selections.base import Selection
+
+
+class MultiHeadAttention(AttentionBase):
+    """Attend in several heads of their own projections, and join what they read.
+
+    Vaswani et al. 2017, section 3.2.2: ``context = W_O concat(head_1, ..., head_h)`` with
+    ``head_i = attention(W_Q_i query, W_K_i memory, W_V_i memory)``, here with any score inside a
+    head; https://arxiv.org/abs/1706.03762. With biases (the paper has none).
+
+    Args:
+        score: Built for ``query_size / num_heads`` on both sides, and for this number of heads.
+        scope: Which positions may be seen.
+        selection: How scores become an alignment.
+        query_size: Size of a query, and of the context.
+        memory_size: Size of a memory value.
+        num_heads: Divides ``query_size``.
+        dropout: Fraction of the alignment dropped in training.
+        kernel: "auto", or the name of the kernel that must serve.
+
+    Raises:
+        ValueError: The heads do not divide ``query_size``, the named kernel cannot serve these
+            parts, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        scope: Scope,
+        selection: Selection,
+        query_size: int,
+        memory_size: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        kernel: str = "auto",
+    ) -> None:
+        super().__init__(score, scope, selection, query_size, memory_size, dropout, kernel)
+        self.num_heads = num_heads
+        self.head_size = head_size(query_size, num_heads)
+        self.context_size = query_size
+        self.query_proj = nn.Linear(query_size, query_size)  # W_Q
+        self.memory_proj = nn.Linear(memory_size, 2 * query_size)  # W_K above W_V
+        self.output_proj = nn.Linear(query_size, query_size)  # W_O
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw each of the four matrices as Glorot and Bengio (2010) do; biases start at 0."""
+        key_weight, value_weight = self.memory_proj.weight.chunk(2)
+        for weight in (self.query_proj.weight, key_weight, value_weight, self.output_proj.weight):
+            nn.init.xavier_uniform_(weight)
+        for layer in (self.query_proj, self.memory_proj, self.output_proj):
+            nn.init.zeros_(layer.bias)
+
+    def project(
+        self,
+        memory_values: Float[Tensor, "batch source memory_size"],
+        mask: Bool[Tensor, "batch source"] | None = None,
+    ) -> Projected:
+        """See `AttentionBase.project`; keys and values come from one matrix product."""
+        self._check_memory(memory_values, mask)
+        memory_values, finite = clean_memory(memory_values, mask)
+        keys, values = self._heads(self.memory_proj(memory_values), 2)
+        return Projected(self.score.project_keys(keys), values, mask, finite)
+
+    def project_self(
+        self,
+        values: Float[Tensor, "batch length size"],
+        mask: Bool[Tensor, "batch length"] | None = None,
+    ) -> tuple[Float[Tensor, "batch heads length head_size"], Projected]:
+        """Project queries, keys and values of a sequence that attends to itself, in one product.
+
+        Give the two results to `attend_heads`. The same as ``module(values, module.project(values,
+        mask))``.
+
+        Raises:
+            ValueError: ``memory_size`` is not ``query_size``, or an argument does not fit.
+        """
+        if self.memory_size != self.query_size:
+            raise ValueError(
+                f"project_self: a sequence attends to itself only if memory_size == query_size, "
+                f"got {self.memory_size} and {self.query_size}; use project"
+            )
+        self._check_memory(values, mask)
+        values, finite = clean_memory(values, mask)
+        weight = torch.cat((self.query_proj.weight, self.memory_proj.weight))
+        bias = torch.cat((self.query_proj.bias, self.memory_proj.bias))
+        query, keys, read = self._heads(F.linear(values, weight, bias), 3)
+        return query, Projected(self.score.project_keys(keys), read, mask, finite)
+
+    def attend_heads(
+        self,
+        query: Float[Tensor, "batch heads target head_size"],
+        projected: Projected,
+        mask: Bool[Tensor, "..."] | None = None,
+        state: AttentionState | None = None,
+        need_alignment: bool = False,
+        query_positions: QueryPositions = None,
+        key_positions: KeyPositions = None,
+    ) -> Readout:
+        """Ask with queries already projected to heads (from `project_self`); see `forward`."""
+        position = 0 if state is None else state.position
+        context, alignment = self._attend(
+            query, projected, mask, position, need_alignment, query_positions, key_positions
+        )
+        context = self.output_proj(context.transpose(1, 2).flatten(2))
+        return Readout(context, alignment, AttentionState(position + query.shape[2]))
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch target query_size"],
+        projected: Projected,
+        mask: Bool[Tensor, "..."] | None = None,
+        state: AttentionState | None = None,
+        need_alignment: bool = False,
+        query_positions: QueryPositions = None,
+        key_positions: KeyPositions = None,
+    ) -> Readout:
+        """See `AttentionBase.forward`; the alignment is ``[batch, heads, target, source]``."""
+        self._check_query(query, projected)
+        (heads,) = self._heads(self.query_proj(query), 1)
+        return self.attend_heads(
+            heads, projected, mask, state, need_alignment, query_positions, key_positions
+        )
+
+    def _heads(
+        self, joined: Float[Tensor, "batch length parts_size"], parts: int
+    ) -> tuple[Float[Tensor, "batch heads length head_size"], ...]:
+        """Cut a product into its parts and each part into heads (views, nothing is copied)."""
+        batch, length, _ = joined.shape
+        cut = joined.view(batch, length, parts, self.num_heads, self.head_size)
+        return cut.permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def head_size(query_size: int, num_heads: int) -> int:
+    """Return the size of a head.
+
+    Raises:
+        ValueError: The heads do not divide ``query_size``.
+    """
+    if num_heads < 1 or query_size % num_heads:
+        raise ValueError(
+            f"num_heads: {num_heads} does not divide query_size={query_size}; "
+            f"choose one of {[n for n in range(1, query_size + 1) if query_size % n == 0]}"
+        )
+    return query_size // num_heads

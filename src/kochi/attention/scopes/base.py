@@ -1,0 +1,87 @@
+"""What every scope is: which positions a query may see."""
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where queries and keys stand.
+
+    Args:
+        query_length: Number of queries.
+        key_length: Number of keys.
+        device: Where the tensors live.
+        start: Position of the first query when ``query`` is not given.
+        query: Positions of the queries (one number: all stand there); by default
+            ``start, start + 1, ...``.
+        key: Positions of the keys (one number: all stand there); by default ``0, 1, ...``.
+    """
+
+    query_length: int
+    key_length: int
+    device: torch.device
+    start: int = 0
+    query: int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None = None
+    key: int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None = None
+
+    def last_key(self) -> int | None:
+        """Return the largest position of a key where it is known without looking at a tensor."""
+        if self.key is None:
+            return self.key_length - 1
+        return self.key if isinstance(self.key, int) else None
+
+    def first_query(self) -> int | None:
+        """Return the smallest position of a query where it is known without a tensor."""
+        if self.query is None:
+            return self.start
+        return self.query if isinstance(self.query, int) else None
+
+    def queries(self) -> Int[Tensor, "... target 1"]:
+        """Return the positions of the queries as a column."""
+        if isinstance(self.query, Tensor):
+            return self.query.unsqueeze(-1)
+        if self.query is not None:
+            return torch.full((self.query_length, 1), self.query, device=self.device)
+        end = self.start + self.query_length
+        return torch.arange(self.start, end, device=self.device).unsqueeze(-1)
+
+    def keys(self) -> Int[Tensor, "... 1 source"]:
+        """Return the positions of the keys as a row."""
+        if isinstance(self.key, Tensor):
+            return self.key.unsqueeze(-2)
+        if self.key is not None:
+            return torch.full((1, self.key_length), self.key, device=self.device)
+        return torch.arange(self.key_length, device=self.device).unsqueeze(0)
+
+
+class Scope(nn.Module, abc.ABC):
+    """Say which keys a query may see, from where both stand.
+
+    To write one of your own, subclass, implement ``forward`` and give the object to
+    `kochi.attention.build` in place of a name.
+    """
+
+    @abc.abstractmethod
+    def forward(
+        self, positions: Positions
+    ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"] | None:
+        """Return what may be seen (True), or ``None`` where every query sees every key."""
+
+    def is_triangle(self, positions: Positions) -> bool:
+        """Tell whether the answer is exactly "query t sees keys 0 to t", counted from the start.
+
+        Kernels have a fast path for it. ``forward`` must give the same answer.
+        """
+        return False
+
+    if TYPE_CHECKING:
+
+        def __call__(self, positions: Positions) -> Tensor | None:
+            """Type a call as `forward`."""
+            ...

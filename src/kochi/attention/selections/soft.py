@@ -1,0 +1,41 @@
+"""Soft selection: the masked softmax and the one rule for nothing to see."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kochi.attention.selections.base import Selection
+
+
+def masked_softmax(
+    scores: Float[Tensor, "*batch source"], visible: Bool[Tensor, "*#batch #source"] | None
+) -> Float[Tensor, "*batch source"]:
+    """Compute ``exp(score[s]) / sum over visible r of exp(score[r])``; 0 where not visible.
+
+    Bahdanau, Cho and Bengio 2015, equation 6, over the visible places only. A row without a visible
+    place is all zeros, and its gradient too. Whatever stands in a hidden place, NaN and infinity
+    included, changes nothing.
+
+    >>> import torch
+    >>> visible = torch.tensor([[True, True, False], [False, False, False]])
+    >>> masked_softmax(torch.zeros(2, 3), visible).tolist()
+    [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
+    """
+    if visible is None:
+        return scores.softmax(-1)
+    # The lowest finite number, not -inf: a row of -inf would be NaN, forward and backward. The
+    # second `where` makes empty rows 0; on all other rows it finds zeros already.
+    lowest = torch.finfo(scores.dtype).min
+    return torch.where(visible, torch.where(visible, scores, lowest).softmax(-1), 0.0)
+
+
+class Soft(Selection):
+    """Look at every visible place, each by its softmax weight; no parameters."""
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        """See `masked_softmax`."""
+        return masked_softmax(scores, visible)
