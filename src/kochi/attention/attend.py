@@ -180,13 +180,12 @@ class AttentionBase(nn.Module, abc.ABC):
         query_positions: QueryPositions,
         key_positions: KeyPositions,
     ) -> Answer:
-        """Attend in every head: the context of the heads, and their alignment."""
+        """Attend in every head with queries already projected by the score."""
         keys, values = projected.keys, projected.values
         positions = Positions(
             query.shape[2], keys.shape[2], keys.device, position, query_positions, key_positions
         )
         visible = _visible(self.scope, positions, projected.mask, mask, keys.shape[0])
-        query = self.score.project_query(query)
         need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
         case = Case(query.shape[2], keys.shape[2], query.dtype, query.device.type, need_gradient)
         kernel = KERNELS[choose(self.kernel, self.score, self.selection, case)[0]]
@@ -260,7 +259,7 @@ class Attention(AttentionBase):
         self._check_query(query, projected)
         position = 0 if state is None else state.position
         context, alignment = self._attend(
-            query.unsqueeze(1),
+            self.score.project_query(query.unsqueeze(1)),
             projected,
             mask,
             position,

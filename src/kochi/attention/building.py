@@ -83,11 +83,15 @@ def build_multihead(
     hidden_size: int | None = None,
     dropout: float = 0.0,
     kernel: str = "auto",
+    rotary: bool = False,
 ) -> MultiHeadAttention:
-    """Build `MultiHeadAttention`, also for one head; arguments and errors as in `build`."""
+    """Build `MultiHeadAttention`, also for one head; arguments and errors as in `build`.
+
+    ``rotary`` turns queries and keys by their positions, see `kochi.attention.rotary`.
+    """
     size = head_size(query_size, num_heads)
     parts = make_parts(score, scope, selection, size, size, num_heads, hidden_size)
-    return MultiHeadAttention(*parts, query_size, memory_size, num_heads, dropout, kernel)
+    return MultiHeadAttention(*parts, query_size, memory_size, num_heads, dropout, kernel, rotary)
 
 
 def make_parts(

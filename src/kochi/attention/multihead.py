@@ -13,7 +13,8 @@ from kochi.attention.attend import (
     Readout,
 )
 from kochi.attention.projected import Projected, clean_memory
-from kochi.attention.scopes.base import Scope
+from kochi.attention.rotary import rotate
+from kochi.attention.scopes.base import Scope, stand
 from kochi.attention.scores.base import Score
 from kochi.attention.selections.base import Selection
 
@@ -34,9 +35,11 @@ class MultiHeadAttention(AttentionBase):
         num_heads: Divides ``query_size``.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or the name of the kernel that must serve.
+        rotary: Turn queries and keys by their positions (see `kochi.attention.rotary`); for dot
+            products and even head sizes.
 
     Raises:
-        ValueError: The heads do not divide ``query_size``, the named kernel cannot serve these
+        ValueError: The heads do not divide ``query_size``, rotary cannot combine, the named kernel cannot serve these
             parts, or an argument is out of range.
     """
 
@@ -50,10 +53,14 @@ class MultiHeadAttention(AttentionBase):
         num_heads: int,
         dropout: float = 0.0,
         kernel: str = "auto",
+        rotary: bool = False,
     ) -> None:
         super().__init__(score, scope, selection, query_size, memory_size, dropout, kernel)
         self.num_heads = num_heads
         self.head_size = head_size(query_size, num_heads)
+        self.rotary = rotary
+        if rotary:
+            _check_rotary(score, self.head_size)
         self.context_size = query_size
         self.query_proj = nn.Linear(query_size, query_size)  # W_Q
         self.memory_proj = nn.Linear(memory_size, 2 * query_size)  # W_K above W_V
@@ -72,22 +79,35 @@ class MultiHeadAttention(AttentionBase):
         self,
         memory_values: Float[Tensor, "batch source memory_size"],
         mask: Bool[Tensor, "batch source"] | None = None,
+        positions: KeyPositions = None,
     ) -> Projected:
-        """See `AttentionBase.project`; keys and values come from one matrix product."""
+        """See `AttentionBase.project`; keys and values come from one matrix product.
+
+        Args:
+            memory_values: What will be looked at.
+            mask: True where any query may attend.
+            positions: Where the places stand, if not at ``0, 1, ...``; only rotary looks at it.
+        """
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
         keys, values = self._heads(self.memory_proj(memory_values), 2)
-        return Projected(self.score.project_keys(keys), values, mask, finite)
+        return Projected(self._turn(self.score.project_keys(keys), positions), values, mask, finite)
 
     def project_self(
         self,
         values: Float[Tensor, "batch length size"],
         mask: Bool[Tensor, "batch length"] | None = None,
-    ) -> tuple[Float[Tensor, "batch heads length head_size"], Projected]:
+        positions: KeyPositions = None,
+    ) -> tuple[Float[Tensor, "batch heads length projected_size"], Projected]:
         """Project queries, keys and values of a sequence that attends to itself, in one product.
 
-        Give the two results to `attend_heads`. The same as ``module(values, module.project(values,
-        mask))``.
+        ``attend_heads(*project_self(values, mask))`` is the same as ``module(values,
+        project(values, mask))``, and faster.
+
+        Args:
+            values: The sequence.
+            mask: True where any query may attend.
+            positions: Where the places stand, if not at ``0, 1, ...``; only rotary looks at it.
 
         Raises:
             ValueError: ``memory_size`` is not ``query_size``, or an argument does not fit.
@@ -102,11 +122,13 @@ class MultiHeadAttention(AttentionBase):
         weight = torch.cat((self.query_proj.weight, self.memory_proj.weight))
         bias = torch.cat((self.query_proj.bias, self.memory_proj.bias))
         query, keys, read = self._heads(F.linear(values, weight, bias), 3)
-        return query, Projected(self.score.project_keys(keys), read, mask, finite)
+        query = self._turn(self.score.project_query(query), positions)
+        keys = self._turn(self.score.project_keys(keys), positions)
+        return query, Projected(keys, read, mask, finite)
 
     def attend_heads(
         self,
-        query: Float[Tensor, "batch heads target head_size"],
+        query: Float[Tensor, "batch heads target projected_size"],
         projected: Projected,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
@@ -114,7 +136,7 @@ class MultiHeadAttention(AttentionBase):
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
     ) -> Readout:
-        """Ask with queries already projected to heads (from `project_self`); see `forward`."""
+        """Ask with queries from `project_self`; arguments as in `AttentionBase.forward`."""
         position = 0 if state is None else state.position
         context, alignment = self._attend(
             query, projected, mask, position, need_alignment, query_positions, key_positions
@@ -135,6 +157,8 @@ class MultiHeadAttention(AttentionBase):
         """See `AttentionBase.forward`; the alignment is ``[batch, heads, target, source]``."""
         self._check_query(query, projected)
         (heads,) = self._heads(self.query_proj(query), 1)
+        start = 0 if state is None else state.position
+        heads = self._turn(self.score.project_query(heads), query_positions, start)
         return self.attend_heads(
             heads, projected, mask, state, need_alignment, query_positions, key_positions
         )
@@ -146,6 +170,27 @@ class MultiHeadAttention(AttentionBase):
         batch, length, _ = joined.shape
         cut = joined.view(batch, length, parts, self.num_heads, self.head_size)
         return cut.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _turn(
+        self,
+        vectors: Float[Tensor, "batch heads length size"],
+        positions: QueryPositions,
+        start: int = 0,
+    ) -> Float[Tensor, "batch heads length size"]:
+        """Turn queries or keys by their positions where the positions are rotary."""
+        if not self.rotary:
+            return vectors
+        return rotate(vectors, stand(positions, vectors.shape[2], vectors.device, start))
+
+
+def _check_rotary(score: Score, head_size: int) -> None:
+    if score.dot_scale is None:
+        raise ValueError(
+            f"rotary: turned vectors tell their distance only in a dot product, which the score "
+            f"{type(score).__name__} is not; use 'dot', 'scaled_dot' or 'general'"
+        )
+    if head_size % 2:
+        raise ValueError(f"rotary: the head size must be even, got {head_size}")
 
 
 def head_size(query_size: int, num_heads: int) -> int:

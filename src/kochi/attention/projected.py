@@ -27,7 +27,7 @@ class Projected:
     mask: Bool[Tensor, "batch source"] | None = None
     finite: Bool[Tensor, "batch source"] | None = None
 
-    def select(self, rows: Int[Tensor, " chosen"]) -> "Projected":
+    def rows(self, rows: Int[Tensor, " chosen"]) -> "Projected":
         """Keep the given rows of the batch, in the given order (finished sentences drop out)."""
         keys = self.keys.index_select(0, rows)
         shared = self.values is self.keys

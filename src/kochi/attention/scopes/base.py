@@ -44,20 +44,29 @@ class Positions:
 
     def queries(self) -> Int[Tensor, "... target 1"]:
         """Return the positions of the queries as a column."""
-        if isinstance(self.query, Tensor):
-            return self.query.unsqueeze(-1)
-        if self.query is not None:
-            return torch.full((self.query_length, 1), self.query, device=self.device)
-        end = self.start + self.query_length
-        return torch.arange(self.start, end, device=self.device).unsqueeze(-1)
+        return stand(self.query, self.query_length, self.device, self.start).unsqueeze(-1)
 
     def keys(self) -> Int[Tensor, "... 1 source"]:
         """Return the positions of the keys as a row."""
-        if isinstance(self.key, Tensor):
-            return self.key.unsqueeze(-2)
-        if self.key is not None:
-            return torch.full((1, self.key_length), self.key, device=self.device)
-        return torch.arange(self.key_length, device=self.device).unsqueeze(0)
+        return stand(self.key, self.key_length, self.device).unsqueeze(-2)
+
+
+def stand(
+    positions: int | Int[Tensor, " length"] | Int[Tensor, "batch length"] | None,
+    length: int,
+    device: torch.device,
+    start: int = 0,
+) -> Int[Tensor, " length"] | Int[Tensor, "batch length"]:
+    """Return positions as a tensor: one number means all stand there, ``None`` one after another.
+
+    >>> stand(None, 3, torch.device("cpu"), start=4).tolist()
+    [4, 5, 6]
+    """
+    if positions is None:
+        return torch.arange(start, start + length, device=device)
+    if isinstance(positions, int):
+        return torch.full((length,), positions, device=device)
+    return positions
 
 
 class Scope(nn.Module, abc.ABC):
