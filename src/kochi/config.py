@@ -1,0 +1,380 @@
+"""The run file: data, model, training and search as a tree of frozen pydantic models.
+
+Alternatives are told apart by ``kind``. Unknown keys are refused with the nearest known name. The
+resolved tree is saved beside the model, so that a model folder says how it came to be.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kochi.errors import UserError
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Column = str | Positive
+
+
+class Table(BaseModel):
+    """Base of every table: nothing unknown is accepted, nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ------------------------------------------------------------------------------------------- data
+
+
+class Tokens(Table):
+    """How one side of the pairs is cut into tokens.
+
+    ``vocabulary_size`` counts BPE pieces, special tokens included; for characters and whitespace it
+    keeps the most frequent tokens (``None`` keeps all).
+    """
+
+    tokens: Literal["characters", "whitespace", "bpe"] = "bpe"
+    vocabulary_size: Positive | None = None
+    lowercase: bool = False
+
+
+class TextData(Table):
+    """What all text data have in common. Relative paths start at ``folder``.
+
+    ``folder`` itself starts at the run file's folder. ``shared_vocabulary`` trains one tokenizer on
+    both sides. Pairs with a side longer than ``max_length`` tokens are left out of training (and
+    counted in the log).
+    """
+
+    folder: Path = Path(".")
+    source: Tokens = Tokens()
+    target: Tokens = Tokens()
+    shared_vocabulary: bool = False
+    max_length: Positive = 256
+
+
+class TsvData(TextData):
+    """Tab-separated text with a header row; a column given as a number (from 1) means no header.
+
+    Several target columns, or several rows with one source (``group_references``), are several
+    right answers of one source in dev and test data.
+    """
+
+    kind: Literal["tsv"]
+    train: Path
+    dev: Path | None = None
+    test: Path | None = None
+    source_column: Column = "source"
+    target_column: Column | list[Column] = "target"
+    group_references: bool = True
+
+
+class JsonlData(TextData):
+    """One JSON object a line; the target may be a string or a list of strings (references)."""
+
+    kind: Literal["jsonl"]
+    train: Path
+    dev: Path | None = None
+    test: Path | None = None
+    source_field: str = "source"
+    target_field: str = "target"
+
+
+class ParallelFiles(Table):
+    """Two files with the same number of lines; several target files are several references."""
+
+    source: Path
+    target: Path | list[Path]
+
+
+class ParallelData(TextData):
+    """Parallel files, one sentence a line, plain or gzip."""
+
+    kind: Literal["parallel"]
+    train: ParallelFiles
+    dev: ParallelFiles | None = None
+    test: ParallelFiles | None = None
+
+
+class HuggingFaceData(TextData):
+    """A data set read with the optional ``datasets`` package (``pip install kochi[huggingface]``).
+
+    ``name`` is what ``datasets.load_dataset`` takes; fields may be dotted (``translation.en``).
+    """
+
+    kind: Literal["huggingface"]
+    name: str
+    configuration: str | None = None
+    data_files: dict[str, str] | None = None
+    train: str = "train"
+    dev: str | None = "validation"
+    test: str | None = "test"
+    source_field: str = "source"
+    target_field: str = "target"
+
+
+Data = Annotated[
+    TsvData | JsonlData | ParallelData | HuggingFaceData, Field(discriminator="kind")
+]
+
+# ------------------------------------------------------------------------------------------ model
+
+
+class Attention(Table):
+    """The parts of one attention; see ``kochi.attention.build``."""
+
+    score: Literal["dot", "scaled_dot", "general", "additive"] = "additive"
+    scope: Literal["global", "causal"] = "global"
+    selection: Literal["soft"] = "soft"
+    num_heads: Positive = 1
+    hidden_size: Positive | None = None
+    kernel: str = "auto"
+
+
+class RecurrentModel(Table):
+    """What the recurrent models share. Sizes are widths; ``hidden_size`` is the decoder's.
+
+    A two-directional encoder has ``hidden_size`` in each direction.
+    """
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    embedding_size: Positive = 256
+    hidden_size: Positive = 256
+    encoder_layers: Positive = 1
+    decoder_layers: Positive = 1
+    bidirectional: bool = True
+    reverse_source: bool = False
+    dropout: Fraction = 0.2
+    tie_embeddings: Literal["none", "target", "all"] = "none"
+
+
+class PlainModel(RecurrentModel):
+    """Encoder-decoder with one fixed vector (Sutskever et al. 2014; Cho et al. 2014)."""
+
+    kind: Literal["plain"]
+
+
+class RnnModel(RecurrentModel):
+    """Recurrent encoder-decoder with attention.
+
+    ``order`` is "bahdanau" (attend with the previous state, then step) or "luong" (step, then
+    attend, then an attentional vector). ``input_feeding`` belongs to Luong's order (on unless it is
+    false); in Bahdanau's the context always enters the step.
+    """
+
+    kind: Literal["rnn"]
+    order: Literal["bahdanau", "luong"] = "bahdanau"
+    input_feeding: bool | None = None
+    attention: Attention = Attention()
+
+    @model_validator(mode="after")
+    def _feeding_belongs_to_luong(self) -> "RnnModel":
+        if self.order == "bahdanau" and self.input_feeding is not None:
+            raise ValueError(
+                "input_feeding belongs to order = 'luong'; in Bahdanau's order the context always "
+                "enters the step: remove the key"
+            )
+        return self
+
+
+class TransformerModel(Table):
+    """Transformer (Vaswani et al. 2017)."""
+
+    kind: Literal["transformer"]
+    size: Positive = 128
+    feedforward_size: Positive = 256
+    encoder_layers: Positive = 4
+    decoder_layers: Positive = 4
+    norm: Literal["pre", "post"] = "pre"
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
+    max_positions: Positive = 1024
+    activation: Literal["relu", "gelu"] = "relu"
+    dropout: Fraction = 0.1
+    attention_dropout: Fraction = 0.0
+    tie_embeddings: Literal["none", "target", "all"] = "target"
+    self_attention: Attention = Attention(score="scaled_dot", num_heads=4)
+    attention: Attention = Attention(score="scaled_dot", num_heads=4)
+
+
+Model = Annotated[PlainModel | RnnModel | TransformerModel, Field(discriminator="kind")]
+
+# --------------------------------------------------------------------------------------- training
+
+
+class Schedule(Table):
+    """Learning-rate schedule with linear warm-up over ``warmup_steps`` optimizer steps.
+
+    "inverse_sqrt" (Vaswani et al. 2017, section 5.3, scaled so that the peak is the learning rate),
+    "cosine" (to ``final_fraction`` of the peak at the last step), "plateau" (times ``factor`` when
+    the dev metric has not improved for ``patience`` evaluations), or "constant".
+    """
+
+    kind: Literal["inverse_sqrt", "cosine", "plateau", "constant"] = "inverse_sqrt"
+    warmup_steps: Annotated[int, Field(ge=0)] = 1000
+    final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    patience: Positive = 2
+
+
+Metric = Literal["bleu", "chrf", "wer", "cer", "per", "exact", "loss"]
+
+
+class Training(Table):
+    """How the model is trained.
+
+    ``batch_tokens`` bounds rows times the longer padded side. ``evaluate_every`` and
+    ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` averages the
+    weights of the last k evaluated checkpoints. ``matmul_precision`` "medium" lets matrix products
+    use bfloat16 inputs with float32 sums where the machine gains from it.
+    """
+
+    epochs: Positive = 20
+    max_steps: Positive | None = None
+    batch_tokens: Positive = 4096
+    accumulate: Positive = 1
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    schedule: Schedule = Schedule()
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    label_smoothing: Fraction = 0.1
+    gradient_clip: Annotated[float, Field(ge=0.0)] = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    metric: Metric = "bleu"
+    evaluate_every: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every: Annotated[int, Field(ge=0)] = 200
+    patience: Positive | None = None
+    keep_best: Positive = 1
+    average_last: Positive = 1
+    average: Literal["last", "best"] = "last"
+    devices: Positive = 1
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+
+
+class Search(Table):
+    """How answers are searched; ``beam = 1`` is greedy.
+
+    ``length_penalty`` is the exponent a of length ** a that divides the log-probability. An answer
+    has at most ``max_length_ratio`` times the source's tokens plus ``max_length_extra``.
+    """
+
+    beam: Positive = 5
+    length_penalty: Annotated[float, Field(ge=0.0)] = 1.0
+    max_length_ratio: Annotated[float, Field(gt=0.0)] = 2.0
+    max_length_extra: Positive = 20
+    batch_size: Positive = 64
+
+
+class Run(Table):
+    """A whole run file."""
+
+    seed: Annotated[int, Field(ge=0)] = 1
+    output: Path = Path("model")
+    data: Data
+    model: Model
+    training: Training = Training()
+    search: Search = Search()
+
+
+# ------------------------------------------------------------------------------- reading, writing
+
+
+def read_run(path: Path, changes: list[str] | None = None) -> Run:
+    """Read a run file and apply ``--set`` changes such as ``model.attention.score=general``.
+
+    Relative ``output`` and ``data.folder`` are resolved against the run file's folder.
+
+    Raises:
+        UserError: The file is missing or is not TOML, a key is unknown (the nearest known name is
+            given), or a value has the wrong type or range.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such run file; write one with 'kochi init DATA'") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, expected a run file (TOML)") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}; expected TOML text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    for change in changes or []:
+        _apply_change(tree, change)
+    run = check_run(tree, str(path))
+    base = path.parent.resolve()
+    data = run.data.model_copy(update={"folder": base / run.data.folder})
+    return run.model_copy(update={"data": data, "output": base / run.output})
+
+
+def check_run(tree: dict[str, Any], where: str) -> Run:
+    """Turn a parsed tree into a `Run`, or raise one `UserError` line that names the key."""
+    try:
+        return Run.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_explain(error, tree)}") from None
+
+
+def write_run(run: Run, path: Path) -> None:
+    """Write the resolved run file."""
+    path.write_text(tomli_w.dumps(run.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+
+
+def _apply_change(tree: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise UserError(
+            f"--set {change}: expected KEY=VALUE, such as model.attention.score=general"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.split(".")
+    table = tree
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UserError(f"--set {change}: {parent} is a value, not a table")
+    table[last] = value
+
+
+def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    names = [part for part in path if part not in _kinds()]
+    key = ".".join(names)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(path)
+        near = difflib.get_close_matches(names[-1], known, n=1, cutoff=0.0)
+        return f"unknown key {key}; did you mean {near[0]}? (known: {', '.join(sorted(known))})"
+    if first["type"] == "missing":
+        return f"{key} is missing; add it to the run file"
+    if first["type"].startswith("union_tag"):
+        return f"{key}: kind must be one of {first.get('ctx', {}).get('expected_tags', _kinds())}"
+    return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _kinds() -> dict[str, type[Table]]:
+    return {
+        "tsv": TsvData,
+        "jsonl": JsonlData,
+        "parallel": ParallelData,
+        "huggingface": HuggingFaceData,
+        "plain": PlainModel,
+        "rnn": RnnModel,
+        "transformer": TransformerModel,
+    }
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    table: type[BaseModel] = Run
+    for part in path[:-1]:
+        if part in _kinds():
+            table = _kinds()[part]
+        elif part in table.model_fields:
+            annotation = table.model_fields[part].annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                table = annotation
+    return list(table.model_fields)

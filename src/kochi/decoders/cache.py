@@ -1,0 +1,108 @@
+"""Keys and values of what was written so far, for self-attention one step at a time."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kochi.attention import Projected
+
+FIRST_CAPACITY = 32
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Keys and values in the order they were written, shared by the beams of a sentence.
+
+    A step writes one slot a beam. Reordering the beams copies no keys: a beam only remembers which
+    slots are its own past. Buffers grow by doubling; `write` fills a free slot in place, so that a
+    state may be continued once.
+
+    Attributes:
+        keys: One buffer a layer.
+        values: One buffer a layer.
+        past: The slots of each beam's own past, in order; None while every beam owns every slot.
+        slot_positions: The target position of each slot.
+    """
+
+    keys: tuple[Float[Tensor, "batch heads capacity head_size"], ...]
+    values: tuple[Float[Tensor, "batch heads capacity head_size"], ...]
+    past: Int[Tensor, "batch width position"] | None
+    slot_positions: Int[Tensor, " slots"]
+
+    @classmethod
+    def empty(
+        cls,
+        batch: int,
+        width: int,
+        num_layers: int,
+        num_heads: int,
+        like: Float[Tensor, "b s size"],
+    ) -> "Cache":
+        """Return a cache without slots."""
+        shape = (batch, num_heads, FIRST_CAPACITY * width, like.shape[-1] // num_heads)
+        buffers = [like.new_zeros(shape) for _ in range(2 * num_layers)]
+        none = torch.zeros(0, dtype=torch.long, device=like.device)
+        past = None if width == 1 else none.expand(batch, width, 0)
+        return cls(tuple(buffers[:num_layers]), tuple(buffers[num_layers:]), past, none)
+
+    @property
+    def num_slots(self) -> int:
+        """Number of slots in use."""
+        return len(self.slot_positions)
+
+    def advance(self, width: int, position: int) -> "Cache":
+        """Take one slot a beam for target position ``position``, to be filled by `write`."""
+        first, end = self.num_slots, self.num_slots + width
+        added = torch.full((width,), position, device=self.slot_positions.device)
+        past = self.past
+        if past is not None:
+            own = torch.arange(first, end, device=past.device).expand(len(past), -1)
+            past = torch.cat([past, own.unsqueeze(-1)], dim=-1)
+        keys, values = self.keys, self.values
+        if end > keys[0].shape[2]:
+            keys, values = tuple(map(_double, keys)), tuple(map(_double, values))
+        return Cache(keys, values, past, torch.cat([self.slot_positions, added]))
+
+    def write(self, layer: int, step: Projected) -> Projected:
+        """Fill the slots that were taken last and return all slots in use."""
+        end = self.num_slots
+        first = end - step.keys.shape[2]
+        self.keys[layer][:, :, first:end] = step.keys
+        self.values[layer][:, :, first:end] = step.values
+        return Projected(self.keys[layer][:, :, :end], self.values[layer][:, :, :end])
+
+    def mask(self) -> Tensor | None:
+        """Return which slots each beam may see, [batch, width, slots]; None: every slot."""
+        if self.past is None:
+            return None
+        batch, width, _ = self.past.shape
+        hidden = torch.zeros(
+            batch, width, self.num_slots, dtype=torch.bool, device=self.past.device
+        )
+        return hidden.scatter_(2, self.past, True)
+
+    def reorder(self, beams: Int[Tensor, "batch width"]) -> "Cache":
+        """Let each new beam have the past of an old one."""
+        past = self.past
+        if past is None:
+            if beams.shape[1] == 1:
+                return self
+            slots = torch.arange(self.num_slots, device=beams.device)
+            return replace(self, past=slots.expand(*beams.shape, -1))
+        index = beams.unsqueeze(-1).expand(-1, -1, past.shape[2])
+        return replace(self, past=past.gather(1, index))
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> "Cache":
+        """Keep only some sentences."""
+        return Cache(
+            tuple(buffer.index_select(0, rows) for buffer in self.keys),
+            tuple(buffer.index_select(0, rows) for buffer in self.values),
+            None if self.past is None else self.past.index_select(0, rows),
+            self.slot_positions,
+        )
+
+
+def _double(buffer: Tensor) -> Tensor:
+    return torch.cat([buffer, torch.zeros_like(buffer)], dim=2)

@@ -1,0 +1,150 @@
+"""The recurrent decoder in Luong's order: step, then attend.
+
+Luong, Pham and Manning 2015, "Effective approaches to attention-based neural machine translation",
+sections 3 and 3.3, https://arxiv.org/abs/1508.04025.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kochi.attention import Projected
+from kochi.decoders.decoder import Decoder
+from kochi.decoders.recurrent import (
+    Bridge,
+    RecurrentState,
+    flat,
+    input_columns,
+    look,
+    stack_steps,
+    token_gates,
+    unflat,
+    widen,
+)
+from kochi.layers.dropout import Dropout
+from kochi.layers.embedding import Embedding
+from kochi.layers.recurrent import RecurrentStack, State
+from kochi.memory import Memory
+
+
+class LuongDecoder(Decoder):
+    """Step, look with the new state, and join both in an attentional vector.
+
+    h_i = cell([E y_(i-1); a_(i-1)], h_(i-1)), c_i = attention(h_i), a_i = tanh(W [c_i; h_i])
+    (equation 5). Without input feeding the cell does not see a_(i-1); then training runs the
+    recurrent layers over the whole target at once and looks for all positions together.
+
+    Args:
+        embedding: Embeds the target tokens.
+        attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
+        summary_size: Width of the encoder's summary.
+        cell: "lstm" or "gru".
+        hidden_size: Width of the state.
+        num_layers: Number of layers; the top one's output is the query.
+        input_feeding: Feed the attentional vector to the next step (section 3.3).
+        dropout: Rate on embeddings, between layers and on features.
+        tie_embeddings: Use the embedding's weight as the output layer's.
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        attention: nn.Module,
+        *,
+        summary_size: int,
+        cell: str,
+        hidden_size: int,
+        num_layers: int,
+        input_feeding: bool,
+        dropout: float,
+        tie_embeddings: bool,
+    ) -> None:
+        embedding_size = embedding.weight.shape[1]
+        super().__init__(
+            embedding, embedding_size if tie_embeddings else hidden_size, tie_embeddings
+        )
+        self.attention = attention
+        self.feed_size = self.feature_size if input_feeding else 0
+        self.stack = RecurrentStack(
+            cell, embedding_size + self.feed_size, hidden_size, num_layers, dropout
+        )
+        self.bridge = Bridge(summary_size, self.stack)
+        self.attentional_proj = nn.Linear(
+            attention.context_size + hidden_size, self.feature_size
+        )  # W
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch target feature_size"]:
+        return self.dropout(self._read(memory, inputs, need_alignment=False)[0])
+
+    def alignment(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch target source"] | None:
+        return self._read(memory, inputs, need_alignment=True)[1]
+
+    def _read(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        embedded = self.dropout(self.embedding(inputs))
+        layers = self.bridge(memory.summary)
+        projected = self.attention.project(memory.values, memory.mask)
+        if self.feed_size:
+            return self._read_step_by_step(embedded, layers, projected, memory, need_alignment)
+        outputs = self.stack.sequence(embedded, layers)
+        return self._look(outputs, projected, memory, need_alignment)
+
+    def _read_step_by_step(
+        self,
+        embedded: Tensor,
+        layers: State,
+        projected: Projected,
+        memory: Memory,
+        need_alignment: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        gates = token_gates(self.stack, embedded).unbind(1)
+        feed_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
+        feed = embedded.new_zeros(len(embedded), self.feed_size)
+        vectors, alignments = [], []
+        for gate in gates:
+            output, layers = self.stack.step_from_gates(
+                torch.addmm(gate, feed, feed_weight), layers
+            )
+            vector, alignment = self._look(output.unsqueeze(1), projected, memory, need_alignment)
+            feed = vector.squeeze(1)
+            vectors.append(feed)
+            alignments.append(alignment)
+        return torch.stack(vectors, 1), stack_steps(alignments)
+
+    def _look(
+        self, outputs: Tensor, projected: Projected, memory: Memory, need_alignment: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        context, alignment = look(self.attention, outputs, projected, memory, need_alignment)
+        return self.attentional_proj(torch.cat([context, outputs], dim=-1)).tanh(), alignment
+
+    def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
+        layers = widen(self.bridge(memory.summary), width)
+        feed = memory.values.new_zeros(len(memory.values), width, self.feed_size)
+        projected = self.attention.project(memory.values, memory.mask)
+        return RecurrentState(layers, feed, memory, projected)
+
+    def step(
+        self, state: RecurrentState, tokens: Int[Tensor, "batch width"]
+    ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
+        batch, width = tokens.shape
+        inputs = torch.cat([self.embedding(tokens), state.feed], dim=-1).flatten(0, 1)
+        output, layers = self.stack.step(inputs, flat(state.layers))
+        vector, _ = self._look(
+            output.unflatten(0, (batch, width)), state.projected, state.memory, False
+        )
+        feed = vector if self.feed_size else state.feed
+        return self.logits(vector), replace(state, layers=unflat(layers, batch, width), feed=feed)
+
+    def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:
+        return state.reorder(beams)
+
+    def keep(self, state: RecurrentState, rows: Int[Tensor, " kept"]) -> RecurrentState:
+        return state.keep(rows)

@@ -1,0 +1,125 @@
+"""What the recurrent decoders share: their state, its first value, and the output features."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kochi.attention import Projected
+from kochi.layers.recurrent import RecurrentStack, State
+from kochi.memory import Memory
+
+
+@dataclass(frozen=True)
+class RecurrentState:
+    """State of a recurrent decoder between two steps, for ``width`` beams a sentence.
+
+    Attributes:
+        layers: One tensor [vectors, batch, width, hidden_size] a layer.
+        feed: What is fed to the next step beside the token: the attentional vector (Luong), or
+            nothing (width 0).
+        memory: What may be looked at; shared by the beams.
+        projected: The memory as attention wants it; None for the plain decoder.
+    """
+
+    layers: tuple[Float[Tensor, "vectors batch width hidden_size"], ...]
+    feed: Float[Tensor, "batch width feed_size"]
+    memory: Memory
+    projected: Projected | None
+
+    def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "RecurrentState":
+        """Let each new beam continue an old beam of its sentence."""
+        return replace(
+            self,
+            layers=tuple(
+                _take(layer, beams[None].expand(len(layer), -1, -1)) for layer in self.layers
+            ),
+            feed=_take(self.feed, beams),
+        )
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> "RecurrentState":
+        """Keep only some sentences."""
+        return RecurrentState(
+            tuple(layer.index_select(1, rows) for layer in self.layers),
+            self.feed.index_select(0, rows),
+            self.memory.rows(rows),
+            None if self.projected is None else self.projected.rows(rows),
+        )
+
+
+def _take(values: Tensor, beams: Tensor) -> Tensor:
+    index = beams.unsqueeze(-1).expand(*beams.shape, values.shape[-1])
+    return values.gather(-2, index)
+
+
+class Bridge(nn.Module):
+    """Make a decoder's first state from the encoder's summary: tanh(W summary + b).
+
+    Bahdanau et al. 2015, appendix A.2.2, for every layer and for the LSTM's cells too.
+    """
+
+    def __init__(self, summary_size: int, stack: RecurrentStack) -> None:
+        super().__init__()
+        self.shape = (stack.num_layers, stack.num_vectors, stack.hidden_size)
+        self.linear = nn.Linear(
+            summary_size, stack.num_layers * stack.num_vectors * stack.hidden_size
+        )
+
+    def forward(self, summary: Float[Tensor, "batch summary_size"]) -> State:
+        first = self.linear(summary).tanh().view(len(summary), *self.shape)
+        return tuple(first.permute(1, 2, 0, 3).unbind(0))
+
+
+def widen(layers: State, width: int) -> tuple[Tensor, ...]:
+    """Give each sentence ``width`` equal beams: [vectors, batch, hidden] to four axes."""
+    return tuple(layer.unsqueeze(2).expand(-1, -1, width, -1) for layer in layers)
+
+
+def flat(layers: tuple[Tensor, ...]) -> State:
+    """Turn [vectors, batch, width, hidden] into [vectors, batch * width, hidden]."""
+    return tuple(layer.flatten(1, 2) for layer in layers)
+
+
+def unflat(layers: State, batch: int, width: int) -> tuple[Tensor, ...]:
+    """Undo `flat`."""
+    return tuple(layer.unflatten(1, (batch, width)) for layer in layers)
+
+
+def input_columns(
+    stack: RecurrentStack, size: int
+) -> tuple[Float[Tensor, "gates size"], Float[Tensor, "gates rest"]]:
+    """Split the first layer's input weights into those of the token and those of the rest."""
+    weight = stack.layers[0].weight_ih_l0
+    return weight[:, :size], weight[:, size:]
+
+
+def token_gates(
+    stack: RecurrentStack, embedded: Float[Tensor, "batch target size"]
+) -> Float[Tensor, "batch target gates"]:
+    """Multiply the tokens' vectors by their part of the input weights, all steps at once."""
+    token_weight, _ = input_columns(stack, embedded.shape[-1])
+    return torch.nn.functional.linear(embedded, token_weight, stack.layers[0].bias_ih_l0)
+
+
+def look(
+    attention: nn.Module,
+    query: Float[Tensor, "batch target query_size"],
+    projected: Projected,
+    memory: Memory,
+    need_alignment: bool,
+) -> tuple[Float[Tensor, "batch target context_size"], Float[Tensor, "batch target source"] | None]:
+    """Attend to the memory; the alignment, if asked for, is the mean over heads."""
+    readout = attention(query, projected, mask=memory.mask, need_alignment=need_alignment)
+    alignment = readout.alignment
+    if alignment is not None and alignment.ndim == 4:
+        alignment = alignment.mean(1)
+    return readout.context, alignment
+
+
+def stack_steps(
+    alignments: list[Tensor | None],
+) -> Float[Tensor, "batch target source"] | None:
+    """Join the alignments of single steps, if there are any."""
+    steps = [alignment for alignment in alignments if alignment is not None]
+    return torch.cat(steps, 1) if steps else None

@@ -1,0 +1,199 @@
+"""The Transformer's decoder.
+
+Vaswani et al. 2017, "Attention is all you need", sections 3.1 to 3.5,
+https://arxiv.org/abs/1706.03762.
+"""
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kochi.attention import MultiHeadAttention, Projected
+from kochi.decoders.cache import Cache
+from kochi.decoders.decoder import Decoder
+from kochi.layers.dropout import Dropout
+from kochi.layers.embedding import Embedding
+from kochi.layers.feedforward import FeedForward, Residual
+from kochi.memory import Memory
+
+
+@dataclass(frozen=True)
+class TransformerState:
+    """State between two steps.
+
+    Attributes:
+        position: Number of tokens read so far.
+        cache: Keys and values of the tokens read so far.
+        projected: The memory as each layer's attention wants it.
+    """
+
+    position: int
+    cache: Cache
+    projected: tuple[Projected, ...]
+
+
+class TransformerDecoder(Decoder):
+    """Layers of causal self-attention, attention to the memory, and feed-forward.
+
+    Args:
+        embedding: Embeds the target tokens; its width is the width of the model.
+        positions: Adds positions to the embeddings, or None where attention rotates.
+        layers: The layers.
+        norm: Normalises the last layer's output (pre-norm), or the identity.
+        dropout: Rate on the embeddings.
+        tie_embeddings: Use the embedding's weight as the output layer's.
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        positions: nn.Module | None,
+        layers: list["TransformerDecoderLayer"],
+        norm: nn.Module,
+        *,
+        dropout: float,
+        tie_embeddings: bool,
+    ) -> None:
+        super().__init__(embedding, embedding.weight.shape[1], tie_embeddings)
+        self.positions = positions
+        self.layers = nn.ModuleList(layers)
+        self.norm = norm
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch target feature_size"]:
+        x = self._embed(inputs, 0)
+        for layer in self.layers:
+            x = layer(x, layer.attention.project(memory.values, memory.mask))
+        return self.norm(x)
+
+    def alignment(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"]
+    ) -> Float[Tensor, "batch target source"]:
+        x = self._embed(inputs, 0)
+        for layer in self.layers[:-1]:
+            x = layer(x, layer.attention.project(memory.values, memory.mask))
+        last = self.layers[-1]
+        return last.alignment(x, last.attention.project(memory.values, memory.mask)).mean(1)
+
+    def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> TransformerState:
+        first = self.layers[0].self_attention
+        cache = Cache.empty(
+            len(memory.values), width, len(self.layers), first.num_heads, memory.values
+        )
+        projected = tuple(
+            layer.attention.project(memory.values, memory.mask) for layer in self.layers
+        )
+        return TransformerState(0, cache, projected)
+
+    def step(
+        self, state: TransformerState, tokens: Int[Tensor, "batch width"]
+    ) -> tuple[Float[Tensor, "batch width vocabulary"], TransformerState]:
+        x = self.embedding(tokens)
+        if self.positions is not None:
+            x = self.positions(x.flatten(0, 1).unsqueeze(1), state.position).view_as(x)
+        x = self.dropout(x)
+        cache = state.cache.advance(tokens.shape[1], state.position)
+        visible = _Past(state.position, cache, cache.mask())
+        for index, layer in enumerate(self.layers):
+            x = layer.step(x, state.projected[index], visible, index)
+        return self.logits(self.norm(x)), TransformerState(
+            state.position + 1, cache, state.projected
+        )
+
+    def reorder(
+        self, state: TransformerState, beams: Int[Tensor, "batch width"]
+    ) -> TransformerState:
+        return replace(state, cache=state.cache.reorder(beams))
+
+    def keep(self, state: TransformerState, rows: Int[Tensor, " kept"]) -> TransformerState:
+        projected = tuple(one.rows(rows) for one in state.projected)
+        return TransformerState(state.position, state.cache.keep(rows), projected)
+
+    def _embed(self, inputs: Tensor, start: int) -> Tensor:
+        x = self.embedding(inputs)
+        if self.positions is not None:
+            x = self.positions(x, start)
+        return self.dropout(x)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What the beams of one step may see of their own writing."""
+
+    position: int
+    cache: Cache
+    mask: Tensor | None
+
+
+class TransformerDecoderLayer(nn.Module):
+    """Self-attention, attention to the memory, then feed-forward, with residuals and norms.
+
+    Args:
+        self_attention: Attends from the target to itself, with a causal scope.
+        attention: Attends from the target to the memory.
+        feedforward: The position-wise part.
+        norm: "pre" or "post".
+        dropout: Rate on what each part adds.
+    """
+
+    def __init__(
+        self,
+        self_attention: MultiHeadAttention,
+        attention: MultiHeadAttention,
+        feedforward: FeedForward,
+        *,
+        norm: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        size = self_attention.context_size
+        self.self_attention = self_attention
+        self.attention = attention
+        self.feedforward = feedforward
+        self.self_residual = Residual(size, norm, dropout)
+        self.attention_residual = Residual(size, norm, dropout)
+        self.feedforward_residual = Residual(size, norm, dropout)
+
+    def forward(
+        self, x: Float[Tensor, "batch target size"], projected: Projected
+    ) -> Float[Tensor, "batch target size"]:
+        return self._look(self._self_attend(x), projected)
+
+    def alignment(
+        self, x: Float[Tensor, "batch target size"], projected: Projected
+    ) -> Float[Tensor, "batch heads target source"]:
+        """Return where each head of the attention to the memory looks."""
+        query = self.attention_residual.before(self._self_attend(x))
+        return self.attention(query, projected, need_alignment=True).alignment
+
+    def step(
+        self, x: Float[Tensor, "batch width size"], projected: Projected, past: _Past, index: int
+    ) -> Float[Tensor, "batch width size"]:
+        """Read one token a beam; the new keys and values go into the cache."""
+        query, new = self.self_attention.project_self(
+            self.self_residual.before(x), positions=past.position
+        )
+        seen = self.self_attention.attend_heads(
+            query,
+            past.cache.write(index, new),
+            past.mask,
+            query_positions=past.position,
+            key_positions=None if past.mask is None else past.cache.slot_positions,
+        )
+        return self._look(self.self_residual.after(x, seen.context), projected)
+
+    def _self_attend(self, x: Tensor) -> Tensor:
+        query, projected = self.self_attention.project_self(self.self_residual.before(x))
+        return self.self_residual.after(
+            x, self.self_attention.attend_heads(query, projected).context
+        )
+
+    def _look(self, x: Tensor, projected: Projected) -> Tensor:
+        seen = self.attention(self.attention_residual.before(x), projected)
+        x = self.attention_residual.after(x, seen.context)
+        return self.feedforward_residual.after(
+            x, self.feedforward(self.feedforward_residual.before(x))
+        )

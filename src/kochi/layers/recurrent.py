@@ -1,0 +1,157 @@
+"""Recurrent layers that run over a whole sequence or one step at a time with the same weights.
+
+LSTM: Hochreiter and Schmidhuber 1997, with forget gate (Gers et al. 2000).
+GRU: Cho et al. 2014, https://arxiv.org/abs/1406.1078, in the form of ``nn.GRU``.
+A state is a tuple with one tensor [vectors, rows, hidden_size] a layer: the hidden vectors and, for
+the LSTM, the cell vectors.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kochi.layers.dropout import Dropout
+
+State = tuple[Float[Tensor, "vectors rows hidden_size"], ...]
+
+
+class RecurrentStack(nn.Module):
+    """Layers of one-directional LSTM or GRU with dropout between them.
+
+    Args:
+        cell: "lstm" or "gru".
+        input_size: Width of the inputs.
+        hidden_size: Width of the outputs.
+        num_layers: Number of layers.
+        dropout: Rate of the dropout between layers.
+    """
+
+    def __init__(
+        self, cell: str, input_size: int, hidden_size: int, num_layers: int, dropout: float
+    ) -> None:
+        super().__init__()
+        kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
+        sizes = [input_size] + [hidden_size] * (num_layers - 1)
+        self.layers = nn.ModuleList(kind(size, hidden_size, batch_first=True) for size in sizes)
+        self.num_layers, self.hidden_size = num_layers, hidden_size
+        self.num_vectors = 2 if cell == "lstm" else 1
+        self.dropout = Dropout(dropout)
+        for layer in self.layers:
+            _initialise(layer, hidden_size)
+
+    def start(self, rows: int, like: Tensor) -> State:
+        """Return the zero state."""
+        zero = like.new_zeros(self.num_vectors, rows, self.hidden_size)
+        return (zero,) * self.num_layers
+
+    def sequence(
+        self,
+        inputs: Float[Tensor, "rows length input_size"],
+        state: State,
+    ) -> Float[Tensor, "rows length hidden_size"]:
+        """Run over whole sequences from ``state`` and return the top layer's outputs."""
+        outputs = inputs
+        for index, layer in enumerate(self.layers):
+            if index:
+                outputs = self.dropout(outputs)
+            outputs = layer(outputs, _library_state(state[index]))[0]
+        return outputs
+
+    def step(
+        self,
+        inputs: Float[Tensor, "rows input_size"],
+        state: State,
+    ) -> tuple[Float[Tensor, "rows hidden_size"], State]:
+        """Run one step and return the top layer's output and the next state."""
+        first = self.layers[0]
+        gates = F.linear(inputs, first.weight_ih_l0, first.bias_ih_l0)
+        return self.step_from_gates(gates, state)
+
+    def step_from_gates(
+        self,
+        gates: Float[Tensor, "rows gates"],
+        state: State,
+    ) -> tuple[Float[Tensor, "rows hidden_size"], State]:
+        """Run one step whose input is already multiplied by the first layer's input weights.
+
+        In training, the part of the input that is known beforehand (the target's embeddings) is
+        multiplied for all steps at once.
+        """
+        states: list[Tensor] = []
+        for index, layer in enumerate(self.layers):
+            if index:
+                gates = F.linear(self.dropout(states[-1][0]), layer.weight_ih_l0, layer.bias_ih_l0)
+            states.append(_cell(layer, gates, state[index]))
+        return states[-1][0], tuple(states)
+
+
+def _library_state(state: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    """Return the state in the form of ``nn.LSTM`` or ``nn.GRU`` of one layer."""
+    if state.shape[0] == 1:
+        return state.contiguous()
+    return state[:1].contiguous(), state[1:].contiguous()
+
+
+def _cell(layer: nn.Module, gates: Tensor, state: Tensor) -> Tensor:
+    if isinstance(layer, nn.GRU):
+        recurrent = F.linear(state[0], layer.weight_hh_l0, layer.bias_hh_l0)
+        return _gru_cell(gates, recurrent, state[0]).unsqueeze(0)
+    gates = torch.addmm(gates, state[0], layer.weight_hh_l0.t()) + layer.bias_hh_l0
+    return _LstmCell.apply(gates, state[1])  # pyright: ignore[reportReturnType]
+
+
+def _gru_cell(gates: Tensor, recurrent: Tensor, hidden: Tensor) -> Tensor:
+    reset_in, update_in, new_in = gates.chunk(3, 1)
+    reset_re, update_re, new_re = recurrent.chunk(3, 1)
+    update = (update_in + update_re).sigmoid()
+    new = (new_in + (reset_in + reset_re).sigmoid() * new_re).tanh()
+    return new + update * (hidden - new)
+
+
+class _LstmCell(torch.autograd.Function):
+    """The LSTM's element-wise part with the backward pass written out.
+
+    Gates stand in the order of ``nn.LSTM``: input, forget, candidate, output. Returns
+    [2, rows, hidden]: the next hidden and cell vectors.
+    """
+
+    @staticmethod
+    def forward(ctx, gates: Tensor, cell: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        size = cell.shape[1]
+        active = gates.sigmoid()
+        torch.tanh(gates[:, 2 * size : 3 * size], out=active[:, 2 * size : 3 * size])
+        enter, forget, candidate, leave = active.chunk(4, 1)
+        state = torch.empty(2, *cell.shape, dtype=cell.dtype, device=cell.device)
+        torch.addcmul(forget * cell, enter, candidate, out=state[1])
+        tanh_cell = state[1].tanh()
+        torch.mul(leave, tanh_cell, out=state[0])
+        ctx.save_for_backward(active, cell, tanh_cell)
+        return state
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        active, cell, tanh_cell = ctx.saved_tensors
+        enter, forget, candidate, leave = active.chunk(4, 1)
+        through = grad[1] + grad[0] * leave * (1 - tanh_cell * tanh_cell)
+        size = cell.shape[1]
+        slopes = active * (1 - active)
+        slopes[:, 2 * size : 3 * size] = 1 - candidate * candidate
+        outer = torch.cat(
+            [through * candidate, through * cell, through * enter, grad[0] * tanh_cell], 1
+        )
+        return slopes.mul_(outer), through * forget
+
+
+def _initialise(layer: nn.Module, hidden_size: int) -> None:
+    """Glorot inputs, orthogonal recurrence, forget gate open (Jozefowicz et al. 2015)."""
+    for name, weight in layer.named_parameters():
+        if "weight_ih" in name:
+            nn.init.xavier_uniform_(weight)
+        elif "weight_hh" in name:
+            for gate in weight.data.chunk(weight.shape[0] // hidden_size):
+                nn.init.orthogonal_(gate)
+        else:
+            nn.init.zeros_(weight)
+            if isinstance(layer, nn.LSTM) and "bias_ih" in name:
+                weight.data[hidden_size : 2 * hidden_size] = 1.0

@@ -1,0 +1,35 @@
+"""What an encoder leaves to be looked at."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Words:
+    """Layout of a memory whose positions are the tokens of a text, one after the other."""
+
+
+Layout = Words  # frames of speech and grids of pictures join here
+
+
+@dataclass(frozen=True)
+class Memory:
+    """An encoder's vectors, where they may be looked at, and what they were read from.
+
+    Attributes:
+        values: One vector a source position.
+        mask: True where there is something to look at; padding is False.
+        summary: The fixed-length vector that a plain encoder-decoder gets instead.
+        layout: What the positions are, so that an alignment can be drawn over the input.
+    """
+
+    values: Float[Tensor, "batch source size"]
+    mask: Bool[Tensor, "batch source"]
+    summary: Float[Tensor, "batch summary_size"]
+    layout: Layout = Words()
+
+    def rows(self, index: Int[Tensor, " rows"]) -> "Memory":
+        """Return the memory of some rows of the batch, in the order of ``index``."""
+        return Memory(self.values[index], self.mask[index], self.summary[index], self.layout)

@@ -1,0 +1,1 @@
+"""Wiring only: memory between encoder and decoder, and the model that holds both."""

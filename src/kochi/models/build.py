@@ -1,0 +1,145 @@
+"""Build the model that a run file's model table describes."""
+
+from torch import nn
+
+from kochi import attention, config
+from kochi.decoders.bahdanau import BahdanauDecoder
+from kochi.decoders.decoder import Decoder
+from kochi.decoders.luong import LuongDecoder
+from kochi.decoders.plain import PlainDecoder
+from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
+from kochi.encoders.recurrent import RecurrentEncoder
+from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
+from kochi.layers.embedding import Embedding
+from kochi.layers.feedforward import FeedForward
+from kochi.layers.positions import LearnedPositions, SinusoidalPositions
+from kochi.models.seq2seq import Seq2Seq
+
+
+def build_model(model: config.Model, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
+    """Build an untrained model; its weights depend on torch's random state alone.
+
+    Args:
+        model: The model table of a run file.
+        source_vocabulary: Number of source tokens, special ones included.
+        target_vocabulary: Number of target tokens, special ones included.
+
+    Raises:
+        ValueError: Sizes that do not fit together; the message names them.
+    """
+    if isinstance(model, config.TransformerModel):
+        return _transformer(model, source_vocabulary, target_vocabulary)
+    source, target = _embeddings(
+        model.tie_embeddings, source_vocabulary, target_vocabulary, model.embedding_size, 1.0
+    )
+    encoder = RecurrentEncoder(
+        source,
+        cell=model.cell,
+        hidden_size=model.hidden_size,
+        num_layers=model.encoder_layers,
+        bidirectional=model.bidirectional,
+        reverse_source=model.reverse_source,
+        dropout=model.dropout,
+    )
+    return Seq2Seq(encoder, _recurrent_decoder(model, target, encoder))
+
+
+def _embeddings(
+    tie: str, source_vocabulary: int, target_vocabulary: int, size: int, scale: float
+) -> tuple[Embedding, Embedding]:
+    source = Embedding(source_vocabulary, size, scale)
+    if tie != "all":
+        return source, Embedding(target_vocabulary, size, scale)
+    if source_vocabulary != target_vocabulary:
+        raise ValueError(
+            "tie_embeddings = 'all' needs one vocabulary for both sides (shared_vocabulary = true), "
+            f"got {source_vocabulary} source and {target_vocabulary} target tokens"
+        )
+    return source, source
+
+
+def _recurrent_decoder(
+    model: config.PlainModel | config.RnnModel, target: Embedding, encoder: RecurrentEncoder
+) -> Decoder:
+    common = {
+        "summary_size": encoder.summary_size,
+        "cell": model.cell,
+        "hidden_size": model.hidden_size,
+        "num_layers": model.decoder_layers,
+        "dropout": model.dropout,
+        "tie_embeddings": model.tie_embeddings != "none",
+    }
+    if isinstance(model, config.PlainModel):
+        return PlainDecoder(target, **common)
+    attend = attention.build(
+        **model.attention.model_dump(),
+        query_size=model.hidden_size,
+        memory_size=encoder.memory_size,
+    )
+    if model.order == "bahdanau":
+        return BahdanauDecoder(target, attend, **common)
+    return LuongDecoder(target, attend, input_feeding=model.input_feeding is not False, **common)
+
+
+def _transformer(
+    model: config.TransformerModel, source_vocabulary: int, target_vocabulary: int
+) -> Seq2Seq:
+    source, target = _embeddings(
+        model.tie_embeddings, source_vocabulary, target_vocabulary, model.size, model.size**0.5
+    )
+    common = {"norm": model.norm, "dropout": model.dropout}
+    rotary = model.positions == "rotary"
+    encoder_layers = [
+        TransformerEncoderLayer(
+            _multihead(model, model.self_attention, "global", rotary), _feedforward(model), **common
+        )
+        for _ in range(model.encoder_layers)
+    ]
+    decoder_layers = [
+        TransformerDecoderLayer(
+            _multihead(model, model.self_attention, "causal", rotary),
+            _multihead(model, model.attention, model.attention.scope, False),
+            _feedforward(model),
+            **common,
+        )
+        for _ in range(model.decoder_layers)
+    ]
+    return Seq2Seq(
+        TransformerEncoder(source, _positions(model), encoder_layers, _norm(model), model.dropout),
+        TransformerDecoder(
+            target,
+            _positions(model),
+            decoder_layers,
+            _norm(model),
+            dropout=model.dropout,
+            tie_embeddings=model.tie_embeddings != "none",
+        ),
+    )
+
+
+def _multihead(
+    model: config.TransformerModel, table: config.Attention, scope: str, rotary: bool
+) -> attention.MultiHeadAttention:
+    return attention.build_multihead(
+        **table.model_dump(exclude={"scope"}),
+        scope=scope,
+        query_size=model.size,
+        memory_size=model.size,
+        dropout=model.attention_dropout,
+        rotary=rotary,
+    )
+
+
+def _feedforward(model: config.TransformerModel) -> FeedForward:
+    return FeedForward(model.size, model.feedforward_size, model.activation, model.dropout)
+
+
+def _positions(model: config.TransformerModel) -> nn.Module | None:
+    if model.positions == "rotary":
+        return None
+    kind = SinusoidalPositions if model.positions == "sinusoidal" else LearnedPositions
+    return kind(model.size, model.max_positions)
+
+
+def _norm(model: config.TransformerModel) -> nn.Module:
+    return nn.LayerNorm(model.size) if model.norm == "pre" else nn.Identity()

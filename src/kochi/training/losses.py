@@ -1,0 +1,135 @@
+"""Cross-entropy of a linear output layer over a vocabulary, without holding all logits.
+
+Label smoothing after Szegedy et al. 2016, "Rethinking the Inception architecture", section 7,
+https://arxiv.org/abs/1512.00567: the target distribution is (1 - e) on the right token plus e / V
+on every token. The loss and all its gradients are computed over chunks of rows in one buffer that
+stays in the cache, where the usual way writes several tensors of rows x vocabulary.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+CHUNK_BYTES = 8 * 2**20
+
+
+def cross_entropy(
+    features: Float[Tensor, "*rows feature_size"],
+    weight: Float[Tensor, "vocabulary feature_size"],
+    bias: Float[Tensor, " vocabulary"] | None,
+    targets: Int[Tensor, "*rows"],
+    mask: Bool[Tensor, "*rows"],
+    label_smoothing: float = 0.0,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the summed label-smoothed cross-entropy and the plain one, in nats.
+
+    Args:
+        features: Inputs of the output layer.
+        weight: Output layer: logits = features @ weight.T + bias.
+        bias: Its bias, or None.
+        targets: Right tokens.
+        mask: True where a row counts; other rows get no loss and no gradient.
+        label_smoothing: e above, in [0, 1).
+
+    Returns:
+        ``(loss, negative log-likelihood)``, both summed over the rows that count. Only the loss has
+        a gradient.
+    """
+    rows = mask.flatten().nonzero().squeeze(1)
+    chosen = features.flatten(0, -2).index_select(0, rows)
+    wanted = targets.flatten().index_select(0, rows)
+    if bias is None:
+        bias = weight.new_zeros(weight.shape[0])
+    loss, nll = _LinearCrossEntropy.apply(chosen, weight, bias, wanted, label_smoothing)  # pyright: ignore[reportGeneralTypeIssues]
+    return loss, nll.detach()
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Compute loss and gradients together; the backward pass only scales them.
+
+    With p the softmax and y the one-hot target, the gradient by the logits is
+    p - (1 - e) y - e / V. The constant e / V is applied to whole sums afterwards, and the division
+    of exp(logits) by its sum is moved to the narrow side of the products.
+    """
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        dtype = _product_dtype(features)
+        x, w = features.to(dtype), weight.to(dtype)
+        total, vocabulary = x.shape[0], w.shape[0]
+        needs = any(ctx.needs_input_grad)
+        grads = (torch.zeros_like(x), torch.zeros_like(w), torch.zeros_like(bias))
+        step = max(1, CHUNK_BYTES // (4 * vocabulary))
+        losses = [features.new_zeros((), dtype=_sum_dtype(features))] * 2
+        mean_weight, mean_bias = weight.mean(0), bias.mean()
+        for start in range(0, total, step):
+            part = slice(start, min(start + step, total))
+            logits = torch.addmm(bias.to(dtype), x[part], w.t()).to(_sum_dtype(features))
+            mean = features[part] @ mean_weight + mean_bias
+            nll, gap, norm = _normalise(logits, targets[part], mean)
+            losses = [losses[0] + (nll + smoothing * gap).sum(), losses[1] + nll.sum()]
+            if needs:
+                _accumulate(grads, part, logits, norm, x, w, targets, 1.0 - smoothing)
+        if needs and smoothing:
+            _uniform_part(grads, features, weight, smoothing / vocabulary)
+        ctx.save_for_backward(*(g.to(features.dtype) for g in grads))
+        return losses[0], losses[1]
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, _):  # pyright: ignore[reportIncompatibleMethodOverride]
+        features, weight, bias = ctx.saved_tensors
+        return features * grad, weight * grad, bias * grad, None, None
+
+
+def _product_dtype(features: Tensor) -> torch.dtype:
+    device = features.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return features.dtype
+
+
+def _sum_dtype(features: Tensor) -> torch.dtype:
+    return torch.float64 if features.dtype == torch.float64 else torch.float32
+
+
+def _normalise(logits: Tensor, targets: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn logits into exponentials in place.
+
+    Returns the negative log-likelihood, what full smoothing would add to it, and the sums.
+    """
+    right = logits.gather(1, targets[:, None]).squeeze(1)
+    top = logits.amax(1)
+    logits.sub_(top[:, None]).exp_()
+    norm = logits.sum(1)
+    log_norm = norm.log() + top
+    return log_norm - right, right - mean, norm
+
+
+def _accumulate(
+    grads: tuple[Tensor, Tensor, Tensor],
+    part: slice,
+    exponentials: Tensor,
+    norm: Tensor,
+    x: Tensor,
+    w: Tensor,
+    targets: Tensor,
+    right_share: float,
+) -> None:
+    scaled = exponentials.scatter_add_(
+        1, targets[part][:, None], (norm * -right_share)[:, None]
+    ).to(x.dtype)
+    inverse = norm.reciprocal()[:, None]
+    torch.mm(scaled, w, out=grads[0][part])
+    grads[0][part].mul_(inverse)
+    grads[1].addmm_(scaled.t(), (x[part] * inverse).to(x.dtype))
+    grads[2].add_((scaled.t() @ inverse.to(x.dtype)).squeeze(1))
+
+
+def _uniform_part(
+    grads: tuple[Tensor, Tensor, Tensor], features: Tensor, weight: Tensor, share: float
+) -> None:
+    grads[0].sub_(weight.sum(0) * share)
+    grads[1].sub_(features.sum(0) * share)
+    grads[2].sub_(features.shape[0] * share)
