@@ -1,0 +1,130 @@
+"""The end of a run: average the chosen weights, measure them, write the model folder."""
+
+import platform
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import kochi
+from kochi import config, folder
+from kochi.models.build import build_model
+from kochi.training import monitor
+from kochi.training.evaluation import Evaluator
+from kochi.training.layout import Layout
+from kochi.training.prepare import Prepared, mark_finished
+from kochi.training.state import Evaluation, RunState
+
+
+def average(weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of each tensor, summed in float64; a single one comes back as it is.
+
+    >>> average([{"a": torch.tensor([1.0])}, {"a": torch.tensor([2.0])}])["a"].tolist()
+    [1.5]
+    """
+    if len(weights) == 1:
+        return weights[0]
+    means = {}
+    for name, first in weights[0].items():
+        total = first.double()
+        for other in weights[1:]:
+            total = total + other[name].double()
+        means[name] = (total / len(weights)).to(first.dtype)
+    return means
+
+
+def finish(
+    run: config.Run, state: RunState, prepared: Prepared, evaluator: Evaluator | None
+) -> dict[str, Any]:
+    """Write the model folder of a run whose steps are done, and return what was measured.
+
+    Raises:
+        OSError: The disk is full or cannot be written; the run can be resumed.
+    """
+    layout = Layout(run.output)
+    chosen = monitor.chosen(state.evaluations, run.training)
+    weights = average([folder.read_weights(layout.weights_at(e.step)) for e in chosen])
+    measured = _measure(run, weights, chosen, prepared, evaluator)
+    metrics = _metrics(run, state, chosen, weights, measured)
+    folder.save_folder(
+        run.output,
+        run,
+        weights,
+        prepared.source,
+        prepared.target,
+        metrics,
+        _card(run, prepared, metrics),
+    )
+    mark_finished(run)
+    return metrics
+
+
+def _measure(
+    run: config.Run,
+    weights: dict[str, Tensor],
+    chosen: list[Evaluation],
+    prepared: Prepared,
+    evaluator: Evaluator | None,
+) -> tuple[float | None, float | None]:
+    if len(chosen) == 1 or evaluator is None:
+        return chosen[0].loss, chosen[0].metric
+    model = build_model(run.model, prepared.source.size, prepared.target.size)
+    folder.load_weights(model, weights, str(run.output))
+    measured = evaluator(model.eval(), torch.device("cpu"))
+    return measured.loss, measured.metric
+
+
+def _metrics(
+    run: config.Run,
+    state: RunState,
+    chosen: list[Evaluation],
+    weights: dict[str, Tensor],
+    measured: tuple[float | None, float | None],
+) -> dict[str, Any]:
+    import lightning
+
+    loss, metric = measured
+    best = monitor.best(state.evaluations, run.training.metric)[0]
+    return {
+        "dev": {"metric": run.training.metric, "value": metric, "loss_nats_per_token": loss},
+        "best": {"step": best.step, "value": best.metric, "loss_nats_per_token": best.loss},
+        "averaged_steps": [e.step for e in chosen],
+        "seed": run.seed,
+        "steps": state.step,
+        "epochs": state.epoch + 1,
+        "target_tokens": state.tokens,
+        "seconds": round(state.seconds, 1),
+        "parameters": sum(tensor.numel() for tensor in weights.values()),
+        "versions": {
+            "kochi": kochi.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning": lightning.__version__,
+        },
+    }
+
+
+def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
+    dev = metrics["dev"]
+    loss = dev["loss_nats_per_token"]
+    measured = "no dev set was given" if loss is None else f"{loss:.4f} nats per target token"
+    score = "" if dev["value"] is None else f"- dev {dev['metric']}: {dev['value']:.2f} %\n"
+    return f"""# A kochi model ({run.model.kind})
+
+- parameters: {metrics["parameters"]:,}
+- vocabulary: {prepared.source.size} source and {prepared.target.size} target tokens
+- trained on {len(prepared.corpus):,} pairs ({prepared.corpus.skipped:,} longer ones left out)
+- steps: {metrics["steps"]:,} ({metrics["target_tokens"]:,} target tokens, seed {run.seed})
+{score}- dev loss: {measured}
+
+`run.toml` says how it was trained, `metrics.json` what was measured.
+
+```python
+import kochi
+
+model = kochi.load("path/to/this/folder")
+print(model.predict(["..."])[0].text)
+```
+
+Or from a terminal: `kochi predict path/to/this/folder FILE`. Nothing in this folder can run code.
+"""

@@ -1,0 +1,50 @@
+"""Where a run keeps its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of a run under its output folder, which becomes the model folder."""
+
+    output: Path
+
+    @property
+    def training(self) -> Path:
+        """All that only the training needs."""
+        return self.output / "training"
+
+    @property
+    def discarded(self) -> Path:
+        """A former training on its way out."""
+        return self.output / "training.discarded"
+
+    @property
+    def run(self) -> Path:
+        """The resolved run file; where it is, a run was started."""
+        return self.training / "run.toml"
+
+    @property
+    def finished(self) -> Path:
+        """Written when the model folder is whole."""
+        return self.training / "finished.json"
+
+    @property
+    def data(self) -> Path:
+        """Tokenizers and corpus, prepared once."""
+        return self.training / "data"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run stands: weights, optimizer, position."""
+        return self.training / "last.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        """Weights of evaluated steps."""
+        return self.training / "weights"
+
+    def weights_at(self, step: int) -> Path:
+        """The weights that were evaluated at a step."""
+        return self.weights / f"step-{step:08}.safetensors"

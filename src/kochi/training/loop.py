@@ -1,0 +1,213 @@
+"""What happens between two optimizer steps: log, show, evaluate, save, stop."""
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+
+from kochi import config
+from kochi.errors import Interrupted
+from kochi.folder import pack_weights, weights_of, write_atomic
+from kochi.training import monitor
+from kochi.training.evaluation import Abandoned, Evaluator, Measured
+from kochi.training.interrupts import Interrupts
+from kochi.training.layout import Layout
+from kochi.training.logs import Logs
+from kochi.training.meter import Meter
+from kochi.training.module import TrainingModule
+from kochi.training.progress import Progress, Window, estimate_time_left
+from kochi.training.state import Evaluation
+from kochi.training.stream import Group, StepStream
+
+
+class Loop(pl.Callback):
+    """Evaluate, save and report at the right steps.
+
+    A checkpoint holds the run after a step and, where one was due, its evaluation. Weights of
+    evaluated steps are written before the checkpoint that counts on them, and deleted after a
+    checkpoint that no longer does.
+
+    Args:
+        run: The run file.
+        stream: The optimizer steps.
+        evaluator: Evaluates on the dev set; None without one.
+        interrupts: Say whether somebody wants the run to stop.
+        logs: Where curves are written; None in processes that are not the first.
+        progress: Shows how the run is going.
+        log_every: Steps between two rows of the training log.
+    """
+
+    def __init__(
+        self,
+        run: config.Run,
+        stream: StepStream,
+        evaluator: Evaluator | None,
+        interrupts: Interrupts,
+        logs: Logs | None,
+        progress: Progress,
+        log_every: int,
+    ) -> None:
+        self._run = run
+        self._layout = Layout(run.output)
+        self._stream = stream
+        self._evaluator = evaluator
+        self._interrupts = interrupts
+        self._logs = logs
+        self._progress = progress
+        self._log_every = log_every
+        self._meter = Meter("log", "progress")
+        self._clock = time.monotonic()
+        self._start = (0, 0.0)
+
+    # ------------------------------------------------------------------------------- when to do it
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals, and do an evaluation that an interrupted run left open."""
+        module = _ours(pl_module)
+        state = module.state
+        self._interrupts.install()
+        self._clock = time.monotonic()
+        self._start = (state.step, state.seconds)
+        self._progress.start(state.step, self._stream.total_steps, self._run.training.epochs)
+        if state.evaluation_pending:
+            self._evaluate(trainer, module)
+        self._stop_where_due(trainer, module)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Do what is due after a step."""
+        module, group = _ours(pl_module), _group(batch)
+        state = module.state
+        now = time.monotonic()
+        state.seconds += now - self._clock
+        self._clock = now
+        self._meter.add(state.step, module.outcome, group.num_tokens)
+        if state.step % self._log_every == 0 or group.ends_run:
+            self._log(module)
+        if self._progress.is_due():
+            self._show(module)
+        every = self._run.training.checkpoint_every
+        if state.evaluation_pending:
+            self._evaluate(trainer, module)
+        elif every and state.step % every == 0:
+            self._save(trainer, module)
+        self._stop_where_due(trainer, module)
+
+    def _stop_where_due(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        state = module.state
+        alone = trainer.world_size == 1
+        if module.stop_requested or (alone and self._interrupts.requested):
+            self._save(trainer, module)
+            raise Interrupted(
+                f"stopped after step {state.step} of {self._stream.total_steps}; all is saved in "
+                f"{self._layout.output}; go on with --resume"
+            )
+        if state.finished:
+            trainer.should_stop = True
+
+    # ---------------------------------------------------------------------------------- what to do
+
+    def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        self._meter.check()
+        trainer.save_checkpoint(self._layout.checkpoint)
+
+    def _evaluate(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        state = module.state
+        self._meter.check()
+        try:
+            measured = self._measure(trainer, module)
+        except Abandoned:
+            return  # the evaluation stays pending in the checkpoint that is written now
+        evaluation = Evaluation(
+            step=state.step,
+            epoch=state.epoch + 1,
+            loss=measured.loss if measured else None,
+            metric=measured.metric if measured else None,
+            seconds=measured.seconds if measured else 0.0,
+        )
+        state.evaluations.append(evaluation)
+        state.evaluation_pending = False
+        if monitor.should_stop(state.evaluations, self._run.training):
+            state.finished = True
+        if trainer.is_global_zero:
+            weights = pack_weights(weights_of(module.model))
+            write_atomic(self._layout.weights_at(state.step), weights)
+        self._save(trainer, module)
+        if trainer.is_global_zero:
+            self._prune(state.evaluations)
+            self._report(evaluation, state.evaluations)
+        self._meter.pause(evaluation.seconds)
+
+    def _measure(self, trainer: pl.Trainer, module: TrainingModule) -> Measured | None:
+        if self._evaluator is None:
+            return None
+        return self._evaluator(
+            module.model,
+            module.device,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+            abandon=lambda: trainer.world_size == 1 and self._interrupts.requested,
+        )
+
+    def _prune(self, evaluations: list[Evaluation]) -> None:
+        kept = {
+            self._layout.weights_at(step) for step in monitor.kept(evaluations, self._run.training)
+        }
+        for path in self._layout.weights.iterdir():
+            if path not in kept:
+                path.unlink()
+
+    def _report(self, evaluation: Evaluation, evaluations: list[Evaluation]) -> None:
+        metric = self._run.training.metric
+        is_best = monitor.best(evaluations, metric)[0] is evaluation
+        self._progress.evaluated(evaluation, metric, is_best)
+        if self._logs is not None:
+            self._logs.evaluation(vars(evaluation))
+
+    def _log(self, module: TrainingModule) -> None:
+        window = self._meter.take("log")
+        if self._logs is None or window.steps == 0:
+            return
+        self._logs.train(
+            {
+                "step": module.state.step,
+                "epoch": module.state.epoch + 1,
+                "loss": window.loss / window.tokens,
+                "nll": window.nll / window.tokens,
+                "learning_rate": module.learning_rate,
+                "gradient_norm": self._meter.gradient_norm,
+                "tokens": module.state.tokens,
+                "seconds": module.state.seconds,
+            }
+        )
+
+    def _show(self, module: TrainingModule) -> None:
+        window: Window = self._meter.take("progress")
+        state = module.state
+        self._progress.report(state.step, state.epoch, window, self._seconds_left(module))
+
+    def _seconds_left(self, module: TrainingModule) -> float:
+        state, training = module.state, self._run.training
+        step, seconds = self._start
+        evaluated = sum(e.seconds for e in state.evaluations if e.step > step)
+        steps_left = self._stream.total_steps - state.step
+        every = training.evaluate_every or self._stream.epoch_steps
+        last = state.evaluations[-1].seconds if state.evaluations else 0.0
+        step_seconds = (state.seconds - seconds - evaluated) / max(state.step - step, 1)
+        return estimate_time_left(step_seconds, steps_left, last, -(-steps_left // every))
+
+
+def _ours(module: pl.LightningModule) -> TrainingModule:
+    assert isinstance(module, TrainingModule)
+    return module
+
+
+def _group(batch: Any) -> Group:
+    assert isinstance(batch, Group)
+    return batch

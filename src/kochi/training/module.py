@@ -1,0 +1,146 @@
+"""One optimizer step, as a LightningModule."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed
+from torch import Tensor
+
+from kochi import config
+from kochi.training.interrupts import Interrupts
+from kochi.training.losses import cross_entropy
+from kochi.training.optimizers import build_optimizer
+from kochi.training.schedules import share_of_peak
+from kochi.training.seeds import derive, seed_generators
+from kochi.training.state import RunState
+from kochi.training.stream import Group
+
+if TYPE_CHECKING:
+    from kochi.data.batches import Batch
+    from kochi.models.seq2seq import Seq2Seq
+
+STATE_KEY = "kochi"
+DROPOUT = 1  # which use of the seed; see `seeds.derive`
+
+
+class TrainingModule(pl.LightningModule):
+    """Train a model one group of batches at a time.
+
+    The loss of a step is the summed cross-entropy of all batches of the group on all processes,
+    divided by the number of their target tokens: accumulation and processes change nothing but
+    the order of sums.
+
+    Args:
+        model: The model.
+        run: The run file.
+        total_steps: Optimizer steps of the whole run.
+        interrupts: Say whether somebody wants the run to stop.
+
+    Attributes:
+        state: Where the run stands.
+        learning_rate: That of the last step.
+        outcome: Summed label-smoothed loss and summed negative log-likelihood of the last step
+            (nats, all processes), and the norm of its gradient before clipping.
+        stop_requested: One of the processes is to stop after the last step.
+    """
+
+    def __init__(
+        self, model: "Seq2Seq", run: config.Run, total_steps: int, interrupts: Interrupts
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.run = run
+        self.total_steps = total_steps
+        self.state = RunState()
+        self.interrupts = interrupts
+        self.learning_rate = 0.0
+        self.outcome = torch.zeros(3)
+        self.stop_requested = False
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW."""
+        return build_optimizer(self.model, self.run.training)
+
+    def transfer_batch_to_device(
+        self, batch: Group, device: torch.device, dataloader_idx: int
+    ) -> Group:
+        """Move a group to the device."""
+        return batch if device.type == "cpu" else batch.to(device)
+
+    def training_step(self, group: Group) -> None:
+        """Do one optimizer step; `outcome`, `state` and `stop_requested` say how it went."""
+        step = self.state.step + 1
+        optimizer: Any = self.optimizers()
+        self.learning_rate = self._learning_rate(step)
+        for parameters in optimizer.param_groups:
+            parameters["lr"] = self.learning_rate
+        seed_generators(derive(self.run.seed, DROPOUT, step, self.global_rank), self.device)
+        sums = torch.zeros(2, device=self.device)
+        for index, batch in enumerate(group.batches):
+            with self._synchronise(index == len(group.batches) - 1):
+                loss, nll = self._loss(batch)
+                self.manual_backward(loss * (self.trainer.world_size / group.num_tokens))
+            sums += torch.stack((loss.detach(), nll))
+        norm = self._clip()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self._advance(group, step)
+        self.outcome = torch.cat((self._over_processes(sums), norm[None]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add where the run stands."""
+        checkpoint[STATE_KEY] = self.state.to_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up where the run stood."""
+        self.state = RunState.from_dict(checkpoint[STATE_KEY])
+
+    def _learning_rate(self, step: int) -> float:
+        training = self.run.training
+        share = share_of_peak(training, step, self.total_steps, self.state.evaluations)
+        return training.learning_rate * share
+
+    def _loss(self, batch: "Batch") -> tuple[Tensor, Tensor]:
+        features = self.model(batch.source, batch.source_mask, batch.inputs)
+        decoder = self.model.decoder
+        return cross_entropy(
+            features,
+            decoder.output_weight,
+            decoder.output_bias,
+            batch.outputs,
+            batch.output_mask,
+            self.run.training.label_smoothing,
+        )
+
+    def _synchronise(self, last: bool) -> AbstractContextManager[Any]:
+        strategy: Any = self.trainer.strategy
+        if last or self.trainer.world_size == 1:
+            return nullcontext()
+        return strategy.block_backward_sync()
+
+    def _clip(self) -> Tensor:
+        limit = self.run.training.gradient_clip or float("inf")
+        return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+
+    def _over_processes(self, sums: Tensor) -> Tensor:
+        """Add up over the processes, and let all of them know whether one is to stop."""
+        self.stop_requested = self.interrupts.requested
+        if self.trainer.world_size == 1:
+            return sums
+        packed = torch.cat((sums, sums.new_tensor([float(self.stop_requested)])))
+        torch.distributed.all_reduce(packed)
+        self.stop_requested = bool(packed[2] > 0)
+        return packed[:2]
+
+    def _advance(self, group: Group, step: int) -> None:
+        every = self.run.training.evaluate_every
+        due = group.ends_epoch if every == 0 else step % every == 0
+        self.state.step = step
+        self.state.epoch = group.epoch
+        self.state.position = group.position
+        self.state.tokens += group.num_tokens
+        self.state.evaluation_pending = due or group.ends_run
+        self.state.finished = group.ends_run

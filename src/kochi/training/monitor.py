@@ -1,0 +1,64 @@
+"""What follows from the evaluations so far: the best ones, when to stop, when to slow down.
+
+Plain functions of the list of evaluations, which is part of the checkpoint; nothing is remembered
+elsewhere, so a resumed run decides as one that was never interrupted.
+"""
+
+from kochi import config
+from kochi.training.state import Evaluation
+
+
+def quality(evaluation: Evaluation, metric: str) -> float:
+    """Return a number that is higher where the evaluation is better.
+
+    Where nothing is measured, for want of a dev set, the later counts as better.
+    """
+    if evaluation.loss is None:
+        return float(evaluation.step)
+    if evaluation.metric is None:
+        return -evaluation.loss
+    from kochi.metrics import higher_is_better
+
+    return evaluation.metric if higher_is_better(metric) else -evaluation.metric
+
+
+def best(evaluations: list[Evaluation], metric: str, count: int = 1) -> list[Evaluation]:
+    """Return the ``count`` best, best first; of equals the earlier."""
+    return sorted(evaluations, key=lambda e: (-quality(e, metric), e.step))[:count]
+
+
+def without_gain(evaluations: list[Evaluation], metric: str) -> int:
+    """Count the evaluations since the best one.
+
+    >>> losses = [3.0, 2.0, 2.5, 2.2]
+    >>> without_gain([Evaluation(i, 1, loss, None, 0.0) for i, loss in enumerate(losses)], "loss")
+    2
+    """
+    if not evaluations:
+        return 0
+    first = best(evaluations, metric)[0]
+    return sum(e.step > first.step for e in evaluations)
+
+
+def should_stop(evaluations: list[Evaluation], training: config.Training) -> bool:
+    """Say whether the dev metric has not improved for ``training.patience`` evaluations."""
+    if training.patience is None:
+        return False
+    return without_gain(evaluations, training.metric) >= training.patience
+
+
+def chosen(evaluations: list[Evaluation], training: config.Training) -> list[Evaluation]:
+    """Return the evaluated checkpoints whose average becomes the model.
+
+    With ``average_last = 1`` that is the best one. Else the last k, or with ``average = "best"``
+    the best k.
+    """
+    if training.average_last == 1 or training.average == "best":
+        return best(evaluations, training.metric, training.average_last)
+    return evaluations[-training.average_last :]
+
+
+def kept(evaluations: list[Evaluation], training: config.Training) -> set[int]:
+    """Return the steps whose weights must stay on the disk."""
+    found = best(evaluations, training.metric, training.keep_best)
+    return {e.step for e in [*found, *chosen(evaluations, training)]}

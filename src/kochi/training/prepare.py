@@ -1,0 +1,192 @@
+"""Begin a run or take it up again: what may be resumed, tokenizers, corpus."""
+
+import hashlib
+import json
+import os
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from kochi import config, folder
+from kochi.data.corpus import Corpus
+from kochi.data.pairs import Split, read_pairs, split_files
+from kochi.data.tokenizer import Tokenizer, prepare_tokenizers
+from kochi.errors import UserError
+from kochi.training.layout import Layout
+
+# What a resumed run may change: how long it runs, where it runs, and what training does not use.
+FREE = (
+    "output",
+    "data.folder",
+    "data.test",
+    "training.epochs",
+    "training.max_steps",
+    "training.patience",
+    "training.checkpoint_every",
+    "training.devices",
+    "training.accelerator",
+    "search.beam",
+    "search.length_penalty",
+    "search.batch_size",
+)
+EXTENT = ("training.epochs", "training.max_steps", "training.patience")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Tokenizers and corpus of a run."""
+
+    source: Tokenizer
+    target: Tokenizer
+    corpus: Corpus
+
+
+# ------------------------------------------------------------------------------ begin and take up
+
+
+def is_finished(run: config.Run) -> bool:
+    """Say whether the run was done to its end, as far as the run file now asks for."""
+    layout = Layout(run.output)
+    if not layout.run.exists():
+        return folder.is_whole(run.output)
+    if not layout.finished.exists():
+        return False
+    return json.loads(layout.finished.read_bytes()) == _extent(run)
+
+
+def mark_finished(run: config.Run) -> None:
+    """Remember that the run was done to its end."""
+    folder.write_atomic(Layout(run.output).finished, json.dumps(_extent(run)).encode())
+
+
+def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
+    """Make the folder of a run ready, or refuse.
+
+    Raises:
+        UserError: A new run would overwrite another one, or a resumed run does not fit the run
+            file with which it was started (the first changed key is named).
+    """
+    layout = Layout(run.output)
+    if resume and overwrite:
+        raise UserError("resume and overwrite exclude each other; give one of them")
+    if layout.output.exists() and not layout.output.is_dir():
+        raise UserError(f"{layout.output}: is a file; output must name a folder")
+    started = layout.run.exists()
+    if not resume and not overwrite and (started or folder.is_whole(layout.output)):
+        what = "a finished model" if folder.is_whole(layout.output) else "an unfinished run"
+        raise UserError(
+            f"{layout.output}: holds {what}; go on with --resume, start anew with --overwrite, or "
+            "choose another output"
+        )
+    if started and resume:
+        _check_unchanged(run, layout)
+    elif layout.training.exists():
+        shutil.rmtree(layout.discarded, ignore_errors=True)
+        os.replace(layout.training, layout.discarded)
+    shutil.rmtree(layout.discarded, ignore_errors=True)
+    layout.weights.mkdir(parents=True, exist_ok=True)
+    tree = run.model_dump(mode="json", exclude_none=True)
+    folder.write_atomic(layout.run, tomli_w.dumps(tree).encode())
+
+
+def _check_unchanged(run: config.Run, layout: Layout) -> None:
+    before = config.check_run(tomllib.loads(layout.run.read_text("utf-8")), str(layout.run))
+    old, new = _flat(before), _flat(run)
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key) and not _is_free(key):
+            raise UserError(
+                f"{layout.output}: {key} was {_show(old.get(key))} when the run was started and is "
+                f"{_show(new.get(key))} now; set it back to resume, or start anew with --overwrite"
+            )
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(free + ".") for free in FREE)
+
+
+def _flat(run: config.Run) -> dict[str, Any]:
+    def walk(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+        flat = {}
+        for key, value in tree.items():
+            inner = walk(value, f"{prefix}{key}.") if isinstance(value, dict) else None
+            flat |= {prefix + key: value} if inner is None else inner
+        return flat
+
+    return walk(run.model_dump(mode="json", exclude_none=True), "")
+
+
+def _extent(run: config.Run) -> dict[str, Any]:
+    flat = _flat(run)
+    return {key: flat.get(key) for key in EXTENT}
+
+
+def _show(value: Any) -> str:
+    return "not set" if value is None else repr(value)
+
+
+# --------------------------------------------------------------------------- tokenizers and corpus
+
+
+def prepare_data(run: config.Run) -> Prepared:
+    """Return tokenizers and corpus of a run, made on first use.
+
+    Raises:
+        UserError: Something is wrong with the data, or they have changed since the run was started.
+    """
+    layout = Layout(run.output)
+    if not layout.data.exists():
+        partial = layout.data.with_name("data.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _build(run, partial)
+        os.replace(partial, layout.data)
+    else:
+        _check_files(run, layout.data / "files.json")
+    return load_data(run)
+
+
+def load_data(run: config.Run) -> Prepared:
+    """Load what `prepare_data` made."""
+    place = Layout(run.output).data
+    source, target = (Tokenizer.load(place / f"{side}.json") for side in ("source", "target"))
+    return Prepared(source, target, Corpus(place / "corpus"))
+
+
+def _build(run: config.Run, place: Path) -> None:
+    hashes = json.dumps(_hashes(run)).encode()
+    source, target = prepare_tokenizers(run.data, place)
+    pairs = read_pairs(run.data, "train")
+    Corpus.build(pairs, source, target, place / "corpus", run.data.max_length)
+    folder.write_atomic(place / "files.json", hashes)
+
+
+def _hashes(run: config.Run) -> dict[str, list[str]]:
+    splits: list[Split] = ["train"] if run.data.dev is None else ["train", "dev"]
+    return {split: [_sha256(path) for path in split_files(run.data, split)] for split in splits}
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"  # reading the pairs says what is wrong
+
+
+def _check_files(run: config.Run, path: Path) -> None:
+    before, now = json.loads(path.read_bytes()), _hashes(run)
+    for split, hashes in now.items():
+        for number, file in enumerate(split_files(run.data, _split(split))):
+            if before[split][number] != hashes[number]:
+                raise UserError(
+                    f"{file}: data.{split} has changed since the run was started; bring the old "
+                    "file back to resume, or start anew with --overwrite"
+                )
+
+
+def _split(name: str) -> Split:
+    return "train" if name == "train" else "dev"

@@ -1,0 +1,152 @@
+"""Several processes on one machine: this one has rank 0 and starts the others.
+
+The others run ``python -m kochi.training.worker``, so that training works from the command, a
+script and a notebook alike. They ignore Ctrl-C (rank 0 tells them when to stop) and end when rank 0
+is gone.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+from lightning.fabric.plugins.environments import LightningEnvironment
+
+from kochi.errors import UserError
+from kochi.training.layout import Layout
+
+GRACE_SECONDS = 20.0
+
+
+class LocalProcesses(LightningEnvironment):
+    """Tell Lightning who is who, without environment variables.
+
+    Args:
+        rank: Number of this process, from 0.
+        port: Where rank 0 listens.
+    """
+
+    def __init__(self, rank: int, port: int) -> None:
+        super().__init__()
+        self._rank = rank
+        self._main_port = port
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Keep Lightning from starting processes."""
+        return True
+
+    @property
+    def main_address(self) -> str:
+        """All processes are on this machine."""
+        return "127.0.0.1"
+
+    def local_rank(self) -> int:
+        """Return the number of this process."""
+        return self._rank
+
+    def node_rank(self) -> int:
+        """There is one machine."""
+        return 0
+
+
+class Workers:
+    """The processes of ranks 1 and up, while a ``with`` block runs.
+
+    Args:
+        layout: The run they take part in; its run file and its data are ready.
+        world: Number of processes, this one included.
+    """
+
+    def __init__(self, layout: Layout, world: int) -> None:
+        self.port = _free_port()
+        self._layout = layout
+        self._world = world
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "Workers":
+        for rank in range(1, self._world):
+            self._started.append(self._start(rank))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            failed = self._failed()
+            self._end()
+            if failed is not None and isinstance(error, RuntimeError):
+                raise UserError(failed) from error
+        self._wait()
+
+    def _start(self, rank: int) -> "subprocess.Popen[bytes]":
+        package = str(Path(__file__).parents[2])
+        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+        with self._log(rank).open("wb") as log:
+            return subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "kochi.training.worker", str(self._layout.output)),
+                    *map(str, (rank, self.port, os.getpid())),
+                ],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _log(self, rank: int) -> Path:
+        return self._layout.training / f"process-{rank}.log"
+
+    def _failed(self) -> str | None:
+        """Say which process failed by itself; a broken connection may come just before its end."""
+        deadline = time.monotonic() + 2.0
+        while time.monotonic() < deadline:
+            for rank, process in enumerate(self._started, 1):
+                if process.poll():
+                    lines = self._log(rank).read_text("utf-8", "replace").strip().splitlines()
+                    reason = lines[-1] if lines else f"exit code {process.returncode}"
+                    return (
+                        f"process {rank} of {self._world} ended: {reason} (more in "
+                        f"{self._log(rank)}); go on with --resume"
+                    )
+            time.sleep(0.05)
+        return None
+
+    def _end(self) -> None:
+        for process in self._started:
+            process.kill()
+
+    def _wait(self) -> None:
+        for process in self._started:
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def follow(parent: int) -> None:
+    """In a worker: leave Ctrl-C to rank 0, and end when it is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

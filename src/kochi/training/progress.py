@@ -1,0 +1,158 @@
+"""How a run is going, for the person who waits: a live bar, or plain lines where it is piped."""
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from kochi.training.state import Evaluation
+
+BAR_SECONDS = 0.25
+LINE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """What happened since the last report.
+
+    Attributes:
+        steps: Optimizer steps.
+        loss: Summed label-smoothed loss, nats.
+        nll: Summed negative log-likelihood, nats.
+        tokens: Target tokens.
+        seconds: Time spent, evaluations left out.
+    """
+
+    steps: int
+    loss: float
+    nll: float
+    tokens: int
+    seconds: float
+
+
+def estimate_time_left(
+    step_seconds: float, steps_left: int, evaluation_seconds: float, evaluations_left: int
+) -> float:
+    """Return the seconds until the run ends, if all goes on as it did.
+
+    >>> estimate_time_left(0.5, 100, 10.0, 2)
+    70.0
+    """
+    return step_seconds * steps_left + evaluation_seconds * evaluations_left
+
+
+def clock(seconds: float) -> str:
+    """Write seconds as hours, minutes and seconds.
+
+    >>> clock(62), clock(3723)
+    ('1:02', '1:02:03')
+    """
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Progress:
+    """Show the progress of a run on the error stream.
+
+    In a terminal a bar is redrawn at most every ``BAR_SECONDS``; elsewhere a line is printed every
+    ``LINE_SECONDS``. Evaluations and messages are always lines of their own.
+
+    Args:
+        stream: Where to write; nothing is written if it is None.
+    """
+
+    def __init__(self, stream: TextIO | None = sys.stderr) -> None:
+        self._stream = stream
+        self._bar: Any = None
+        self._task: Any = None
+        self._shown = 0.0
+        self._epochs = 1
+        self._total = 1
+        self._rate = 0.0
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two reports."""
+        return BAR_SECONDS if self._bar is not None else LINE_SECONDS
+
+    def start(self, step: int, total_steps: int, epochs: int) -> None:
+        """Begin the steps at ``step`` of ``total_steps``."""
+        self._epochs, self._total = epochs, total_steps
+        self._shown = time.monotonic()
+        if self._stream is not None and self._stream.isatty():
+            self._bar = _bar(self._stream)
+            self._task = self._bar.add_task("", total=total_steps, completed=step, text="")
+            self._bar.start()
+
+    def is_due(self) -> bool:
+        """Say whether it is time for the next report."""
+        return self._stream is not None and time.monotonic() - self._shown >= self.interval
+
+    def report(self, step: int, epoch: int, window: Window, seconds_left: float) -> None:
+        """Show what happened since the last report."""
+        self._shown = time.monotonic()
+        if window.steps == 0:
+            return
+        text = (
+            f"epoch {epoch + 1}/{self._epochs}  {_loss(window.nll / window.tokens)}  "
+            f"{self._smooth(window):,.0f} tok/s  {clock(seconds_left)} left"
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, text=text)
+        else:
+            self._print(f"step {step}/{self._total}  {text}")
+
+    def evaluated(self, evaluation: Evaluation, metric: str, is_best: bool) -> None:
+        """Show an evaluation; without a dev set there is nothing to show."""
+        if evaluation.loss is None:
+            return
+        score = "" if evaluation.metric is None else f"  {metric} {evaluation.metric:.2f}"
+        self.message(
+            f"step {evaluation.step}  epoch {evaluation.epoch}  dev {_loss(evaluation.loss)}{score}"
+            f"  ({clock(evaluation.seconds)}){'  best so far' if is_best else ''}"
+        )
+
+    def message(self, text: str) -> None:
+        """Show one line that stays."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        else:
+            self._print(text)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _smooth(self, window: Window) -> float:
+        rate = window.tokens / max(window.seconds, 1e-9)
+        weight = 0.8 if self._bar is not None and self._rate else 0.0
+        self._rate = weight * self._rate + (1.0 - weight) * rate
+        return self._rate
+
+    def _print(self, text: str) -> None:
+        if self._stream is not None:
+            print(text, file=self._stream, flush=True)
+
+
+def _loss(nats: float) -> str:
+    perplexity = math.exp(min(nats, 50.0))
+    return f"loss {nats:.3f} (ppl {perplexity:.{1 if perplexity >= 10 else 2}f})"
+
+
+def _bar(stream: TextIO) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    return RichProgress(
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        console=Console(file=stream),
+        auto_refresh=False,
+        transient=True,
+    )

@@ -1,0 +1,221 @@
+"""Train a model from a run file to a model folder."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed
+from lightning.pytorch.strategies import DDPStrategy
+
+from kochi import config
+from kochi.data.batches import TokenBatches
+from kochi.errors import Interrupted, UserError
+from kochi.models.build import build_model
+from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from kochi.training.evaluation import Evaluator
+from kochi.training.finish import finish
+from kochi.training.interrupts import Interrupts
+from kochi.training.layout import Layout
+from kochi.training.logs import Logs
+from kochi.training.loop import Loop
+from kochi.training.module import STATE_KEY, TrainingModule
+from kochi.training.prepare import Prepared, is_finished, open_run, prepare_data
+from kochi.training.processes import LocalProcesses, Workers
+from kochi.training.progress import Progress
+from kochi.training.seeds import derive, seed_generators
+from kochi.training.state import RunState
+from kochi.training.stream import StepStream
+
+INIT = 0  # which use of the seed; see `seeds.derive`
+# What Lightning says about itself, or about choices that are made on purpose here.
+LIGHTNING_WARNINGS = (r".*LeafSpec.*",)
+
+
+def train(
+    run: config.Run,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    log_every: int = 10,
+) -> Path:
+    """Train and return the model folder.
+
+    ``run.output`` becomes the model folder; ``run.output/training`` holds the checkpoint, the
+    weights of evaluated steps, the prepared data and the curves (CSV, TensorBoard).
+
+    Args:
+        run: What to train on what, and how.
+        resume: Go on with the run in ``run.output``, from its last checkpoint. On the CPU the model
+            is, bit for bit, that of a run that was never interrupted. Where nothing was begun, the
+            run begins; where the run is finished, nothing is done.
+        overwrite: Give up a run or model in ``run.output``; an old model stays until the new one is
+            whole.
+        progress: Where to show how it goes; ``Progress(None)`` for nowhere.
+        log_every: Optimizer steps between two rows of the training curve.
+
+    Raises:
+        UserError: The run file, the data or the folder do not allow it, the loss is not finite, or
+            the disk cannot be written (the last checkpoint is still there).
+        Interrupted: Ctrl-C or SIGTERM; the state was saved.
+    """
+    progress = progress or Progress()
+    if resume and is_finished(run):
+        progress.message(f"{run.output}: this run is finished; nothing is left to do")
+        return run.output
+    with Interrupts() as interrupts, _settings(run.training):
+        try:
+            open_run(run, resume, overwrite)
+            prepared = prepare_data(run)
+            _say_what_is_left_out(prepared, run, progress)
+            with Workers(Layout(run.output), run.training.devices) as workers:
+                evaluator = build_evaluator(run, prepared)
+                state = fit(
+                    run, prepared, evaluator, interrupts, progress, log_every, port=workers.port
+                )
+            finish(run, state, prepared, evaluator)
+        except OSError as error:
+            raise _cannot_write(run, error) from error
+        finally:
+            progress.stop()
+    return run.output
+
+
+def fit(
+    run: config.Run,
+    prepared: Prepared,
+    evaluator: Evaluator | None,
+    interrupts: Interrupts,
+    progress: Progress,
+    log_every: int,
+    rank: int = 0,
+    port: int = 0,
+) -> RunState:
+    """Do the optimizer steps that are left, as one of the processes, and return the last state."""
+    layout, training = Layout(run.output), run.training
+    state = _saved_state(layout)
+    stream = _stream(run, prepared, state, rank)
+    if state.finished and not state.evaluation_pending:
+        return state
+    module = TrainingModule(_model(run, prepared), run, stream.total_steps, interrupts)
+    logs = Logs(layout.training, state.step) if rank == 0 else None
+    loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every)
+    trainer = _trainer(run, loop, rank, port)
+    checkpoint = str(layout.checkpoint) if layout.checkpoint.exists() else None
+    interrupts.deferred = True
+    try:
+        trainer.fit(module, stream, ckpt_path=checkpoint, weights_only=True)
+    finally:
+        interrupts.deferred = False
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        if logs is not None:
+            with contextlib.suppress(OSError):
+                logs.close()
+    if interrupts.requested:
+        raise Interrupted(f"stopped after the last step; finish {run.output} with --resume")
+    return module.state
+
+
+def build_evaluator(run: config.Run, prepared: Prepared) -> Evaluator | None:
+    """Return what evaluates on the dev set, or None without one."""
+    if run.data.dev is None:
+        return None
+    return Evaluator(run, prepared.source, prepared.target)
+
+
+def _saved_state(layout: Layout) -> RunState:
+    if not layout.checkpoint.exists():
+        return RunState()
+    return RunState.from_dict(read_checkpoint(layout.checkpoint)[STATE_KEY])
+
+
+def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> StepStream:
+    training = run.training
+    batches = TokenBatches(
+        prepared.corpus, training.batch_tokens, run.seed, rank=rank, world=training.devices
+    )
+    return StepStream(
+        batches,
+        training.accumulate,
+        training.epochs,
+        training.max_steps,
+        position=state.position,
+        step=state.step,
+    )
+
+
+def _model(run: config.Run, prepared: Prepared) -> Any:
+    seed_generators(derive(run.seed, INIT), torch.device("cpu"))
+    try:
+        return build_model(run.model, prepared.source.size, prepared.target.size)
+    except ValueError as error:
+        raise UserError(f"model: {error}") from None
+
+
+def _trainer(run: config.Run, loop: Loop, rank: int, port: int) -> pl.Trainer:
+    training = run.training
+    several = training.devices > 1
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if several:
+        plugins.append(LocalProcesses(rank, port))
+    return pl.Trainer(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        strategy=DDPStrategy() if several else "auto",
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        plugins=plugins,
+        callbacks=[loop],
+        max_epochs=1,  # the stream is one long epoch; see `StepStream`
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=str(Layout(run.output).training),
+    )
+
+
+def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progress) -> None:
+    corpus = prepared.corpus
+    if corpus.skipped:
+        progress.message(
+            f"{corpus.skipped} of {len(corpus) + corpus.skipped} training pairs are left out: "
+            f"longer than data.max_length = {run.data.max_length} tokens"
+        )
+
+
+def _cannot_write(run: config.Run, error: OSError) -> UserError:
+    state = _saved_state(Layout(run.output))
+    return UserError(
+        f"{error.filename or run.output}: cannot be written ({error.strerror or error}); the last "
+        f"checkpoint (step {state.step}) is whole; make room and go on with --resume"
+    )
+
+
+@contextlib.contextmanager
+def _settings(training: config.Training) -> Iterator[None]:
+    """Set what is global in torch and Lightning, and put it back."""
+    precision = torch.get_float32_matmul_precision()
+    random_state = torch.random.get_rng_state()
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    torch.set_float32_matmul_precision(training.matmul_precision)
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in LIGHTNING_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+        torch.random.set_rng_state(random_state)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

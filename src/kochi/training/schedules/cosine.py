@@ -1,0 +1,24 @@
+"""Cosine annealing."""
+
+import math
+
+
+def cosine(step: int, warmup_steps: int, total_steps: int, final_fraction: float = 0.0) -> float:
+    """Rise linearly, then fall along half a cosine to ``final_fraction`` at the last step.
+
+    Loshchilov and Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", equation 5,
+    https://arxiv.org/abs/1608.03983, without restarts.
+
+    Args:
+        step: The optimizer step, from 1.
+        warmup_steps: The step at which the peak is reached; 0 for no warm-up.
+        total_steps: Steps of the whole run.
+        final_fraction: Share of the peak that is left at the last step.
+
+    >>> [round(cosine(step, 2, 10), 3) for step in (1, 2, 6, 10)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    if step < warmup_steps:
+        return step / warmup_steps
+    progress = min(1.0, (step - warmup_steps) / max(total_steps - warmup_steps, 1))
+    return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * progress))

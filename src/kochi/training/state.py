@@ -1,0 +1,59 @@
+"""Where a run stands: all that a checkpoint remembers beside weights and optimizer."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation on the dev set.
+
+    Attributes:
+        step: Optimizer steps done.
+        epoch: Epochs done, counted from 1 for the one that is running.
+        loss: Negative log-likelihood, nats per target token; None without a dev set.
+        metric: The dev metric in percent; None where only the loss is measured.
+        seconds: How long it took.
+    """
+
+    step: int
+    epoch: int
+    loss: float | None
+    metric: float | None
+    seconds: float
+
+
+@dataclass
+class RunState:
+    """Where a run stands.
+
+    Attributes:
+        step: Optimizer steps done.
+        epoch: The running epoch, from 0.
+        position: Where the stream of batches stands after this step; plain data.
+        tokens: Target tokens trained on.
+        seconds: Seconds of training so far, over all resumes.
+        evaluation_pending: The step is due for evaluation and was not evaluated yet.
+        finished: No step is left.
+        evaluations: All evaluations so far, oldest first.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    position: dict[str, Any] | None = None
+    tokens: int = 0
+    seconds: float = 0.0
+    evaluation_pending: bool = False
+    finished: bool = False
+    evaluations: list[Evaluation] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, for a checkpoint that loads without running code."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunState":
+        """Undo `to_dict`."""
+        evaluations = [Evaluation(**value) for value in values["evaluations"]]
+        return cls(**{**values, "evaluations": evaluations})

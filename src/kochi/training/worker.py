@@ -1,0 +1,32 @@
+"""One of several training processes: ``python -m kochi.training.worker OUTPUT RANK PORT PARENT``."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+from kochi import config
+from kochi.errors import Interrupted
+from kochi.training.interrupts import Interrupts
+from kochi.training.layout import Layout
+from kochi.training.prepare import load_data
+from kochi.training.processes import follow
+from kochi.training.progress import Progress
+from kochi.training.run import build_evaluator, fit
+
+
+def main(output: Path, rank: int, port: int, parent: int) -> None:
+    """Take part in the run whose folder rank 0 has made ready."""
+    follow(parent)
+    path = Layout(output).run
+    run = config.check_run(tomllib.loads(path.read_text("utf-8")), str(path))
+    run = run.model_copy(update={"output": output})
+    prepared = load_data(run)
+    evaluator = build_evaluator(run, prepared)
+    try:
+        fit(run, prepared, evaluator, Interrupts(), Progress(None), 10, rank=rank, port=port)
+    except Interrupted:
+        return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:5]))
