@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
@@ -30,6 +31,17 @@ _PALETTE_256 = (17, 18, 24, 30, 36, 78, 149, 227)  # the nearest that xterm's 25
 _GRADIENT = 16  # cells of the legend
 
 Palette = Literal["none", "256", "truecolor"]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Labels as wide as their columns and rows, and the runs of columns that fit side by side."""
+
+    rows: list[str]
+    columns: list[str]
+    margin: int
+    gap: str
+    sections: list[range]
 
 
 class AlignmentDrawing:
@@ -81,31 +93,28 @@ class AlignmentDrawing:
         return text.join(self._lines(width, unicode, palette))
 
     def _lines(self, width: int, unicode: bool, palette: Palette) -> Iterator[Text]:
-        shades = _BLOCKS if unicode else _ASCII
-        weights, top = self.labelled.weights, scale_top(self.labelled.weights)
-        rows = _labels(self.labelled.target_tokens, unicode, max(1, width // 3))
-        margin = max([cell_len(row) for row in rows], default=0) + 1
-        columns = _labels(self.labelled.source_tokens, unicode, max(1, width - margin - 1))
-        if self.labelled.title:
-            yield Text(
-                _cut(_shown_title(self.labelled.title, unicode), width, unicode), style="bold"
-            )
-        gap = " " if any(cell_len(column) > 2 for column in columns) else ""
-        columns = [_padded(column, gap) for column in columns]
-        for number, section in enumerate(_sections(columns, gap, width - margin)):
+        title = self.labelled.title
+        if title:
+            yield Text(_cut(_title(title, unicode), width, unicode), style="bold")
+        yield from self._block_lines(_layout(self.labelled, width, unicode), unicode, palette)
+        if self.legend:
+            yield _legend(scale_top(self.labelled.weights), _shades(unicode), palette)
+
+    def _block_lines(self, layout: _Layout, unicode: bool, palette: Palette) -> Iterator[Text]:
+        shares = self.labelled.weights / scale_top(self.labelled.weights)
+        shades, gap = _shades(unicode), layout.gap
+        for number, section in enumerate(layout.sections):
             if number:
                 yield Text()
-            yield Text(" " * margin + gap.join(columns[place] for place in section))
-            for row, label in enumerate(rows):
-                line = Text(" " * (margin - 1 - cell_len(label)) + label + " ")
+            header = gap.join(layout.columns[place] for place in section)
+            yield Text(" " * layout.margin + header)
+            for row, label in enumerate(layout.rows):
+                line = Text(label)
                 for place in section:
-                    share = float(weights[row, place]) / top
-                    cell = _shade(share, shades) * cell_len(columns[place])
-                    line.append(cell, _style(share, palette))
-                    line.append(gap)
+                    share = float(shares[row, place])
+                    cell = _shade(share, shades) * cell_len(layout.columns[place])
+                    line.append(cell, _style(share, palette)).append(gap)
                 yield line
-        if self.legend:
-            yield _legend(top, shades, palette)
 
 
 def draw_alignment(
@@ -151,6 +160,16 @@ def draw_alignments(drawings: Iterable[AlignmentDrawing]) -> Columns:
     return Columns(drawings, padding=(1, 4))
 
 
+def _layout(labelled: LabelledAlignment, width: int, unicode: bool) -> _Layout:
+    rows = _labels(labelled.target_tokens, unicode, max(1, width // 3))
+    margin = max((cell_len(row) for row in rows), default=0) + 1
+    rows = [" " * (margin - 1 - cell_len(row)) + row + " " for row in rows]
+    columns = _labels(labelled.source_tokens, unicode, max(1, width - margin - 1))
+    gap = " " if any(cell_len(column) > 2 for column in columns) else ""
+    columns = [_padded(column, gap) for column in columns]
+    return _Layout(rows, columns, margin, gap, list(_sections(columns, gap, width - margin)))
+
+
 def _labels(tokens: Sequence[str], unicode: bool, longest: int) -> list[str]:
     return [_cut(_shown(token, unicode), min(longest, _LONGEST_LABEL), unicode) for token in tokens]
 
@@ -186,6 +205,10 @@ def _sections(columns: list[str], gap: str, width: int) -> Iterator[range]:
             start, used = place, 0
         used += size
     yield range(start, len(columns))
+
+
+def _shades(unicode: bool) -> str:
+    return _BLOCKS if unicode else _ASCII
 
 
 def _shade(share: float, shades: str) -> str:

@@ -1,0 +1,105 @@
+"""The curve of a training run, drawn from its CSV logs."""
+
+import csv
+import math
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kochi.errors import UserError
+from kochi.view.figures import picture_format, printable, save_figure, set_fonts
+
+_TRAIN_COLOUR, _DEV_COLOUR = "#4477aa", "#cc6600"  # apart for colour-blind eyes, and in grey
+
+Curve = tuple[list[float], list[float]]
+
+
+def save_curve(
+    train: Path,
+    path: Path,
+    evaluations: Path | None = None,
+    metric: str = "metric",
+    title: str | None = None,
+) -> None:
+    """Draw loss and dev metric over the steps of a training run.
+
+    Args:
+        train: CSV log of training; columns "step" and "loss" are read.
+        path: Where to; .png or .svg.
+        evaluations: CSV log of the evaluations; columns "step", "loss" and "metric" are read, and
+            either of the last two may be empty.
+        metric: What the metric is called in the picture.
+        title: A line above the picture.
+
+    Raises:
+        UserError: A log is missing, lacks a column or holds something else than numbers; the
+            picture's path ends in something else than .png or .svg, or cannot be written.
+    """
+    kind = picture_format(path)
+    curves = {"train": _read_curve(train, "loss")}
+    if evaluations is not None:
+        curves["dev"] = _read_curve(evaluations, "loss")
+        curves["metric"] = _read_curve(evaluations, "metric")
+    figure = Figure(
+        figsize=(7.0, 5.0 if _drawable(curves, "metric") else 3.2), layout="constrained"
+    )
+    if _drawable(curves, "metric"):
+        above, below = figure.subplots(2, 1, sharex=True)
+        _draw(below, curves, "metric", metric, _DEV_COLOUR)
+        below.set(xlabel="step", ylabel=f"dev {metric}")
+    else:
+        above = figure.subplots()
+        above.set_xlabel("step")
+    _draw(above, curves, "train", "training", _TRAIN_COLOUR)
+    _draw(above, curves, "dev", "dev", _DEV_COLOUR)
+    above.set_ylabel("loss")
+    if _drawable(curves, "dev"):
+        above.legend(frameon=False)
+    if title:
+        figure.suptitle(printable(title, kind), x=0.01, ha="left", fontsize=12)
+    set_fonts(figure)
+    save_figure(figure, path)
+
+
+def _drawable(curves: dict[str, Curve], name: str) -> bool:
+    return name in curves and len(curves[name][0]) > 0
+
+
+def _draw(axes: Axes, curves: dict[str, Curve], name: str, label: str, colour: str) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if _drawable(curves, name):
+        steps, values = curves[name]
+        sparse = len(steps) <= 60
+        axes.plot(steps, values, color=colour, label=label, marker="o" if sparse else "", ms=3)
+
+
+def _read_curve(path: Path, column: str) -> Curve:
+    """Read the steps and values of one column; rows where it is empty or not finite are left out.
+
+    A last row that a killed run left unfinished is left out too.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+            names = rows[0].keys() if rows else {"step", column}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a CSV log: {error}") from None
+    missing = {"step", column} - set(names)
+    if missing:
+        raise UserError(f"{path}: no column {sorted(missing)[0]!r}; found {', '.join(names)}")
+    steps, values = [], []
+    for number, row in enumerate(rows, start=2):
+        if row["step"] and row[column]:
+            steps.append(_number(path, number, row["step"]))
+            values.append(_number(path, number, row[column]))
+    kept = [place for place, value in enumerate(values) if math.isfinite(value)]
+    return [steps[place] for place in kept], [values[place] for place in kept]
+
+
+def _number(path: Path, line: int, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{path}, line {line}: {text!r} is not a number") from None

@@ -1,0 +1,207 @@
+"""Alignments as pictures: PNG or SVG."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+from rich.cells import cell_len, set_cell_size
+
+from kochi.view.figures import (
+    picture_format,
+    printable,
+    save_figure,
+    set_fonts,
+    without_glyph_warnings,
+)
+from kochi.view.labelled import (
+    LabelledAlignment,
+    Weights,
+    label_alignment,
+    scale_top,
+    visible,
+)
+
+# All lengths are inches.
+_LARGEST_CELL, _SMALLEST_CELL = 0.36, 0.13
+_COMFORTABLE_SIDE = 9.0  # cells shrink to keep within it ...
+_LONGEST_SIDE = 26.0  # ... and below the smallest cell labels are left out to keep within this
+_SPACE = 0.35
+_EDGE = 0.15
+_ROW_WIDTH = 13.0
+_BAR_WIDTH, _BAR_HEIGHT = 0.14, 2.4
+_COLOURS = "viridis"
+_LONGEST_LABEL = 28
+
+
+def save_alignment(
+    alignment: Weights,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    path: Path,
+    title: str | None = None,
+) -> None:
+    """Save one alignment: output tokens down, input tokens across, stronger is lighter.
+
+    Args:
+        alignment: Weights, one row for each output token.
+        source_tokens: Input tokens (columns).
+        target_tokens: Output tokens (rows).
+        path: Where to; .png or .svg.
+        title: A line above the picture.
+
+    Raises:
+        UserError: The path ends in something else, or cannot be written.
+        ValueError: The tokens do not fit the alignment, or a weight is not a finite number.
+    """
+    save_alignments([label_alignment(alignment, source_tokens, target_tokens, title)], path)
+
+
+def save_alignments(
+    alignments: Sequence[LabelledAlignment], path: Path, title: str | None = None
+) -> None:
+    """Save several alignments in one picture, on one scale, as many side by side as fit.
+
+    Args:
+        alignments: As `label_alignment` makes them, each with a title of its own or none.
+        path: Where to; .png or .svg.
+        title: A line above all.
+
+    Raises:
+        UserError: The path ends in something else, or cannot be written.
+        ValueError: There are no alignments.
+    """
+    if not alignments:
+        raise ValueError("alignments: none given; expected at least one")
+    kind = picture_format(path)
+    top = max(scale_top(alignment.weights) for alignment in alignments)
+    figure = Figure(figsize=(1.0, 1.0))  # until the panels are measured a fraction is an inch
+    panels = [_draw_panel(figure, alignment, top, kind) for alignment in alignments]
+    heading = figure.text(0.0, 0.0, printable(title or "", kind), ha="left", va="top", fontsize=12)
+    bar = figure.add_axes((0.0, 0.0, _BAR_WIDTH, _BAR_HEIGHT))
+    figure.colorbar(ScalarMappable(Normalize(0.0, top), _COLOURS), cax=bar, label="alignment")
+    set_fonts(figure)
+    with without_glyph_warnings():
+        _arrange(figure, panels, heading, bar)
+    save_figure(figure, path)
+
+
+def _draw_panel(figure: Figure, alignment: LabelledAlignment, top: float, kind: str) -> Axes:
+    num_rows, num_columns = alignment.weights.shape
+    across, down = _cell(num_columns), _cell(num_rows)
+    across, down = min(across, 2 * down), min(down, 2 * across)
+    width, height = (
+        min(_LONGEST_SIDE, max(1, count) * cell)
+        for count, cell in ((num_columns, across), (num_rows, down))
+    )
+    axes = figure.add_axes((0.0, 0.0, width, height))
+    axes.set(xlim=(-0.5, max(1, num_columns) - 0.5), ylim=(max(1, num_rows) - 0.5, -0.5))
+    if alignment.weights.size:
+        image = axes.imshow(alignment.weights, cmap=_COLOURS, aspect="auto", vmin=0.0, vmax=top)
+        image.set_interpolation("nearest")
+    columns = [_label(token, kind) for token in alignment.source_tokens]
+    rows = [_label(token, kind) for token in alignment.target_tokens]
+    _label_ticks(axes, columns, rows, across, down)
+    if alignment.title:
+        axes.set_title(printable(alignment.title, kind), fontsize=10, loc="left", pad=8)
+    return axes
+
+
+def _cell(count: int) -> float:
+    return min(_LARGEST_CELL, max(_SMALLEST_CELL, _COMFORTABLE_SIDE / max(1, count)))
+
+
+def _label_ticks(
+    axes: Axes, columns: list[str], rows: list[str], across: float, down: float
+) -> None:
+    short = across > 0.2 and all(cell_len(column) <= 2 for column in columns)
+    every = _every(len(columns))
+    axes.set_xticks(range(0, len(columns), every), columns[::every], rotation=0 if short else 90)
+    every = _every(len(rows))
+    axes.set_yticks(range(0, len(rows), every), rows[::every])
+    axes.tick_params(length=0, pad=3, top=True, labeltop=True, labelbottom=False)
+    axes.tick_params(axis="x", labelsize=_font_size(across))
+    axes.tick_params(axis="y", labelsize=_font_size(down))
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _font_size(cell: float) -> float:
+    """Points, so that a line of text fits a cell."""
+    return min(10.0, 72 * cell * 0.66)
+
+
+def _every(count: int) -> int:
+    """Give the step from one label to the next at which labels do not overlap.
+
+    >>> _every(50), _every(500)
+    (1, 3)
+    """
+    return max(1, math.ceil(count * _SMALLEST_CELL / _LONGEST_SIDE))
+
+
+def _label(token: str, kind: str) -> str:
+    shown = printable(visible(token), kind)
+    if cell_len(shown) <= _LONGEST_LABEL:
+        return shown
+    return set_cell_size(shown, _LONGEST_LABEL - 1).rstrip() + "…"
+
+
+def _arrange(figure: Figure, panels: list[Axes], heading: Text, bar: Axes) -> None:
+    """Measure the panels with their labels, place them row by row, and size the figure."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [_inches(panel.get_tightbbox(renderer), figure) for panel in panels]
+    title = _inches(heading.get_window_extent(renderer), figure)
+    corners, width, height = _flow([(box.width, box.height) for box in boxes])
+    bar_room = _inches(bar.get_tightbbox(renderer), figure).x1
+    width = max(width, title.width)
+    heading_height = title.height + _SPACE / 2 if title.width else 0.0
+    size = Bbox.from_bounds(
+        0.0, 0.0, width + _SPACE + bar_room + 2 * _EDGE, height + heading_height + 2 * _EDGE
+    )
+    roof = size.height - _EDGE - heading_height
+    for panel, box, (right, down) in zip(panels, boxes, corners, strict=True):
+        _place(panel, _EDGE + right - box.x0, roof - down - box.y1, size)
+    bar_height = min(_BAR_HEIGHT, height)
+    _place(bar, _EDGE + width + _SPACE, roof - bar_height, size, height=bar_height)
+    heading.set_position((_EDGE / size.width, 1.0 - _EDGE / size.height))
+    figure.set_size_inches(size.width, size.height)
+
+
+def _flow(sizes: list[tuple[float, float]]) -> tuple[list[tuple[float, float]], float, float]:
+    """Put boxes side by side, and below when a row is full.
+
+    Returns:
+        How far right and down each box's upper left corner is, and the width and height of all.
+
+    >>> _flow([(8.0, 1.0), (4.0, 2.0), (5.0, 3.0)])
+    ([(0.0, 0.0), (8.35, 0.0), (0.0, 2.35)], 12.35, 5.35)
+    """
+    corners, right, down, row_height, width = [], 0.0, 0.0, 0.0, 0.0
+    for box_width, box_height in sizes:
+        if right and right + box_width > _ROW_WIDTH:
+            right, down, row_height = 0.0, down + row_height + _SPACE, 0.0
+        corners.append((right, down))
+        width, row_height = max(width, right + box_width), max(row_height, box_height)
+        right += box_width + _SPACE
+    return corners, width, down + row_height
+
+
+def _place(axes: Axes, left: float, bottom: float, size: Bbox, height: float | None = None) -> None:
+    inside = axes.get_position()  # its fractions are inches until now
+    tall = inside.height if height is None else height
+    axes.set_position(
+        (left / size.width, bottom / size.height, inside.width / size.width, tall / size.height)
+    )
+
+
+def _inches(box: Bbox | None, figure: Figure) -> Bbox:
+    if box is None:
+        return Bbox.from_bounds(0.0, 0.0, 0.0, 0.0)
+    return Bbox(box.get_points() / figure.dpi)
