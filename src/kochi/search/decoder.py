@@ -1,0 +1,36 @@
+"""What search knows of a decoder, and the special tokens it must tell apart."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kochi.memory import Memory
+
+PAD, BOS, EOS = 0, 2, 3
+
+
+@runtime_checkable
+class StepDecoder(Protocol):
+    """A decoder that reads one token at a time. The state is a value only the decoder looks into.
+
+    All beams of a sentence share its memory; the beams are the second axis of every tensor.
+    """
+
+    def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> Any:
+        """Return the state before the first step, for at most ``max_length`` steps."""
+        ...
+
+    def step(
+        self, state: Any, tokens: Int[Tensor, "batch width"]
+    ) -> tuple[Float[Tensor, "batch width vocabulary"], Any]:
+        """Read one token a beam; return logits for the next one, and the next state."""
+        ...
+
+    def reorder(self, state: Any, beams: Int[Tensor, "batch new_width"]) -> Any:
+        """Let each new beam continue the old beam ``beams`` of its sentence."""
+        ...
+
+    def keep(self, state: Any, rows: Int[Tensor, " kept"]) -> Any:
+        """Keep only some sentences of the batch."""
+        ...
