@@ -1,15 +1,15 @@
-"""Token ids of a whole training set on disk, read through memory maps.
+"""Token ids of a whole training set on disk.
 
-A corpus of any size takes little memory: pairs are cut into tokens a chunk at a time, and pages of
-the maps that have been read are given back to the system.
+Pairs are cut into tokens a chunk at a time, and tokens are read a batch at a time: what stays in
+memory is where each row starts and how long it is, 8 bytes a row and side.
 """
 
 import errno
 import hashlib
 import json
-import mmap
 import os
 import shutil
+import weakref
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -26,7 +26,6 @@ from kochi.errors import UserError
 _FORMAT = 1
 _SIDES = ("source", "target")
 _CHUNK_PAIRS = 10_000
-_RELEASE_ROWS = 512  # a row that is read maps up to 64 KiB around it
 
 
 class Corpus:
@@ -47,12 +46,12 @@ class Corpus:
         self.folder = folder
         self.skipped: int = about["skipped"]
         self._rows: int = about["rows"]
-        self._offsets = [_Map(folder / f"{side}.offsets", np.dtype(np.int64)) for side in _SIDES]
-        self._tokens = [_Map(folder / f"{s}.tokens", np.dtype(about[s])) for s in _SIDES]
-        for offsets, tokens in zip(self._offsets, self._tokens, strict=True):
-            if offsets.values.size != self._rows + 1 or offsets.values[-1] != tokens.values.size:
-                raise _damaged(folder, "the files do not have the sizes they should have")
-        self._lengths = [_lengths(offsets) for offsets in self._offsets]
+        self._tokens = [_Tokens(folder / f"{s}.tokens", np.dtype(about[s])) for s in _SIDES]
+        self._offsets = [
+            _read_offsets(folder / f"{side}.offsets", self._rows, tokens.count)
+            for side, tokens in zip(_SIDES, self._tokens, strict=True)
+        ]
+        self._lengths = [np.diff(offsets).astype(np.int32) for offsets in self._offsets]
 
     def __len__(self) -> int:
         return self._rows
@@ -84,11 +83,8 @@ class Corpus:
             side: 0 for the sources, 1 for the targets.
             rows: Row numbers, from 0.
         """
-        starts = self._offsets[side].take(rows, len(rows))
-        lengths = self._lengths[side][rows]
-        before = np.cumsum(lengths, dtype=np.int64) - lengths
-        places = np.repeat(starts - before, lengths) + np.arange(lengths.sum(), dtype=np.int64)
-        return self._tokens[side].take(places, len(rows)).astype(np.int64)
+        starts, lengths = self._offsets[side][rows], self._lengths[side][rows]
+        return self._tokens[side].read(starts, lengths).astype(np.int64)
 
     @staticmethod
     def build(
@@ -223,41 +219,41 @@ class _Writer:
 # ---------------------------------------------------------------------------------------- reading
 
 
-class _Map:
-    """A file of numbers that is mapped into memory and gives back the pages it has read."""
+class _Tokens:
+    """Read stretches of a file of numbers, each by a call of its own.
+
+    A memory map would count as memory of this process whatever the system maps around each
+    number that is read: up to 2 MiB where files are cached in large pages.
+    """
 
     def __init__(self, path: Path, dtype: np.dtype[Any]):
-        self._map = None
-        self._taken = 0
+        self._dtype = dtype
         try:
-            with path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size:  # an empty file cannot be mapped
-                    self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self.values = np.frombuffer(self._map or b"", dtype)
-        except (OSError, ValueError) as error:
+            self._file = os.open(path, os.O_RDONLY)
+        except OSError as error:
             raise _damaged(path.parent, str(error)) from None
+        weakref.finalize(self, os.close, self._file)
+        self.count = os.fstat(self._file).st_size // dtype.itemsize
 
-    def take(self, places: Integer[np.ndarray, " n"], rows: int) -> Integer[np.ndarray, " n"]:
-        """Copy the numbers at some places, which belong to so many rows."""
-        values = self.values[places]
-        self._taken += rows
-        if self._taken >= _RELEASE_ROWS:
-            self.release()
-        return values
-
-    def release(self) -> None:
-        """Stop counting pages that were read as memory of this process (they stay cached)."""
-        self._taken = 0
-        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+    def read(
+        self, starts: Integer[np.ndarray, " batch"], lengths: Integer[np.ndarray, " batch"]
+    ) -> Integer[np.ndarray, " tokens"]:
+        size = self._dtype.itemsize
+        sizes = (lengths * size).tolist()
+        places = (starts.astype(np.int64) * size).tolist()
+        parts = [os.pread(self._file, *part) for part in zip(sizes, places, strict=True)]
+        return np.frombuffer(b"".join(parts), self._dtype)
 
 
-def _lengths(offsets: _Map) -> Int32[np.ndarray, " rows"]:
-    values = offsets.values
-    lengths = np.empty(len(values) - 1, np.int32)
-    np.subtract(values[1:], values[:-1], out=lengths, casting="unsafe")
-    offsets.release()
-    return lengths
+def _read_offsets(path: Path, rows: int, tokens: int) -> Integer[np.ndarray, " ends"]:
+    """Read where each row starts and the last one ends; 32 bits each where they do."""
+    try:
+        offsets = np.memmap(path, np.int64, mode="r")
+    except (OSError, ValueError) as error:
+        raise _damaged(path.parent, str(error)) from None
+    if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != tokens:
+        raise _damaged(path.parent, "the files do not have the sizes they should have")
+    return np.array(offsets, np.uint32 if tokens < 1 << 32 else np.int64)
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
