@@ -91,6 +91,26 @@ def test_search_stops_when_nothing_can_win(toys):
     assert decoder.calls["step"] == 1
 
 
+def test_patience_stops_early(toys):
+    """One end is enough for a third of a beam of three, though something longer would have won."""
+    first = {last: {EOS: 0.3, A: 0.4, B: 0.3} for last in (2, A, B)}
+    decoder = toys.Table(7, [first, first, {A: {EOS: 1.0}, B: {EOS: 1.0}}])
+    memory = toys.some_memory(1)
+    patient = beam_search(decoder, memory, max_length=9, beam=3)[0]
+    steps = decoder.calls["step"]
+    hasty = beam_search(decoder, memory, max_length=9, beam=3, patience=1 / 3)[0]
+    assert (decoder.calls["step"] - steps, hasty[0].tokens) == (1, [])
+    assert patient[0].tokens == [A, A]
+
+
+def test_patience_waits_for_n_best(toys):
+    decoder = toys.Table(7, [{last: {EOS: 0.3, A: 0.4, B: 0.3} for last in (2, A, B)}])
+    memory = toys.some_memory(1)
+    found = beam_search(decoder, memory, max_length=30, beam=4, n_best=4, patience=0.25)[0]
+    assert [answer.finished for answer in found] == [True] * 4
+    assert decoder.calls["step"] < 30
+
+
 def test_an_end_below_the_beam_is_not_kept(toys):
     """The end mark at 0.2 is third: a beam of two does not see it, a beam of three does."""
     decoder = toys.Table(
@@ -158,12 +178,12 @@ def test_padding_and_begin_mark_are_never_written(toys, seed):
     assert all(token not in (0, 2, 3) for row in found for answer in row for token in answer.tokens)
 
 
-@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-def test_the_answer_does_not_depend_on_what_shares_the_batch(toys, length_penalty):
+@pytest.mark.parametrize(("length_penalty", "patience"), [(0.0, None), (1.0, None), (1.0, 1.0)])
+def test_the_answer_does_not_depend_on_what_shares_the_batch(toys, length_penalty, patience):
     decoder = toys.Decoder(13, seed=3, scale=3.0)
     memory = toys.some_memory(11)
     limits = torch.tensor([9, 1, 14, 6, 12, 3, 14, 8, 2, 14, 5])
-    options = {"beam": 4, "n_best": 3, "length_penalty": length_penalty}
+    options = {"beam": 4, "n_best": 3, "length_penalty": length_penalty, "patience": patience}
     together = beam_search(decoder, memory, max_length=limits, **options)
     assert decoder.calls["keep"] > 0
     for row in range(11):
@@ -222,6 +242,7 @@ def test_an_empty_batch(toys):
         ({"length_penalty": -1.0}, "length_penalty must be finite and at least 0"),
         ({"length_penalty": float("nan")}, "length_penalty"),
         ({"min_length": -1}, "min_length must be at least 0"),
+        ({"patience": 0.0}, "patience must be greater than 0, got 0"),
         ({"max_length": 0}, "max_length must be at least 1, got 0"),
         ({"max_length": torch.tensor([3, 3])}, "max_length: expected 3 lengths"),
     ],

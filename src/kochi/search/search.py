@@ -19,6 +19,7 @@ def search(
     length_penalty: float = 1.0,
     n_best: int = 1,
     min_length: int = 0,
+    patience: float | None = None,
 ) -> list[list[Hypothesis]]:
     """Search the best answers; ``beam`` = 1 is `greedy`, more is `beam_search`.
 
@@ -30,6 +31,8 @@ def search(
         length_penalty: Exponent of the length that divides the log-probability in the score.
         n_best: How many answers to return, at most ``beam``.
         min_length: Fewest tokens before the end mark.
+        patience: Stop a sentence also when ``patience`` times ``beam`` hypotheses have ended; see
+            `beam_search`. Greedy search stops at the first.
 
     Returns:
         For each sentence its hypotheses, best first.
@@ -46,6 +49,7 @@ def search(
             length_penalty=length_penalty,
             n_best=n_best,
             min_length=min_length,
+            patience=patience,
         )
     return greedy(
         decoder,

@@ -46,9 +46,10 @@ def follow(
         record.append(tokens, gains)
         ended = ended | (tokens == EOS) | (tokens == PAD)
         done = ended.all(1) | (roster.limits <= length)
-        if not done.any():
+        closed = roster.close(done)
+        if len(closed) == 0:
             continue
-        _answer(answers, roster.close(done), roster, record, length_penalty)
+        _answer(answers, closed, roster, record, length_penalty)
         if roster.empty:
             break
         kept = roster.shrink()
