@@ -169,7 +169,7 @@ class TokenBatches:
             self.set_epoch(self._epoch + 1)
         self._prepare_epoch()
         while self._next < len(self):
-            batch = self._batch(self._sequence[self._next])
+            batch = self._batch(int(self._sequence[self._next]))
             self._next += 1
             yield batch
 

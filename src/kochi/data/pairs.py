@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from kochi import config
 from kochi.errors import UserError
@@ -129,7 +129,7 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
-def _open(path: Path) -> BinaryIO | io.BufferedReader:
+def _open(path: Path) -> io.BufferedIOBase:
     try:
         raw = path.open("rb")
     except FileNotFoundError:
@@ -149,7 +149,7 @@ def _open(path: Path) -> BinaryIO | io.BufferedReader:
 class _Gzip(gzip.GzipFile):
     """A gzip stream that closes the file below it too."""
 
-    def __init__(self, raw: BinaryIO):
+    def __init__(self, raw: io.BufferedReader):
         super().__init__(fileobj=raw)
         self._raw = raw
 

@@ -1,0 +1,200 @@
+import errno
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kochi import config
+from kochi.data import corpus as corpus_module
+from kochi.data.corpus import Corpus, prepare_corpus
+from kochi.data.pairs import Pair
+from kochi.data.tokenizer import Tokenizer, prepare_tokenizers, train_tokenizer
+from kochi.errors import UserError
+
+TEXTS = ["ab", "ba ab", "b", "aabb"]
+TOKENIZER = train_tokenizer(config.Tokens(tokens="characters"), TEXTS)
+PAIRS = [Pair(text, (text[::-1], "b")) for text in TEXTS]
+
+
+def build(folder: Path, pairs=PAIRS, max_length: int = 5) -> Corpus:
+    return Corpus.build(pairs, TOKENIZER, TOKENIZER, folder, max_length)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 10_000])
+def test_rows_are_the_encoded_texts(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(corpus_module, "_CHUNK_PAIRS", chunk)
+    corpus = build(tmp_path / "c", iter(PAIRS))
+    assert len(corpus) == 4
+    for row, pair in enumerate(PAIRS):
+        assert corpus.source(row).tolist() == TOKENIZER.encode(pair.source)
+        assert corpus.target(row).tolist() == TOKENIZER.encode(pair.references[0])
+    assert corpus.source_lengths.tolist() == corpus.target_lengths.tolist() == [2, 5, 1, 4]
+    assert corpus.gather(0, np.array([2, 0])).tolist() == [*corpus.source(2), *corpus.source(0)]
+
+
+def test_long_pairs_are_skipped_and_counted(tmp_path):
+    pairs = [*PAIRS, Pair("a", ("a" * 6,)), Pair("b" * 6, ("b",))]
+    corpus = build(tmp_path / "c", pairs)
+    assert (len(corpus), corpus.skipped) == (4, 2)
+    assert Corpus(tmp_path / "c").skipped == 2
+    with pytest.raises(UserError, match=r"no pair is left of 6: .* data\.max_length = 0 tokens"):
+        build(tmp_path / "d", pairs, max_length=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_large_vocabularies_keep_their_ids(tmp_path):
+    words = [f"w{number}" for number in range(70_000)]
+    tokenizer = train_tokenizer(config.Tokens(tokens="whitespace"), words)
+    corpus = Corpus.build(
+        [Pair(" ".join(words[-9:]), ("a",))], tokenizer, TOKENIZER, tmp_path / "c", 99
+    )
+    assert corpus.source(0).tolist() == tokenizer.encode(" ".join(words[-9:]))
+    assert corpus.source(0).max() > 1 << 16
+    assert (tmp_path / "c" / "source.tokens").stat().st_size == 9 * 4
+    assert (tmp_path / "c" / "target.tokens").stat().st_size == 2
+
+
+def test_building_keeps_only_a_chunk_of_pairs(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "_CHUNK_PAIRS", 5)
+    most, read, encoded = 0, itertools.count(1), 0
+
+    def pairs():
+        nonlocal most
+        for _ in range(50):
+            most = max(most, next(read) - encoded)
+            yield Pair("ab", ("b",))
+
+    def encode_batch(self, texts):
+        nonlocal encoded
+        encoded += len(texts) / 2  # once for each side
+        return [[4]] * len(texts)
+
+    monkeypatch.setattr(Tokenizer, "encode_batch", encode_batch)
+    assert len(build(tmp_path / "c", pairs())) == 50
+    assert most == 5
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("part", ["tokens", "offsets"])
+@pytest.mark.parametrize("change", ["cut", "gone"])
+def test_damaged_corpus(tmp_path, side, part, change):
+    build(tmp_path / "c")
+    path = tmp_path / "c" / f"{side}.{part}"
+    if change == "gone":
+        path.unlink()
+    else:
+        os.truncate(path, path.stat().st_size - 8)
+    with pytest.raises(UserError, match=r"not a whole corpus .*; remove the folder"):
+        Corpus(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"format": 0, "rows": 4, "skipped": 0}', '{"format": 1, "rows": 4}'],
+)
+def test_damaged_description(tmp_path, content):
+    build(tmp_path / "c")
+    (tmp_path / "c" / "corpus.json").write_text(content)
+    with pytest.raises(UserError, match="not a whole corpus"):
+        Corpus(tmp_path / "c")
+
+
+def test_full_disk_leaves_nothing_behind_and_keeps_the_old_corpus(tmp_path, monkeypatch):
+    build(tmp_path / "c")
+
+    def full(self, sequences):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(corpus_module._Writer, "write", full)
+    with pytest.raises(UserError, match=r"No space left on device \(free some space"):
+        build(tmp_path / "c", PAIRS[:1])
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    assert len(Corpus(tmp_path / "c")) == 4
+
+
+def test_bad_input_leaves_nothing_behind(tmp_path):
+    def pairs():
+        yield PAIRS[0]
+        raise UserError("a.tsv:2: empty line")
+
+    with pytest.raises(UserError, match=r"a\.tsv:2: empty line"):
+        build(tmp_path / "c", pairs())
+    assert not list(tmp_path.iterdir())
+
+
+# --------------------------------------------------------------------------------- in a run
+
+
+def table(folder: Path, **options) -> config.TsvData:
+    tokens = {"source": {"tokens": "characters"}, "target": {"tokens": "whitespace"}}
+    path = folder / "a.tsv"
+    if not path.exists():
+        path.write_text("source\ttarget\nab\tX Y\nba\tY Z\n")
+    return config.TsvData.model_validate(
+        {"kind": "tsv", "folder": folder, "train": "a.tsv", **tokens, **options}
+    )
+
+
+def prepare(folder: Path, **options) -> Corpus:
+    data = table(folder, **options)
+    return prepare_corpus(data, *prepare_tokenizers(data, folder / "model"), folder / "cache")
+
+
+def test_corpus_is_kept_while_nothing_changes(tmp_path, monkeypatch):
+    first = prepare(tmp_path)
+    written = (first.folder / "source.tokens").stat().st_mtime_ns
+    again = prepare(tmp_path, dev="other.tsv")
+    assert again.folder == first.folder
+    assert (again.folder / "source.tokens").stat().st_mtime_ns == written
+
+
+def test_corpus_is_built_anew_when_something_changes(tmp_path):
+    folders = {prepare(tmp_path).folder, prepare(tmp_path, max_length=3).folder}
+    text = (tmp_path / "a.tsv").read_text()
+    (tmp_path / "a.tsv").write_text(text.replace("ba", "bb"))
+    os.utime(tmp_path / "a.tsv", ns=(0, 0))
+    changed = prepare(tmp_path)
+    assert changed.source(1).tolist() == [5, 5]
+    assert len({*folders, changed.folder}) == 3
+
+
+def test_another_tokenizer_makes_another_corpus(tmp_path):
+    data = table(tmp_path)
+    source, target = prepare_tokenizers(data, tmp_path / "model")
+    other = train_tokenizer(config.Tokens(tokens="characters"), ["bba"])
+    one = prepare_corpus(data, source, target, tmp_path / "cache")
+    assert prepare_corpus(data, other, target, tmp_path / "cache").folder != one.folder
+
+
+def test_damaged_kept_corpus_is_built_anew(tmp_path):
+    first = prepare(tmp_path)
+    tokens = first.target(1).tolist()
+    os.truncate(first.folder / "target.tokens", 2)
+    assert prepare(tmp_path).target(1).tolist() == tokens
+
+
+def test_reading_does_not_map_the_files(tmp_path):
+    """What was read does not stay in memory, however large the corpus."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("memory of a process is read from /proc")
+    megabytes = 64
+    corpus = build(tmp_path / "c", [Pair("a", ("b",))])
+    rows = np.arange(megabytes + 1) << 19
+    rows.astype(np.int64).tofile(corpus.folder / "source.offsets")
+    np.zeros(megabytes << 19, np.uint16).tofile(corpus.folder / "source.tokens")
+    rows.clip(max=0).tofile(corpus.folder / "target.offsets")
+    (corpus.folder / "target.tokens").write_bytes(b"")
+    about = (corpus.folder / "corpus.json").read_text()
+    (corpus.folder / "corpus.json").write_text(about.replace('"rows": 1', f'"rows": {megabytes}'))
+    large = Corpus(corpus.folder)
+    before = _resident_kilobytes(status)
+    for row in range(len(large)):
+        assert large.source(row).size == 1 << 19
+    assert _resident_kilobytes(status) - before < 16 << 10
+
+
+def _resident_kilobytes(status: Path) -> int:
+    return int(status.read_text().split("VmRSS:")[1].split()[0])
