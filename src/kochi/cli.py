@@ -1,0 +1,95 @@
+"""The command ``kochi``: its verbs, and what becomes of errors.
+
+A mistake that the user can mend is one line on stderr and exit code 2; a stop on purpose is exit
+code 130. Anything else is a fault of ours and shows its traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from kochi import __version__
+from kochi.commands.evaluate import evaluate
+from kochi.commands.init import init
+from kochi.commands.predict import predict
+from kochi.commands.show import show
+from kochi.commands.train import train
+from kochi.errors import Interrupted, UserError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 1  # as typer has it
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for _verb in (init, train, predict, evaluate, show):
+    app.command(epilog=getattr(_verb, "example", None))(_verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"kochi {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def kochi(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Train and use models that read one thing and write another, deciding where to look.
+
+    Start with 'kochi init DATA', then 'kochi train run.toml'.
+    """
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        code = app(arguments, prog_name="kochi", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _complain(f"{_usage(error)} (see '{_path(error)} --help')", USER_ERROR)
+    except UserError as error:
+        return _complain(str(error), USER_ERROR)
+    except Interrupted as error:
+        return _complain(str(error), INTERRUPTED)
+    except KeyboardInterrupt:
+        return _complain("stopped", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; point it at nothing, so that no later flush complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", USER_ERROR)
+    if code == INTERRUPTED:
+        return _complain("stopped", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"kochi: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _usage(error: Any) -> str:
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    return message.rstrip(".")
+
+
+def _path(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return context.command_path if context else "kochi"

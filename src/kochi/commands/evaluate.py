@@ -1,0 +1,149 @@
+"""``kochi evaluate``: how good a model is on data with right answers."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kochi.commands.example import worked_example
+from kochi.commands.options import BatchSize, Beam, Device, ModelFolder, Precision, PrecisionName
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from kochi.config import Data, Run
+    from kochi.data.pairs import Pair
+    from kochi.metrics import Score
+    from kochi.predictor import Predictor
+
+
+@worked_example(
+    "$ kochi evaluate model test",
+    "$ kochi evaluate model more.tsv --metric cer --metric exact --json",
+)
+def evaluate(
+    model: ModelFolder,
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...",
+            help="dev or test of the run file, or a file of the same form (source and target "
+            "file if the form is parallel).",
+        ),
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="bleu, chrf, wer, cer, per or exact; give it again for more."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the answers, one a line.")] = None,
+    beam: Beam = None,
+    batch_size: BatchSize = None,
+    tokenize: Annotated[
+        str, typer.Option(help="BLEU: none if the text is tokenised already.")
+    ] = "13a",
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
+    device: Device = "auto",
+    precision: Precision = PrecisionName.FP32,
+) -> None:
+    """Answer the sources of DATA and compare with the right answers.
+
+    Scores are percent, with a 95 % bootstrap interval over the pairs.
+    """
+    from kochi.metrics import METRICS
+    from kochi.predictor import load
+
+    for name in metric or []:
+        if name not in METRICS:
+            raise UserError(f"--metric {name}: expected one of {', '.join(METRICS)}")
+    predictor = load(model, device, precision.value)
+    pairs = _pairs(predictor.run, data)
+    answers = _answers(predictor, pairs, beam, batch_size)
+    if out is not None:
+        out.write_text("".join(f"{answer}\n" for answer in answers), encoding="utf-8")
+    scores = _scores(metric or default_metrics(predictor.run), answers, pairs, tokenize, lowercase)
+    if as_json:
+        values = {name: score.to_dict() for name, score in scores.items()}
+        record = {"model": str(model), "data": data, "pairs": len(pairs), "scores": values}
+        print(json.dumps(record, ensure_ascii=False))
+        return
+    print(f"{len(pairs):,} sources")
+    for score in scores.values():
+        print(f"{score}   {score.signature}")
+
+
+def default_metrics(run: "Run") -> list[str]:
+    """Choose metrics by how the target is cut; the run's own metric comes first."""
+    usual = {
+        "characters": ["cer", "exact"],
+        "whitespace": ["per", "exact"],
+        "bpe": ["bleu", "chrf"],
+    }
+    chosen = [run.training.metric, *usual[run.data.target.tokens]]
+    return [name for name in dict.fromkeys(chosen) if name != "loss"]
+
+
+def _pairs(run: "Run", data: list[str]) -> "list[Pair]":
+    from kochi.data.pairs import read_pairs
+
+    match data:
+        case ["dev"]:
+            return list(read_pairs(run.data, "dev"))
+        case ["test"]:
+            return list(read_pairs(run.data, "test"))
+    return list(read_pairs(_with_test(run.data, [Path(name) for name in data]), "test"))
+
+
+def _with_test(data: "Data", files: list[Path]) -> "Data":
+    """Return the data table with other test files, which start where the command runs."""
+    from kochi.config import HuggingFaceData, ParallelData, ParallelFiles
+
+    files = [Path.cwd() / file for file in files]
+    if isinstance(data, HuggingFaceData):
+        raise UserError("the run's data are a Hugging Face data set: expected dev or test as DATA")
+    if isinstance(data, ParallelData):
+        if len(files) < 2:
+            raise UserError("the run's data are parallel: expected a source and a target file")
+        test = ParallelFiles(source=files[0], target=list(files[1:]))
+        return data.model_copy(update={"test": test})
+    if len(files) != 1:
+        raise UserError(f"the run's data are {data.kind}: expected one file, found {len(files)}")
+    return data.model_copy(update={"test": files[0]})
+
+
+def _answers(
+    predictor: "Predictor", pairs: "list[Pair]", beam: int | None, batch_size: int | None
+) -> list[str]:
+    from rich.console import Console
+    from rich.progress import track
+
+    from kochi.predictor import SourceError
+
+    stream = predictor.predict_stream(
+        (pair.source for pair in pairs), beam=beam, batch_size=batch_size
+    )
+    shown = track(
+        stream,
+        "answering",
+        total=len(pairs),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    try:
+        return [" ".join(prediction.text.splitlines()) for prediction in shown]
+    except SourceError as error:
+        raise UserError(f"a source of the data: {error.reason}") from None
+
+
+def _scores(
+    names: list[str], answers: list[str], pairs: "list[Pair]", tokenize: str, lowercase: bool
+) -> "dict[str, Score]":
+    from kochi.metrics import evaluate as score
+
+    references = [list(pair.references) for pair in pairs]
+    try:
+        return score(names, answers, references, tokenize=tokenize, lowercase=lowercase)
+    except ValueError as error:
+        raise UserError(str(error)) from None

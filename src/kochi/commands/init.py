@@ -1,0 +1,42 @@
+"""``kochi init``: look at data and write a run file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kochi.commands.example import worked_example
+from kochi.errors import UserError
+
+
+@worked_example(
+    "$ kochi init words.tsv",
+    "$ kochi train run.toml",
+)
+def init(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A file or a folder with pairs of text.")
+    ],
+    out: Annotated[Path, typer.Option(help="The run file to write.")] = Path("run.toml"),
+    seed: Annotated[int, typer.Option(min=0, help="Governs the split and the training.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run file.")] = False,
+) -> None:
+    """Look at DATA and write a commented run file that trains on them.
+
+    DATA is a file of tab-separated columns, a file of JSON objects, one of two parallel files (such
+    as train.en beside train.de), plain or gzip, or a folder with such files. Files for dev and test
+    are found by their names; if there are none, the pairs are split, always in the same way.
+    """
+    if out.exists() and not overwrite:
+        raise UserError(f"{out}: is there already; give --out another name, or --overwrite")
+    if not out.parent.is_dir():
+        raise UserError(f"{out}: the folder {out.parent} does not exist; make it first")
+    from kochi.starting.write import start
+
+    started = start(data, out, "model" if out.name == "run.toml" else f"{out.stem}-model", seed)
+    guess = started.guess
+    print(f"{data}: {started.num_pairs:,} training pairs ({started.found.kind})")
+    print(f"tokens: {guess.source} to {guess.target}; model: {guess.model}")
+    for note in started.notes:
+        print(f"note: {note}")
+    print(f"wrote {out}; next: kochi train {out}")

@@ -1,0 +1,351 @@
+"""A trained model that answers: `kochi.load(folder).predict([...])`."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kochi.config import Run, TransformerModel
+from kochi.data.batches import batch_sources
+from kochi.data.tokenizer import BOS, EOS, UNK, Tokenizer
+from kochi.errors import UserError
+from kochi.folder import load_folder
+from kochi.memory import Memory
+from kochi.models.seq2seq import Seq2Seq
+from kochi.search import Hypothesis, length_limits, sample, search, sentence_seeds
+
+READ_AHEAD = 16  # batches that are sorted by length together
+Find = Callable[[Memory, Int[Tensor, " batch"], list[int]], list[list[Hypothesis]]]
+
+
+class SourceError(ValueError):
+    """Say which source cannot be answered, and why.
+
+    Attributes:
+        place: Its place among the sources, from 0.
+        reason: What was found and what was expected.
+    """
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(f"sources[{place}]: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One of the answers to a source.
+
+    Attributes:
+        text: The answer.
+        score: What answers compete by, larger is better: the log-probability in nats over
+            length ** length_penalty.
+        log_probability: Nats, of the whole answer, its end included.
+        tokens: The answer as the model wrote it.
+        finished: False where the answer was cut off at its maximum length.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: tuple[str, ...]
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says to one source.
+
+    Attributes:
+        source: The text that was asked.
+        text: The best answer.
+        score: Its score, see `Answer`.
+        tokens: Its tokens.
+        source_tokens: What the model read; the last one is the end mark.
+        n_best: The best answers, best first (or all drawn ones); the first one is the answer.
+        alignment: Row i says how much each source token was looked at when ``tokens[i]`` was
+            written; a row sums to 1. None if it was not asked for, or the model has no attention.
+        unknown: Characters (or words, where the model reads words) never seen in training.
+    """
+
+    source: str
+    text: str
+    score: float
+    tokens: tuple[str, ...]
+    source_tokens: tuple[str, ...]
+    n_best: tuple[Answer, ...]
+    alignment: Float[Tensor, "target source"] | None
+    unknown: tuple[str, ...]
+
+
+class Predictor:
+    """A trained model with its tokenizers and its ways of searching.
+
+    Args:
+        model: The network; it is set to evaluation.
+        source: Cuts the sources.
+        target: Joins the answers.
+        run: The run file that the model came from; its search table gives the defaults.
+        metrics: What was measured when the training ended.
+        device: Where the model computes.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        source: Tokenizer,
+        target: Tokenizer,
+        run: Run,
+        metrics: dict[str, Any],
+        device: torch.device,
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.source = source
+        self.target = target
+        self.run = run
+        self.metrics = metrics
+        self.device = device
+        self._known: dict[str, bool] = {}
+
+    def predict(
+        self,
+        sources: Iterable[str],
+        beam: int | None = None,
+        n_best: int = 1,
+        need_alignment: bool = False,
+        batch_size: int | None = None,
+        length_penalty: float | None = None,
+    ) -> list[Prediction]:
+        """Answer each source. The answers do not depend on the batch size or on each other.
+
+        Args:
+            sources: Texts, not empty.
+            beam: Hypotheses kept for each source; 1 is greedy. Default: the run file's.
+            n_best: How many answers to give for each source; at most ``beam``.
+            need_alignment: Whether to give the alignment of the best answer.
+            batch_size: Sources computed together. Default: the run file's.
+            length_penalty: See `Answer`; 0 favours short answers. Default: the run file's.
+
+        Returns:
+            One prediction a source, in the order of the sources.
+
+        Raises:
+            SourceError: A source is empty or too long.
+            ValueError: A number is out of range.
+        """
+        options = self.run.search
+        beam = max(options.beam, n_best) if beam is None else beam
+        penalty = options.length_penalty if length_penalty is None else length_penalty
+        if not 1 <= n_best <= beam:
+            raise ValueError(f"n_best = {n_best}; expected from 1 to the beam, {beam}")
+
+        def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
+            return search(
+                self.model.decoder,
+                memory,
+                beam=beam,
+                length_penalty=penalty,
+                max_length=limits,
+                n_best=n_best,
+            )
+
+        return self._predict(sources, find, need_alignment, batch_size)
+
+    def sample(
+        self,
+        sources: Iterable[str],
+        num_samples: int = 1,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
+        need_alignment: bool = False,
+        batch_size: int | None = None,
+    ) -> list[Prediction]:
+        """Draw answers from the model's distribution.
+
+        Args:
+            sources: Texts, not empty.
+            num_samples: Answers to draw for each source: the prediction's ``n_best``, in the order
+                drawn, so that each is a fair draw.
+            temperature: Below 1 bolder than the model, above 1 wilder.
+            top_k: Draw from the k likeliest tokens only.
+            generator: Governs what is drawn (on the CPU); the same for sources all at once or in
+                pieces. Default: torch's own.
+            need_alignment: As in `predict`, for the first answer drawn.
+            batch_size: As in `predict`.
+
+        Raises:
+            SourceError: As in `predict`.
+            ValueError: A number is out of range.
+        """
+        texts = list(sources)
+        seeds = sentence_seeds(generator, len(texts))
+
+        def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
+            return sample(
+                self.model.decoder,
+                memory,
+                max_length=limits,
+                temperature=temperature,
+                top_k=top_k,
+                n=num_samples,
+                seeds=seeds[places],
+                length_penalty=self.run.search.length_penalty,
+            )
+
+        return self._predict(texts, find, need_alignment, batch_size)
+
+    def predict_stream(self, sources: Iterable[str], **options: Any) -> Iterator[Prediction]:
+        """Answer sources as they come, some batches at a time, in their order.
+
+        Takes the options of `predict`; uses little memory however many sources there are.
+        """
+        ahead = READ_AHEAD * (options.get("batch_size") or self.run.search.batch_size)
+        waiting = iter(sources)
+        while chunk := list(islice(waiting, ahead)):
+            yield from self.predict(chunk, **options)
+
+    @torch.inference_mode()
+    def _predict(
+        self, sources: Iterable[str], find: Find, need_alignment: bool, batch_size: int | None
+    ) -> list[Prediction]:
+        texts = list(sources)
+        size = self.run.search.batch_size if batch_size is None else batch_size
+        if size < 1:
+            raise ValueError(f"batch_size = {size}; expected at least 1")
+        encoded = self._encode(texts)
+        order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
+        answers: dict[int, Prediction] = {}
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            ids, mask = batch_sources([encoded[place] for place in places])
+            memory = self.model.encode(ids.to(self.device), mask.to(self.device))
+            found = find(memory, self._limits(memory), places)
+            alignments = self._align(memory, found) if need_alignment else [None] * len(places)
+            for place, hypotheses, alignment in zip(places, found, alignments, strict=True):
+                answers[place] = self._prediction(
+                    texts[place], encoded[place], hypotheses, alignment
+                )
+        return [answers[place] for place in range(len(texts))]
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        for place, text in enumerate(texts):
+            if not text or text.isspace():
+                raise SourceError(place, "empty; expected something to read")
+        encoded = self.source.encode_batch(texts) if texts else []
+        limit = self.longest_source
+        for place, ids in enumerate(encoded):
+            if limit is not None and len(ids) + 1 > limit:
+                raise SourceError(place, f"{len(ids)} tokens; the model reads at most {limit - 1}")
+        return encoded
+
+    @property
+    def longest_source(self) -> int | None:
+        """Return how many tokens the model can read, the end mark included, or None: any number."""
+        model = self.run.model
+        if isinstance(model, TransformerModel) and model.positions == "learned":
+            return model.max_positions
+        return None
+
+    def _limits(self, memory: Memory) -> Int[Tensor, " batch"]:
+        options = self.run.search
+        limits = length_limits(memory.mask, options.max_length_ratio, options.max_length_extra)
+        return limits if self.longest_source is None else limits.clamp(max=self.longest_source)
+
+    def _align(
+        self, memory: Memory, found: list[list[Hypothesis]]
+    ) -> list[Float[Tensor, "target source"] | None]:
+        """Compute the best answers' alignments, without end row and padding."""
+        best = [hypotheses[0].tokens for hypotheses in found]
+        longest = max(len(tokens) for tokens in best)
+        rows = [[BOS, *tokens] + [EOS] * (longest - len(tokens)) for tokens in best]
+        inputs = torch.tensor(rows, device=self.device)[:, : max(1, longest)]
+        alignment = self.model.decoder.alignment(memory, inputs)
+        if alignment is None:
+            return [None] * len(best)
+        lengths = memory.mask.sum(1).tolist()
+        return [
+            row[: len(tokens), :length].float().cpu()
+            for row, tokens, length in zip(alignment, best, lengths, strict=True)
+        ]
+
+    def _prediction(
+        self, text: str, ids: list[int], found: list[Hypothesis], alignment: Tensor | None
+    ) -> Prediction:
+        answers = tuple(self._answer(hypothesis) for hypothesis in found)
+        return Prediction(
+            source=text,
+            text=answers[0].text,
+            score=answers[0].score,
+            tokens=answers[0].tokens,
+            source_tokens=tuple(self.source.tokens([*ids, EOS])),
+            n_best=answers,
+            alignment=alignment,
+            unknown=self._unknown(text) if UNK in ids else (),
+        )
+
+    def _answer(self, hypothesis: Hypothesis) -> Answer:
+        return Answer(
+            text=self.target.decode(hypothesis.tokens),
+            score=hypothesis.score,
+            log_probability=hypothesis.log_probability,
+            tokens=tuple(self.target.tokens(hypothesis.tokens)),
+            finished=hypothesis.finished,
+        )
+
+    @property
+    def source_parts(self) -> str:
+        """Say what ``Prediction.unknown`` holds: "characters" or "words"."""
+        return "words" if self.source.kind == "whitespace" else "characters"
+
+    def _unknown(self, text: str) -> tuple[str, ...]:
+        parts = text.split() if self.source_parts == "words" else text
+        return tuple(part for part in dict.fromkeys(parts) if not self._knows(part))
+
+    def _knows(self, part: str) -> bool:
+        if part not in self._known:
+            self._known[part] = UNK not in self.source.encode(part)
+        return self._known[part]
+
+
+def load(
+    folder: str | Path,
+    device: str = "auto",
+    precision: Literal["fp32", "bf16"] = "fp32",
+) -> Predictor:
+    """Load a model folder that ``kochi train`` wrote. Nothing in it can run code.
+
+    Args:
+        folder: The model folder.
+        device: What torch calls it ("cpu", "cuda", "cuda:1"); "auto" is a GPU if there is one.
+        precision: "bf16" halves the weights and is faster on many GPUs, for answers that are
+            nearly the same.
+
+    Raises:
+        UserError: The folder is missing, unfinished, cut short or altered, or there is no such
+            device.
+    """
+    content = load_folder(Path(folder))
+    model = content.model()
+    if precision == "bf16":
+        model = model.to(torch.bfloat16)
+    return Predictor(
+        model, content.source, content.target, content.run, content.metrics, _device(device)
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device {name}: cannot be used here: {reason}") from None
+    return device

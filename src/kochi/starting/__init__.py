@@ -1,0 +1,1 @@
+"""What `kochi init` does: look at data, guess what fits them, split them, write a run file."""
