@@ -52,9 +52,10 @@ def two_sided_p(differences: Float[np.ndarray, " resamples"], observed: float) -
     """Give how often chance alone would make a difference as large as the observed one.
 
     The resampled differences are moved to mean zero, which is what they would be around if the
-    systems were equal (Riezler and Maxwell 2005, section 4, aclanthology.org/W05-0908, there
-    one-sided; two-sided here, as in sacrebleu). One is added to both counts, so that p is never
-    0. Unlike sacrebleu's strict ">", ties count: two equal systems have p = 1.
+    systems were equal (Riezler and Maxwell 2005, section 4, https://aclanthology.org/W05-0908),
+    and both tails count. sacrebleu's paired bootstrap takes absolute values before it moves them,
+    which counts one tail only: for a clear difference its p is about half of this one. One is
+    added to both counts, so that p is never 0; two equal systems have p = 1.
 
     >>> two_sided_p(np.array([1.0, 2.0, 3.0]), 2.0)
     0.25

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from kochi.errors import UserError
 from kochi.view.figures import picture_format, printable, save_figure, set_fonts
+from kochi.view.labelled import visible_title
 
 _TRAIN_COLOUR, _DEV_COLOUR = "#4477aa", "#cc6600"  # apart for colour-blind eyes, and in grey
 
@@ -57,7 +58,7 @@ def save_curve(
     if _drawable(curves, "dev"):
         above.legend(frameon=False)
     if title:
-        figure.suptitle(printable(title, kind), x=0.01, ha="left", fontsize=12)
+        figure.suptitle(printable(visible_title(title), kind), x=0.01, ha="left", fontsize=12)
     set_fonts(figure)
     save_figure(figure, path)
 

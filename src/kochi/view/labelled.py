@@ -94,12 +94,26 @@ def visible(token: str) -> str:
     return f"◌{shown}" if alone else shown
 
 
+def visible_title(title: str) -> str:
+    r"""Make a title safe and put it on one line.
+
+    >>> visible_title("two\twords")
+    'two words'
+    """
+    return " ".join(visible(word) for word in title.split())
+
+
 def _visible_character(character: str) -> str:
     category, number = unicodedata.category(character), ord(character)
     if category in ("Zs", "Zl", "Zp"):
         return "␣"
     if number < 0x20:
         return chr(0x2400 + number)
-    if category in ("Cc", "Cf", "Cs") and character not in _JOINERS:
+    if (category in ("Cc", "Cf", "Cs") and character not in _JOINERS) or _is_noncharacter(number):
         return f"<{number:04X}>"
     return character
+
+
+def _is_noncharacter(number: int) -> bool:
+    """Say whether Unicode reserves the number as no character (XML, and so SVG, refuses them)."""
+    return 0xFDD0 <= number <= 0xFDEF or number & 0xFFFE == 0xFFFE

@@ -26,6 +26,7 @@ from kochi.view.labelled import (
     label_alignment,
     scale_top,
     visible,
+    visible_title,
 )
 
 # All lengths are inches.
@@ -83,7 +84,9 @@ def save_alignments(
     top = max(scale_top(alignment.weights) for alignment in alignments)
     figure = Figure(figsize=(1.0, 1.0))  # until the panels are measured a fraction is an inch
     panels = [_draw_panel(figure, alignment, top, kind) for alignment in alignments]
-    heading = figure.text(0.0, 0.0, printable(title or "", kind), ha="left", va="top", fontsize=12)
+    heading = figure.text(
+        0.0, 0.0, printable(visible_title(title or ""), kind), ha="left", va="top", fontsize=12
+    )
     bar = figure.add_axes((0.0, 0.0, _BAR_WIDTH, _BAR_HEIGHT))
     figure.colorbar(ScalarMappable(Normalize(0.0, top), _COLOURS), cax=bar, label="alignment")
     set_fonts(figure)
@@ -109,7 +112,9 @@ def _draw_panel(figure: Figure, alignment: LabelledAlignment, top: float, kind: 
     rows = [_label(token, kind) for token in alignment.target_tokens]
     _label_ticks(axes, columns, rows, across, down)
     if alignment.title:
-        axes.set_title(printable(alignment.title, kind), fontsize=10, loc="left", pad=8)
+        axes.set_title(
+            printable(visible_title(alignment.title), kind), fontsize=10, loc="left", pad=8
+        )
     return axes
 
 
@@ -144,6 +149,10 @@ def _every(count: int) -> int:
     (1, 3)
     """
     return max(1, math.ceil(count * _SMALLEST_CELL / _LONGEST_SIDE))
+
+
+def _title(title: str | None, kind: str) -> str:
+    return printable(visible_title(title or ""), kind)
 
 
 def _label(token: str, kind: str) -> str:

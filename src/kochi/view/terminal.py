@@ -1,6 +1,7 @@
 """Alignments drawn with blocks in the terminal."""
 
 import shutil
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,12 +20,14 @@ from kochi.view.labelled import (
     label_alignment,
     scale_top,
     visible,
+    visible_title,
 )
 
 _BLOCKS = " ░▒▓█"
 _ASCII = " .:*#"
 _THRESHOLDS = (0.05, 0.25, 0.5, 0.75)  # of the scale's top; below the first a cell stays empty
 _LONGEST_LABEL = 14
+_LEFT_TO_RIGHT = "\u200e"  # after Hebrew or Arabic, so that a terminal keeps the columns' order
 # Dark violet to light yellow, each step lighter than the last, also for colour-blind eyes.
 _TRUECOLOR = ((46, 12, 74), (52, 74, 134), (32, 134, 138), (90, 194, 104), (250, 230, 60))
 _PALETTE_256 = (17, 18, 24, 30, 36, 78, 149, 227)  # the nearest that xterm's 256 colours have
@@ -95,7 +98,7 @@ class AlignmentDrawing:
     def _lines(self, width: int, unicode: bool, palette: Palette) -> Iterator[Text]:
         title = self.labelled.title
         if title:
-            yield Text(_cut(_title(title, unicode), width, unicode), style="bold")
+            yield Text(_cut(_ascii(visible_title(title), unicode), width, unicode), style="bold")
         yield from self._block_lines(_layout(self.labelled, width, unicode), unicode, palette)
         if self.legend:
             yield _legend(scale_top(self.labelled.weights), _shades(unicode), palette)
@@ -171,17 +174,19 @@ def _layout(labelled: LabelledAlignment, width: int, unicode: bool) -> _Layout:
 
 
 def _labels(tokens: Sequence[str], unicode: bool, longest: int) -> list[str]:
-    return [_cut(_shown(token, unicode), min(longest, _LONGEST_LABEL), unicode) for token in tokens]
+    longest = min(longest, _LONGEST_LABEL)
+    labels = [_cut(_ascii(visible(token), unicode), longest, unicode) for token in tokens]
+    return [label + _LEFT_TO_RIGHT if _is_right_to_left(label) else label for label in labels]
 
 
-def _shown(token: str, unicode: bool) -> str:
+def _ascii(shown: str, unicode: bool) -> str:
     if unicode:
-        return visible(token)
-    return visible(token).replace("␣", "_").encode("ascii", "backslashreplace").decode("ascii")
+        return shown
+    return shown.replace("␣", "_").encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _title(title: str, unicode: bool) -> str:
-    return " ".join(_shown(word, unicode) for word in title.split())
+def _is_right_to_left(label: str) -> bool:
+    return any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in label)
 
 
 def _cut(label: str, longest: int, unicode: bool) -> str:
