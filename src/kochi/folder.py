@@ -84,10 +84,13 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def write_through(path: Path, content: bytes) -> None:
     """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # with the name
 
 
 def _sync_folder(folder: Path) -> None:

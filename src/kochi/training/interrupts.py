@@ -13,13 +13,21 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """Catch the first signal and remember it, so that the run can stop where its state is whole.
 
-    Outside of `deferred` parts, and at the second signal, `Interrupted` is raised at once. Outside
-    of the main thread nothing is caught.
+    Where ``deferred`` is not set, and at the second signal, `Interrupted` is raised at once.
+    Outside of the main thread nothing is caught.
+
+    Args:
+        ignore: Take no notice of signals: another process says when to stop.
+
+    Attributes:
+        requested: Somebody wants the run to stop.
+        deferred: The run looks at ``requested`` by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ignore: bool = False) -> None:
         self.requested = False
         self.deferred = False
+        self._ignore = ignore
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -38,10 +46,9 @@ class Interrupts:
             signal.signal(number, handler)
 
     def install(self) -> None:
-        """Take the signals (again: Lightning puts handlers of its own in place)."""
-        if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                signal.signal(number, self._handle)
+        """Take the signals (again: Lightning puts a handler of its own in place)."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN if self._ignore else self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested or not self.deferred:

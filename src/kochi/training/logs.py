@@ -58,7 +58,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
 
 
 def _cell(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    return f"{value:.8g}" if isinstance(value, float) else value
 
 
 class Logs:

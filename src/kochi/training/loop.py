@@ -16,7 +16,7 @@ from kochi.training.logs import Logs
 from kochi.training.meter import Meter
 from kochi.training.module import TrainingModule
 from kochi.training.progress import Progress, Window, estimate_time_left
-from kochi.training.state import Evaluation
+from kochi.training.state import Evaluation, RunState
 from kochi.training.stream import Group, StepStream
 
 
@@ -84,9 +84,7 @@ class Loop(pl.Callback):
         """Do what is due after a step."""
         module, group = _ours(pl_module), _group(batch)
         state = module.state
-        now = time.monotonic()
-        state.seconds += now - self._clock
-        self._clock = now
+        self._tick(state)
         self._meter.add(state.step, module.outcome, group.num_tokens)
         if state.step % self._log_every == 0 or group.ends_run:
             self._log(module)
@@ -98,6 +96,11 @@ class Loop(pl.Callback):
         elif every and state.step % every == 0:
             self._save(trainer, module)
         self._stop_where_due(trainer, module)
+
+    def _tick(self, state: RunState) -> None:
+        now = time.monotonic()
+        state.seconds += now - self._clock
+        self._clock = now
 
     def _stop_where_due(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         state = module.state
@@ -120,6 +123,7 @@ class Loop(pl.Callback):
     def _evaluate(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         state = module.state
         self._meter.check()
+        self._progress.evaluating()
         try:
             measured = self._measure(trainer, module)
         except Abandoned:
@@ -131,6 +135,7 @@ class Loop(pl.Callback):
             metric=measured.metric if measured else None,
             seconds=measured.seconds if measured else 0.0,
         )
+        self._tick(state)
         state.evaluations.append(evaluation)
         state.evaluation_pending = False
         if monitor.should_stop(state.evaluations, self._run.training):

@@ -6,7 +6,6 @@ is gone.
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from kochi.errors import UserError
 from kochi.training.layout import Layout
@@ -134,9 +133,7 @@ class Workers:
 
 
 def follow(parent: int) -> None:
-    """In a worker: leave Ctrl-C to rank 0, and end when it is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """In a worker: end when rank 0 is gone."""
 
     def watch() -> None:
         while os.getppid() == parent:

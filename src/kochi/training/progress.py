@@ -100,9 +100,14 @@ class Progress:
             f"{self._smooth(window):,.0f} tok/s  {clock(seconds_left)} left"
         )
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, text=text)
+            self._bar.update(self._task, completed=step, text=text, refresh=True)
         else:
             self._print(f"step {step}/{self._total}  {text}")
+
+    def evaluating(self) -> None:
+        """Say that the steps wait for an evaluation."""
+        if self._bar is not None:
+            self._bar.update(self._task, text="evaluating ...", refresh=True)
 
     def evaluated(self, evaluation: Evaluation, metric: str, is_best: bool) -> None:
         """Show an evaluation; without a dev set there is nothing to show."""
@@ -134,8 +139,12 @@ class Progress:
         return self._rate
 
     def _print(self, text: str) -> None:
-        if self._stream is not None:
+        if self._stream is None:
+            return
+        try:
             print(text, file=self._stream, flush=True)
+        except (OSError, ValueError):  # nobody reads any more; the training goes on
+            self._stream = None
 
 
 def _loss(nats: float) -> str:

@@ -1,9 +1,6 @@
 """Train a model from a run file to a model folder."""
 
 import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +25,11 @@ from kochi.training.prepare import Prepared, is_finished, open_run, prepare_data
 from kochi.training.processes import LocalProcesses, Workers
 from kochi.training.progress import Progress
 from kochi.training.seeds import derive, seed_generators
+from kochi.training.settings import settings
 from kochi.training.state import RunState
 from kochi.training.stream import StepStream
 
 INIT = 0  # which use of the seed; see `seeds.derive`
-# What Lightning says about itself, or about choices that are made on purpose here.
-LIGHTNING_WARNINGS = (r".*LeafSpec.*",)
 
 
 def train(
@@ -67,7 +63,7 @@ def train(
     if resume and is_finished(run):
         progress.message(f"{run.output}: this run is finished; nothing is left to do")
         return run.output
-    with Interrupts() as interrupts, _settings(run.training):
+    with Interrupts() as interrupts, settings(run.training):
         try:
             open_run(run, resume, overwrite)
             prepared = prepare_data(run)
@@ -96,7 +92,7 @@ def fit(
     port: int = 0,
 ) -> RunState:
     """Do the optimizer steps that are left, as one of the processes, and return the last state."""
-    layout, training = Layout(run.output), run.training
+    layout = Layout(run.output)
     state = _saved_state(layout)
     stream = _stream(run, prepared, state, rank)
     if state.finished and not state.evaluation_pending:
@@ -192,30 +188,9 @@ def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progres
 
 
 def _cannot_write(run: config.Run, error: OSError) -> UserError:
-    state = _saved_state(Layout(run.output))
+    step = _saved_state(Layout(run.output)).step
+    saved = f"the last checkpoint (step {step}) is whole" if step else "no step was saved yet"
     return UserError(
-        f"{error.filename or run.output}: cannot be written ({error.strerror or error}); the last "
-        f"checkpoint (step {state.step}) is whole; make room and go on with --resume"
+        f"{error.filename or run.output}: cannot be written ({error.strerror or error}); {saved}; "
+        "make room and go on with --resume"
     )
-
-
-@contextlib.contextmanager
-def _settings(training: config.Training) -> Iterator[None]:
-    """Set what is global in torch and Lightning, and put it back."""
-    precision = torch.get_float32_matmul_precision()
-    random_state = torch.random.get_rng_state()
-    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    torch.set_float32_matmul_precision(training.matmul_precision)
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            for message in LIGHTNING_WARNINGS:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.random.set_rng_state(random_state)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

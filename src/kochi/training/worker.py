@@ -1,5 +1,6 @@
-"""One of several training processes: ``python -m kochi.training.worker OUTPUT RANK PORT PARENT``."""
+"""One of several training processes: ``... -m kochi.training.worker OUTPUT RANK PORT PARENT``."""
 
+import contextlib
 import sys
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ from kochi.training.prepare import load_data
 from kochi.training.processes import follow
 from kochi.training.progress import Progress
 from kochi.training.run import build_evaluator, fit
+from kochi.training.settings import settings
 
 
 def main(output: Path, rank: int, port: int, parent: int) -> None:
@@ -20,12 +22,11 @@ def main(output: Path, rank: int, port: int, parent: int) -> None:
     path = Layout(output).run
     run = config.check_run(tomllib.loads(path.read_text("utf-8")), str(path))
     run = run.model_copy(update={"output": output})
-    prepared = load_data(run)
-    evaluator = build_evaluator(run, prepared)
-    try:
-        fit(run, prepared, evaluator, Interrupts(), Progress(None), 10, rank=rank, port=port)
-    except Interrupted:
-        return
+    with Interrupts(ignore=True) as interrupts, settings(run.training):
+        prepared = load_data(run)
+        evaluator = build_evaluator(run, prepared)
+        with contextlib.suppress(Interrupted):
+            fit(run, prepared, evaluator, interrupts, Progress(None), 10, rank=rank, port=port)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,40 @@
+"""What is global in torch, Lightning and the environment: set for a run, then put back."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+
+import torch
+
+from kochi import config
+
+# What Lightning says about itself.
+LIGHTNING_WARNINGS = (r".*LeafSpec.*",)
+
+
+@contextlib.contextmanager
+def settings(training: config.Training) -> Iterator[None]:
+    """Hold the settings of a run while a ``with`` block runs; torch's random state stays, too."""
+    environment = dict(os.environ)
+    precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
+    random_state = torch.random.get_rng_state()
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    torch.set_float32_matmul_precision(training.matmul_precision)
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in LIGHTNING_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        torch.random.set_rng_state(random_state)
+        torch.set_float32_matmul_precision(precision)
+        torch.set_num_threads(threads)
+        os.environ.clear()
+        os.environ.update(environment)
