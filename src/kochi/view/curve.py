@@ -83,20 +83,20 @@ def _read_curve(path: Path, column: str) -> Curve:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-            names = rows[0].keys() if rows else {"step", column}
+            reader = csv.DictReader(file)
+            rows, names = list(reader), list(reader.fieldnames or [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as a CSV log: {error}") from None
-    missing = {"step", column} - set(names)
-    if missing:
-        raise UserError(f"{path}: no column {sorted(missing)[0]!r}; found {', '.join(names)}")
-    steps, values = [], []
-    for number, row in enumerate(rows, start=2):
-        if row["step"] and row[column]:
-            steps.append(_number(path, number, row["step"]))
-            values.append(_number(path, number, row[column]))
-    kept = [place for place, value in enumerate(values) if math.isfinite(value)]
-    return [steps[place] for place in kept], [values[place] for place in kept]
+    for name in (column, "step"):
+        if name not in names:
+            raise UserError(f"{path}: no column {name!r}; found {', '.join(names) or 'nothing'}")
+    points = [
+        (_number(path, line, row["step"]), _number(path, line, row[column]))
+        for line, row in enumerate(rows, start=2)
+        if row["step"] and row[column]
+    ]
+    finite = [(step, value) for step, value in points if math.isfinite(value)]
+    return [step for step, _ in finite], [value for _, value in finite]
 
 
 def _number(path: Path, line: int, text: str) -> float:

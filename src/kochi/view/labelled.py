@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-Weights = Num[Tensor, "target source"] | Num[np.ndarray, "target source"]
+Weights = Shaped[Tensor, "target source"] | Shaped[np.ndarray, "target source"]
 _JOINERS = "\u200c\u200d"  # belong to words of some scripts and to emoji
 
 
@@ -74,7 +74,8 @@ def scale_top(weights: Float[np.ndarray, "target source"]) -> float:
         return 1.0
     power = 10.0 ** math.floor(math.log10(largest))
     steps = (step * power for step in (1.0, 2.0, 5.0, 10.0))
-    return min(1.0, next(step for step in steps if largest <= step * (1.0 + 1e-9)))
+    rounding = 1.005  # a bfloat16 0.1 is a little more than 0.1
+    return min(1.0, next(step for step in steps if largest <= step * rounding))
 
 
 def visible(token: str) -> str:
