@@ -39,8 +39,8 @@ class MultiHeadAttention(AttentionBase):
             products and even head sizes.
 
     Raises:
-        ValueError: The heads do not divide ``query_size``, rotary cannot combine, the named kernel cannot serve these
-            parts, or an argument is out of range.
+        ValueError: The heads do not divide ``query_size``, rotary cannot combine, the named kernel
+            cannot serve these parts, or an argument is out of range.
     """
 
     def __init__(
@@ -166,10 +166,16 @@ class MultiHeadAttention(AttentionBase):
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int
     ) -> tuple[Float[Tensor, "batch heads length head_size"], ...]:
-        """Cut a product into its parts and each part into heads (views, nothing is copied)."""
+        """Cut a product into its parts and each part into heads.
+
+        Cut first, then turned: so the gradients of the parts are joined in one pass, not two. Each
+        is made contiguous because kernels would copy it anyway, some of them more than once.
+        """
         batch, length, _ = joined.shape
-        cut = joined.view(batch, length, parts, self.num_heads, self.head_size)
-        return cut.permute(2, 0, 3, 1, 4).unbind(0)
+        return tuple(
+            part.view(batch, length, self.num_heads, self.head_size).transpose(1, 2)
+            for part in joined.chunk(parts, dim=-1)
+        )
 
     def _turn(
         self,

@@ -11,8 +11,9 @@ from torch import Tensor
 class Projected:
     """What is computed once per memory and shared by all queries.
 
-    Every number in it is finite unless a projection overflowed: places that were hidden by the mask
-    given to ``project``, or that were NaN or infinite, hold the projection of zeros.
+    Every number in it is finite unless a projection overflowed: a memory with NaN, infinite or huge
+    numbers was zeroed, before it was projected, where the mask given to ``project`` hid it, or,
+    without a mask, where it was not finite.
 
     Args:
         keys: What the score is computed from.

@@ -1,9 +1,4 @@
-"""Rotary positions: queries and keys are turned by an angle that grows with their position.
-
-Su et al. 2021, "RoFormer: enhanced Transformer with rotary position embedding", section 3.2.2,
-https://arxiv.org/abs/2104.09864. The product of a turned query and a turned key depends on the
-distance of their positions alone.
-"""
+"""Rotary positions: queries and keys are turned by angles that grow with their position."""
 
 import torch
 from jaxtyping import Float, Int
@@ -13,28 +8,32 @@ BASE = 10000.0
 
 
 def rotate(
-    x: Float[Tensor, "batch heads length size"],
-    positions: Int[Tensor, " length"],
+    vectors: Float[Tensor, "batch heads length size"],
+    positions: Int[Tensor, " length"] | Int[Tensor, "batch length"],
 ) -> Float[Tensor, "batch heads length size"]:
-    """Turn each pair (x[i], x[i + size / 2]) by the angle position / 10000^(2i / size).
+    """Turn the i-th pair of numbers by ``position * 10000 ** (-2 i / size)`` radians.
 
-    The paper pairs neighbours; pairing the halves differs only in the order of the features.
+    The dot product of a turned query and a turned key then depends on their positions only by the
+    difference. Su et al. 2021 (RoFormer), section 3.2.2, equations 14, 15 and 34;
+    https://arxiv.org/abs/2104.09864. The pairs are (i, i + size / 2), not the paper's neighbours
+    (2 i, 2 i + 1): the same up to the order in which the projections learn their outputs, and
+    faster.
 
     Args:
-        x: Queries or keys inside heads.
+        vectors: Queries or keys inside heads; their size is even.
         positions: Where they stand.
 
-    Raises:
-        ValueError: ``size`` is odd.
-
-    >>> rotate(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([0])).tolist()
-    [[[[1.0, 0.0]]]]
+    >>> east = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])
+    >>> rotate(east, torch.tensor([0, 1]))
+    tensor([[[[1.0000, 0.0000],
+              [0.5403, 0.8415]]]])
     """
-    size = x.shape[-1]
-    if size % 2:
-        raise ValueError(f"rotary positions need an even head size, got {size}")
-    rates = BASE ** (torch.arange(0, size, 2, device=x.device, dtype=torch.float64) / -size)
-    angles = positions.to(torch.float64)[:, None] * rates
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    first, second = x.chunk(2, -1)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    size = vectors.shape[-1]
+    # In float64: lower precision cannot tell the angles of far positions apart.
+    exponents = torch.arange(0, size, 2, device=vectors.device, dtype=torch.float64) / -size
+    angles = positions.unsqueeze(-1) * BASE**exponents
+    if angles.dim() == 3:
+        angles = angles.unsqueeze(1)
+    cos, sin = angles.cos().to(vectors.dtype), angles.sin().to(vectors.dtype)
+    first, second = vectors.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)

@@ -1,0 +1,127 @@
+from typing import Any
+
+import pytest
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kochi.attention import (
+    SCOPES,
+    SCORES,
+    SELECTIONS,
+    Attention,
+    MultiHeadAttention,
+    Positions,
+    Scope,
+    Score,
+    Selection,
+    build,
+)
+
+
+def test_names() -> None:
+    assert SCORES == ("dot", "scaled_dot", "general", "additive")
+    assert SCOPES == ("global", "causal")
+    assert SELECTIONS == ("soft",)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("score", SCORES)
+def test_all_combine(score: str, scope: str, heads: int) -> None:
+    module = build(score, scope, query_size=4, memory_size=4, num_heads=heads)
+    assert type(module) is (Attention if heads == 1 else MultiHeadAttention)
+    readout = module(torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4)))
+    assert readout.context.shape == (2, 3, module.context_size)
+
+
+def test_sizes_of_one_head() -> None:
+    module = build("additive", query_size=3, memory_size=7, hidden_size=5)
+    assert module.context_size == 7
+    assert {name: list(p.shape) for name, p in module.named_parameters()} == {
+        "score.query_weight": [1, 5, 3],
+        "score.key_weight": [1, 5, 7],
+        "score.vector": [1, 5],
+    }
+    assert [p.shape for p in build("general", query_size=3, memory_size=7).parameters()] == [
+        (1, 7, 3)
+    ]
+
+
+def test_refusals() -> None:
+    sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
+    with pytest.raises(ValueError, match=r"score: got 'cosine', expected one of 'dot', 'scaled"):
+        build("cosine", **sizes)
+    with pytest.raises(ValueError, match=r"scope: got 'all', expected one of 'global', 'causal'"):
+        build("dot", "all", **sizes)
+    with pytest.raises(ValueError, match=r"selection: got 'hard', expected one of 'soft'"):
+        build("dot", "global", "hard", **sizes)
+    with pytest.raises(ValueError, match=r"score: 'dot' needs query_size == memory_size, got quer"):
+        build("dot", query_size=4, memory_size=6)
+    with pytest.raises(ValueError, match=r"num_heads: 3 does not divide query_size=4"):
+        build("dot", num_heads=3, **sizes)
+    with pytest.raises(ValueError, match=r"num_heads: got 0, expected 1 or more"):
+        build("dot", num_heads=0, **sizes)
+    with pytest.raises(ValueError, match=r"hidden_size: only score 'additive' .* not 'dot'"):
+        build("dot", hidden_size=7, **sizes)
+    with pytest.raises(ValueError, match=r"dropout: got 1.0, expected a fraction"):
+        build("dot", dropout=1.0, **sizes)
+
+
+class NegativeDistance(Score):
+    """A score of one's own."""
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch heads target size"],
+        keys: Float[Tensor, "batch heads source size"],
+    ) -> Float[Tensor, "batch heads target source"]:
+        return -torch.cdist(query, keys)
+
+
+class EverySecond(Scope):
+    """A scope of one's own."""
+
+    def forward(self, positions: Positions) -> Bool[Tensor, "target source"]:
+        return (positions.queries() - positions.keys()) % 2 == 0
+
+
+class Sharpest(Selection):
+    """A selection of one's own."""
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        if visible is not None:
+            scores = scores.masked_fill(~visible, -torch.inf)
+        best = torch.zeros_like(scores).scatter(-1, scores.argmax(-1, keepdim=True), 1.0)
+        return best if visible is None else best * visible
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_parts_of_ones_own(heads: int) -> None:
+    module = build(
+        NegativeDistance(),
+        EverySecond(),
+        Sharpest(),
+        query_size=4,
+        memory_size=4,
+        num_heads=heads,
+    )
+    memory = torch.randn(1, 6, 4)
+    context, alignment, _ = module(memory[:, :3], module.project(memory), need_alignment=True)
+    assert "NegativeDistance" in module.explain()
+    assert alignment is not None
+    if heads == 1:  # the nearest place is itself, and it may be seen
+        torch.testing.assert_close(context, memory[:, :3])
+    assert (alignment[..., 0, 1::2] == 0).all()
+    assert (alignment.sum(-1) == 1).all()
+
+
+def test_a_selection_of_ones_own_is_not_sdpa() -> None:
+    with pytest.raises(ValueError, match=r"'sdpa' cannot serve: the selection Sharpest is not"):
+        build("dot", "global", Sharpest(), query_size=4, memory_size=4, kernel="sdpa")
+    module = build("dot", "global", Sharpest(), query_size=4, memory_size=4)
+    assert module.explain().startswith("kernel 'reference': the selection Sharpest")

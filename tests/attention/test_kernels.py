@@ -1,0 +1,126 @@
+"""Every kernel against the reference, in value and in every gradient."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kochi.attention import Attention, MultiHeadAttention, build
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
+"""Largest difference, relative to the largest number: float32 sums of 257 terms in another order;
+bfloat16 has 8 bits, and the reference rounds the alignment to it where SDPA does not."""
+
+Module = Attention | MultiHeadAttention
+Gradients = Callable[..., list[Tensor]]
+
+
+def twins(score: str, scope: str, heads: int, kernel: str, dtype: torch.dtype) -> list[Module]:
+    """Return the reference and the kernel under test with the same weights."""
+    sizes: dict[str, Any] = {"query_size": 8, "memory_size": 8, "num_heads": heads}
+    modules = [build(score, scope, kernel=name, **sizes) for name in ("reference", kernel)]
+    modules[1].load_state_dict(modules[0].state_dict())
+    return [module.to(dtype) for module in modules]
+
+
+def masks(kind: str, batch: int, target: int, source: int) -> Tensor | None:
+    """Draw a mask with an empty row: sentence 0 sees nothing, or its query 0."""
+    if kind == "none":
+        return None
+    shape = (batch, source) if kind == "flat" else (batch, target, source)
+    mask = torch.rand(shape) < 0.7
+    mask[1:, ..., 0] = True
+    (mask[0] if kind == "flat" else mask[0, 0]).fill_(False)
+    return mask
+
+
+def close(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> None:
+    """Compare, relative to the largest number of all: some gradients are sums that cancel."""
+    largest = max(tensor.abs().max().item() for tensor in expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.isfinite().all()
+        torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE[dtype] * largest)
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("mask_kind", ["none", "flat", "full"])
+@pytest.mark.parametrize("scope", ["global", "causal"])
+@pytest.mark.parametrize(("score", "heads"), [("dot", 1), ("scaled_dot", 2), ("general", 2)])
+def test_sdpa_equals_the_reference(
+    score: str, heads: int, scope: str, mask_kind: str, dtype: torch.dtype, gradients: Gradients
+) -> None:
+    for target, source in ((63, 63), (5, 257)):
+        modules = twins(score, scope, heads, "sdpa", dtype)
+        mask = masks(mask_kind, 2, target, source)
+        query, values = torch.randn(2, target, 8).to(dtype), torch.randn(2, source, 8).to(dtype)
+        results: list[tuple[Tensor, list[Tensor]]] = []
+        for module in modules:
+            inputs = [query.clone().requires_grad_(), values.clone().requires_grad_()]
+            context = module(inputs[0], module.project(inputs[1]), mask=mask).context
+            results.append((context.detach(), gradients(context, [*inputs, *module.parameters()])))
+            with torch.no_grad():
+                silent = module(query, module.project(values), mask=mask).context
+            close([silent], [context.detach()], dtype)
+        close([results[1][0]], [results[0][0]], dtype)
+        close(results[1][1], results[0][1], dtype)
+
+
+@pytest.mark.parametrize("kernel", ["reference", "sdpa"])
+@pytest.mark.parametrize("training", [True, False])
+def test_asking_for_the_alignment_never_changes_the_context(kernel: str, training: bool) -> None:
+    module = build(
+        "dot", "causal", query_size=8, memory_size=8, num_heads=2, dropout=0.5, kernel=kernel
+    ).train(training)
+    projected, query = module.project(torch.randn(2, 7, 8)), torch.randn(2, 5, 8)
+    contexts = []
+    for need_alignment in (False, True):
+        torch.manual_seed(3)
+        readout = module(query, projected, need_alignment=need_alignment)
+        contexts.append(readout.context)
+        assert (readout.alignment is not None) is need_alignment
+    assert torch.equal(*contexts)
+
+
+@pytest.mark.parametrize("kernel", ["reference", "sdpa"])
+def test_dropout_acts_in_training_only_and_not_on_the_alignment_shown(kernel: str) -> None:
+    module = build("dot", query_size=8, memory_size=8, dropout=0.9, kernel=kernel)
+    plain = build("dot", query_size=8, memory_size=8, kernel=kernel)
+    projected, query = module.project(torch.randn(2, 7, 8)), torch.randn(2, 5, 8)
+    expected = plain(query, projected, need_alignment=True)
+    trained = module(query, projected, need_alignment=True)
+    assert not torch.allclose(trained.context, expected.context)
+    torch.testing.assert_close(trained.alignment, expected.alignment)
+    assert torch.equal(module.eval()(query, projected).context, expected.context)
+
+
+def test_dropout_keeps_the_mean() -> None:
+    module = build("dot", query_size=2, memory_size=2, dropout=0.25, kernel="reference")
+    projected = module.project(torch.ones(1, 4, 2).expand(4000, 4, 2))
+    context = module(torch.zeros(4000, 1, 2), projected).context
+    # Each place has weight 1/4, dropped with probability 1/4, else divided by 3/4: variance
+    # 4 * (1/4)^2 * (1/3) = 1/12, standard error of the mean sqrt(1/12/4000) = 0.0046.
+    assert context[..., 0].mean().item() == pytest.approx(1.0, abs=5 * 0.0046)
+
+
+def test_a_named_kernel_is_never_replaced() -> None:
+    message = r"kernel: 'sdpa' cannot serve: the score Additive is not a dot product"
+    with pytest.raises(ValueError, match=message):
+        build("additive", query_size=8, memory_size=8, kernel="sdpa")
+    with pytest.raises(ValueError, match=r"kernel: got 'fast', expected one of 'auto', 'refer"):
+        build("additive", query_size=8, memory_size=8, kernel="fast")
+
+
+def test_explain_says_which_kernel_and_why() -> None:
+    additive = build("additive", query_size=8, memory_size=8)
+    assert additive.explain() == (
+        "kernel 'reference': the score Additive is not a dot product of projected vectors"
+    )
+    dot = build("dot", query_size=8, memory_size=8)
+    assert dot.explain(target_length=500, source_length=500).startswith("kernel 'sdpa': ")
+    assert dot.explain(target_length=1, source_length=20).startswith("kernel 'sdpa': ")
+    assert "backward pass" in dot.explain(target_length=30, source_length=30)
+    assert dot.explain(30, 30, device="cuda").startswith("kernel 'sdpa': ")
+    named = build("dot", query_size=8, memory_size=8, kernel="reference")
+    assert named.explain() == "kernel 'reference': named by the caller"

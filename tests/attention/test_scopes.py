@@ -1,0 +1,46 @@
+import torch
+
+from kochi.attention.scopes import Causal, Global, Positions
+
+CPU = torch.device("cpu")
+
+
+def test_global_hides_nothing() -> None:
+    assert Global()(Positions(3, 5, CPU)) is None
+    assert not Global().is_triangle(Positions(3, 5, CPU))
+
+
+def test_causal_continues_where_the_last_call_ended() -> None:
+    seen = Causal()(Positions(2, 5, CPU, start=2))
+    assert seen is not None
+    assert seen.int().tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]]
+
+
+def test_causal_compares_nothing_when_all_is_visible() -> None:
+    assert Causal()(Positions(1, 5, CPU, start=4)) is None
+    assert Causal()(Positions(3, 7, CPU, query=2, key=2)) is None
+    assert Causal()(Positions(3, 3, CPU, query=2)) is None
+
+
+def test_causal_with_one_number_for_all_queries() -> None:
+    seen = Causal()(Positions(2, 4, CPU, query=1))
+    assert seen is not None
+    assert seen.int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
+
+
+def test_causal_with_positions_of_each_sentence() -> None:
+    query, key = torch.tensor([[0, 1], [3, 4]]), torch.tensor([[0, 1, 2], [2, 4, 4]])
+    seen = Causal()(Positions(2, 3, CPU, query=query, key=key))
+    assert seen is not None
+    assert seen.int().tolist() == [[[1, 0, 0], [1, 1, 0]], [[1, 0, 0], [1, 1, 1]]]
+
+
+def test_the_triangle_is_what_causal_says() -> None:
+    for target, source in ((3, 3), (2, 5), (5, 2)):
+        positions = Positions(target, source, CPU)
+        seen = Causal()(positions)
+        assert Causal().is_triangle(positions)
+        assert seen is not None
+        assert torch.equal(seen, torch.ones(target, source, dtype=torch.bool).tril())
+    assert not Causal().is_triangle(Positions(1, 3, CPU, start=1))
+    assert not Causal().is_triangle(Positions(1, 3, CPU, key=0))

@@ -1,0 +1,59 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kochi.attention.selections.soft import masked_softmax
+
+
+def test_by_hand() -> None:
+    scores = torch.tensor([[0.0, math.log(3.0), 50.0], [1.0, 2.0, 3.0]])
+    visible = torch.tensor([[True, True, False], [False, False, False]])
+    expected = torch.tensor([[0.25, 0.75, 0.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(masked_softmax(scores, visible), expected)
+
+
+@given(
+    rows=st.lists(
+        st.lists(st.tuples(st.floats(-80, 80, width=32), st.booleans()), min_size=4, max_size=4),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_a_row_sums_to_one_or_to_zero(rows: list[list[tuple[float, bool]]]) -> None:
+    scores = torch.tensor([[score for score, _ in row] for row in rows])
+    visible = torch.tensor([[seen for _, seen in row] for row in rows])
+    found = masked_softmax(scores, visible)
+    torch.testing.assert_close(found.sum(-1), visible.any(-1).float())
+    assert (found[~visible] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("poison", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_hidden_changes_nothing(dtype: torch.dtype, poison: float) -> None:
+    clean = torch.tensor([[1.0, 2.0, 0.0], [3.0, 0.0, 0.0], [0.0, 0.0, 0.0]], dtype=dtype)
+    visible = torch.tensor([[True, True, False], [True, False, False], [False] * 3])
+    results: list[tuple[Tensor, Tensor]] = []
+    for hidden in (0.0, poison):
+        scores = clean.masked_fill(~visible, hidden).requires_grad_()
+        found = masked_softmax(scores, visible)
+        found.backward(torch.tensor([[1.0, 2.0, 3.0]] * 3, dtype=dtype))
+        assert scores.grad is not None
+        results.append((found.detach(), scores.grad))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+    assert (results[1][1][~visible] == 0).all()
+
+
+def test_gradients() -> None:
+    scores = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    visible = torch.tensor([[True] * 4, [True, False, True, False], [False] * 4])
+    assert torch.autograd.gradcheck(lambda scores: masked_softmax(scores, visible), (scores,))
+
+
+def test_no_places_at_all() -> None:
+    assert masked_softmax(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.bool)).shape == (2, 0)
+    assert masked_softmax(torch.zeros(2, 0), None).shape == (2, 0)
