@@ -84,9 +84,7 @@ def save_alignments(
     top = max(scale_top(alignment.weights) for alignment in alignments)
     figure = Figure(figsize=(1.0, 1.0))  # until the panels are measured a fraction is an inch
     panels = [_draw_panel(figure, alignment, top, kind) for alignment in alignments]
-    heading = figure.text(
-        0.0, 0.0, printable(visible_title(title or ""), kind), ha="left", va="top", fontsize=12
-    )
+    heading = figure.text(0.0, 0.0, _title(title, kind), ha="left", va="top", fontsize=12)
     bar = figure.add_axes((0.0, 0.0, _BAR_WIDTH, _BAR_HEIGHT))
     figure.colorbar(ScalarMappable(Normalize(0.0, top), _COLOURS), cax=bar, label="alignment")
     set_fonts(figure)
@@ -111,10 +109,7 @@ def _draw_panel(figure: Figure, alignment: LabelledAlignment, top: float, kind: 
     columns = [_label(token, kind) for token in alignment.source_tokens]
     rows = [_label(token, kind) for token in alignment.target_tokens]
     _label_ticks(axes, columns, rows, across, down)
-    if alignment.title:
-        axes.set_title(
-            printable(visible_title(alignment.title), kind), fontsize=10, loc="left", pad=8
-        )
+    axes.set_title(_title(alignment.title, kind), fontsize=10, loc="left", pad=8)
     return axes
 
 
