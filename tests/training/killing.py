@@ -66,7 +66,7 @@ def start(run: config.Run, prepare: Callable[[], None] = lambda: None) -> int:
         return child
     try:
         prepare()
-        train(run, resume=True, progress=Progress(None))
+        train(run, resume=True, progress=Progress(silent=True))
         os._exit(0)
     except BaseException:
         traceback.print_exc()

@@ -4,12 +4,29 @@ import math
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, Protocol, runtime_checkable
 
 from kochi.training.state import Evaluation
 
 BAR_SECONDS = 0.25
 LINE_SECONDS = 30.0
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """Where text can be written, such as ``sys.stderr``."""
+
+    def write(self, text: str, /) -> int:
+        """Write some text."""
+        ...
+
+    def flush(self) -> None:
+        """Let it be seen."""
+        ...
+
+    def isatty(self) -> bool:
+        """Say whether it is a terminal."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ def estimate_time_left(
 def clock(seconds: float) -> str:
     """Write seconds as hours, minutes and seconds.
 
-    >>> clock(62), clock(3723)
+    >>> clock(62.0), clock(3723.0)
     ('1:02', '1:02:03')
     """
     minutes, rest = divmod(max(0, round(seconds)), 60)
@@ -54,17 +71,18 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """Show the progress of a run on the error stream.
+    """Show the progress of a run.
 
     In a terminal a bar is redrawn at most every ``BAR_SECONDS``; elsewhere a line is printed every
     ``LINE_SECONDS``. Evaluations and messages are always lines of their own.
 
     Args:
-        stream: Where to write; nothing is written if it is None.
+        stream: Where to write; the error stream if it is None.
+        silent: Write nothing.
     """
 
-    def __init__(self, stream: TextIO | None = sys.stderr) -> None:
-        self._stream = stream
+    def __init__(self, stream: Stream | None = None, silent: bool = False) -> None:
+        self._stream: Stream | None = None if silent else stream or sys.stderr
         self._bar: Any = None
         self._task: Any = None
         self._shown = 0.0
@@ -142,7 +160,8 @@ class Progress:
         if self._stream is None:
             return
         try:
-            print(text, file=self._stream, flush=True)
+            self._stream.write(text + "\n")
+            self._stream.flush()
         except (OSError, ValueError):  # nobody reads any more; the training goes on
             self._stream = None
 
@@ -152,7 +171,7 @@ def _loss(nats: float) -> str:
     return f"loss {nats:.3f} (ppl {perplexity:.{1 if perplexity >= 10 else 2}f})"
 
 
-def _bar(stream: TextIO) -> Any:
+def _bar(stream: Any) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as RichProgress

@@ -51,7 +51,7 @@ def train(
             run begins; where the run is finished, nothing is done.
         overwrite: Give up a run or model in ``run.output``; an old model stays until the new one is
             whole.
-        progress: Where to show how it goes; ``Progress(None)`` for nowhere.
+        progress: Where to show how it goes; ``Progress(silent=True)`` for nowhere.
         log_every: Optimizer steps between two rows of the training curve.
 
     Raises:

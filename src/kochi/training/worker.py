@@ -26,7 +26,16 @@ def main(output: Path, rank: int, port: int, parent: int) -> None:
         prepared = load_data(run)
         evaluator = build_evaluator(run, prepared)
         with contextlib.suppress(Interrupted):
-            fit(run, prepared, evaluator, interrupts, Progress(None), 10, rank=rank, port=port)
+            fit(
+                run,
+                prepared,
+                evaluator,
+                interrupts,
+                Progress(silent=True),
+                10,
+                rank=rank,
+                port=port,
+            )
 
 
 if __name__ == "__main__":

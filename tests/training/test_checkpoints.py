@@ -1,0 +1,100 @@
+import errno
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kochi import folder
+from kochi.errors import UserError
+from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+
+
+class Trap:
+    """Unpickled, it would make a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.path,))
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 3, "w": torch.arange(5.0)}, path)
+    found = AtomicCheckpointIO().load_checkpoint(path)
+    assert found["step"] == 3
+    assert torch.equal(found["w"], torch.arange(5.0))
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+
+
+def test_reading_runs_no_code(tmp_path: Path) -> None:
+    path, sprung = tmp_path / "last.ckpt", tmp_path / "sprung"
+    torch.save({"trap": Trap(sprung)}, path)
+    with pytest.raises(UserError, match=r"last\.ckpt: not a whole checkpoint"):
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
+    assert not sprung.exists()
+    with path.open("wb") as file:
+        pickle.dump(Trap(sprung), file)
+    with pytest.raises(UserError, match="not a whole checkpoint"):
+        read_checkpoint(path)
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_short_checkpoint_is_one_line(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"w": torch.ones(100)}, path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(UserError, match=r"not a whole checkpoint of kochi \(\d+ bytes\)"):
+        read_checkpoint(path)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(folder, "write_through", full)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert read_checkpoint(path) == {"step": 1}
+    assert os.listdir(tmp_path) == ["last.ckpt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
+def test_a_refusal_of_the_system_names_the_file(tmp_path: Path) -> None:
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from kochi.folder import write_atomic\n"
+        "path = Path(sys.argv[1])\n"
+        "write_atomic(path, b'old')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n"
+        "    write_atomic(path, bytes(5000))\n"
+        "except OSError as error:\n"
+        "    print(error.filename, error.strerror)\n"
+        "print(path.read_bytes(), sorted(p.name for p in path.parent.iterdir()))\n"
+    )
+    path = tmp_path / "file"
+    source = str(Path(folder.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "file.partial File too large" in done.stdout
+    assert "b'old' ['file']" in done.stdout

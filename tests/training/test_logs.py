@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from kochi.training.logs import EVALUATION_COLUMNS, TRAIN_COLUMNS, CsvLog, Logs
+
+
+def test_rows_are_appended_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    log = CsvLog(path, ("step", "loss", "metric"), step=0)
+    log.write({"step": 10, "loss": 1.23456789012, "metric": None, "other": 3})
+    assert path.read_text() == "step,loss,metric\n10,1.2345679,\n"
+    log.close()
+
+
+def test_a_resumed_run_drops_the_rows_that_it_will_write_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("step,loss\n10,1\n20,2\n30,3\n4")  # killed in the middle of a row
+    log = CsvLog(path, ("step", "loss"), step=20)
+    log.write({"step": 30, "loss": 2.5})
+    log.close()
+    assert path.read_text() == "step,loss\n10,1\n20,2\n30,2.5\n"
+
+
+def test_a_log_of_other_columns_is_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("step,loss,more\n10,1,2\n")
+    CsvLog(path, ("step", "loss"), step=20).close()
+    assert path.read_text() == "step,loss\n"
+
+
+@pytest.mark.parametrize("step", [0, 10])
+def test_all_logs_are_written(tmp_path: Path, step: int) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logs = Logs(tmp_path, step)
+    logs.train({**dict.fromkeys(TRAIN_COLUMNS, 0.5), "step": 20})
+    logs.evaluation({**dict.fromkeys(EVALUATION_COLUMNS, 2.5), "step": 20, "metric": None})
+    logs.close()
+    assert (tmp_path / "train.csv").read_text().splitlines()[1].startswith("20,0.5,")
+    assert (tmp_path / "evaluations.csv").read_text().splitlines()[1] == "20,2.5,2.5,,2.5"
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in board.Scalars("train/nll")] == [(20, 0.5)]
+    assert [(e.step, e.value) for e in board.Scalars("dev/loss")] == [(20, 2.5)]
+    assert "dev/metric" not in board.Tags()["scalars"]
