@@ -147,6 +147,15 @@ def test_ties_fall_to_the_lowest_beam_and_token(toys):
     assert [answer.tokens for answer in found] == [[A, A], [A, B], [B, A]]
 
 
+def test_an_ended_hypothesis_keeps_its_place_against_an_equal_later_one(toys):
+    even = {EOS: 0.25, A: 0.25, B: 0.25, C: 0.25}
+    decoder = toys.Table(7, [{2: even}, {A: {EOS: 1.0}, B: {EOS: 1.0}, C: {EOS: 1.0}}])
+    memory = toys.some_memory(1)
+    found = beam_search(decoder, memory, max_length=3, beam=4, n_best=3, length_penalty=0.0)[0]
+    assert [answer.tokens for answer in found] == [[], [A], [B]]
+    assert len({answer.score for answer in found}) == 1
+
+
 def test_minus_infinity_everywhere_gives_an_empty_answer(toys):
     decoder = toys.Table(7, [{2: {A: 1.0}}, {A: {}}])
     decoder.table[1][A] = {}

@@ -182,7 +182,6 @@ class _Beams:
         closed = self.roster.close(done)
         if len(closed):
             self._answer(closed)
-            self.live = self.live.masked_fill(done.unsqueeze(1), -torch.inf)
         return self.roster.empty
 
     def shrink(self) -> Int[Tensor, " kept"] | None:
