@@ -31,8 +31,8 @@ class Table(BaseModel):
 class Tokens(Table):
     """How one side of the pairs is cut into tokens.
 
-    ``vocabulary_size`` counts BPE pieces, special tokens included; for characters and whitespace it
-    keeps the most frequent tokens (``None`` keeps all).
+    ``vocabulary_size`` counts BPE pieces, special tokens included (``None``: at most 8000); for
+    characters and whitespace it keeps the most frequent tokens (``None`` keeps all).
     """
 
     tokens: Literal["characters", "whitespace", "bpe"] = "bpe"

@@ -8,9 +8,9 @@ import pytest
 
 from kochi import config
 from kochi.data import corpus as corpus_module
-from kochi.data.corpus import Corpus, prepare_corpus
+from kochi.data.corpus import Corpus
 from kochi.data.pairs import Pair
-from kochi.data.tokenizer import Tokenizer, prepare_tokenizers, train_tokenizer
+from kochi.data.tokenizer import Tokenizer, train_tokenizer
 from kochi.errors import UserError
 
 TEXTS = ["ab", "ba ab", "b", "aabb"]
@@ -122,57 +122,6 @@ def test_bad_input_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match=r"a\.tsv:2: empty line"):
         build(tmp_path / "c", pairs())
     assert not list(tmp_path.iterdir())
-
-
-# --------------------------------------------------------------------------------- in a run
-
-
-def table(folder: Path, **options) -> config.TsvData:
-    tokens = {"source": {"tokens": "characters"}, "target": {"tokens": "whitespace"}}
-    path = folder / "a.tsv"
-    if not path.exists():
-        path.write_text("source\ttarget\nab\tX Y\nba\tY Z\n")
-    return config.TsvData.model_validate(
-        {"kind": "tsv", "folder": folder, "train": "a.tsv", **tokens, **options}
-    )
-
-
-def prepare(folder: Path, **options) -> Corpus:
-    data = table(folder, **options)
-    return prepare_corpus(data, *prepare_tokenizers(data, folder / "model"), folder / "cache")
-
-
-def test_corpus_is_kept_while_nothing_changes(tmp_path, monkeypatch):
-    first = prepare(tmp_path)
-    written = (first.folder / "source.tokens").stat().st_mtime_ns
-    again = prepare(tmp_path, dev="other.tsv")
-    assert again.folder == first.folder
-    assert (again.folder / "source.tokens").stat().st_mtime_ns == written
-
-
-def test_corpus_is_built_anew_when_something_changes(tmp_path):
-    folders = {prepare(tmp_path).folder, prepare(tmp_path, max_length=3).folder}
-    text = (tmp_path / "a.tsv").read_text()
-    (tmp_path / "a.tsv").write_text(text.replace("ba", "bb"))
-    os.utime(tmp_path / "a.tsv", ns=(0, 0))
-    changed = prepare(tmp_path)
-    assert changed.source(1).tolist() == [5, 5]
-    assert len({*folders, changed.folder}) == 3
-
-
-def test_another_tokenizer_makes_another_corpus(tmp_path):
-    data = table(tmp_path)
-    source, target = prepare_tokenizers(data, tmp_path / "model")
-    other = train_tokenizer(config.Tokens(tokens="characters"), ["bba"])
-    one = prepare_corpus(data, source, target, tmp_path / "cache")
-    assert prepare_corpus(data, other, target, tmp_path / "cache").folder != one.folder
-
-
-def test_damaged_kept_corpus_is_built_anew(tmp_path):
-    first = prepare(tmp_path)
-    tokens = first.target(1).tolist()
-    os.truncate(first.folder / "target.tokens", 2)
-    assert prepare(tmp_path).target(1).tolist() == tokens
 
 
 def test_reading_does_not_map_the_files(tmp_path):

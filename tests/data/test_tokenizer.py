@@ -26,6 +26,10 @@ def trained(kind: Kind, texts=TEXTS, **options) -> Tokenizer:
     return train_tokenizer(config.Tokens(tokens=kind, **options), texts)
 
 
+def knowledge(tokenizer: Tokenizer) -> list[str]:
+    return tokenizer.tokens(range(tokenizer.size))
+
+
 TRAINED = {kind: trained(kind) for kind in KINDS}
 
 
@@ -108,8 +112,8 @@ def test_a_batch_is_its_texts_one_by_one(kind):
 def test_training_is_deterministic_and_reads_an_iterator(kind):
     texts = [f"word{n % 7} {chr(97 + n % 23)}{chr(97 + n % 19)} x{n % 5}" for n in range(500)]
     first = trained(kind, iter(texts), vocabulary_size=60)
-    assert first.fingerprint == trained(kind, texts, vocabulary_size=60).fingerprint
-    assert first.fingerprint != trained(kind, texts[:250], vocabulary_size=30).fingerprint
+    assert knowledge(first) == knowledge(trained(kind, texts, vocabulary_size=60))
+    assert knowledge(first) != knowledge(trained(kind, texts[:250], vocabulary_size=30))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -134,7 +138,7 @@ def test_saved_and_loaded_is_the_same(tmp_path, kind, lowercase):
     tokenizer.save(tmp_path / "t.json")
     loaded = Tokenizer.load(tmp_path / "t.json")
     assert (loaded.kind, loaded.lowercase, loaded.size) == (kind, lowercase, tokenizer.size)
-    assert loaded.fingerprint == tokenizer.fingerprint
+    assert knowledge(loaded) == knowledge(tokenizer)
     assert loaded.encode_batch(TEXTS) == tokenizer.encode_batch(TEXTS)
     assert [path.name for path in tmp_path.iterdir()] == ["t.json"]
 
@@ -223,13 +227,13 @@ def test_tokenizers_are_trained_once_and_kept(tmp_path):
     assert (source.encode("ab"), target.encode("X Q")) == ([4, 5], [5, UNK])
     (tmp_path / "a.tsv").unlink()
     again = prepare_tokenizers(table(tmp_path), tmp_path / "model")
-    assert [t.fingerprint for t in again] == [source.fingerprint, target.fingerprint]
+    assert [knowledge(t) for t in again] == [knowledge(source), knowledge(target)]
 
 
 def test_one_vocabulary_of_both_sides(tmp_path):
     tokens = {"source": {"tokens": "characters"}, "target": {"tokens": "characters"}}
     source, target = prepare_tokenizers(table(tmp_path, shared_vocabulary=True, **tokens), tmp_path)
-    assert source.fingerprint == target.fingerprint
+    assert knowledge(source) == knowledge(target)
     assert UNK not in source.encode("abXYZ ")
     with pytest.raises(UserError, match="shared_vocabulary = true needs the same"):
         prepare_tokenizers(table(tmp_path, shared_vocabulary=True), tmp_path)

@@ -3,10 +3,10 @@
 The order is a pure function of seed and epoch, so that a run can go on in the middle of an epoch.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from torch import Tensor
 from kochi.data.corpus import Corpus
 from kochi.data.tokenizer import BOS, EOS, PAD
 from kochi.errors import UserError
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -247,7 +245,7 @@ class EvaluationBatches:
         self._sources = sources
         self._targets = targets
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
-        self._rows = _longest_first(lengths, batch_tokens=batch_tokens)
+        self._rows = _longest_first(lengths, batch_tokens)
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -258,82 +256,18 @@ class EvaluationBatches:
             sources = [self._sources[row] for row in rows]
             yield rows, batch_pairs(sources, [self._targets[row] for row in rows])
 
-    def restore(self, results: Iterable[Sequence[Item]]) -> list[Item]:
-        """Bring the results of all batches from their order into that of ``sources``.
 
-        Raises:
-            ValueError: There is not one result for every row.
-        """
-        return _restore(self._rows, results)
-
-
-class SourceBatches:
-    """Sources in batches of similar lengths, longest first, each row once.
-
-    Iterating yields the padded sources (each ended by ``EOS``) and their mask.
-
-    Args:
-        sources: Token ids, without begin and end.
-        batch_size: Rows in a batch, at most.
-
-    Raises:
-        ValueError: ``batch_size`` is not positive.
-
-    Example:
-        >>> batches = SourceBatches([[7], [8, 9], []], batch_size=2)
-        >>> [tokens.tolist() for tokens, mask in batches]
-        [[[8, 9, 3], [7, 3, 0]], [[3]]]
-        >>> batches.restore([["b", "a"], ["c"]])
-        ['a', 'b', 'c']
-    """
-
-    def __init__(self, sources: Sequence[Sequence[int]], batch_size: int = 64):
-        if batch_size < 1:
-            raise ValueError(f"batch_size: {batch_size}, expected at least 1")
-        self._sources = sources
-        self._rows = _longest_first(list(map(len, sources)), batch_size=batch_size)
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        return len(self._rows)
-
-    def __iter__(
-        self,
-    ) -> Iterator[tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]]:
-        for rows in self._rows:
-            yield batch_sources([self._sources[row] for row in rows])
-
-    def restore(self, results: Iterable[Sequence[Item]]) -> list[Item]:
-        """Bring the results of all batches from their order into that of ``sources``.
-
-        Raises:
-            ValueError: There is not one result for every row.
-        """
-        return _restore(self._rows, results)
-
-
-def _longest_first(
-    lengths: list[int], batch_size: int | None = None, batch_tokens: int | None = None
-) -> list[list[int]]:
+def _longest_first(lengths: list[int], batch_tokens: int) -> list[list[int]]:
     """Cut row numbers, sorted by falling length, into batches."""
     batches: list[list[int]] = []
     room = 0
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
         if not room:
-            room = batch_size or max(1, (batch_tokens or 1) // (lengths[row] + 1))
+            room = max(1, batch_tokens // (lengths[row] + 1))
             batches.append([])
         batches[-1].append(row)
         room -= 1
     return batches
-
-
-def _restore(batches: list[list[int]], results: Iterable[Sequence[Item]]) -> list[Item]:
-    rows = list(chain.from_iterable(batches))
-    flat = list(chain.from_iterable(results))
-    if len(flat) != len(rows):
-        raise ValueError(f"results: found {len(flat)}, expected one for each of {len(rows)} rows")
-    placed = dict(zip(rows, flat, strict=True))
-    return [placed[row] for row in range(len(rows))]
 
 
 # -------------------------------------------------------------------------------- cutting, padding

@@ -5,7 +5,6 @@ memory is where each row starts and how long it is, 8 bytes a row and side.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -18,8 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Int32, Int64, Integer
 
-from kochi import config
-from kochi.data.pairs import Pair, read_pairs, split_files
+from kochi.data.pairs import Pair
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 
@@ -123,36 +121,6 @@ class Corpus:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return Corpus(folder)
-
-
-def prepare_corpus(
-    data: config.Data, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer, folder: Path
-) -> Corpus:
-    """Return the training corpus of a run, built once and kept in ``folder``.
-
-    It is built anew when a data file (path, size or time of change), the data table, or a
-    tokenizer has changed. Changes of a data set that is read by its name are not noticed.
-
-    Raises:
-        UserError: Something is wrong with the training data.
-    """
-    place = folder / _fingerprint(data, source_tokenizer, target_tokenizer)
-    try:
-        return Corpus(place)
-    except UserError:
-        pairs = read_pairs(data, "train")
-        return Corpus.build(pairs, source_tokenizer, target_tokenizer, place, data.max_length)
-
-
-def _fingerprint(data: config.Data, source: Tokenizer, target: Tokenizer) -> str:
-    files = []
-    for path in split_files(data, "train"):
-        if path.is_file():
-            state = path.stat()
-            files.append([str(path.resolve()), state.st_size, state.st_mtime_ns])
-    about = data.model_dump(mode="json", exclude={"dev", "test", "source", "target"})
-    parts = [_FORMAT, files, about, source.fingerprint, target.fingerprint]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 # ---------------------------------------------------------------------------------------- writing

@@ -4,7 +4,6 @@ One wrapper around the Hugging Face ``tokenizers`` library. The special tokens c
 no piece of text can: so text such as "<pad>" or "</s>" is always text.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -49,11 +48,6 @@ class Tokenizer:
     def size(self) -> int:
         """Number of tokens, the four special ones included."""
         return self._library.get_vocab_size(with_added_tokens=False)
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over all that governs how text is cut."""
-        return hashlib.sha256(self._library.to_str().encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
         """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1)."""
@@ -128,8 +122,8 @@ def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
     Characters and whitespace tokens are ordered by frequency. BPE (Sennrich et al. 2016,
     https://aclanthology.org/P16-1162) merges inside words only; a word carries its preceding space
     as the mark "▁" (so that decoding restores the spacing), pairs seen once are not merged, and
-    ``vocabulary_size`` is at most 8000 when it is not given. The result depends on nothing but the
-    texts.
+    ``vocabulary_size`` is at most 8000 when it is not given. A "▁" of the text itself comes back
+    as a space. The result depends on nothing but the texts.
 
     Raises:
         UserError: ``vocabulary_size`` leaves no room beside the special tokens.
