@@ -33,15 +33,15 @@ for _verb in (init, train, predict, evaluate, show):
     app.command(epilog=getattr(_verb, "example", None))(_verb)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         print(f"kochi {__version__}")
         raise typer.Exit
+    return wanted
 
 
-@app.callback(invoke_without_command=True)
+@app.callback()
 def kochi(
-    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
@@ -51,14 +51,13 @@ def kochi(
 
     Start with 'kochi init DATA', then 'kochi train run.toml'.
     """
-    if context.invoked_subcommand is None:
-        print(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+    """Run the command and return its exit code; without arguments it says its help."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(arguments, prog_name="kochi", standalone_mode=False)
+        code = app(words or ["--help"], prog_name="kochi", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
         return _complain(f"{_usage(error)} (see '{_path(error)} --help')", USER_ERROR)

@@ -1,5 +1,6 @@
 """``kochi train``: train the model of a run file."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -45,9 +46,8 @@ def train(
     try:
         folder = short(train_run(run, resume=resume, overwrite=overwrite))
     except Interrupted as error:
-        again = "".join(f" --set {change}" for change in changes or [])
-        count = "" if devices is None else f" --devices {devices}"
-        raise Interrupted(
-            f"{error}; go on with: kochi train {run_file} --resume{again}{count}"
-        ) from None
+        again = [part for change in changes or [] for part in ("--set", change)]
+        count = [] if devices is None else ["--devices", str(devices)]
+        line = shlex.join(["kochi", "train", str(run_file), "--resume", *again, *count])
+        raise Interrupted(f"{error}: {line}") from None
     print(f"wrote {folder}; next: kochi evaluate {folder} test, or kochi predict {folder}")

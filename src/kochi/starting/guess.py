@@ -103,7 +103,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     sentences = "bpe" in kinds
     length = max(_length(source, kinds[0]), _length(target, kinds[1])) + 1
     total = num_pairs * length
-    batch_tokens = _round_to(min(4096, max(256, total / 60)), 64)
+    batch_tokens = _round_to(min(4096.0, max(256.0, total / 60)), 64)
     steps_per_epoch = max(1, round(total / batch_tokens))
     epochs = max(8, min(100, round(3000 / steps_per_epoch)))
     model = "transformer" if sentences and num_pairs >= 20_000 else "rnn"
@@ -111,7 +111,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
         source=kinds[0],
         target=kinds[1],
         shared=kinds == ("bpe", "bpe") and _same_script(source, target),
-        vocabulary_size=_round_to(min(8000, max(500, num_pairs / 4)), 100),
+        vocabulary_size=_round_to(min(8000.0, max(500.0, num_pairs / 4)), 100),
         model=model,
         metric=_METRICS[kinds[1]],
         epochs=epochs,

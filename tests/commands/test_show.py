@@ -1,0 +1,22 @@
+import pytest
+
+
+def test_draws_the_alignment(kochi, tiny):
+    result = kochi("show", tiny, "bead")
+    assert result.code == 0, result.err
+    assert result.lines[0] == "B E A D"
+    assert result.lines[1].split() == ["b", "e", "a", "d", "<eos>"]
+    assert [line.split()[0] for line in result.lines[2:6]] == ["B", "E", "A", "D"]
+
+
+@pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml")])
+def test_writes_a_picture(kochi, tiny, tmp_path, name, start):
+    result = kochi("show", tiny, "bead", "--out", tmp_path / name)
+    assert result.code == 0, result.err
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_warns_of_what_was_never_seen(kochi, tiny):
+    result = kochi("show", tiny, "bäd")
+    assert result.code == 0
+    assert result.err == "kochi: warning: INPUT: characters never seen in training: 'ä'\n"
