@@ -120,7 +120,9 @@ def test_explain_says_which_kernel_and_why() -> None:
     dot = build("dot", query_size=8, memory_size=8)
     assert dot.explain(target_length=500, source_length=500).startswith("kernel 'sdpa': ")
     assert dot.explain(target_length=1, source_length=20).startswith("kernel 'sdpa': ")
-    assert "backward pass" in dot.explain(target_length=30, source_length=30)
-    assert dot.explain(30, 30, device="cuda").startswith("kernel 'sdpa': ")
+    assert dot.explain(30, 30).startswith("kernel 'sdpa': ")
+    assert "the backward pass of SDPA is slower" in dot.explain(30, 30, torch.bfloat16)
+    assert dot.explain(30, 30, torch.bfloat16, device="cuda").startswith("kernel 'sdpa': ")
+    assert dot.explain(30, 30, torch.bfloat16, need_gradient=False).startswith("kernel 'sdpa': ")
     named = build("dot", query_size=8, memory_size=8, kernel="reference")
     assert named.explain() == "kernel 'reference': named by the caller"

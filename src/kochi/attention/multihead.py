@@ -119,6 +119,7 @@ class MultiHeadAttention(AttentionBase):
             )
         self._check_memory(values, mask)
         values, finite = clean_memory(values, mask)
+        # Joining the weights costs less than a second product, also for a single place.
         weight = torch.cat((self.query_proj.weight, self.memory_proj.weight))
         bias = torch.cat((self.query_proj.bias, self.memory_proj.bias))
         query, keys, read = self._heads(F.linear(values, weight, bias), 3)
@@ -166,11 +167,7 @@ class MultiHeadAttention(AttentionBase):
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int
     ) -> tuple[Float[Tensor, "batch heads length head_size"], ...]:
-        """Cut a product into its parts and each part into heads.
-
-        Cut first, then turned: so the gradients of the parts are joined in one pass, not two. Each
-        is made contiguous because kernels would copy it anyway, some of them more than once.
-        """
+        """Cut a product into its parts and each part into heads (views, nothing is copied)."""
         batch, length, _ = joined.shape
         return tuple(
             part.view(batch, length, self.num_heads, self.head_size).transpose(1, 2)
