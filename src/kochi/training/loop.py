@@ -111,7 +111,7 @@ class Loop(pl.Callback):
                 f"stopped after step {state.step} of {self._stream.total_steps}; all is saved in "
                 f"{self._layout.output}; go on with --resume"
             )
-        if state.finished:
+        if monitor.is_done(state, self._run.training, self._stream.total_steps):
             trainer.should_stop = True
 
     # ---------------------------------------------------------------------------------- what to do
@@ -138,8 +138,6 @@ class Loop(pl.Callback):
         self._tick(state)
         state.evaluations.append(evaluation)
         state.evaluation_pending = False
-        if monitor.should_stop(state.evaluations, self._run.training):
-            state.finished = True
         if trainer.is_global_zero:
             weights = pack_weights(weights_of(module.model))
             write_atomic(self._layout.weights_at(state.step), weights)

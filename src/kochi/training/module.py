@@ -91,7 +91,11 @@ class TrainingModule(pl.LightningModule):
         self.outcome = torch.cat((self._over_processes(sums), norm[None]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add where the run stands."""
+        """Add where the run stands; without Lightning's own count each start is a fresh one to it.
+
+        (Restarted in the middle, it may skip the rest of what it takes for the only epoch.)
+        """
+        del checkpoint["loops"]
         checkpoint[STATE_KEY] = self.state.to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -143,4 +147,3 @@ class TrainingModule(pl.LightningModule):
         self.state.position = group.position
         self.state.tokens += group.num_tokens
         self.state.evaluation_pending = due or group.ends_run
-        self.state.finished = group.ends_run

@@ -5,7 +5,7 @@ elsewhere, so a resumed run decides as one that was never interrupted.
 """
 
 from kochi import config
-from kochi.training.state import Evaluation
+from kochi.training.state import Evaluation, RunState
 
 
 def quality(evaluation: Evaluation, metric: str) -> float:
@@ -45,6 +45,13 @@ def should_stop(evaluations: list[Evaluation], training: config.Training) -> boo
     if training.patience is None:
         return False
     return without_gain(evaluations, training.metric) >= training.patience
+
+
+def is_done(state: RunState, training: config.Training, total_steps: int) -> bool:
+    """Say whether no step and no evaluation is left."""
+    if state.evaluation_pending:
+        return False
+    return state.step >= total_steps or should_stop(state.evaluations, training)
 
 
 def chosen(evaluations: list[Evaluation], training: config.Training) -> list[Evaluation]:

@@ -71,8 +71,6 @@ def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
             file with which it was started (the first changed key is named).
     """
     layout = Layout(run.output)
-    if resume and overwrite:
-        raise UserError("resume and overwrite exclude each other; give one of them")
     if layout.output.exists() and not layout.output.is_dir():
         raise UserError(f"{layout.output}: is a file; output must name a folder")
     started = layout.run.exists()
@@ -96,7 +94,8 @@ def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
 def _check_unchanged(run: config.Run, layout: Layout) -> None:
     before = config.check_run(tomllib.loads(layout.run.read_text("utf-8")), str(layout.run))
     old, new = _flat(before), _flat(run)
-    for key in sorted(old.keys() | new.keys()):
+    keys = sorted(old.keys() | new.keys(), key=lambda key: (not key.endswith(".kind"), key))
+    for key in keys:
         if old.get(key) != new.get(key) and not _is_free(key):
             raise UserError(
                 f"{layout.output}: {key} was {_show(old.get(key))} when the run was started and is "

@@ -80,14 +80,27 @@ class Workers:
         trace: TracebackType | None,
     ) -> None:
         if error is not None:
-            failed = self._failed()
+            failed = self._failed() if isinstance(error, RuntimeError) else None
             self._end()
-            if failed is not None and isinstance(error, RuntimeError):
+            if failed is not None:
                 raise UserError(failed) from error
         self._wait()
 
+    def wait_until_ready(self) -> None:
+        """Wait until every process is about to meet the others.
+
+        Raises:
+            UserError: One of them has ended before.
+        """
+        while not all(self._ready(rank).exists() for rank in range(1, self._world)):
+            for rank, process in enumerate(self._started, 1):
+                if process.poll() is not None:
+                    raise UserError(self._report(rank))
+            time.sleep(0.05)
+
     def _start(self, rank: int) -> "subprocess.Popen[bytes]":
         package = str(Path(__file__).parents[2])
+        self._ready(rank).unlink(missing_ok=True)
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with self._log(rank).open("wb") as log:
             return subprocess.Popen(
@@ -104,20 +117,29 @@ class Workers:
     def _log(self, rank: int) -> Path:
         return self._layout.training / f"process-{rank}.log"
 
+    def _ready(self, rank: int) -> Path:
+        return ready_file(self._layout, rank)
+
     def _failed(self) -> str | None:
         """Say which process failed by itself; a broken connection may come just before its end."""
         deadline = time.monotonic() + 2.0
-        while time.monotonic() < deadline:
+        while self._started and time.monotonic() < deadline:
             for rank, process in enumerate(self._started, 1):
                 if process.poll():
-                    lines = self._log(rank).read_text("utf-8", "replace").strip().splitlines()
-                    reason = lines[-1] if lines else f"exit code {process.returncode}"
-                    return (
-                        f"process {rank} of {self._world} ended: {reason} (more in "
-                        f"{self._log(rank)}); go on with --resume"
-                    )
+                    return self._report(rank)
             time.sleep(0.05)
         return None
+
+    def _report(self, rank: int) -> str:
+        code = self._started[rank - 1].returncode
+        lines = self._log(rank).read_text("utf-8", "replace").strip().splitlines()
+        reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        if lines and code > 0:
+            reason = lines[-1]
+        return (
+            f"process {rank} of {self._world} ended early: {reason} (more in {self._log(rank)}); "
+            "go on with --resume"
+        )
 
     def _end(self) -> None:
         for process in self._started:
@@ -130,6 +152,11 @@ class Workers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def ready_file(layout: Layout, rank: int) -> Path:
+    """Name the file that a process makes when it is about to meet the others."""
+    return layout.training / f"process-{rank}.ready"
 
 
 def follow(parent: int) -> None:

@@ -13,6 +13,7 @@ from kochi import config
 from kochi.data.batches import TokenBatches
 from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
+from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator
 from kochi.training.finish import finish
@@ -59,6 +60,8 @@ def train(
             the disk cannot be written (the last checkpoint is still there).
         Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
+    if resume and overwrite:
+        raise UserError("resume and overwrite exclude each other; give one of them")
     progress = progress or Progress()
     if resume and is_finished(run):
         progress.message(f"{run.output}: this run is finished; nothing is left to do")
@@ -70,6 +73,7 @@ def train(
             _say_what_is_left_out(prepared, run, progress)
             with Workers(Layout(run.output), run.training.devices) as workers:
                 evaluator = build_evaluator(run, prepared)
+                workers.wait_until_ready()
                 state = fit(
                     run, prepared, evaluator, interrupts, progress, log_every, port=workers.port
                 )
@@ -95,7 +99,7 @@ def fit(
     layout = Layout(run.output)
     state = _saved_state(layout)
     stream = _stream(run, prepared, state, rank)
-    if state.finished and not state.evaluation_pending:
+    if monitor.is_done(state, run.training, stream.total_steps):
         return state
     module = TrainingModule(_model(run, prepared), run, stream.total_steps, interrupts)
     logs = Logs(layout.training, state.step) if rank == 0 else None

@@ -35,7 +35,6 @@ class RunState:
         tokens: Target tokens trained on.
         seconds: Seconds of training so far, over all resumes.
         evaluation_pending: The step is due for evaluation and was not evaluated yet.
-        finished: No step is left.
         evaluations: All evaluations so far, oldest first.
     """
 
@@ -45,7 +44,6 @@ class RunState:
     tokens: int = 0
     seconds: float = 0.0
     evaluation_pending: bool = False
-    finished: bool = False
     evaluations: list[Evaluation] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
