@@ -45,13 +45,15 @@ class TextData(Table):
 
     ``folder`` itself starts at the run file's folder. ``shared_vocabulary`` trains one tokenizer on
     both sides. Pairs with a side longer than ``max_length`` tokens are left out of training (and
-    counted in the log).
+    counted in the log). ``tokenized`` says that the text is tokenised already: BLEU then counts its
+    tokens as they are.
     """
 
     folder: Path = Path(".")
     source: Tokens = Tokens()
     target: Tokens = Tokens()
     shared_vocabulary: bool = False
+    tokenized: bool = False
     max_length: Positive = 256
 
 
@@ -115,9 +117,7 @@ class HuggingFaceData(TextData):
     target_field: str = "target"
 
 
-Data = Annotated[
-    TsvData | JsonlData | ParallelData | HuggingFaceData, Field(discriminator="kind")
-]
+Data = Annotated[TsvData | JsonlData | ParallelData | HuggingFaceData, Field(discriminator="kind")]
 
 # ------------------------------------------------------------------------------------------ model
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
+from kochi.attention import Attention, MultiHeadAttention
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -49,7 +51,7 @@ class BahdanauDecoder(Decoder):
     def __init__(
         self,
         embedding: Embedding,
-        attention: nn.Module,
+        attention: Attention | MultiHeadAttention,
         *,
         summary_size: int,
         cell: str,
@@ -73,11 +75,13 @@ class BahdanauDecoder(Decoder):
         )  # W
         self.dropout = Dropout(dropout)
 
+    @override
     def forward(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target feature_size"]:
         return self._read(memory, inputs, need_alignment=False)[0]
 
+    @override
     def alignment(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target source"] | None:
@@ -109,11 +113,13 @@ class BahdanauDecoder(Decoder):
         joined = torch.cat([output, embedded, context], dim=-1)
         return self.dropout(self.feature_proj(joined).tanh())
 
+    @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
         layers = widen(self.bridge(memory.summary), width)
         projected = self.attention.project(memory.values, memory.mask)
         return RecurrentState(layers, layers[0][0, :, :, :0], memory, projected)
 
+    @override
     def step(
         self, state: RecurrentState, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
@@ -125,8 +131,10 @@ class BahdanauDecoder(Decoder):
         features = self._features(output.unflatten(0, (batch, width)), embedded, context)
         return self.logits(features), replace(state, layers=unflat(layers, batch, width))
 
+    @override
     def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:
         return state.reorder(beams)
 
+    @override
     def keep(self, state: RecurrentState, rows: Int[Tensor, " kept"]) -> RecurrentState:
         return state.keep(rows)

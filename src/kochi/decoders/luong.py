@@ -9,8 +9,9 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
-from kochi.attention import Projected
+from kochi.attention import Attention, MultiHeadAttention, Projected
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -51,7 +52,7 @@ class LuongDecoder(Decoder):
     def __init__(
         self,
         embedding: Embedding,
-        attention: nn.Module,
+        attention: Attention | MultiHeadAttention,
         *,
         summary_size: int,
         cell: str,
@@ -76,11 +77,13 @@ class LuongDecoder(Decoder):
         )  # W
         self.dropout = Dropout(dropout)
 
+    @override
     def forward(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target feature_size"]:
         return self.dropout(self._read(memory, inputs, need_alignment=False)[0])
 
+    @override
     def alignment(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target source"] | None:
@@ -120,17 +123,19 @@ class LuongDecoder(Decoder):
         return torch.stack(vectors, 1), stack_steps(alignments)
 
     def _look(
-        self, outputs: Tensor, projected: Projected, memory: Memory, need_alignment: bool
+        self, outputs: Tensor, projected: Projected | None, memory: Memory, need_alignment: bool
     ) -> tuple[Tensor, Tensor | None]:
         context, alignment = look(self.attention, outputs, projected, memory, need_alignment)
         return self.attentional_proj(torch.cat([context, outputs], dim=-1)).tanh(), alignment
 
+    @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
         layers = widen(self.bridge(memory.summary), width)
         feed = memory.values.new_zeros(len(memory.values), width, self.feed_size)
         projected = self.attention.project(memory.values, memory.mask)
         return RecurrentState(layers, feed, memory, projected)
 
+    @override
     def step(
         self, state: RecurrentState, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
@@ -143,8 +148,10 @@ class LuongDecoder(Decoder):
         feed = vector if self.feed_size else state.feed
         return self.logits(vector), replace(state, layers=unflat(layers, batch, width), feed=feed)
 
+    @override
     def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:
         return state.reorder(beams)
 
+    @override
     def keep(self, state: RecurrentState, rows: Int[Tensor, " kept"]) -> RecurrentState:
         return state.keep(rows)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
@@ -53,6 +54,7 @@ class PlainDecoder(Decoder):
         self.feature_proj = nn.Linear(hidden_size, self.feature_size)  # W
         self.dropout = Dropout(dropout)
 
+    @override
     def forward(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target feature_size"]:
@@ -63,10 +65,12 @@ class PlainDecoder(Decoder):
         )
         return self.dropout(self.feature_proj(outputs).tanh())
 
+    @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
         layers = widen(self.bridge(memory.summary), width)
         return RecurrentState(layers, layers[0][0, :, :, :0], memory, None)
 
+    @override
     def step(
         self, state: RecurrentState, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
@@ -77,11 +81,14 @@ class PlainDecoder(Decoder):
         features = self.feature_proj(output).tanh().unflatten(0, (batch, width))
         return self.logits(features), replace(state, layers=unflat(layers, batch, width))
 
+    @override
     def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:
         return state.reorder(beams)
 
+    @override
     def keep(self, state: RecurrentState, rows: Int[Tensor, " kept"]) -> RecurrentState:
         return state.keep(rows)
 
+    @override
     def alignment(self, memory: Memory, inputs: Int[Tensor, "batch target"]) -> None:
         return None

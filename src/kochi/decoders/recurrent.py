@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
-from kochi.attention import Projected
+from kochi.attention import Attention, MultiHeadAttention, Projected
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
 
@@ -66,6 +67,7 @@ class Bridge(nn.Module):
             summary_size, stack.num_layers * stack.num_vectors * stack.hidden_size
         )
 
+    @override
     def forward(self, summary: Float[Tensor, "batch summary_size"]) -> State:
         first = self.linear(summary).tanh().view(len(summary), *self.shape)
         return tuple(first.permute(1, 2, 0, 3).unbind(0))
@@ -90,7 +92,7 @@ def input_columns(
     stack: RecurrentStack, size: int
 ) -> tuple[Float[Tensor, "gates size"], Float[Tensor, "gates rest"]]:
     """Split the first layer's input weights into those of the token and those of the rest."""
-    weight = stack.layers[0].weight_ih_l0
+    weight = stack.input_weight
     return weight[:, :size], weight[:, size:]
 
 
@@ -99,17 +101,18 @@ def token_gates(
 ) -> Float[Tensor, "batch target gates"]:
     """Multiply the tokens' vectors by their part of the input weights, all steps at once."""
     token_weight, _ = input_columns(stack, embedded.shape[-1])
-    return torch.nn.functional.linear(embedded, token_weight, stack.layers[0].bias_ih_l0)
+    return nn.functional.linear(embedded, token_weight, stack.input_bias)
 
 
 def look(
-    attention: nn.Module,
+    attention: Attention | MultiHeadAttention,
     query: Float[Tensor, "batch target query_size"],
-    projected: Projected,
+    projected: Projected | None,
     memory: Memory,
     need_alignment: bool,
 ) -> tuple[Float[Tensor, "batch target context_size"], Float[Tensor, "batch target source"] | None]:
     """Attend to the memory; the alignment, if asked for, is the mean over heads."""
+    assert projected is not None  # only the plain decoder's state has none
     readout = attention(query, projected, mask=memory.mask, need_alignment=need_alignment)
     alignment = readout.alignment
     if alignment is not None and alignment.ndim == 4:

@@ -5,9 +5,11 @@ https://arxiv.org/abs/1706.03762.
 """
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from kochi.attention import MultiHeadAttention, Projected
 from kochi.decoders.cache import Cache
@@ -61,33 +63,42 @@ class TransformerDecoder(Decoder):
         self.norm = norm
         self.dropout = Dropout(dropout)
 
+    @property
+    def blocks(self) -> list["TransformerDecoderLayer"]:
+        """The layers, first to last."""
+        return cast(list[TransformerDecoderLayer], list(self.layers))
+
+    @override
     def forward(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target feature_size"]:
         x = self._embed(inputs, 0)
-        for layer in self.layers:
+        for layer in self.blocks:
             x = layer(x, layer.attention.project(memory.values, memory.mask))
         return self.norm(x)
 
+    @override
     def alignment(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target source"]:
         x = self._embed(inputs, 0)
-        for layer in self.layers[:-1]:
+        for layer in self.blocks[:-1]:
             x = layer(x, layer.attention.project(memory.values, memory.mask))
-        last = self.layers[-1]
+        last = self.blocks[-1]
         return last.alignment(x, last.attention.project(memory.values, memory.mask)).mean(1)
 
+    @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> TransformerState:
-        first = self.layers[0].self_attention
+        first = self.blocks[0].self_attention
         cache = Cache.empty(
-            len(memory.values), width, len(self.layers), first.num_heads, memory.values
+            len(memory.values), width, len(self.blocks), first.num_heads, memory.values
         )
         projected = tuple(
-            layer.attention.project(memory.values, memory.mask) for layer in self.layers
+            layer.attention.project(memory.values, memory.mask) for layer in self.blocks
         )
         return TransformerState(0, cache, projected)
 
+    @override
     def step(
         self, state: TransformerState, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], TransformerState]:
@@ -97,17 +108,19 @@ class TransformerDecoder(Decoder):
         x = self.dropout(x)
         cache = state.cache.advance(tokens.shape[1], state.position)
         visible = _Past(state.position, cache, cache.mask())
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.blocks):
             x = layer.step(x, state.projected[index], visible, index)
         return self.logits(self.norm(x)), TransformerState(
             state.position + 1, cache, state.projected
         )
 
+    @override
     def reorder(
         self, state: TransformerState, beams: Int[Tensor, "batch width"]
     ) -> TransformerState:
         return replace(state, cache=state.cache.reorder(beams))
 
+    @override
     def keep(self, state: TransformerState, rows: Int[Tensor, " kept"]) -> TransformerState:
         projected = tuple(one.rows(rows) for one in state.projected)
         return TransformerState(state.position, state.cache.keep(rows), projected)
@@ -157,6 +170,7 @@ class TransformerDecoderLayer(nn.Module):
         self.attention_residual = Residual(size, norm, dropout)
         self.feedforward_residual = Residual(size, norm, dropout)
 
+    @override
     def forward(
         self, x: Float[Tensor, "batch target size"], projected: Projected
     ) -> Float[Tensor, "batch target size"]:
@@ -167,7 +181,9 @@ class TransformerDecoderLayer(nn.Module):
     ) -> Float[Tensor, "batch heads target source"]:
         """Return where each head of the attention to the memory looks."""
         query = self.attention_residual.before(self._self_attend(x))
-        return self.attention(query, projected, need_alignment=True).alignment
+        alignment = self.attention(query, projected, need_alignment=True).alignment
+        assert alignment is not None
+        return alignment
 
     def step(
         self, x: Float[Tensor, "batch width size"], projected: Projected, past: _Past, index: int

@@ -5,9 +5,12 @@ https://arxiv.org/abs/1409.0473; reversed source: Sutskever et al. 2014, section
 https://arxiv.org/abs/1409.3215.
 """
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
@@ -56,6 +59,14 @@ class RecurrentEncoder(nn.Module):
             for size in sizes
         )
 
+    @property
+    def stacks(self) -> list[list[RecurrentStack]]:
+        """The recurrent layers, each with one or two directions."""
+        return [
+            cast(list[RecurrentStack], list(cast(nn.ModuleList, layer))) for layer in self.layers
+        ]
+
+    @override
     def forward(
         self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
     ) -> Memory:
@@ -64,15 +75,15 @@ class RecurrentEncoder(nn.Module):
         values = self.dropout(self.embedding(source))
         if self.reverse_source:
             values = _permute(values, backwards)
-        for layer in self.layers:
+        for layer in self.stacks:
             values = self.dropout(_both_directions(layer, values, backwards))
-        summary = _ends(values, lengths, len(self.layers[0]))
+        summary = _ends(values, lengths, len(self.stacks[0]))
         if self.reverse_source:
             values = _permute(values, backwards)
         return Memory(values * mask.unsqueeze(-1), mask, summary)
 
 
-def _both_directions(layer: nn.ModuleList, values: Tensor, backwards: Tensor) -> Tensor:
+def _both_directions(layer: list[RecurrentStack], values: Tensor, backwards: Tensor) -> Tensor:
     zero = layer[0].start(values.shape[0], values)
     forward = layer[0].sequence(values, zero)
     if len(layer) == 1:

@@ -6,6 +6,7 @@ https://arxiv.org/abs/1706.03762.
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 from kochi.attention import MultiHeadAttention
 from kochi.layers.dropout import Dropout
@@ -43,6 +44,7 @@ class TransformerEncoder(nn.Module):
         self.dropout = Dropout(dropout)
         self.memory_size = self.summary_size = embedding.weight.shape[1]
 
+    @override
     def forward(
         self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
     ) -> Memory:
@@ -82,6 +84,7 @@ class TransformerEncoderLayer(nn.Module):
         self.attention_residual = Residual(attention.context_size, norm, dropout)
         self.feedforward_residual = Residual(attention.context_size, norm, dropout)
 
+    @override
     def forward(
         self, x: Float[Tensor, "batch source size"], mask: Bool[Tensor, "batch source"]
     ) -> Float[Tensor, "batch source size"]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 LEVELS = 256  # one random byte an element
 
@@ -32,6 +33,7 @@ class Dropout(nn.Module):
             raise ValueError(f"rate must be in [0, 1), got {rate}")
         self.rate = rate
 
+    @override
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         if not self.training or self.rate == 0.0:
             return x
@@ -39,6 +41,7 @@ class Dropout(nn.Module):
             return F.dropout(x, self.rate)
         return _drop(x, self.rate)
 
+    @override
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
 

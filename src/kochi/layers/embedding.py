@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from typing_extensions import override
 
 PAD = 0
 
@@ -25,6 +26,7 @@ class Embedding(nn.Module):
         self.scale = scale
         self.weight = nn.Parameter(torch.randn(vocabulary, size) * size**-0.5)
 
+    @override
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length size"]:
         vectors = F.embedding(tokens, self.weight)
         return vectors if self.scale == 1.0 else vectors * self.scale

@@ -6,6 +6,7 @@ Vaswani et al. 2017, section 3.3, https://arxiv.org/abs/1706.03762.
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 from kochi.layers.dropout import Dropout
 
@@ -26,6 +27,7 @@ class FeedForward(nn.Module):
         nn.init.zeros_(self.inner.bias)
         nn.init.zeros_(self.outer.bias)
 
+    @override
     def forward(self, x: Float[Tensor, "batch length size"]) -> Float[Tensor, "batch length size"]:
         return self.outer(self.dropout(self.activation(self.inner(x))))
 

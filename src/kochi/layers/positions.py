@@ -9,6 +9,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 def sinusoidal(length: int, size: int) -> Float[Tensor, "length size"]:
@@ -44,6 +45,7 @@ class SinusoidalPositions(nn.Module):
         self.size = size
         self.register_buffer("table", sinusoidal(max_positions, size), persistent=False)
 
+    @override
     def forward(
         self, x: Float[Tensor, "batch length size"], start: int = 0
     ) -> Float[Tensor, "batch length size"]:
@@ -60,6 +62,7 @@ class LearnedPositions(nn.Module):
         super().__init__()
         self.table = nn.Parameter(torch.randn(max_positions, size) * size**-0.5)
 
+    @override
     def forward(
         self, x: Float[Tensor, "batch length size"], start: int = 0
     ) -> Float[Tensor, "batch length size"]:

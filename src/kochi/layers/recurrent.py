@@ -6,6 +6,8 @@ A state is a tuple with one tensor [vectors, rows, hidden_size] a layer: the hid
 the LSTM, the cell vectors.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -37,8 +39,23 @@ class RecurrentStack(nn.Module):
         self.num_layers, self.hidden_size = num_layers, hidden_size
         self.num_vectors = 2 if cell == "lstm" else 1
         self.dropout = Dropout(dropout)
-        for layer in self.layers:
+        for layer in self.cells:
             _initialise(layer, hidden_size)
+
+    @property
+    def cells(self) -> list[nn.LSTM | nn.GRU]:
+        """The layers, first to last."""
+        return cast(list[nn.LSTM | nn.GRU], list(self.layers))
+
+    @property
+    def input_weight(self) -> Float[Tensor, "gates input_size"]:
+        """The first layer's input weights."""
+        return self.cells[0].all_weights[0][0]
+
+    @property
+    def input_bias(self) -> Float[Tensor, " gates"]:
+        """The first layer's input bias."""
+        return self.cells[0].all_weights[0][2]
 
     def start(self, rows: int, like: Tensor) -> State:
         """Return the zero state."""
@@ -52,7 +69,7 @@ class RecurrentStack(nn.Module):
     ) -> Float[Tensor, "rows length hidden_size"]:
         """Run over whole sequences from ``state`` and return the top layer's outputs."""
         outputs = inputs
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.cells):
             if index:
                 outputs = self.dropout(outputs)
             outputs = layer(outputs, _library_state(state[index]))[0]
@@ -64,9 +81,7 @@ class RecurrentStack(nn.Module):
         state: State,
     ) -> tuple[Float[Tensor, "rows hidden_size"], State]:
         """Run one step and return the top layer's output and the next state."""
-        first = self.layers[0]
-        gates = F.linear(inputs, first.weight_ih_l0, first.bias_ih_l0)
-        return self.step_from_gates(gates, state)
+        return self.step_from_gates(F.linear(inputs, self.input_weight, self.input_bias), state)
 
     def step_from_gates(
         self,
@@ -79,9 +94,10 @@ class RecurrentStack(nn.Module):
         multiplied for all steps at once.
         """
         states: list[Tensor] = []
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.cells):
             if index:
-                gates = F.linear(self.dropout(states[-1][0]), layer.weight_ih_l0, layer.bias_ih_l0)
+                weight, _, bias, _ = layer.all_weights[0]
+                gates = F.linear(self.dropout(states[-1][0]), weight, bias)
             states.append(_cell(layer, gates, state[index]))
         return states[-1][0], tuple(states)
 
@@ -93,11 +109,11 @@ def _library_state(state: Tensor) -> Tensor | tuple[Tensor, Tensor]:
     return state[:1].contiguous(), state[1:].contiguous()
 
 
-def _cell(layer: nn.Module, gates: Tensor, state: Tensor) -> Tensor:
+def _cell(layer: nn.LSTM | nn.GRU, gates: Tensor, state: Tensor) -> Tensor:
+    _, weight, _, bias = layer.all_weights[0]
     if isinstance(layer, nn.GRU):
-        recurrent = F.linear(state[0], layer.weight_hh_l0, layer.bias_hh_l0)
-        return _gru_cell(gates, recurrent, state[0]).unsqueeze(0)
-    gates = torch.addmm(gates, state[0], layer.weight_hh_l0.t()) + layer.bias_hh_l0
+        return _gru_cell(gates, F.linear(state[0], weight, bias), state[0]).unsqueeze(0)
+    gates = torch.addmm(gates, state[0], weight.t()) + bias
     return _LstmCell.apply(gates, state[1])  # pyright: ignore[reportReturnType]
 
 
@@ -143,7 +159,7 @@ class _LstmCell(torch.autograd.Function):
         return slopes.mul_(outer), through * forget
 
 
-def _initialise(layer: nn.Module, hidden_size: int) -> None:
+def _initialise(layer: nn.LSTM | nn.GRU, hidden_size: int) -> None:
     """Glorot inputs, orthogonal recurrence, forget gate open (Jozefowicz et al. 2015)."""
     for name, weight in layer.named_parameters():
         if "weight_ih" in name:

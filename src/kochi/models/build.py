@@ -52,7 +52,7 @@ def _embeddings(
         return source, Embedding(target_vocabulary, size, scale)
     if source_vocabulary != target_vocabulary:
         raise ValueError(
-            "tie_embeddings = 'all' needs one vocabulary for both sides (shared_vocabulary = true), "
+            "tie_embeddings = 'all' needs one vocabulary (shared_vocabulary = true), "
             f"got {source_vocabulary} source and {target_vocabulary} target tokens"
         )
     return source, source

@@ -1,0 +1,80 @@
+"""The lean cross-entropy equals torch's in value and every gradient."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kochi.training import losses
+from kochi.training.losses import cross_entropy
+
+BATCH, TARGET, SIZE, VOCABULARY = 5, 7, 3, 11
+
+
+def example(dtype=torch.double):
+    torch.manual_seed(2)
+    features = torch.randn(BATCH, TARGET, SIZE, dtype=dtype, requires_grad=True)
+    weight = torch.randn(VOCABULARY, SIZE, dtype=dtype, requires_grad=True)
+    bias = torch.randn(VOCABULARY, dtype=dtype, requires_grad=True)
+    targets = torch.randint(VOCABULARY, (BATCH, TARGET))
+    mask = torch.arange(TARGET) < torch.tensor([7, 1, 4, 0, 6])[:, None]
+    return features, weight, bias, targets, mask
+
+
+def torch_loss(features, weight, bias, targets, mask, smoothing):
+    logits = F.linear(features, weight, bias)[mask]
+    return F.cross_entropy(logits, targets[mask], label_smoothing=smoothing, reduction="sum")
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk_rows", [1, 4, 1000])
+def test_value_and_gradients(smoothing, chunk_rows, monkeypatch):
+    monkeypatch.setattr(losses, "CHUNK_BYTES", 4 * VOCABULARY * chunk_rows)
+    features, weight, bias, targets, mask = example()
+    loss, nll = cross_entropy(features, weight, bias, targets, mask, smoothing)
+    expected = torch_loss(features, weight, bias, targets, mask, smoothing)
+    plain = torch_loss(features, weight, bias, targets, mask, 0.0)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(nll, plain.detach())
+    leaves = (features, weight, bias)
+    for one, other in zip(
+        torch.autograd.grad(0.7 * loss, leaves),
+        torch.autograd.grad(0.7 * expected, leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_without_bias():
+    features, weight, _, targets, mask = example()
+    loss, _ = cross_entropy(features, weight, None, targets, mask, 0.1)
+    zero = torch.zeros(VOCABULARY, dtype=torch.double)
+    torch.testing.assert_close(loss, torch_loss(features, weight, zero, targets, mask, 0.1))
+
+
+def test_large_logits_do_not_overflow():
+    features, weight, bias, targets, mask = example(torch.float32)
+    features = features.detach() * 1e4
+    loss, _ = cross_entropy(features, weight, bias, targets, mask, 0.1)
+    expected = torch_loss(features, weight, bias, targets, mask, 0.1)
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=0.0)
+
+
+def test_bfloat16_products_stay_close():
+    features, weight, bias, targets, mask = example(torch.float32)
+    expected = torch_loss(features, weight, bias, targets, mask, 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = cross_entropy(features, weight, bias, targets, mask, 0.1)
+    torch.testing.assert_close(loss, expected, rtol=0.02, atol=0.0)
+    grads = torch.autograd.grad(loss, (features, weight, bias))
+    wanted = torch.autograd.grad(expected, (features, weight, bias))
+    for one, other in zip(grads, wanted, strict=True):
+        assert one.dtype == torch.float32
+        assert (one - other).norm() < 0.03 * other.norm()
+
+
+def test_no_row_counts():
+    features, weight, bias, targets, mask = example()
+    loss, nll = cross_entropy(features, weight, bias, targets, mask & False, 0.1)
+    loss.backward()
+    assert loss.item() == 0.0 and nll.item() == 0.0
+    assert (features.grad == 0).all()
