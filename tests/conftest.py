@@ -1,14 +1,51 @@
-"""What holds for every test: one thread, NaN in fresh memory, shapes checked.
+"""What holds for every test (one thread, NaN in fresh memory, shapes checked), the command run in
+this process, and one tiny trained model.
 
 Nothing of kochi is imported here at the top: the shape checks are woven in when pytest starts, and
 must be there before the first import.
 """
 
-from collections.abc import Iterator
+import io
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
+
+LETTERS = "abcdef"
+RUN = """
+[data]
+kind = "tsv"
+train = "train.tsv"
+dev = "dev.tsv"
+test = "dev.tsv"
+source.tokens = "characters"
+target.tokens = "whitespace"
+
+[model]
+kind = "rnn"
+embedding_size = 24
+hidden_size = 32
+dropout = 0.0
+attention.score = "general"
+
+[training]
+epochs = 16
+batch_tokens = 64
+learning_rate = 0.01
+schedule = { kind = "cosine", warmup_steps = 10 }
+label_smoothing = 0.0
+metric = "per"
+evaluate_every = 120
+
+[search]
+beam = 2
+batch_size = 4
+"""
 
 torch.set_num_threads(1)
 
@@ -16,7 +53,7 @@ torch.set_num_threads(1)
 def pytest_runtest_setup() -> None:
     """Fill what `torch.empty` returns with NaN, so that reading before writing shows."""
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.utils.deterministic.fill_uninitialized_memory = True  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.fixture
@@ -25,3 +62,76 @@ def shapes_unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call of the command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+Kochi = Callable[..., Result]
+
+
+def run_command(*arguments: str | Path, stdin: bytes = b"") -> Result:
+    """Run the command as `kochi ARGUMENTS`, with all its streams caught."""
+    from kochi.cli import main
+
+    streams = sys.stdin, sys.stdout, sys.stderr
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(stdin), "utf-8"), out, err
+    try:
+        code = main([str(argument) for argument in arguments])
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = streams
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        stream.seek(0)
+        texts.append(stream.read())
+    return Result(code, *texts)
+
+
+@pytest.fixture(scope="session")
+def kochi() -> Kochi:
+    """`kochi("predict", folder, stdin=b"...")` runs the command."""
+    return run_command
+
+
+def write_rows(path: Path, words: list[str]) -> None:
+    """Write words beside what the tiny model is to say: each letter in upper case."""
+    rows = [f"{word}\t{' '.join(word.upper())}" for word in words]
+    path.write_text("\n".join(["source\ttarget", *rows]) + "\n", encoding="utf-8")
+
+
+def write_data(folder: Path) -> Path:
+    """Write the tiny task and its run file; return the run file."""
+    drawn = random.Random(1)
+    words = {"".join(drawn.choices(LETTERS, k=drawn.randint(1, 6))) for _ in range(260)}
+    write_rows(folder / "train.tsv", sorted(words)[30:])
+    write_rows(folder / "dev.tsv", sorted(words)[:30])
+    run_file = folder / "run.toml"
+    run_file.write_text(RUN, encoding="utf-8")
+    return run_file
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: it has learned to say each letter in upper case. Not to be changed."""
+    run_file = write_data(tmp_path_factory.mktemp("tiny"))
+    result = run_command("train", run_file)
+    assert result.code == 0, result.err
+    return run_file.parent / "model"
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    """A run file with its data, in a folder of its own."""
+    return write_data(tmp_path)

@@ -60,5 +60,7 @@ def test_data_elsewhere_are_named_in_full(tmp_path):
 
 def test_too_few_pairs(tmp_path):
     (tmp_path / "a.tsv").write_text("a\tb\nc\td\n")
-    with pytest.raises(UserError, match="2 pairs are too few to split; expected at least 3"):
+    with pytest.raises(
+        UserError, match="2 different sources are too few to split off dev and test"
+    ):
         start(tmp_path / "a.tsv", tmp_path / "run.toml", "out")

@@ -10,8 +10,8 @@ from kochi.errors import UserError
 
 
 @worked_example(
-    "$ kochi init words.tsv",
-    "$ kochi train run.toml",
+    "$ kochi init words.tsv --out words.toml",
+    "$ kochi train words.toml --set training.epochs=1",
 )
 def init(
     data: Annotated[

@@ -13,7 +13,7 @@ from kochi.errors import Interrupted
 
 @worked_example(
     "$ kochi init words.tsv",
-    "$ kochi train run.toml --set training.epochs=2 --set model.attention.score=general",
+    "$ kochi train run.toml --set training.epochs=1 --set model.attention.score=general",
 )
 def train(
     run_file: Annotated[

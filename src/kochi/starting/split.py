@@ -31,24 +31,41 @@ def choose_sources(
 ) -> dict[int, str]:
     """Choose sources for the ``wanted`` splits; map the hash of each to its split.
 
-    Each split gets 5 % of the pairs, at least one and at most 2,000 sources.
+    Each split gets 5 % of the pairs, at least one and at most 2,000 different sources (5 % of the
+    different sources, where each has many pairs). One source at least is left for training.
+
+    Raises:
+        ValueError: There are too few different sources.
     """
-    count = max(1, min(MOST, int(SHARE * num_pairs)))
+    count = _share(num_pairs)
+    smallest = _smallest_hashes((pair.source for pair in pairs), seed, count * len(wanted) + 1)
+    if len(smallest) <= count * len(wanted):
+        count = _share(len(smallest))
+    if len(smallest) <= count * len(wanted):
+        raise ValueError(f"{len(smallest)} different sources are too few")
+    chosen = smallest[: count * len(wanted)]
+    return {value: wanted[place % len(wanted)] for place, value in enumerate(chosen)}
+
+
+def _share(num: int) -> int:
+    return max(1, min(MOST, int(SHARE * num)))
+
+
+def _smallest_hashes(sources: Iterable[str], seed: int, most: int) -> list[int]:
     kept: list[int] = []  # a heap of negated hashes, so that its root is the largest kept
     held: set[int] = set()
-    for pair in pairs:
-        value = hash_source(pair.source, seed)
+    for source in sources:
+        value = hash_source(source, seed)
         if value in held:
             continue
-        if len(kept) < count * len(wanted):
+        if len(kept) < most:
             heapq.heappush(kept, -value)
         elif value < -kept[0]:
             held.discard(-heapq.heapreplace(kept, -value))
         else:
             continue
         held.add(value)
-    ordered = sorted(held)
-    return {value: wanted[place % len(wanted)] for place, value in enumerate(ordered)}
+    return sorted(held)
 
 
 def write_splits(

@@ -67,10 +67,14 @@ def _read(found: Found, split: str) -> Iterator[Pair]:
 
 def _split(found: Found, run_file: Path, num_pairs: int, seed: int) -> tuple[Found, dict[str, int]]:
     wanted = [split for split in ("dev", "test") if split not in found.splits]
-    chosen = choose_sources(_read(found, "train"), wanted, seed, num_pairs)
-    if len(chosen) < len(wanted) or num_pairs < 3:
+    try:
+        chosen = choose_sources(_read(found, "train"), wanted, seed, num_pairs)
+    except ValueError as error:
         where = found.splits["train"][0]
-        raise UserError(f"{where}: {num_pairs} pairs are too few to split; expected at least 3")
+        raise UserError(
+            f"{where}: {error} to split off {' and '.join(wanted)}; add pairs, or files named "
+            f"{' and '.join(wanted)}"
+        ) from None
     folder = run_file.parent / f"{run_file.stem}-data"
     files = {split: _split_files(found, folder, split) for split in ("train", *wanted)}
     counts = write_splits(_read(found, "train"), chosen, seed, files)

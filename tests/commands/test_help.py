@@ -1,0 +1,55 @@
+"""The worked example in each verb's help runs."""
+
+import shlex
+import shutil
+
+import pytest
+
+VERBS = ("init", "train", "predict", "evaluate", "show")
+
+
+@pytest.fixture
+def desk(tiny, tmp_path, monkeypatch):
+    """A folder with what the examples name: a model, and words with and without answers."""
+    shutil.copytree(tiny, tmp_path / "model", ignore=shutil.ignore_patterns("training"))
+    rows = [f"{word}\t{' '.join(word.upper())}" for word in ("abc", "bad", "cafe", "dead") * 10]
+    (tmp_path / "words.tsv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "words.txt").write_text("abc\nbad\n")
+    (tmp_path / "more.tsv").write_text("source\ttarget\nabc\tA B C\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_example(kochi, line):
+    """Run `kochi ...` or `echo TEXT | kochi ...`."""
+    said, _, command = line.rpartition(" | ")
+    stdin = (" ".join(shlex.split(said)[1:]) + "\n").encode() if said else b""
+    program, *arguments = shlex.split(command)
+    assert program == "kochi"
+    return kochi(*arguments, stdin=stdin)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_worked_example(kochi, desk, verb):
+    if verb in ("init", "train"):
+        shutil.rmtree(desk / "model")
+    text = kochi(verb, "--help")
+    assert text.code == 0
+    lines = [line.strip() for line in text.out.split("Example:\n")[1].splitlines()]
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    assert commands
+    for command in commands:
+        result = run_example(kochi, command)
+        assert result.code == 0, (command, result.err)
+
+
+def test_help_names_the_verbs(kochi):
+    for result in (kochi(), kochi("--help"), kochi("-h")):
+        assert result.code == 0
+        assert all(f"\n  {verb} " in result.out for verb in VERBS)
+
+
+def test_version(kochi):
+    import kochi as package
+
+    assert kochi("--version").out == f"kochi {package.__version__}\n"

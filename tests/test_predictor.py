@@ -1,0 +1,146 @@
+"""The library's door: load a model folder, ask it, draw from it."""
+
+import pytest
+import torch
+
+import kochi
+from kochi.config import check_run
+from kochi.errors import UserError
+from kochi.models.build import build_model
+from kochi.predictor import SourceError
+
+
+@pytest.fixture(scope="session")
+def predictor(tiny):
+    return kochi.load(tiny)
+
+
+WORDS = ["fade", "a", "bead", "cab", "dad", "ebb", "facade", "b"]
+
+
+def test_answers_in_the_order_of_the_sources(predictor):
+    answers = [prediction.text for prediction in predictor.predict(WORDS)]
+    assert answers == [" ".join(word.upper()) for word in WORDS]
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_answers_do_not_depend_on_the_batch(predictor, batch_size):
+    alone = [predictor.predict([word], n_best=2, need_alignment=True)[0] for word in WORDS]
+    together = predictor.predict(WORDS, n_best=2, need_alignment=True, batch_size=batch_size)
+    for one, other in zip(alone, together, strict=True):
+        assert [a.text for a in one.n_best] == [a.text for a in other.n_best]
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+        assert torch.allclose(one.alignment, other.alignment, atol=1e-5)
+
+
+def test_alignment_has_a_row_for_each_token_written(predictor):
+    [prediction] = predictor.predict(["bead"], need_alignment=True)
+    assert prediction.tokens == ("B", "E", "A", "D")
+    assert prediction.source_tokens == ("b", "e", "a", "d", "<eos>")
+    assert prediction.alignment.shape == (4, 5)
+    assert torch.allclose(prediction.alignment.sum(1), torch.ones(4))
+    assert predictor.predict(["bead"])[0].alignment is None
+
+
+def test_alignment_does_not_change_the_answer(predictor):
+    plain, aligned = predictor.predict(WORDS), predictor.predict(WORDS, need_alignment=True)
+    assert [one.n_best for one in plain] == [one.n_best for one in aligned]
+
+
+def test_n_best_are_sorted_and_different(predictor):
+    [prediction] = predictor.predict(["cafe"], beam=4, n_best=4)
+    scores = [answer.score for answer in prediction.n_best]
+    assert scores == sorted(scores, reverse=True)
+    assert len({answer.tokens for answer in prediction.n_best}) == 4
+    assert len(predictor.predict(["cafe"], n_best=3)[0].n_best) == 3  # the beam grows with it
+
+
+def test_score_is_the_log_probability_over_the_length(predictor):
+    [prediction] = predictor.predict(["cafe"], length_penalty=0.5)
+    answer = prediction.n_best[0]
+    assert answer.score == pytest.approx(answer.log_probability / (4 + 1) ** 0.5)
+    assert answer.finished
+
+
+def test_stream_takes_no_more_than_it_needs(predictor):
+    taken = []
+
+    def words():
+        for word in WORDS * 10:
+            taken.append(word)
+            yield word
+
+    stream = predictor.predict_stream(words(), beam=1, batch_size=2)
+    assert next(stream).text == "F A D E"
+    assert len(taken) == 32  # 16 batches of 2
+    assert [prediction.text for prediction in stream][:2] == ["A", "B E A D"]
+    assert len(taken) == 80
+
+
+def test_samples_follow_the_generator_alone(predictor):
+    def draw(sources, **options):
+        generator = torch.Generator().manual_seed(3)
+        options = {"num_samples": 3, "temperature": 3.0, "generator": generator, **options}
+        return [[a.tokens for a in one.n_best] for one in predictor.sample(sources, **options)]
+
+    assert draw(WORDS) == draw(WORDS, batch_size=1)
+    generator = torch.Generator().manual_seed(3)
+    pieces = [draw(piece, generator=generator) for piece in (WORDS[:3], WORDS[3:])]
+    assert pieces[0] + pieces[1] == draw(WORDS)
+    assert draw(WORDS) != draw(WORDS, generator=torch.Generator().manual_seed(4))
+    greedy = [[one.tokens] for one in predictor.predict(WORDS, beam=1)]
+    assert draw(WORDS, num_samples=1, top_k=1) == greedy
+
+
+def test_unknown_characters_are_named(predictor):
+    [prediction] = predictor.predict(["aßb€ß"])
+    assert prediction.unknown == ("ß", "€")
+    assert prediction.source_tokens == ("a", "<unk>", "b", "<unk>", "<unk>", "<eos>")
+    assert predictor.predict(["ab"])[0].unknown == ()
+
+
+@pytest.mark.parametrize("empty", ["", "  \n"])
+def test_empty_source_is_refused(predictor, empty):
+    with pytest.raises(SourceError, match=r"sources\[1\]: empty"):
+        predictor.predict(["a", empty])
+
+
+def test_too_long_source_is_refused_where_positions_are_learned(predictor):
+    model = {"kind": "transformer", "positions": "learned", "max_positions": 8, "size": 8}
+    tree = predictor.run.model_dump(mode="json", exclude_none=True) | {"model": model}
+    run = check_run(tree, "test")
+    made = build_model(run.model, predictor.source.size, predictor.target.size)
+    learned = kochi.Predictor(
+        made, predictor.source, predictor.target, run, {}, torch.device("cpu")
+    )
+    assert len(learned.predict(["abcdefa"])[0].source_tokens) == 8
+    with pytest.raises(SourceError, match="8 tokens; the model reads at most 7"):
+        learned.predict(["abcdefab"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_best": 0}, "n_best = 0; expected from 1 to the beam"),
+        ({"n_best": 3, "beam": 2}, "n_best = 3; expected from 1 to the beam, 2"),
+        ({"batch_size": 0}, "batch_size = 0; expected at least 1"),
+    ],
+)
+def test_options_out_of_range(predictor, options, message):
+    with pytest.raises(ValueError, match=message):
+        predictor.predict(["a"], **options)
+
+
+def test_bf16_gives_nearly_the_same(tiny, predictor):
+    coarse = kochi.load(tiny, precision="bf16").predict(["bead"], need_alignment=True)[0]
+    fine = predictor.predict(["bead"], need_alignment=True)[0]
+    assert coarse.text == fine.text
+    assert coarse.alignment is not None and fine.alignment is not None
+    assert coarse.score == pytest.approx(fine.score, abs=0.05)
+    assert torch.allclose(coarse.alignment, fine.alignment, atol=0.05)
+
+
+def test_unknown_device(tiny):
+    with pytest.raises(UserError, match="device nonsense: cannot be used here"):
+        kochi.load(tiny, device="nonsense")
