@@ -1,0 +1,122 @@
+"""Dependencies run one way, and `import kochi` stays light."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "kochi"
+
+# Which rooms (or single modules) each room may import; a room may always import itself.
+BASE = {"errors", "config"}
+DATA = BASE | {"data"}
+MODEL_PARTS = {"attention", "memory", "layers"}
+MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
+DIRECTION: dict[str, set[str]] = {
+    "errors": set(),
+    "config": {"errors"},
+    "memory": set(),
+    "attention": set(),
+    "layers": {"attention"},
+    "encoders": MODEL_PARTS,
+    "decoders": MODEL_PARTS,
+    "models": MODELS | BASE,
+    "data": BASE,
+    "metrics": BASE,
+    "view": BASE,
+    "search": {"memory"},
+    "folder": DATA | {"models"},
+    "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
+    "predictor": DATA | MODELS | {"search", "folder"},
+    "starting": DATA,
+    "commands": DATA | {"metrics", "view", "training", "predictor", "starting", "folder"},
+    "cli": {"commands", "errors"},
+    "kochi": {"attention", "errors", "predictor"},
+    "__main__": {"cli"},
+}
+ATTENTION_IMPORTS = {"torch", "jaxtyping", "einops"} | set(sys.stdlib_module_names)
+HEAVY = ("lightning", "sacrebleu", "jiwer", "matplotlib", "pydantic", "tokenizers", "typer", "rich")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Name the modules that a file imports, anywhere in it (also for type checking alone).
+
+    For a bare `import kochi`, name what is taken from it.
+    """
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import():
+                yield from (name.name for name in node.names if name.name != "kochi")
+            case ast.ImportFrom():
+                assert not node.level, f"{file}: relative import"
+                yield from (f"{node.module}.{name.name}" for name in node.names)
+            case ast.Attribute(value=ast.Name(id="kochi")):
+                yield f"kochi.{node.attr}"
+            case ast.Call(args=[ast.Constant(value=str(name)), *_]):
+                if ast.unparse(node.func).endswith("import_module"):
+                    yield name
+
+
+def room_of(file: Path) -> str:
+    first = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return "kochi" if first == "__init__" else first
+
+
+def room_of_module(module: str) -> str:
+    """`kochi.data.pairs.Pair` is of the room data; `kochi.load` of kochi itself."""
+    first = module.split(".")[1]
+    return first if first in DIRECTION else "kochi"
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def test_every_room_has_its_place():
+    assert {room_of(file) for file in FILES} <= DIRECTION.keys()
+
+
+def test_the_order_has_no_circle():
+    left = {room: set(allowed) for room, allowed in DIRECTION.items()}
+    while left:
+        free = {room for room, needs in left.items() if not (needs - {room}) & left.keys()}
+        assert free, f"a circle among {sorted(left)}"
+        left = {room: needs for room, needs in left.items() if room not in free}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_imports_run_one_way(file):
+    room = room_of(file)
+    allowed = DIRECTION[room] | {room}
+    for module in imported(file):
+        if module.startswith("kochi.") and module != "kochi.__version__":
+            assert room_of_module(module) in allowed, f"{room} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((SOURCE / "attention").rglob("*.py")), ids=lambda file: file.stem
+)
+def test_attention_imports_torch_and_nothing_of_ours(file):
+    for module in imported(file):
+        ours = module.startswith("kochi.attention")
+        assert ours or module.split(".")[0] in ATTENTION_IMPORTS, module
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Run a statement in a fresh interpreter; return the packages that it loaded."""
+    program = f"{statement}\nimport sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize("statement", ["import kochi", "import kochi; kochi.attention.build"])
+def test_import_is_light(statement):
+    assert not loaded_after(statement) & set(HEAVY)
+
+
+def test_help_loads_no_torch():
+    assert "torch" not in loaded_after("import kochi.cli")
