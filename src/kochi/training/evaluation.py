@@ -142,8 +142,13 @@ class Evaluator:
         from kochi.metrics import corpus_metric
 
         texts = [answers[row] for row in range(len(self._references))]
+        data = self._run.data
         return corpus_metric(
-            name, texts, self._references, lowercase=self._run.data.target.lowercase
+            name,
+            texts,
+            self._references,
+            tokenize="none" if data.tokenized else "13a",
+            lowercase=data.target.lowercase,
         )
 
 
