@@ -1,7 +1,7 @@
 # make demo   train a model that reads spelling and writes phones, in a few minutes
 # make test   check, then every test
 # make check  lint, format and types only
-# make bench  measure speed beside other toolkits (needs BENCH_DATA, see benchmarks/)
+# make bench DATA=...  measure speed beside other toolkits, see benchmarks/README.md
 #
 # Each verb first builds .venv from the pinned files in requirements/, and builds it again when
 # those change.
@@ -26,7 +26,7 @@ check: $(READY)
 	.venv/bin/basedpyright
 
 bench: $(READY)
-	.venv/bin/python -m benchmarks
+	.venv/bin/python benchmarks/run_all.py --data "$(DATA)"
 
 $(READY):
 	$(PYTHON) -m venv --clear .venv

@@ -41,8 +41,9 @@ def evaluate(
     beam: Beam = None,
     batch_size: BatchSize = None,
     tokenize: Annotated[
-        str, typer.Option(help="BLEU: none if the text is tokenised already.")
-    ] = "13a",
+        str | None,
+        typer.Option(help="For BLEU: 13a, or none for tokenised text. Default: as data.tokenized."),
+    ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
     device: Device = "auto",
     precision: Precision = PrecisionName.FP32,
@@ -62,6 +63,8 @@ def evaluate(
     answers = _answers(predictor, pairs, beam, batch_size)
     if out is not None:
         out.write_text("".join(f"{answer}\n" for answer in answers), encoding="utf-8")
+    tokenize = tokenize or ("none" if predictor.run.data.tokenized else "13a")
+    lowercase = lowercase or predictor.run.data.target.lowercase
     scores = _scores(metric or default_metrics(predictor.run), answers, pairs, tokenize, lowercase)
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}

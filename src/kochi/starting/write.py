@@ -175,7 +175,7 @@ def _model_lines(guess: Guess) -> list[str]:
         "embedding_size = 256",
         "hidden_size = 256",
         f"dropout = {guess.dropout}  # raise it when the dev metric falls while the loss falls",
-        'attention.score = "additive"  # or dot, scaled_dot, general',
+        'attention.score = "additive"  # or general; dot and scaled_dot need sizes that fit',
     ]
 
 
