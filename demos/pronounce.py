@@ -36,12 +36,12 @@ NUM_REAL = NUM_INVENTED = 5
 console = Console(highlight=False)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the demo; with ``--no-training`` on the model that is there already."""
     parser = argparse.ArgumentParser(description="Teach a model to read spelling aloud.")
     parser.add_argument("--no-training", action="store_true", help="use the model that is there")
     parser.add_argument("--set", action="append", default=[], help="as for 'kochi train'")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     began = time.monotonic()
     if not options.no_training:
         write_data(FOLDER)
