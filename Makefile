@@ -9,7 +9,7 @@
 PYTHON ?= python3
 PINS := $(shell cat requirements/torch.txt requirements/dev.txt | cksum | cut -d' ' -f1)
 READY := .venv/ready-$(PINS)
-PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+PIP := .venv/bin/python -m pip --disable-pip-version-check -qq
 
 .PHONY: demo test check bench
 .DEFAULT_GOAL := test
@@ -29,6 +29,9 @@ bench: $(READY)
 	.venv/bin/python benchmarks/run_all.py --data "$(DATA)"
 
 $(READY):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "kochi needs Python 3.11 to 3.13; name one: make PYTHON=python3.12"; exit 1; }
+	@echo "Building .venv: torch and some 90 packages, a few minutes the first time"
 	$(PYTHON) -m venv --clear .venv
 	$(PIP) install -r requirements/torch.txt
 	$(PIP) install -r requirements/dev.txt -c requirements/torch.txt
