@@ -137,7 +137,7 @@ def main(data: Path, output: Path, trials: int, seed: int) -> None:
             kills = 0
             while kills < 6:
                 if way == "event":
-                    child = start(run, die_at_event(chance.randint(1, 60), output))
+                    child = start(run, die_at_event(chance.randint(1, 110), output))
                 elif way == "write":
                     child = start(run, die_in_write(chance.randint(1, 12)))
                 else:

@@ -54,6 +54,7 @@ class TrainingModule(pl.LightningModule):
         self.model = model
         self.run = run
         self.total_steps = total_steps
+        self._trained = [p for p in model.parameters() if p.requires_grad]
         self.state = RunState()
         self.interrupts = interrupts
         self.learning_rate = 0.0
@@ -78,17 +79,17 @@ class TrainingModule(pl.LightningModule):
         for parameters in optimizer.param_groups:
             parameters["lr"] = self.learning_rate
         seed_generators(derive(self.run.seed, DROPOUT, step, self.global_rank), self.device)
-        sums = torch.zeros(2, device=self.device)
+        sums: tuple[Any, Any] = (0.0, 0.0)
         for index, batch in enumerate(group.batches):
             with self._synchronise(index == len(group.batches) - 1):
                 loss, nll = self._loss(batch)
                 self.manual_backward(loss * (self.trainer.world_size / group.num_tokens))
-            sums += torch.stack((loss.detach(), nll))
+            sums = (sums[0] + loss.detach(), sums[1] + nll)
         norm = self._clip()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         self._advance(group, step)
-        self.outcome = torch.cat((self._over_processes(sums), norm[None]))
+        self.outcome = self._over_processes(torch.stack((*sums, norm)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add where the run stands; without Lightning's own count each start is a fresh one to it.
@@ -127,17 +128,18 @@ class TrainingModule(pl.LightningModule):
 
     def _clip(self) -> Tensor:
         limit = self.run.training.gradient_clip or float("inf")
-        return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
+        return torch.nn.utils.clip_grad_norm_(self._trained, limit, foreach=True)
 
-    def _over_processes(self, sums: Tensor) -> Tensor:
-        """Add up over the processes, and let all of them know whether one is to stop."""
+    def _over_processes(self, outcome: Tensor) -> Tensor:
+        """Add the losses of all processes, and let all of them know whether one is to stop."""
         self.stop_requested = self.interrupts.requested
         if self.trainer.world_size == 1:
-            return sums
-        packed = torch.cat((sums, sums.new_tensor([float(self.stop_requested)])))
+            return outcome
+        packed = outcome.clone()
+        packed[2] = float(self.stop_requested)
         torch.distributed.all_reduce(packed)
         self.stop_requested = bool(packed[2] > 0)
-        return packed[:2]
+        return torch.cat((packed[:2], outcome[2:]))
 
     def _advance(self, group: Group, step: int) -> None:
         every = self.run.training.evaluate_every

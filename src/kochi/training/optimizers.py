@@ -13,7 +13,7 @@ def build_optimizer(model: nn.Module, training: config.Training) -> torch.optim.
 
     Biases, norms and embeddings (also where tied to the output layer) are not decayed.
     """
-    decayed = list(_decayed(model))
+    decayed = list(_decayed(model)) if training.weight_decay else []
     chosen = {id(parameter) for parameter in decayed}
     others = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
     groups = [
