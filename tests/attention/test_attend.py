@@ -19,14 +19,14 @@ from kochi.attention import (
 )
 
 Module = Attention | MultiHeadAttention
-KERNELS = ("reference", "sdpa")
+KERNELS = ("reference", "sdpa", "dense")
 CASES = [
     (score, scope, heads, kernel)
     for score in SCORES
     for scope in SCOPES
     for heads in (1, 2)
     for kernel in KERNELS
-    if (score, kernel) != ("additive", "sdpa")
+    if score != "additive" or kernel == "reference"
 ]
 every_case = pytest.mark.parametrize(("score", "scope", "heads", "kernel"), CASES)
 drawn_case = st.sampled_from(CASES)

@@ -48,11 +48,18 @@ def close(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> No
 @pytest.mark.parametrize("mask_kind", ["none", "flat", "full"])
 @pytest.mark.parametrize("scope", ["global", "causal"])
 @pytest.mark.parametrize(("score", "heads"), [("dot", 1), ("scaled_dot", 2), ("general", 2)])
-def test_sdpa_equals_the_reference(
-    score: str, heads: int, scope: str, mask_kind: str, dtype: torch.dtype, gradients: Gradients
+@pytest.mark.parametrize("kernel", ["sdpa", "dense"])
+def test_a_kernel_equals_the_reference(
+    kernel: str,
+    score: str,
+    heads: int,
+    scope: str,
+    mask_kind: str,
+    dtype: torch.dtype,
+    gradients: Gradients,
 ) -> None:
     for target, source in ((63, 63), (5, 257)):
-        modules = twins(score, scope, heads, "sdpa", dtype)
+        modules = twins(score, scope, heads, kernel, dtype)
         mask = masks(mask_kind, 2, target, source)
         query, values = torch.randn(2, target, 8).to(dtype), torch.randn(2, source, 8).to(dtype)
         results: list[tuple[Tensor, list[Tensor]]] = []
@@ -67,7 +74,7 @@ def test_sdpa_equals_the_reference(
         close(results[1][1], results[0][1], dtype)
 
 
-@pytest.mark.parametrize("kernel", ["reference", "sdpa"])
+@pytest.mark.parametrize("kernel", ["reference", "sdpa", "dense"])
 @pytest.mark.parametrize("training", [True, False])
 def test_asking_for_the_alignment_never_changes_the_context(kernel: str, training: bool) -> None:
     module = build(
@@ -83,7 +90,7 @@ def test_asking_for_the_alignment_never_changes_the_context(kernel: str, trainin
     assert torch.equal(*contexts)
 
 
-@pytest.mark.parametrize("kernel", ["reference", "sdpa"])
+@pytest.mark.parametrize("kernel", ["reference", "sdpa", "dense"])
 def test_dropout_acts_in_training_only_and_not_on_the_alignment_shown(kernel: str) -> None:
     module = build("dot", query_size=8, memory_size=8, dropout=0.9, kernel=kernel)
     plain = build("dot", query_size=8, memory_size=8, kernel=kernel)
@@ -119,10 +126,12 @@ def test_explain_says_which_kernel_and_why() -> None:
     )
     dot = build("dot", query_size=8, memory_size=8)
     assert dot.explain(target_length=500, source_length=500).startswith("kernel 'sdpa': ")
-    assert dot.explain(target_length=1, source_length=20).startswith("kernel 'sdpa': ")
-    assert dot.explain(30, 30).startswith("kernel 'sdpa': ")
-    assert "the backward pass of SDPA is slower" in dot.explain(30, 30, torch.bfloat16)
+    assert dot.explain(1, 20, need_gradient=False).startswith("kernel 'sdpa': ")
+    assert "up to 128 places on the CPU two plain products" in dot.explain(30, 30)
+    assert dot.explain(30, 200).startswith("kernel 'sdpa': ")
+    assert dot.explain(30, 200, torch.bfloat16).startswith("kernel 'dense': ")
     assert dot.explain(30, 30, torch.bfloat16, device="cuda").startswith("kernel 'sdpa': ")
-    assert dot.explain(30, 30, torch.bfloat16, need_gradient=False).startswith("kernel 'sdpa': ")
+    assert dot.explain(5, 20, need_gradient=False).startswith("kernel 'dense': ")
+    assert dot.explain(5, 100, need_gradient=False).startswith("kernel 'sdpa': ")
     named = build("dot", query_size=8, memory_size=8, kernel="reference")
     assert named.explain() == "kernel 'reference': named by the caller"

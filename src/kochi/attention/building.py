@@ -49,7 +49,7 @@ def build(
         hidden_size: Width of the additive score's hidden layer, in each head; by default the size
             of the query inside a head.
         dropout: Fraction of the alignment dropped in training.
-        kernel: "auto", or a kernel that must serve: "reference", "sdpa".
+        kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense".
 
     Raises:
         ValueError: An unknown name, sizes that do not fit, or parts that cannot combine.

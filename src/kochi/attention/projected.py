@@ -39,6 +39,12 @@ class Projected:
             None if self.finite is None else self.finite.index_select(0, rows),
         )
 
+    def contiguous(self) -> "Projected":
+        """Lay keys and values out head by head, for a memory that will be asked many times."""
+        keys = self.keys.contiguous()
+        values = keys if self.values is self.keys else self.values.contiguous()
+        return Projected(keys, values, self.mask, self.finite)
+
     def append(self, other: "Projected") -> "Projected":
         """Put the places of another memory behind these (a step of causal self-attention)."""
         keys = torch.cat((self.keys, other.keys), dim=2)

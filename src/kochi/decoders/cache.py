@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kochi.attention import Projected
 
-FIRST_CAPACITY = 32
+FIRST_CAPACITY = 128  # slots; what is not written is never read
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Cache:
         like: Float[Tensor, "b s size"],
     ) -> "Cache":
         """Return a cache without slots."""
-        shape = (batch, num_heads, FIRST_CAPACITY * width, like.shape[-1] // num_heads)
-        buffers = [like.new_zeros(shape) for _ in range(2 * num_layers)]
+        shape = (batch, num_heads, max(FIRST_CAPACITY, width), like.shape[-1] // num_heads)
+        buffers = [like.new_empty(shape) for _ in range(2 * num_layers)]
         none = torch.zeros(0, dtype=torch.long, device=like.device)
         past = None if width == 1 else none.expand(batch, width, 0)
         return cls(tuple(buffers[:num_layers]), tuple(buffers[num_layers:]), past, none)
@@ -105,4 +105,4 @@ class Cache:
 
 
 def _double(buffer: Tensor) -> Tensor:
-    return torch.cat([buffer, torch.zeros_like(buffer)], dim=2)
+    return torch.cat([buffer, torch.empty_like(buffer)], dim=2)

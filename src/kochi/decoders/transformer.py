@@ -94,7 +94,8 @@ class TransformerDecoder(Decoder):
             len(memory.values), width, len(self.blocks), first.num_heads, memory.values
         )
         projected = tuple(
-            layer.attention.project(memory.values, memory.mask) for layer in self.blocks
+            layer.attention.project(memory.values, memory.mask).contiguous()
+            for layer in self.blocks
         )
         return TransformerState(0, cache, projected)
 
