@@ -100,6 +100,17 @@ def test_unknown_characters_are_named(predictor):
     assert predictor.predict(["ab"])[0].unknown == ()
 
 
+def test_a_single_text_is_refused(predictor):
+    with pytest.raises(ValueError, match="sources: a single text 'abc'; expected a list"):
+        predictor.predict("abc")
+
+
+def test_stream_names_the_place_of_a_bad_source(predictor):
+    stream = predictor.predict_stream(["a"] * 20 + [" "], beam=1, batch_size=1)
+    with pytest.raises(SourceError, match=r"sources\[20\]: empty"):
+        list(stream)
+
+
 @pytest.mark.parametrize("empty", ["", "  \n"])
 def test_empty_source_is_refused(predictor, empty):
     with pytest.raises(SourceError, match=r"sources\[1\]: empty"):

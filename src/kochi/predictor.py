@@ -183,7 +183,7 @@ class Predictor:
             SourceError: As in `predict`.
             ValueError: A number is out of range.
         """
-        texts = list(sources)
+        texts = _as_list(sources)
         seeds = sentence_seeds(generator, len(texts))
 
         def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
@@ -207,14 +207,19 @@ class Predictor:
         """
         ahead = READ_AHEAD * (options.get("batch_size") or self.run.search.batch_size)
         waiting = iter(sources)
+        place = 0
         while chunk := list(islice(waiting, ahead)):
-            yield from self.predict(chunk, **options)
+            try:
+                yield from self.predict(chunk, **options)
+            except SourceError as error:
+                raise SourceError(place + error.place, error.reason) from None
+            place += len(chunk)
 
     @torch.inference_mode()
     def _predict(
         self, sources: Iterable[str], find: Find, need_alignment: bool, batch_size: int | None
     ) -> list[Prediction]:
-        texts = list(sources)
+        texts = _as_list(sources)
         size = self.run.search.batch_size if batch_size is None else batch_size
         if size < 1:
             raise ValueError(f"batch_size = {size}; expected at least 1")
@@ -311,6 +316,12 @@ class Predictor:
         if part not in self._known:
             self._known[part] = UNK not in self.source.encode(part)
         return self._known[part]
+
+
+def _as_list(sources: Iterable[str]) -> list[str]:
+    if isinstance(sources, str):
+        raise ValueError(f"sources: a single text {sources!r}; expected a list of texts")
+    return list(sources)
 
 
 def load(

@@ -261,6 +261,18 @@ def test_more_answers_than_beams(kochi, tiny):
     assert line == "--n-best 3: expected at most the beam, 2; raise --beam"
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--seed", 1], "--temperature and --seed have a meaning only with --sample"),
+        (["--temperature", 2], "--temperature and --seed have a meaning only with --sample"),
+        (["--sample", "--beam", 2], "--beam has no meaning with --sample"),
+    ],
+)
+def test_options_that_would_be_ignored(kochi, tiny, options, expected):
+    assert expected in complaint(kochi("predict", tiny, *options, stdin=b"a\n"))
+
+
 def test_device_that_is_not_there(kochi, tiny):
     assert complaint(kochi("predict", tiny, "--device", "gpu7")).startswith("device gpu7: cannot")
 

@@ -137,7 +137,7 @@ def _answers(
     try:
         return [" ".join(prediction.text.splitlines()) for prediction in shown]
     except SourceError as error:
-        raise UserError(f"a source of the data: {error.reason}") from None
+        raise UserError(f"source {error.place + 1} of the data: {error.reason}") from None
 
 
 def _scores(

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -36,9 +37,12 @@ def predict(
     ] = False,
     sample: Annotated[bool, typer.Option("--sample", help="Draw answers.")] = False,
     temperature: Annotated[
-        float, typer.Option(min=0.01, help="With --sample: below 1 bolder, above 1 wilder.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="With --sample: another seed, others.")] = 0,
+        float | None,
+        typer.Option(min=0.01, help="With --sample: below 1 bolder, above 1 wilder. Default: 1."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="With --sample: another seed, others. Default: 0.")
+    ] = None,
     batch_size: BatchSize = None,
     device: Device = "auto",
     precision: Precision = PrecisionName.FP32,
@@ -48,23 +52,21 @@ def predict(
     Lines that trickle in are answered at once; lines that are there already are answered in
     batches, always in their order.
     """
-    if beam is not None and n_best > beam and not sample:
-        raise UserError(f"--n-best {n_best}: expected at most the beam, {beam}; raise --beam")
+    _check_options(beam, n_best, sample, temperature, seed)
     from kochi.commands.lines import chunks
     from kochi.predictor import READ_AHEAD, SourceError, load
 
     predictor = load(model, device, precision.value)
     size = batch_size or predictor.run.search.batch_size
-    draw = _sampler(predictor, temperature, seed) if sample else None
-    stream = cast(io.BufferedReader, sys.stdin.buffer)
+    if sample:
+        answer = _sampler(predictor, n_best, temperature, seed)
+    else:
+        answer = partial(predictor.predict, beam=beam, n_best=n_best)
     warned: set[str] = set()
     number = 0
-    for chunk in chunks(file, stream, READ_AHEAD * size):
+    for chunk in chunks(file, _standard_input(file), READ_AHEAD * size):
         try:
-            if draw is not None:
-                found = draw(chunk, n_best, as_json, size)
-            else:
-                found = predictor.predict(chunk, beam, n_best, as_json, size)
+            found = answer(chunk, need_alignment=as_json, batch_size=size)
         except SourceError as error:
             raise UserError(f"line {number + error.place + 1}: {error.reason}") from None
         for prediction in found:
@@ -74,17 +76,36 @@ def predict(
         sys.stdout.flush()
 
 
+def _check_options(
+    beam: int | None, n_best: int, sample: bool, temperature: float | None, seed: int | None
+) -> None:
+    """Refuse options that would be ignored or cannot be met."""
+    if sample and beam is not None:
+        raise UserError("--beam has no meaning with --sample; leave one of them out")
+    if not sample and (temperature is not None or seed is not None):
+        raise UserError("--temperature and --seed have a meaning only with --sample; add it")
+    if beam is not None and n_best > beam:
+        raise UserError(f"--n-best {n_best}: expected at most the beam, {beam}; raise --beam")
+
+
 def _sampler(
-    predictor: "Predictor", temperature: float, seed: int
-) -> Callable[[list[str], int, bool, int], "list[Prediction]"]:
+    predictor: "Predictor", num_samples: int, temperature: float | None, seed: int | None
+) -> "Callable[..., list[Prediction]]":
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed or 0)
+    return partial(
+        predictor.sample,
+        num_samples=num_samples,
+        temperature=1.0 if temperature is None else temperature,
+        generator=generator,
+    )
 
-    def draw(chunk: list[str], count: int, aligned: bool, size: int) -> "list[Prediction]":
-        return predictor.sample(chunk, count, temperature, None, generator, aligned, size)
 
-    return draw
+def _standard_input(file: Path) -> io.BufferedReader:
+    if str(file) == "-" and sys.stdin.isatty():
+        print("One source a line; Ctrl-D ends.", file=sys.stderr)
+    return cast(io.BufferedReader, sys.stdin.buffer)
 
 
 def _warn(prediction: "Prediction", number: int, warned: set[str], predictor: "Predictor") -> None:
