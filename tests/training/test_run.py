@@ -14,6 +14,7 @@ import torch
 from kochi import config, folder
 from kochi.errors import Interrupted, UserError
 from kochi.training.finish import average
+from kochi.training.prepare import alone_in
 from kochi.training.progress import Progress
 from kochi.training.run import train
 
@@ -278,6 +279,40 @@ def test_an_output_that_is_a_file_is_refused(make_run: MakeRun) -> None:
     run.output.write_text("mine")
     with pytest.raises(UserError, match=r"out: is a file; output must name a folder"):
         _train(run)
+
+
+def test_a_run_that_never_got_its_data_is_not_in_the_way(make_run: MakeRun) -> None:
+    with pytest.raises(UserError, match=r"nothing\.tsv"):
+        _train(make_run(data={"train": "nothing.tsv"}))
+    _train(make_run(max_steps=1))
+
+
+def test_two_trainings_do_not_share_a_folder(make_run: MakeRun) -> None:
+    run = make_run(max_steps=1)
+    with alone_in(run.output), pytest.raises(UserError, match="another training is at work"):
+        _train(run)
+    _train(run)
+
+
+def test_a_finished_run_is_not_taken_for_another_one(make_run: MakeRun) -> None:
+    _train(make_run(max_steps=1))
+    with pytest.raises(UserError, match=r"seed was 1 .* is 2 now"):
+        _train(make_run(max_steps=1, seed=2), resume=True)
+
+
+@pytest.mark.parametrize("average_last", [1, 2])
+def test_the_end_is_told_in_one_line(make_run: MakeRun, average_last: int) -> None:
+    stream = io.StringIO()
+    run = make_run(max_steps=6, evaluate_every=3, average_last=average_last, metric="wer")
+    train(run, progress=Progress(stream))
+    found = _metrics(run)
+    steps = ", ".join(map(str, found["averaged_steps"]))
+    what = f"weights of step {steps}"
+    if average_last == 2:
+        what = "average of the weights of steps 3, 6"
+    dev = found["dev"]
+    score = f"dev loss {dev['loss_nats_per_token']:.3f}, wer {dev['value']:.2f}"
+    assert stream.getvalue().splitlines()[-1] == f"{what}: {score}"
 
 
 def test_a_model_that_cannot_be_built_is_one_line(make_run: MakeRun) -> None:

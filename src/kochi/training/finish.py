@@ -59,6 +59,18 @@ def finish(
     return metrics
 
 
+def summary(metrics: dict[str, Any]) -> str:
+    """Say in one line which weights the model got and how good they are."""
+    steps, dev = metrics["averaged_steps"], metrics["dev"]
+    what = f"weights of step {steps[0]}"
+    if len(steps) > 1:
+        what = f"average of the weights of steps {', '.join(map(str, steps))}"
+    loss = dev["loss_nats_per_token"]
+    measured = "" if loss is None else f": dev loss {loss:.3f}"
+    score = "" if dev["value"] is None else f", {dev['metric']} {dev['value']:.2f}"
+    return what + measured + score
+
+
 def _measure(
     run: config.Run,
     weights: dict[str, Tensor],
@@ -68,9 +80,11 @@ def _measure(
 ) -> tuple[float | None, float | None]:
     if len(chosen) == 1 or evaluator is None:
         return chosen[0].loss, chosen[0].metric
+    use_gpu = run.training.accelerator != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda" if use_gpu else "cpu")
     model = build_model(run.model, prepared.source.size, prepared.target.size)
     folder.load_weights(model, weights, str(run.output))
-    measured = evaluator(model.eval(), torch.device("cpu"))
+    measured = evaluator(model.to(device), device)
     return measured.loss, measured.metric
 
 

@@ -17,7 +17,7 @@ from kochi.training.meter import Meter
 from kochi.training.module import TrainingModule
 from kochi.training.progress import Progress, Window, estimate_time_left
 from kochi.training.state import Evaluation, RunState
-from kochi.training.stream import Group, StepStream
+from kochi.training.stream import Group, StepStream, is_due
 
 
 class Loop(pl.Callback):
@@ -90,10 +90,9 @@ class Loop(pl.Callback):
             self._log(module)
         if self._progress.is_due():
             self._show(module)
-        every = self._run.training.checkpoint_every
         if state.evaluation_pending:
             self._evaluate(trainer, module)
-        elif every and state.step % every == 0:
+        elif is_due(self._run.training.checkpoint_every, state.step, group.ends_epoch):
             self._save(trainer, module)
         self._stop_where_due(trainer, module)
 

@@ -15,7 +15,7 @@ from kochi.training.optimizers import build_optimizer
 from kochi.training.schedules import share_of_peak
 from kochi.training.seeds import derive, seed_generators
 from kochi.training.state import RunState
-from kochi.training.stream import Group
+from kochi.training.stream import Group, is_due
 
 if TYPE_CHECKING:
     from kochi.data.batches import Batch
@@ -142,8 +142,7 @@ class TrainingModule(pl.LightningModule):
         return torch.cat((packed[:2], outcome[2:]))
 
     def _advance(self, group: Group, step: int) -> None:
-        every = self.run.training.evaluate_every
-        due = group.ends_epoch if every == 0 else step % every == 0
+        due = is_due(self.run.training.evaluate_every, step, group.ends_epoch)
         self.state.step = step
         self.state.epoch = group.epoch
         self.state.position = group.position

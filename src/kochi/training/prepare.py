@@ -1,10 +1,12 @@
 """Begin a run or take it up again: what may be resumed, tokenizers, corpus."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,11 @@ from kochi.data.pairs import Split, read_pairs, split_files
 from kochi.data.tokenizer import Tokenizer, prepare_tokenizers
 from kochi.errors import UserError
 from kochi.training.layout import Layout
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # What a resumed run may change: how long it runs, where it runs, and what training does not use.
 FREE = (
@@ -51,7 +58,7 @@ class Prepared:
 def is_finished(run: config.Run) -> bool:
     """Say whether the run was done to its end, as far as the run file now asks for."""
     layout = Layout(run.output)
-    if not layout.run.exists():
+    if not _is_started(layout):
         return folder.is_whole(run.output)
     if not layout.finished.exists():
         return False
@@ -63,44 +70,82 @@ def mark_finished(run: config.Run) -> None:
     folder.write_atomic(Layout(run.output).finished, json.dumps(_extent(run)).encode())
 
 
-def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
-    """Make the folder of a run ready, or refuse.
+def check_unchanged(run: config.Run) -> None:
+    """Compare the run file with the one that the run in its folder was started with, if any.
 
     Raises:
-        UserError: A new run would overwrite another one, or a resumed run does not fit the run
-            file with which it was started (the first changed key is named).
+        UserError: A key has changed that a resumed run may not change; the first one is named.
     """
     layout = Layout(run.output)
-    if layout.output.exists() and not layout.output.is_dir():
-        raise UserError(f"{layout.output}: is a file; output must name a folder")
-    started = layout.run.exists()
-    if not resume and not overwrite and (started or folder.is_whole(layout.output)):
-        what = "a finished model" if folder.is_whole(layout.output) else "an unfinished run"
-        raise UserError(
-            f"{layout.output}: holds {what}; go on with --resume, start anew with --overwrite, or "
-            "choose another output"
-        )
-    if started and resume:
-        _check_unchanged(run, layout)
-    elif layout.training.exists():
-        shutil.rmtree(layout.discarded, ignore_errors=True)
-        os.replace(layout.training, layout.discarded)
-    shutil.rmtree(layout.discarded, ignore_errors=True)
-    layout.weights.mkdir(parents=True, exist_ok=True)
-    tree = run.model_dump(mode="json", exclude_none=True)
-    folder.write_atomic(layout.run, tomli_w.dumps(tree).encode())
-
-
-def _check_unchanged(run: config.Run, layout: Layout) -> None:
+    if not _is_started(layout):
+        return
     before = config.check_run(tomllib.loads(layout.run.read_text("utf-8")), str(layout.run))
     old, new = _flat(before), _flat(run)
-    keys = sorted(old.keys() | new.keys(), key=lambda key: (not key.endswith(".kind"), key))
-    for key in keys:
+    for key in sorted(old.keys() | new.keys(), key=lambda key: (not key.endswith(".kind"), key)):
         if old.get(key) != new.get(key) and not _is_free(key):
             raise UserError(
                 f"{layout.output}: {key} was {_show(old.get(key))} when the run was started and is "
                 f"{_show(new.get(key))} now; set it back to resume, or start anew with --overwrite"
             )
+
+
+def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
+    """Make the folder of a run ready. A run that has not got its data yet does not count.
+
+    Raises:
+        UserError: A new run would overwrite another one unasked.
+    """
+    layout = Layout(run.output)
+    started, whole = _is_started(layout), folder.is_whole(layout.output)
+    if (started or whole) and not (resume or overwrite):
+        what = "a finished model" if whole else "an unfinished run"
+        raise UserError(
+            f"{layout.output}: holds {what}; go on with --resume, start anew with --overwrite, or "
+            "choose another output"
+        )
+    shutil.rmtree(layout.discarded, ignore_errors=True)
+    if layout.training.exists() and not (started and resume):
+        os.replace(layout.training, layout.discarded)
+        shutil.rmtree(layout.discarded, ignore_errors=True)
+    layout.weights.mkdir(parents=True, exist_ok=True)
+    tree = run.model_dump(mode="json", exclude_none=True)
+    folder.write_atomic(layout.run, tomli_w.dumps(tree).encode())
+
+
+@contextlib.contextmanager
+def alone_in(output: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder (made if it is missing) while a ``with`` block runs.
+
+    Raises:
+        UserError: Another training is in it, or it is a file.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output}: is a file; output must name a folder")
+    output.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(output, os.O_RDONLY)
+    try:
+        _lock(handle, output)  # let go of when the process ends, in whatever way
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, output: Path) -> None:
+    assert fcntl is not None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(
+            f"{output}: another training is at work in this folder; wait for it, stop it or choose "
+            "another output"
+        ) from None
+
+
+def _is_started(layout: Layout) -> bool:
+    return layout.data.exists() and layout.run.exists()
 
 
 def _is_free(key: str) -> bool:

@@ -16,13 +16,20 @@ from kochi.models.build import build_model
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator
-from kochi.training.finish import finish
+from kochi.training.finish import finish, summary
 from kochi.training.interrupts import Interrupts
 from kochi.training.layout import Layout
 from kochi.training.logs import Logs
 from kochi.training.loop import Loop
 from kochi.training.module import STATE_KEY, TrainingModule
-from kochi.training.prepare import Prepared, is_finished, open_run, prepare_data
+from kochi.training.prepare import (
+    Prepared,
+    alone_in,
+    check_unchanged,
+    is_finished,
+    open_run,
+    prepare_data,
+)
 from kochi.training.processes import LocalProcesses, Workers
 from kochi.training.progress import Progress
 from kochi.training.seeds import derive, seed_generators
@@ -63,26 +70,36 @@ def train(
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other; give one of them")
     progress = progress or Progress()
-    if resume and is_finished(run):
-        progress.message(f"{run.output}: this run is finished; nothing is left to do")
-        return run.output
     with Interrupts() as interrupts, settings(run.training):
         try:
-            open_run(run, resume, overwrite)
-            prepared = prepare_data(run)
-            _say_what_is_left_out(prepared, run, progress)
-            with Workers(Layout(run.output), run.training.devices) as workers:
-                evaluator = build_evaluator(run, prepared)
-                workers.wait_until_ready()
-                state = fit(
-                    run, prepared, evaluator, interrupts, progress, log_every, port=workers.port
-                )
-            finish(run, state, prepared, evaluator)
+            with alone_in(run.output):
+                if resume:
+                    check_unchanged(run)
+                if resume and is_finished(run):
+                    progress.message(f"{run.output}: this run is finished; nothing is left to do")
+                    return run.output
+                open_run(run, resume, overwrite)
+                _train(run, interrupts, progress, log_every)
         except OSError as error:
             raise _cannot_write(run, error) from error
         finally:
             progress.stop()
     return run.output
+
+
+def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_every: int) -> None:
+    layout = Layout(run.output)
+    if not layout.data.exists():
+        progress.message("cutting the training data into tokens ...")
+    prepared = prepare_data(run)
+    _say_what_is_left_out(prepared, run, progress)
+    with Workers(layout, run.training.devices) as workers:
+        evaluator = build_evaluator(run, prepared)
+        workers.wait_until_ready()
+        state = fit(run, prepared, evaluator, interrupts, progress, log_every, port=workers.port)
+    progress.stop()
+    metrics = finish(run, state, prepared, evaluator)
+    progress.message(summary(metrics))
 
 
 def fit(
@@ -106,6 +123,8 @@ def fit(
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every)
     trainer = _trainer(run, loop, rank, port)
     checkpoint = str(layout.checkpoint) if layout.checkpoint.exists() else None
+    if checkpoint is not None:
+        progress.message(f"going on after step {state.step} of {stream.total_steps}")
     interrupts.deferred = True
     try:
         trainer.fit(module, stream, ckpt_path=checkpoint, weights_only=True)

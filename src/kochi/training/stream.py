@@ -38,6 +38,15 @@ class Group:
         )
 
 
+def is_due(every: int, step: int, ends_epoch: bool) -> bool:
+    """Say whether something is due that happens every so many steps, or, for 0, every epoch.
+
+    >>> is_due(3, 6, False), is_due(3, 7, True), is_due(0, 7, True)
+    (True, False, True)
+    """
+    return ends_epoch if every == 0 else step % every == 0
+
+
 class StepStream:
     """Iterate over the groups of a run, from a position on.
 
