@@ -19,7 +19,7 @@ def test_killed_runs_end_in_the_same_model(letters: Path, tmp_path: Path) -> Non
     seed = random.SystemRandom().randrange(10**6)  # other moments each time; shown where it fails
     source = str(Path(kochi.__file__).parents[1])
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(letters), str(tmp_path / "out"), "1", str(seed)],
+        [sys.executable, str(SCRIPT), str(letters), str(tmp_path / "out"), "2", str(seed)],
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
