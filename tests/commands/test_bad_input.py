@@ -16,10 +16,13 @@ from kochi import folder
 
 
 def complaint(result) -> str:
-    """Check that the command failed as it should, and return what it said."""
+    """Check that the command failed as it should, and return the one line that it said.
+
+    Lines that end in dots tell what training is about to do.
+    """
     assert result.code == 2, (result.out, result.err)
     assert result.err.endswith("\n")
-    [line] = result.err.splitlines()
+    [line] = [line for line in result.err.splitlines() if not line.endswith(" ...")]
     assert line.startswith("kochi: ")
     assert "Traceback" not in result.out + result.err
     return line.removeprefix("kochi: ")

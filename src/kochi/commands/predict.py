@@ -102,7 +102,7 @@ def _sampler(
     )
 
 
-def _standard_input(file: Path) -> io.BufferedReader:
+def _standard_input(file: Path) -> io.BufferedReader | io.BytesIO:
     if str(file) == "-" and sys.stdin.isatty():
         print("One source a line; Ctrl-D ends.", file=sys.stderr)
     return cast(io.BufferedReader, sys.stdin.buffer)
