@@ -1,0 +1,168 @@
+"""Decode in kochi with the weights that transformers and CTranslate2 have.
+
+    kochi_decode.py TEXT WORK SENTENCES NAME=PRECISION...
+
+PRECISION is that of the matrix products: "highest" or "medium".
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from kochi_runs import TINY, VOCABULARY
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kochi import config
+from kochi.attention import MultiHeadAttention
+from kochi.data.batches import batch_sources
+from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
+from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
+from kochi.layers.feedforward import FeedForward
+from kochi.models.build import build_model
+from kochi.models.seq2seq import Seq2Seq
+from kochi.search import search
+
+STEPS, SIZE = 16, 128
+SETTINGS = {"beam 5, batch 64": (5, 64), "greedy, batch 64": (1, 64), "greedy, batch 1": (1, 1)}
+SWAPPED = {0: 1, 1: 0}  # unknown and padding have each other's number here and there
+
+
+def translate(numbers: list[int]) -> list[int]:
+    """Turn the peers' token numbers into ours, or back."""
+    return [SWAPPED.get(number, number) for number in numbers]
+
+
+# ---------------------------------------------------------------------------- carrying weights over
+
+
+def dimension_order() -> Tensor:
+    """Say which of Marian's dimensions each of ours is.
+
+    Marian's positions have all sines first and then all cosines; ours take turns. The width of the
+    model is put in our order everywhere, which changes nothing else.
+    """
+    half = torch.arange(SIZE // 2)
+    return torch.stack((half, half + SIZE // 2), dim=1).flatten()
+
+
+class Carrier:
+    """Copy Marian's weights into our modules, dimensions and tokens in our order."""
+
+    def __init__(self, weights: dict[str, Tensor]) -> None:
+        self.weights = weights
+        self.order = dimension_order()
+        self.tokens = torch.tensor(translate(list(range(VOCABULARY))))
+
+    def linear(self, layer: nn.Linear, *names: str, reads: bool, writes: bool) -> None:
+        """Copy layers above each other; ``reads`` or ``writes`` the width of the model."""
+        weight = torch.cat([self.weights[f"{name}.weight"] for name in names])
+        bias = torch.cat([self.weights[f"{name}.bias"] for name in names])
+        if reads:
+            weight = weight[:, self.order]
+        if writes:
+            weight, bias = weight[self.order], bias[self.order]
+        copy(layer.weight, weight)
+        copy(layer.bias, bias)
+
+    def norm(self, layer: nn.LayerNorm, name: str) -> None:
+        copy(layer.weight, self.weights[f"{name}.weight"][self.order])
+        copy(layer.bias, self.weights[f"{name}.bias"][self.order])
+
+    def attention(self, layer: MultiHeadAttention, name: str) -> None:
+        self.linear(layer.query_proj, f"{name}.q_proj", reads=True, writes=False)
+        both = (f"{name}.k_proj", f"{name}.v_proj")
+        self.linear(layer.memory_proj, *both, reads=True, writes=False)
+        self.linear(layer.output_proj, f"{name}.out_proj", reads=False, writes=True)
+
+    def feedforward(self, layer: FeedForward, name: str) -> None:
+        self.linear(layer.inner, f"{name}.fc1", reads=True, writes=False)
+        self.linear(layer.outer, f"{name}.fc2", reads=False, writes=True)
+
+    def model(self, encoder: TransformerEncoder, decoder: TransformerDecoder) -> None:
+        shared = self.weights["model.shared.weight"][self.tokens][:, self.order]
+        copy(encoder.embedding.weight, shared)
+        copy(decoder.output_bias, self.weights["final_logits_bias"][0, self.tokens])
+        for index, layer in enumerate(layers_of(encoder, TransformerEncoderLayer)):
+            at = f"model.encoder.layers.{index}"
+            self.attention(layer.attention, f"{at}.self_attn")
+            self.norm(layer.attention_residual.norm, f"{at}.self_attn_layer_norm")
+            self.feedforward(layer.feedforward, at)
+            self.norm(layer.feedforward_residual.norm, f"{at}.final_layer_norm")
+        for index, layer in enumerate(layers_of(decoder, TransformerDecoderLayer)):
+            at = f"model.decoder.layers.{index}"
+            self.attention(layer.self_attention, f"{at}.self_attn")
+            self.norm(layer.self_residual.norm, f"{at}.self_attn_layer_norm")
+            self.attention(layer.attention, f"{at}.encoder_attn")
+            self.norm(layer.attention_residual.norm, f"{at}.encoder_attn_layer_norm")
+            self.feedforward(layer.feedforward, at)
+            self.norm(layer.feedforward_residual.norm, f"{at}.final_layer_norm")
+
+
+Layer = TypeVar("Layer")
+
+
+def layers_of(part: TransformerEncoder | TransformerDecoder, kind: type[Layer]) -> list[Layer]:
+    return [layer for layer in part.layers if isinstance(layer, kind)]
+
+
+@torch.no_grad()
+def copy(parameter: Tensor, values: Tensor) -> None:
+    assert parameter.shape == values.shape, (parameter.shape, values.shape)
+    parameter.copy_(values)
+
+
+# -------------------------------------------------------------------------------------- decoding
+
+
+@torch.inference_mode()
+def decode(model: Seq2Seq, sources: list[list[int]], beam: int, batch: int) -> list[list[int]]:
+    """Decode in batches of one size, shortest sentences first."""
+    answers: list[list[int]] = [[] for _ in sources]
+    order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        memory = model.encode(*batch_sources([sources[i] for i in chosen]))
+        found = search(model.decoder, memory, max_length=STEPS, beam=beam, length_penalty=1.0)
+        for i, hypotheses in zip(chosen, found, strict=True):
+            answers[i] = hypotheses[0].tokens
+    return answers
+
+
+def measure(model: Seq2Seq, name: str, sources: list[list[int]], work: Path) -> dict[str, float]:
+    """Return tokens per second in each setting; the answers are written for a comparison."""
+    result: dict[str, float] = {}
+    for setting, (beam, batch) in SETTINGS.items():
+        chosen = sources if batch > 1 else sources[: max(len(sources) // 8, 1)]
+        decode(model, chosen[: 2 * batch], beam, batch)
+        started = time.perf_counter()
+        answers = decode(model, chosen, beam, batch)
+        result[setting] = STEPS * len(answers) / (time.perf_counter() - started)
+        assert all(len(answer) == STEPS for answer in answers), "not 16 steps"
+        path = work / f"kochi {name}-beam{beam}-batch{batch}.json"
+        path.write_text(json.dumps([translate(answer) for answer in answers]))
+    return result
+
+
+def main() -> None:
+    text, work, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    table = config.TransformerModel.model_validate(TINY | {"norm": "post", "dropout": 0.0})
+    model = build_model(table, VOCABULARY, VOCABULARY).eval()
+    assert isinstance(model.encoder, TransformerEncoder)
+    assert isinstance(model.decoder, TransformerDecoder)
+    Carrier(load_file(work / "marian.safetensors")).model(model.encoder, model.decoder)
+    lines = (text / "test.en.ids").read_text().splitlines()[:count]
+    sources = [translate(list(map(int, line.split()))) for line in lines]
+    result = {}
+    for variant in sys.argv[4:]:
+        name, _, precision = variant.partition("=")
+        torch.set_float32_matmul_precision(precision)
+        result[name] = measure(model, name, sources, work)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
