@@ -20,7 +20,7 @@ many and small."""
 
 
 def measure_steps(options: Options) -> dict[str, Any]:
-    steps = "2" if options.quick else "8"
+    steps = "2" if options.quick else "5"
     contestants = {}
     for model, name in NAMES.items():
         for precision, shown in PRECISIONS.items():
