@@ -35,7 +35,7 @@ def test_the_published_transformer_tiny_has_its_size():
 def test_tied_embeddings_are_one_tensor(kind):
     table = {"kind": kind, "tie_embeddings": "all"}
     model = build(table, 11, 11)
-    assert model.encoder.embedding.weight is model.decoder.embedding.weight
+    assert model.encoder.embedding is model.decoder.embedding
     assert model.decoder.output_weight is model.decoder.embedding.weight
     untied = build({"kind": kind, "tie_embeddings": "none"}, 11, 11)
     assert untied.decoder.output_weight is not untied.decoder.embedding.weight
