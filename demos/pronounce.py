@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -75,6 +76,7 @@ def write_data(folder: Path) -> None:
     say(f"CMU pronouncing dictionary: {len(rows):,} pronunciations ({counts}) in {shown(folder)}/")
 
 
+@cache
 def pronunciations() -> list[tuple[str, str]]:
     """Return each word with each of its pronunciations, without stress ("OW1" is "OW")."""
     try:

@@ -9,9 +9,9 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def demo():
-    """The demo's module, loaded anew."""
+    """The demo's module."""
     specification = importlib.util.spec_from_file_location(
         "pronounce", ROOT / "demos" / "pronounce.py"
     )
