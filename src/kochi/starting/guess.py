@@ -95,7 +95,7 @@ class Guess:
 def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     """Guess a run from both sides' counts and the number of training pairs.
 
-    The number of epochs gives small data some 3,000 steps and large data few passes. A Transformer
+    The number of epochs gives small data some 2,000 steps and large data few passes. A Transformer
     is proposed from 20,000 pairs of sentences on; below that, and for short things such as words,
     an RNN with attention learns faster.
     """
@@ -105,7 +105,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     total = num_pairs * length
     batch_tokens = _round_to(min(4096.0, max(256.0, total / 60)), 64)
     steps_per_epoch = max(1, round(total / batch_tokens))
-    epochs = max(8, min(100, round(3000 / steps_per_epoch)))
+    epochs = max(8, min(100, round(2000 / steps_per_epoch)))
     model = "transformer" if sentences and num_pairs >= 20_000 else "rnn"
     return Guess(
         source=kinds[0],
@@ -117,7 +117,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
         epochs=epochs,
         batch_tokens=batch_tokens,
         warmup_steps=min(1000, max(10, epochs * steps_per_epoch // 10)),
-        learning_rate=0.002 if model == "transformer" else 0.001,
+        learning_rate=0.001 if model == "transformer" else 0.002,
         dropout=0.1 if model == "transformer" else 0.3,
     )
 

@@ -172,6 +172,8 @@ def _model_lines(guess: Guess) -> list[str]:
         "[model]",
         'kind = "rnn"',
         'cell = "lstm"',
+        'order = "luong"  # step, then attend; "bahdanau" attends first: slower to train',
+        "input_feeding = false  # true: each step also sees where it looked; slower to train",
         "embedding_size = 256",
         "hidden_size = 256",
         f"dropout = {guess.dropout}  # raise it when the dev metric falls while the loss falls",
@@ -185,7 +187,7 @@ def _training_lines(guess: Guess) -> list[str]:
         f"epochs = {guess.epochs}",
         f"batch_tokens = {guess.batch_tokens}  # tokens in a batch, padding included",
         f"learning_rate = {guess.learning_rate}",
-        f"schedule.warmup_steps = {guess.warmup_steps}",
+        f'schedule = {{ kind = "cosine", warmup_steps = {guess.warmup_steps} }}',
         f"metric = {_toml(guess.metric)}  # on dev: bleu, chrf, wer, cer, per, exact or loss",
         "patience = 10  # stop when it has not improved for so many evaluations",
     ]
