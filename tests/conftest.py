@@ -80,12 +80,15 @@ class Result:
 Kochi = Callable[..., Result]
 
 
-def run_command(*arguments: str | Path, stdin: bytes = b"") -> Result:
-    """Run the command as `kochi ARGUMENTS`, with all its streams caught."""
+def run_command(*arguments: object, stdin: bytes = b"", encoding: str = "utf-8") -> Result:
+    """Run the command as `kochi ARGUMENTS`, with all its streams caught.
+
+    ``encoding`` is what the locale asks of stdout; what comes out is read as UTF-8.
+    """
     from kochi.cli import main
 
     streams = sys.stdin, sys.stdout, sys.stderr
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    out, err = io.TextIOWrapper(io.BytesIO(), encoding), io.TextIOWrapper(io.BytesIO(), "utf-8")
     sys.stdin, sys.stdout, sys.stderr = io.TextIOWrapper(io.BytesIO(stdin), "utf-8"), out, err
     try:
         code = main([str(argument) for argument in arguments])
@@ -94,8 +97,7 @@ def run_command(*arguments: str | Path, stdin: bytes = b"") -> Result:
     texts = []
     for stream in (out, err):
         stream.flush()
-        stream.seek(0)
-        texts.append(stream.read())
+        texts.append(stream.buffer.getvalue().decode())
     return Result(code, *texts)
 
 

@@ -45,6 +45,12 @@ def test_json_has_everything(kochi, tiny):
     assert record["unknown"] == []
 
 
+def test_output_is_utf_8_whatever_the_locale(kochi, tiny):
+    result = kochi("predict", tiny, "--json", stdin="aß\n".encode(), encoding="ascii")
+    assert result.code == 0
+    assert json.loads(result.out)["source"] == "aß"
+
+
 def test_n_best_says_line_score_and_text(kochi, tiny):
     result = kochi("predict", tiny, "--n-best", 3, "--beam", 3, stdin=b"ab\ncd\n")
     rows = [line.split("\t") for line in result.lines]

@@ -53,6 +53,8 @@ def predict(
     batches, always in their order.
     """
     _check_options(beam, n_best, sample, temperature, seed)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
     from kochi.commands.lines import chunks
     from kochi.predictor import READ_AHEAD, SourceError, load
 
