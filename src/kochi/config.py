@@ -225,9 +225,10 @@ class Training(Table):
     """How the model is trained.
 
     ``batch_tokens`` bounds rows times the longer padded side. ``evaluate_every`` and
-    ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` averages the
-    weights of the last k evaluated checkpoints. ``matmul_precision`` "medium" lets matrix products
-    use bfloat16 inputs with float32 sums where the machine gains from it.
+    ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
+    best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
+    ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
+    float32 sums where the machine gains from it.
     """
 
     epochs: Positive = 20
