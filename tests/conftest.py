@@ -36,7 +36,7 @@ attention.score = "general"
 [training]
 epochs = 16
 batch_tokens = 64
-learning_rate = 0.01
+learning_rate = 0.005
 schedule = { kind = "cosine", warmup_steps = 10 }
 label_smoothing = 0.0
 metric = "per"

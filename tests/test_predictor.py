@@ -34,6 +34,19 @@ def test_answers_do_not_depend_on_the_batch(predictor, batch_size):
         assert torch.allclose(one.alignment, other.alignment, atol=1e-5)
 
 
+def test_answers_do_not_depend_on_the_number_of_threads(predictor):
+    threads = torch.get_num_threads()
+    words = WORDS * 8
+    found = []
+    for number in (1, 2):
+        torch.set_num_threads(number)
+        found.append(predictor.predict(words, n_best=2, need_alignment=True))
+    torch.set_num_threads(threads)
+    for one, other in zip(*found, strict=True):
+        assert one.n_best == other.n_best
+        assert torch.equal(one.alignment, other.alignment)
+
+
 def test_alignment_has_a_row_for_each_token_written(predictor):
     [prediction] = predictor.predict(["bead"], need_alignment=True)
     assert prediction.tokens == ("B", "E", "A", "D")

@@ -24,9 +24,10 @@ from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLay
 from kochi.layers.feedforward import FeedForward
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
-from kochi.search import search
+from kochi.search import Hypothesis, in_parallel, search, share_size
 
 STEPS, SIZE = 16, 128
+CPU = torch.device("cpu")
 SETTINGS = {"beam 5, batch 64": (5, 64), "greedy, batch 64": (1, 64), "greedy, batch 1": (1, 1)}
 SWAPPED = {0: 1, 1: 0}  # unknown and padding have each other's number here and there
 
@@ -118,15 +119,19 @@ def copy(parameter: Tensor, values: Tensor) -> None:
 # -------------------------------------------------------------------------------------- decoding
 
 
-@torch.inference_mode()
 def decode(model: Seq2Seq, sources: list[list[int]], beam: int, batch: int) -> list[list[int]]:
-    """Decode in batches of one size, shortest sentences first."""
-    answers: list[list[int]] = [[] for _ in sources]
+    """Decode as `kochi.predictor.Predictor` does: shortest first, batches side by side."""
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
+    size = share_size(len(order), batch, CPU)
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+
+    @torch.inference_mode()
+    def answer(chosen: list[int]) -> list[list[Hypothesis]]:
         memory = model.encode(*batch_sources([sources[i] for i in chosen]))
-        found = search(model.decoder, memory, max_length=STEPS, beam=beam, length_penalty=1.0)
+        return search(model.decoder, memory, max_length=STEPS, beam=beam, length_penalty=1.0)
+
+    answers: list[list[int]] = [[] for _ in sources]
+    for chosen, found in zip(batches, in_parallel(answer, batches, CPU), strict=True):
         for i, hypotheses in zip(chosen, found, strict=True):
             answers[i] = hypotheses[0].tokens
     return answers

@@ -17,7 +17,15 @@ from kochi.errors import UserError
 from kochi.folder import load_folder
 from kochi.memory import Memory
 from kochi.models.seq2seq import Seq2Seq
-from kochi.search import Hypothesis, length_limits, sample, search, sentence_seeds
+from kochi.search import (
+    Hypothesis,
+    in_parallel,
+    length_limits,
+    sample,
+    search,
+    sentence_seeds,
+    share_size,
+)
 
 READ_AHEAD = 16  # batches that are sorted by length together
 Find = Callable[[Memory, Int[Tensor, " batch"], list[int]], list[list[Hypothesis]]]
@@ -215,7 +223,6 @@ class Predictor:
                 raise SourceError(place + error.place, error.reason) from None
             place += len(chunk)
 
-    @torch.inference_mode()
     def _predict(
         self, sources: Iterable[str], find: Find, need_alignment: bool, batch_size: int | None
     ) -> list[Prediction]:
@@ -225,14 +232,20 @@ class Predictor:
             raise ValueError(f"batch_size = {size}; expected at least 1")
         encoded = self._encode(texts)
         order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
-        answers: dict[int, Prediction] = {}
-        for start in range(0, len(order), size):
-            places = order[start : start + size]
+        size = share_size(len(order), size, self.device)
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+
+        @torch.inference_mode()
+        def answer(places: list[int]) -> list[tuple[list[Hypothesis], Tensor | None]]:
             ids, mask = batch_sources([encoded[place] for place in places])
             memory = self.model.encode(ids.to(self.device), mask.to(self.device))
             found = find(memory, self._limits(memory), places)
             alignments = self._align(memory, found) if need_alignment else [None] * len(places)
-            for place, hypotheses, alignment in zip(places, found, alignments, strict=True):
+            return list(zip(found, alignments, strict=True))
+
+        answers: dict[int, Prediction] = {}
+        for places, found in zip(batches, in_parallel(answer, batches, self.device), strict=True):
+            for place, (hypotheses, alignment) in zip(places, found, strict=True):
                 answers[place] = self._prediction(
                     texts[place], encoded[place], hypotheses, alignment
                 )

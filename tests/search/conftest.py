@@ -54,7 +54,9 @@ class ToyDecoder:
         batch = len(looked)
         return ToyState(looked, torch.zeros(batch, width, 0, dtype=torch.long))
 
-    def step(self, state: ToyState, tokens: Tensor) -> tuple[Tensor, ToyState]:
+    def step(
+        self, state: ToyState, tokens: Tensor, out: Tensor | None = None
+    ) -> tuple[Tensor, ToyState]:
         self.calls["step"] += 1
         self.rows_seen.append(len(tokens))
         assert tokens.shape == state.prefix.shape[:2]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kochi.search.candidates import (
     CHUNK,
+    Scratch,
     best_candidates,
     forbid_marks,
     log_probabilities,
@@ -87,6 +88,23 @@ def test_log_probabilities_are_float32_and_the_logits_stay(dtype):
     log_probs.fill_(7.0)
     assert log_probs.dtype == torch.float32
     assert torch.equal(logits, before)
+
+
+def test_scratch_is_used_again_and_grows():
+    scratch = Scratch()
+    assert scratch.for_logits(2, 1) is None
+    places = []
+    for width in (1, 5, 5, 3):
+        logits = torch.randn(2, width, 7)
+        out = scratch.for_log_probs(logits)
+        assert torch.equal(log_probabilities(logits, out), log_probabilities(logits))
+        room = scratch.for_logits(2, width)
+        assert room is not None
+        assert room.shape == logits.shape
+        places.append((room.data_ptr(), out.data_ptr()))
+    assert places[1] == places[2] == places[3]
+    assert len(set(places[0] + places[1])) == 4
+    assert scratch.for_logits(3, 5) is None
 
 
 def test_a_row_of_minus_infinity_stays_so():

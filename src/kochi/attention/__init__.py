@@ -11,6 +11,7 @@ This package imports torch and nothing else of kochi: it can be used alone.
 
 from kochi.attention.attend import Attention, AttentionBase, AttentionState, Readout
 from kochi.attention.building import SCOPES, SCORES, SELECTIONS, build, build_multihead
+from kochi.attention.kernels.base import Visible
 from kochi.attention.multihead import MultiHeadAttention
 from kochi.attention.projected import Projected
 from kochi.attention.scopes import Positions, Scope
@@ -31,6 +32,7 @@ __all__ = [
     "Scope",
     "Score",
     "Selection",
+    "Visible",
     "build",
     "build_multihead",
 ]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kochi.attention.kernels.base import EVERYTHING, Answer, Visible
+from kochi.attention.kernels.base import Answer, Visible
 from kochi.attention.kernels.rule import KERNELS, Case, choose, refusal
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.scopes.base import Positions, Scope
@@ -133,6 +133,31 @@ class AttentionBase(nn.Module, abc.ABC):
             ValueError: The query or the mask does not fit.
         """
 
+    def visible(
+        self,
+        target_length: int,
+        projected: Projected,
+        mask: Bool[Tensor, "..."] | None = None,
+        position: int = 0,
+        query_positions: QueryPositions = None,
+        key_positions: KeyPositions = None,
+    ) -> Visible:
+        """Work out what a call may see; modules of the same scope may share it.
+
+        Args:
+            target_length: Number of queries.
+            projected: The memory; only its length and its mask are looked at.
+            mask: As in `forward`.
+            position: Where the first query stands.
+            query_positions: As in `forward`.
+            key_positions: As in `forward`.
+        """
+        batch, _, length, _ = projected.keys.shape
+        positions = Positions(
+            target_length, length, projected.keys.device, position, query_positions, key_positions
+        )
+        return _visible(self.scope, positions, projected, mask, batch)
+
     def explain(
         self,
         target_length: int = 128,
@@ -179,13 +204,14 @@ class AttentionBase(nn.Module, abc.ABC):
         need_alignment: bool,
         query_positions: QueryPositions,
         key_positions: KeyPositions,
+        visible: Visible | None = None,
     ) -> Answer:
         """Attend in every head with queries already projected by the score."""
         keys, values = projected.keys, projected.values
-        positions = Positions(
-            query.shape[2], keys.shape[2], keys.device, position, query_positions, key_positions
-        )
-        visible = _visible(self.scope, positions, projected.mask, mask, keys.shape[0])
+        if visible is None:
+            visible = self.visible(
+                query.shape[2], projected, mask, position, query_positions, key_positions
+            )
         need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
         case = Case(query.shape[2], keys.shape[2], query.dtype, query.device.type, need_gradient)
         kernel = KERNELS[choose(self.kernel, self.score, self.selection, case)[0]]
@@ -274,13 +300,14 @@ class Attention(AttentionBase):
 def _visible(
     scope: Scope,
     positions: Positions,
-    memory_mask: Tensor | None,
+    projected: Projected,
     mask: Tensor | None,
     batch: int,
 ) -> Visible:
     """Join the masks of memory, call and scope to one, ``[batch or 1, 1, target or 1, source]``."""
-    whole = None if memory_mask is None else memory_mask.unsqueeze(1)
-    if mask is not None and mask is not memory_mask:
+    whole = None if projected.mask is None else projected.mask.unsqueeze(1)
+    own = whole
+    if mask is not None and mask is not projected.mask:
         _check_mask(mask, batch, positions)
         mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
         whole = mask if whole is None else whole & mask
@@ -290,8 +317,10 @@ def _visible(
         if seen is not None:
             seen = seen if seen.dim() == 3 else seen.unsqueeze(0)
             whole = seen if whole is None else whole & seen
+    if whole is own and not triangle:
+        return projected.visible
     if whole is None:
-        return TRIANGLE if triangle else EVERYTHING
+        return TRIANGLE
     return Visible(whole.unsqueeze(1), triangle)
 
 

@@ -12,6 +12,7 @@ from kochi.attention.attend import (
     QueryPositions,
     Readout,
 )
+from kochi.attention.kernels.base import Visible
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.rotary import rotate
 from kochi.attention.scopes.base import Scope, stand
@@ -136,11 +137,22 @@ class MultiHeadAttention(AttentionBase):
         need_alignment: bool = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
+        visible: Visible | None = None,
     ) -> Readout:
-        """Ask with queries from `project_self`; arguments as in `AttentionBase.forward`."""
+        """Ask with queries from `project_self`; arguments as in `AttentionBase.forward`.
+
+        ``visible``, from `AttentionBase.visible`, stands for the mask and the positions.
+        """
         position = 0 if state is None else state.position
         context, alignment = self._attend(
-            query, projected, mask, position, need_alignment, query_positions, key_positions
+            query,
+            projected,
+            mask,
+            position,
+            need_alignment,
+            query_positions,
+            key_positions,
+            visible,
         )
         context = self.output_proj(context.transpose(1, 2).flatten(2))
         return Readout(context, alignment, AttentionState(position + query.shape[2]))

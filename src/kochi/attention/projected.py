@@ -1,10 +1,13 @@
 """A memory made ready to be asked."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from kochi.attention.kernels.base import EVERYTHING, Visible
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Projected:
     values: Float[Tensor, "batch heads source value_size"]
     mask: Bool[Tensor, "batch source"] | None = None
     finite: Bool[Tensor, "batch source"] | None = None
+
+    @cached_property
+    def visible(self) -> Visible:
+        """Return what its own mask leaves to be seen, made ready once for all calls."""
+        return EVERYTHING if self.mask is None else Visible(self.mask[:, None, None])
 
     def rows(self, rows: Int[Tensor, " chosen"]) -> "Projected":
         """Keep the given rows of the batch, in the given order (finished sentences drop out)."""

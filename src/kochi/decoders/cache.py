@@ -71,6 +71,11 @@ class Cache:
         first = end - step.keys.shape[2]
         self.keys[layer][:, :, first:end] = step.keys
         self.values[layer][:, :, first:end] = step.values
+        return self.read(layer)
+
+    def read(self, layer: int) -> Projected:
+        """Return all slots in use."""
+        end = self.num_slots
         return Projected(self.keys[layer][:, :, :end], self.values[layer][:, :, :end])
 
     def mask(self) -> Tensor | None:

@@ -60,9 +60,15 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def step(
-        self, state: Any, tokens: Int[Tensor, "batch width"]
+        self,
+        state: Any,
+        tokens: Int[Tensor, "batch width"],
+        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], Any]:
-        """Read one token a beam; return logits for the next one, and the next state."""
+        """Read one token a beam; return logits for the next one, and the next state.
+
+        ``out`` as in `logits`.
+        """
 
     @abstractmethod
     def reorder(self, state: Any, beams: Int[Tensor, "batch width"]) -> Any:
@@ -79,7 +85,26 @@ class Decoder(nn.Module, ABC):
         """Return where each target position looked, or None for a decoder that cannot look."""
 
     def logits(
-        self, features: Float[Tensor, "*rows feature_size"]
+        self,
+        features: Float[Tensor, "*rows feature_size"],
+        out: Float[Tensor, "*rows vocabulary"] | None = None,
     ) -> Float[Tensor, "*rows vocabulary"]:
-        """Apply the output layer."""
-        return F.linear(features, self.output_weight, self.output_bias)
+        """Apply the output layer.
+
+        Args:
+            features: What the decoder made.
+            out: Where to write. Not used where autograd or autocast takes part, which write in
+                memory of their own, or where the precision differs.
+        """
+        if out is None or not self._may_write(features, out):
+            return F.linear(features, self.output_weight, self.output_bias)
+        rows = features.flatten(0, -2)
+        torch.addmm(self.output_bias, rows, self.output_weight.t(), out=out.view(len(rows), -1))
+        return out
+
+    def _may_write(self, features: Tensor, out: Tensor) -> bool:
+        return (
+            not torch.is_grad_enabled()
+            and not torch.is_autocast_enabled(features.device.type)
+            and features.dtype == self.output_weight.dtype == out.dtype
+        )

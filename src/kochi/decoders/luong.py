@@ -137,7 +137,10 @@ class LuongDecoder(Decoder):
 
     @override
     def step(
-        self, state: RecurrentState, tokens: Int[Tensor, "batch width"]
+        self,
+        state: RecurrentState,
+        tokens: Int[Tensor, "batch width"],
+        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
         batch, width = tokens.shape
         inputs = torch.cat([self.embedding(tokens), state.feed], dim=-1).flatten(0, 1)
@@ -146,7 +149,8 @@ class LuongDecoder(Decoder):
             output.unflatten(0, (batch, width)), state.projected, state.memory, False
         )
         feed = vector if self.feed_size else state.feed
-        return self.logits(vector), replace(state, layers=unflat(layers, batch, width), feed=feed)
+        state = replace(state, layers=unflat(layers, batch, width), feed=feed)
+        return self.logits(vector, out), state
 
     @override
     def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:

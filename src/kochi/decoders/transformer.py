@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import MultiHeadAttention, Projected
+from kochi.attention import MultiHeadAttention, Projected, Visible
 from kochi.decoders.cache import Cache
 from kochi.decoders.decoder import Decoder
 from kochi.layers.dropout import Dropout
@@ -101,17 +101,21 @@ class TransformerDecoder(Decoder):
 
     @override
     def step(
-        self, state: TransformerState, tokens: Int[Tensor, "batch width"]
+        self,
+        state: TransformerState,
+        tokens: Int[Tensor, "batch width"],
+        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], TransformerState]:
         x = self.embedding(tokens)
         if self.positions is not None:
             x = self.positions(x.flatten(0, 1).unsqueeze(1), state.position).view_as(x)
         x = self.dropout(x)
         cache = state.cache.advance(tokens.shape[1], state.position)
-        visible = _Past(state.position, cache, cache.mask())
+        visible = self._visible_past(tokens.shape[1], state.position, cache)
+        past = _Past(state.position, cache, visible)
         for index, layer in enumerate(self.blocks):
-            x = layer.step(x, state.projected[index], visible, index)
-        return self.logits(self.norm(x)), TransformerState(
+            x = layer.step(x, state.projected[index], past, index)
+        return self.logits(self.norm(x), out), TransformerState(
             state.position + 1, cache, state.projected
         )
 
@@ -126,6 +130,17 @@ class TransformerDecoder(Decoder):
         projected = tuple(one.rows(rows) for one in state.projected)
         return TransformerState(state.position, state.cache.keep(rows), projected)
 
+    def _visible_past(self, width: int, position: int, cache: Cache) -> Visible:
+        """Say once for all layers, which have one scope, which slots each beam may see."""
+        mask = cache.mask()
+        return self.blocks[0].self_attention.visible(
+            width,
+            cache.read(0),
+            mask,
+            query_positions=position,
+            key_positions=None if mask is None else cache.slot_positions,
+        )
+
     def _embed(self, inputs: Tensor, start: int) -> Tensor:
         x = self.embedding(inputs)
         if self.positions is not None:
@@ -139,7 +154,7 @@ class _Past:
 
     position: int
     cache: Cache
-    mask: Tensor | None
+    visible: Visible
 
 
 class TransformerDecoderLayer(nn.Module):
@@ -194,11 +209,7 @@ class TransformerDecoderLayer(nn.Module):
             self.self_residual.before(x), positions=past.position
         )
         seen = self.self_attention.attend_heads(
-            query,
-            past.cache.write(index, new),
-            past.mask,
-            query_positions=past.position,
-            key_positions=None if past.mask is None else past.cache.slot_positions,
+            query, past.cache.write(index, new), visible=past.visible
         )
         return self._look(self.self_residual.after(x, seen.context), projected)
 

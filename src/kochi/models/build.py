@@ -30,7 +30,7 @@ def build_model(model: config.Model, source_vocabulary: int, target_vocabulary: 
     if isinstance(model, config.TransformerModel):
         return _transformer(model, source_vocabulary, target_vocabulary)
     source, target = _embeddings(
-        model.tie_embeddings, source_vocabulary, target_vocabulary, model.embedding_size, 1.0
+        model.tie_embeddings, source_vocabulary, target_vocabulary, model.embedding_size
     )
     encoder = RecurrentEncoder(
         source,
@@ -45,11 +45,11 @@ def build_model(model: config.Model, source_vocabulary: int, target_vocabulary: 
 
 
 def _embeddings(
-    tie: str, source_vocabulary: int, target_vocabulary: int, size: int, scale: float
+    tie: str, source_vocabulary: int, target_vocabulary: int, size: int
 ) -> tuple[Embedding, Embedding]:
-    source = Embedding(source_vocabulary, size, scale)
+    source = Embedding(source_vocabulary, size)
     if tie != "all":
-        return source, Embedding(target_vocabulary, size, scale)
+        return source, Embedding(target_vocabulary, size)
     if source_vocabulary != target_vocabulary:
         raise ValueError(
             "tie_embeddings = 'all' needs one vocabulary (shared_vocabulary = true), "
@@ -85,7 +85,7 @@ def _transformer(
     model: config.TransformerModel, source_vocabulary: int, target_vocabulary: int
 ) -> Seq2Seq:
     source, target = _embeddings(
-        model.tie_embeddings, source_vocabulary, target_vocabulary, model.size, model.size**0.5
+        model.tie_embeddings, source_vocabulary, target_vocabulary, model.size
     )
     common = {"norm": model.norm, "dropout": model.dropout}
     rotary = model.positions == "rotary"

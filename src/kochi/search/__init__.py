@@ -11,6 +11,7 @@ from kochi.search.forced import score_targets
 from kochi.search.greedy import greedy
 from kochi.search.hypothesis import Hypothesis
 from kochi.search.limits import length_limits
+from kochi.search.parallel import in_parallel, share_size
 from kochi.search.sampling import sample, sentence_seeds
 from kochi.search.search import search
 
@@ -19,9 +20,11 @@ __all__ = [
     "StepDecoder",
     "beam_search",
     "greedy",
+    "in_parallel",
     "length_limits",
     "sample",
     "score_targets",
     "search",
     "sentence_seeds",
+    "share_size",
 ]

@@ -14,7 +14,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.memory import Memory
-from kochi.search.candidates import best_candidates, forbid_marks, log_probabilities, top
+from kochi.search.candidates import (
+    Scratch,
+    best_candidates,
+    forbid_marks,
+    log_probabilities,
+    top,
+)
 from kochi.search.decoder import BOS, EOS, StepDecoder
 from kochi.search.hypothesis import Hypothesis, normalise
 from kochi.search.limits import check_limits, check_options
@@ -76,7 +82,8 @@ def beam_search(
     run = _Beams(limits, beam, length_penalty, n_best, patience)
     state = decoder.start(memory, width=1, max_length=int(limits.max()))
     while True:
-        logits, state = decoder.step(state, run.tokens)
+        out = run.scratch.for_logits(*run.tokens.shape)
+        logits, state = decoder.step(state, run.tokens, out)
         parents = run.advance(logits, min_length)
         if run.close():
             return run.answers
@@ -131,6 +138,7 @@ class _Beams:
         self.length = 0
         self.roster = Roster(limits)
         self.record = Record()
+        self.scratch = Scratch()
         self.live = torch.zeros(len(limits), 1, device=limits.device)
         self.tokens = torch.full((len(limits), 1), BOS, device=limits.device)
         nothing = torch.full((len(limits), n_best), -torch.inf, device=limits.device)
@@ -144,7 +152,7 @@ class _Beams:
     ) -> Int[Tensor, "batch beam"]:
         """Take a step; return the old beams that the new ones continue."""
         self.length += 1
-        log_probs = log_probabilities(logits)
+        log_probs = log_probabilities(logits, self.scratch.for_log_probs(logits))
         ending = self.live + log_probs[..., EOS]
         forbid_marks(log_probs, end=True)
         live, parents, tokens = best_candidates(log_probs, self.live, self.beam)

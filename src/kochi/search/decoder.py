@@ -22,9 +22,15 @@ class StepDecoder(Protocol):
         ...
 
     def step(
-        self, state: Any, tokens: Int[Tensor, "batch width"]
+        self,
+        state: Any,
+        tokens: Int[Tensor, "batch width"],
+        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], Any]:
-        """Read one token a beam; return logits for the next one, and the next state."""
+        """Read one token a beam; return logits for the next one, and the next state.
+
+        The logits may be written to ``out``, where it fits.
+        """
         ...
 
     def reorder(self, state: Any, beams: Int[Tensor, "batch new_width"]) -> Any:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.memory import Memory
-from kochi.search.candidates import forbid_marks, log_probabilities
+from kochi.search.candidates import Scratch, forbid_marks, log_probabilities
 from kochi.search.decoder import BOS, EOS, PAD, StepDecoder
 from kochi.search.hypothesis import Hypothesis, normalise
 from kochi.search.limits import check_limits, check_options
@@ -36,13 +36,15 @@ def follow(
     roster = Roster(check_limits(max_length, memory))
     answers: list[list[Hypothesis]] = [[] for _ in roster.rows]
     steps = max(roster.limits.tolist(), default=0)
-    record = Record()
+    record, scratch = Record(), Scratch()
     tokens = torch.full((len(answers), width), BOS, device=roster.limits.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)
     state = decoder.start(memory, width=width, max_length=steps) if answers else None
     for length in range(1, steps + 1):
-        logits, state = decoder.step(state, tokens)
-        tokens, gains = _next(logits, choose, roster.rows, length, length <= min_length)
+        logits, state = decoder.step(state, tokens, scratch.for_logits(*tokens.shape))
+        log_probs = log_probabilities(logits, scratch.for_log_probs(logits))
+        forbid_marks(log_probs, end=length <= min_length)
+        tokens, gains = _next(log_probs, choose, roster.rows, length)
         record.append(tokens, gains)
         ended = ended | (tokens == EOS) | (tokens == PAD)
         done = ended.all(1) | (roster.limits <= length)
@@ -60,14 +62,11 @@ def follow(
 
 
 def _next(
-    logits: Float[Tensor, "batch width vocabulary"],
+    log_probs: Float[Tensor, "batch width vocabulary"],
     choose: Choose,
     rows: Int[Tensor, " batch"],
     length: int,
-    forbid_end: bool,
 ) -> tuple[Int[Tensor, "batch width"], Float[Tensor, "batch width"]]:
-    log_probs = log_probabilities(logits)
-    forbid_marks(log_probs, end=forbid_end)
     tokens = choose(log_probs, rows, length)
     gains = log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     return tokens.masked_fill(gains == -torch.inf, PAD), gains

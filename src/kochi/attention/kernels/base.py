@@ -1,6 +1,6 @@
 """What every kernel is asked and what it answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
@@ -9,6 +9,21 @@ from torch import Tensor
 
 from kochi.attention.scores.base import Score
 from kochi.attention.selections.base import Selection
+
+
+class Hidden(NamedTuple):
+    """A mask as the softmax wants it.
+
+    Args:
+        bias: 0 where a query may attend, else -inf; ``None``: everywhere.
+        empty: True for queries that may attend nowhere; ``None``: surely there are none.
+    """
+
+    bias: Float[Tensor, "#batch 1 #target source"] | None
+    empty: Bool[Tensor, "#batch 1 #target 1"] | None
+
+
+NOTHING_HIDDEN = Hidden(None, None)
 
 
 @dataclass(frozen=True)
@@ -23,6 +38,7 @@ class Visible:
 
     mask: Bool[Tensor, "#batch 1 #target source"] | None = None
     triangle: bool = False
+    _hidden: dict[torch.dtype, Hidden] = field(default_factory=dict, repr=False, compare=False)
 
     def whole(
         self, target_length: int, source_length: int, device: torch.device
@@ -33,6 +49,26 @@ class Visible:
         ones = torch.ones(target_length, source_length, dtype=torch.bool, device=device)
         triangle = ones.tril()[None, None]
         return triangle if self.mask is None else self.mask & triangle
+
+    def hidden(
+        self, target_length: int, source_length: int, device: torch.device, dtype: torch.dtype
+    ) -> Hidden:
+        """Return what to add to scores; kept for the next call where there is no triangle."""
+        if not self.triangle and dtype in self._hidden:
+            return self._hidden[dtype]
+        mask = self.whole(target_length, source_length, device)
+        hidden = NOTHING_HIDDEN if mask is None else _hide(mask, dtype)
+        if not self.triangle:
+            self._hidden[dtype] = hidden
+        return hidden
+
+
+def _hide(mask: Tensor, dtype: torch.dtype) -> Hidden:
+    bias = torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
+    empty = ~mask.any(-1, keepdim=True)
+    if mask.device.type == "cpu" and not torch.compiler.is_compiling() and not empty.any():
+        return Hidden(bias, None)
+    return Hidden(bias, empty)
 
 
 EVERYTHING = Visible()

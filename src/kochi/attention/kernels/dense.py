@@ -8,9 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.kernels.base import Answer, Hidden, Visible
 from kochi.attention.scores.base import Score
 from kochi.attention.selections.base import Selection
+
+VECTOR = 16
+"""On the CPU torch's softmax of rows shorter than a vector register takes five times what its parts
+take (measured with torch 2.13: 300 against 58 microseconds for 1,280 rows of 14)."""
 
 
 def dense(
@@ -27,31 +31,61 @@ def dense(
 
     Serves what SDPA serves.
     """
-    assert score.dot_scale is not None  # refused when built
-    mask = visible.whole(query.shape[2], keys.shape[2], query.device)
-    alignment = _Alignment.apply(query, keys, mask, score.dot_scale)
-    assert isinstance(alignment, Tensor)
+    scale = score.dot_scale
+    assert scale is not None  # refused when built
+    hidden = visible.hidden(query.shape[2], keys.shape[2], query.device, query.dtype)
+    if torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad):
+        alignment = _Alignment.apply(query, keys, *hidden, scale)
+        assert isinstance(alignment, Tensor)
+    else:
+        rows = keys.shape[:2]
+        alignment = _align(query.flatten(0, 1), keys.flatten(0, 1), rows, hidden, scale)
     weights = torch.dropout(alignment, dropout, train=True) if dropout else alignment
     context = torch.bmm(weights.flatten(0, 1), values.flatten(0, 1))
     return Answer(context.unflatten(0, keys.shape[:2]), alignment if need_alignment else None)
 
 
+def _align(
+    query: Float[Tensor, "rows target size"],
+    keys: Float[Tensor, "rows source size"],
+    rows: torch.Size,
+    hidden: Hidden,
+    scale: float,
+) -> Float[Tensor, "batch heads target source"]:
+    """Return softmax(scale query keys') over what is visible; an empty row is zeros.
+
+    ``rows`` is batch and heads.
+    """
+    scores = _product(query, keys.transpose(1, 2), scale).unflatten(0, rows)
+    if hidden.bias is not None:
+        scores = scores.add_(hidden.bias)
+    alignment = _softmax_(scores)
+    return alignment if hidden.empty is None else alignment.masked_fill_(hidden.empty, 0.0)
+
+
+def _softmax_(scores: Float[Tensor, "*rows source"]) -> Float[Tensor, "*rows source"]:
+    """Return the softmax; may overwrite ``scores``."""
+    if scores.shape[-1] >= VECTOR or scores.device.type != "cpu" or scores.dtype.itemsize < 4:
+        return scores.softmax(-1)
+    exponentials = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
+    return exponentials.div_(exponentials.sum(-1, keepdim=True))
+
+
 class _Alignment(torch.autograd.Function):
-    """softmax(scale query keys') over what is visible; an empty row is zeros, backward too."""
+    """`_align` with the backward pass written out; an empty row's gradient is zero."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx, query: Tensor, keys: Tensor, mask: Tensor | None, scale: float
+        ctx,
+        query: Tensor,
+        keys: Tensor,
+        bias: Tensor | None,
+        empty: Tensor | None,
+        scale: float,
     ) -> Tensor:
         rows = keys.shape[:2]
         query, keys = query.flatten(0, 1), keys.flatten(0, 1)
-        scores = _product(query, keys.transpose(1, 2), scale).unflatten(0, rows)
-        if mask is None:
-            alignment = scores.softmax(-1)
-        else:
-            hidden = torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, -torch.inf)
-            alignment = scores.add_(hidden).softmax(-1)
-            alignment.masked_fill_(~mask.any(-1, keepdim=True), 0.0)
+        alignment = _align(query, keys, rows, Hidden(bias, empty), scale)
         ctx.save_for_backward(query, keys, alignment)
         ctx.scale = scale
         return alignment
@@ -64,7 +98,7 @@ class _Alignment(torch.autograd.Function):
         slope = inner.sub_(alignment * inner.sum(-1, keepdim=True)).flatten(0, 1)
         query_grad = _product(slope, keys, ctx.scale)
         keys_grad = _product(slope.transpose(1, 2), query, ctx.scale)
-        return query_grad.unflatten(0, rows), keys_grad.unflatten(0, rows), None, None
+        return query_grad.unflatten(0, rows), keys_grad.unflatten(0, rows), None, None, None
 
 
 def _product(
