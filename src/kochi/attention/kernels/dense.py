@@ -65,7 +65,8 @@ def _align(
 
 def _softmax_(scores: Float[Tensor, "*rows source"]) -> Float[Tensor, "*rows source"]:
     """Return the softmax; may overwrite ``scores``."""
-    if scores.shape[-1] >= VECTOR or scores.device.type != "cpu" or scores.dtype.itemsize < 4:
+    short = 0 < scores.shape[-1] < VECTOR
+    if not short or scores.device.type != "cpu" or scores.dtype.itemsize < 4:
         return scores.softmax(-1)
     exponentials = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
     return exponentials.div_(exponentials.sum(-1, keepdim=True))
