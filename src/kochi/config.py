@@ -122,14 +122,18 @@ Data = Annotated[TsvData | JsonlData | ParallelData | HuggingFaceData, Field(dis
 # ------------------------------------------------------------------------------------------ model
 
 
-class Attention(Table):
-    """The parts of one attention; see ``kochi.attention.build``."""
+# A name, or a table with the name as ``kind`` and the part's own options.
+Part = str | dict[str, Any]
 
-    score: Literal["dot", "scaled_dot", "general", "additive"] = "additive"
-    scope: Literal["global", "causal"] = "global"
-    selection: Literal["soft"] = "soft"
+
+class Attention(Table):
+    """The parts of one attention; see ``kochi.attention.build``, which checks them."""
+
+    score: Part = "additive"
+    scope: Part = "global"
+    selection: Part = "soft"
+    relative: Part | None = None
     num_heads: Positive = 1
-    hidden_size: Positive | None = None
     kernel: str = "auto"
 
 

@@ -36,7 +36,7 @@ def test_all_combine(score: str, scope: str, heads: int) -> None:
 
 
 def test_sizes_of_one_head() -> None:
-    module = build("additive", query_size=3, memory_size=7, hidden_size=5)
+    module = build({"kind": "additive", "hidden_size": 5}, query_size=3, memory_size=7)
     assert module.context_size == 7
     assert {name: list(p.shape) for name, p in module.named_parameters()} == {
         "score.query_weight": [1, 5, 3],
@@ -62,8 +62,12 @@ def test_refusals() -> None:
         build("dot", num_heads=3, **sizes)
     with pytest.raises(ValueError, match=r"num_heads: got 0, expected 1 or more"):
         build("dot", num_heads=0, **sizes)
-    with pytest.raises(ValueError, match=r"hidden_size: only score 'additive' .* not 'dot'"):
-        build("dot", hidden_size=7, **sizes)
+    with pytest.raises(ValueError, match=r"score 'dot': got the option 'hidden_size'"):
+        build({"kind": "dot", "hidden_size": 7}, **sizes)
+    with pytest.raises(
+        ValueError, match=r"selection: got a Dot, expected a Selection or Recurrent"
+    ):
+        build("dot", "global", Dot(4, 4), **sizes)
     with pytest.raises(ValueError, match=r"dropout: got 1.0, expected a fraction"):
         build("dot", dropout=1.0, **sizes)
 

@@ -1,6 +1,7 @@
 import torch
 
-from kochi.attention.scopes import Causal, Global, Positions
+from kochi.attention import Positions
+from kochi.attention.scopes import Causal, Global
 
 CPU = torch.device("cpu")
 

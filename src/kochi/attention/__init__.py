@@ -9,30 +9,52 @@ torch.Size([2, 3, 6])
 This package imports torch and nothing else of kochi: it can be used alone.
 """
 
-from kochi.attention.attend import Attention, AttentionBase, AttentionState, Readout
-from kochi.attention.building import SCOPES, SCORES, SELECTIONS, build, build_multihead
+from kochi.attention.attend import Attention, AttentionBase
+from kochi.attention.building import (
+    RELATIVES,
+    SCOPES,
+    SCORES,
+    SELECTIONS,
+    build,
+    build_multihead,
+)
 from kochi.attention.kernels.base import Visible
 from kochi.attention.multihead import MultiHeadAttention
+from kochi.attention.past import Past
+from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected
-from kochi.attention.scopes import Positions, Scope
-from kochi.attention.scores import Score
-from kochi.attention.selections import Selection
+from kochi.attention.readout import START, AttentionState, Draws, Readout
+from kochi.attention.scopes import PredictedScope, RecurrentScope, Scope, Window
+from kochi.attention.scores import RecurrentScore, Relative, Score
+from kochi.attention.selections import Choice, RecurrentSelection, SampledSelection, Selection
 
 __all__ = [
+    "RELATIVES",
     "SCOPES",
     "SCORES",
     "SELECTIONS",
+    "START",
     "Attention",
     "AttentionBase",
     "AttentionState",
+    "Choice",
+    "Draws",
     "MultiHeadAttention",
+    "Past",
     "Positions",
+    "PredictedScope",
     "Projected",
     "Readout",
+    "RecurrentScope",
+    "RecurrentScore",
+    "RecurrentSelection",
+    "Relative",
+    "SampledSelection",
     "Scope",
     "Score",
     "Selection",
     "Visible",
+    "Window",
     "build",
     "build_multihead",
 ]

@@ -1,8 +1,8 @@
 """Attention over one memory: what all attentions share, and the single-head one."""
 
 import abc
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,51 +10,23 @@ from torch import Tensor, nn
 
 from kochi.attention.kernels.base import Answer, Visible
 from kochi.attention.kernels.rule import KERNELS, Case, choose, refusal
+from kochi.attention.parts import Parts
+from kochi.attention.past import then
+from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected, clean_memory
-from kochi.attention.scopes.base import Positions, Scope
-from kochi.attention.scores.base import Score
-from kochi.attention.selections.base import Selection
+from kochi.attention.readout import START, AttentionState, Draws, Readout
+from kochi.attention.scopes.base import Scope
+from kochi.attention.seeing import see, see_with_query, spoil
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
-
-
-@dataclass(frozen=True)
-class AttentionState:
-    """What one call leaves for the next.
-
-    Args:
-        position: Number of queries asked so far: the position of the next one.
-    """
-
-    position: int = 0
-
-
-class Readout(NamedTuple):
-    """What was read: ``context, alignment, state = module(query, projected)``.
-
-    Args:
-        context: ``[batch, target, context_size]``.
-        alignment: ``[batch, target, source]`` for one head without projections, else
-            ``[batch, heads, target, source]``; before dropout; ``None`` unless asked for.
-        state: What to give to the next call when asking step by step.
-    """
-
-    context: Tensor
-    alignment: Tensor | None
-    state: AttentionState
-
-
-START = AttentionState()
 
 
 class AttentionBase(nn.Module, abc.ABC):
     """What all attentions share: the parts, the mask, the positions and the choice of kernel.
 
     Args:
-        score: Built for the sizes inside a head.
-        scope: Which positions may be seen.
-        selection: How scores become an alignment.
+        parts: Score, scope, selection and relative term, built for the sizes inside a head.
         query_size: Size of a query.
         memory_size: Size of a memory value.
         dropout: Fraction of the alignment dropped in training.
@@ -68,9 +40,7 @@ class AttentionBase(nn.Module, abc.ABC):
 
     def __init__(
         self,
-        score: Score,
-        scope: Scope,
-        selection: Selection,
+        parts: Parts,
         query_size: int,
         memory_size: int,
         dropout: float,
@@ -79,10 +49,10 @@ class AttentionBase(nn.Module, abc.ABC):
         super().__init__()
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout: got {dropout}, expected a fraction from 0 to below 1")
-        why = refusal(kernel, score, selection)
+        why = refusal(kernel, parts)
         if why is not None:
             raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
-        self.score, self.scope, self.selection = score, scope, selection
+        self.score, self.scope, self.selection, self.relative = parts
         self.query_size, self.memory_size = query_size, memory_size
         self.dropout, self.kernel = dropout, kernel
 
@@ -116,8 +86,8 @@ class AttentionBase(nn.Module, abc.ABC):
     ) -> Readout:
         """Ask the memory.
 
-        Several queries of one sentence, such as the width of a beam, stand on the target axis and
-        share the memory.
+        The queries of a call are asked one after the other where the parts look back, else all at
+        once.
 
         Args:
             query: What asks.
@@ -132,6 +102,30 @@ class AttentionBase(nn.Module, abc.ABC):
         Raises:
             ValueError: The query or the mask does not fit.
         """
+
+    @abc.abstractmethod
+    def step(
+        self,
+        query: Float[Tensor, "batch width query_size"],
+        projected: Projected,
+        state: AttentionState,
+        mask: Bool[Tensor, "..."] | None = None,
+        need_alignment: bool = False,
+    ) -> Readout:
+        """Ask with queries that all stand at ``state.position``: the beams of each sentence.
+
+        Args:
+            query: What asks.
+            projected: The memory, from `project`.
+            state: From the previous step; ``AttentionState()`` at the start.
+            mask: As in `forward`.
+            need_alignment: As in `forward`.
+        """
+
+    @property
+    def parts(self) -> Parts:
+        """The parts."""
+        return Parts(self.score, self.scope, self.selection, self.relative)
 
     def visible(
         self,
@@ -151,12 +145,17 @@ class AttentionBase(nn.Module, abc.ABC):
             position: Where the first query stands.
             query_positions: As in `forward`.
             key_positions: As in `forward`.
+
+        Raises:
+            ValueError: The scope or a relative term needs to see the query.
         """
-        batch, _, length, _ = projected.keys.shape
+        if not isinstance(self.scope, Scope) or self.relative is not None:
+            raise ValueError("visible: what may be seen depends on the query")
+        length, device = projected.keys.shape[2], projected.keys.device
         positions = Positions(
-            target_length, length, projected.keys.device, position, query_positions, key_positions
+            target_length, length, device, position, query_positions, key_positions
         )
-        return _visible(self.scope, positions, projected, mask, batch)
+        return see(self.scope, positions, projected, mask)
 
     def explain(
         self,
@@ -168,7 +167,7 @@ class AttentionBase(nn.Module, abc.ABC):
     ) -> str:
         """Say in one line which kernel serves such a call, and why."""
         case = Case(target_length, source_length, dtype, device, need_gradient)
-        name, why = choose(self.kernel, self.score, self.selection, case)
+        name, why = choose(self.kernel, self.parts, case)
         return f"kernel {name!r}: {why}"
 
     def _check_memory(self, memory_values: Tensor, mask: Tensor | None) -> None:
@@ -197,31 +196,59 @@ class AttentionBase(nn.Module, abc.ABC):
 
     def _attend(
         self,
+        raw_query: Float[Tensor, "batch heads target raw_size"],
         query: Float[Tensor, "batch heads target size"],
         projected: Projected,
-        mask: Tensor | None,
-        position: int,
-        need_alignment: bool,
-        query_positions: QueryPositions,
-        key_positions: KeyPositions,
-        visible: Visible | None = None,
-    ) -> Answer:
-        """Attend in every head with queries already projected by the score."""
-        keys, values = projected.keys, projected.values
+        call: "Call",
+    ) -> tuple[Answer, AttentionState]:
+        """Attend in every head with queries already projected by the score.
+
+        Queries are asked together, or one after the other where the parts look back.
+        """
+        length = query.shape[2]
+        if call.together or length == 1 or not self.parts.look_back:
+            return self._ask(raw_query, query, projected, call)
+        answers, state = [], call.state
+        for index in range(length):
+            one = slice(index, index + 1)
+            asked = call.of_query(one, state)
+            answer, state = self._ask(raw_query[:, :, one], query[:, :, one], projected, asked)
+            answers.append((answer, state.draws))
+        return _join(answers, state)
+
+    def _ask(
+        self, raw_query: Tensor, query: Tensor, projected: Projected, call: "Call"
+    ) -> tuple[Answer, AttentionState]:
+        parts, state, keys = self.parts, call.state, projected.keys
+        length = query.shape[2]
+        visible = call.visible
         if visible is None:
-            visible = self.visible(
-                query.shape[2], projected, mask, position, query_positions, key_positions
+            positions = call.positions(length, keys)
+            visible = see_with_query(
+                parts, raw_query, query, positions, projected, call.mask, state.past
             )
         need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
-        case = Case(query.shape[2], keys.shape[2], query.dtype, query.device.type, need_gradient)
-        kernel = KERNELS[choose(self.kernel, self.score, self.selection, case)[0]]
-        dropout = self.dropout if self.training else 0.0
+        case = Case(length, keys.shape[2], query.dtype, query.device.type, need_gradient)
+        kernel = KERNELS[choose(self.kernel, parts, case)[0]]
         answer = kernel(
-            self.score, self.selection, query, keys, values, visible, dropout, need_alignment
+            parts,
+            query,
+            keys,
+            projected.values,
+            visible,
+            state.past,
+            self.dropout if self.training else 0.0,
+            call.need_alignment or parts.look_back,
         )
-        if projected.finite is None:
-            return answer
-        return _spoil(answer, visible, projected.finite, query.shape[2])
+        past = state.past
+        if parts.look_back:
+            assert answer.alignment is not None
+            past = then(past, answer.alignment)
+        draws = None if answer.choice is None else Draws(*answer.choice[1:])
+        if projected.finite is not None:
+            answer = spoil(answer, visible, projected.finite, length)
+        position = state.position + (1 if call.together else length)
+        return answer, AttentionState(position, past, draws)
 
     if TYPE_CHECKING:
 
@@ -239,6 +266,45 @@ class AttentionBase(nn.Module, abc.ABC):
             ...
 
 
+@dataclass(frozen=True)
+class Call:
+    """How a memory is asked; see `AttentionBase.forward`.
+
+    Args:
+        mask: The mask of the call.
+        state: From the call before.
+        need_alignment: Whether the alignment is wanted.
+        query_positions: Where the queries stand.
+        key_positions: Where the keys stand.
+        together: Whether all queries stand at ``state.position``.
+        visible: Stands for the mask and the positions.
+    """
+
+    mask: Tensor | None
+    state: AttentionState
+    need_alignment: bool
+    query_positions: QueryPositions = None
+    key_positions: KeyPositions = None
+    together: bool = False
+    visible: Visible | None = None
+
+    def positions(self, length: int, keys: Tensor) -> Positions:
+        """Return where queries and keys stand."""
+        here = self.state.position if self.together else self.query_positions
+        return Positions(
+            length, keys.shape[2], keys.device, self.state.position, here, self.key_positions
+        )
+
+    def of_query(self, one: slice, state: AttentionState) -> "Call":
+        """Return the call for one of its queries."""
+        mask, positions = self.mask, self.query_positions
+        if mask is not None and mask.dim() == 3:
+            mask = mask[:, one]
+        if isinstance(positions, Tensor):
+            positions = positions[..., one]
+        return replace(self, mask=mask, query_positions=positions, state=state)
+
+
 class Attention(AttentionBase):
     """Attention of one head without projections: the context is a sum of the memory values.
 
@@ -249,15 +315,13 @@ class Attention(AttentionBase):
 
     def __init__(
         self,
-        score: Score,
-        scope: Scope,
-        selection: Selection,
+        parts: Parts,
         query_size: int,
         memory_size: int,
         dropout: float = 0.0,
         kernel: str = "auto",
     ) -> None:
-        super().__init__(score, scope, selection, query_size, memory_size, dropout, kernel)
+        super().__init__(parts, query_size, memory_size, dropout, kernel)
         self.context_size = memory_size
 
     def project(
@@ -282,70 +346,38 @@ class Attention(AttentionBase):
         key_positions: KeyPositions = None,
     ) -> Readout:
         """See `AttentionBase.forward`; the alignment is ``[batch, target, source]``."""
+        call = Call(mask, state or START, need_alignment, query_positions, key_positions)
+        return self._read(query, projected, call)
+
+    def step(
+        self,
+        query: Float[Tensor, "batch width query_size"],
+        projected: Projected,
+        state: AttentionState,
+        mask: Bool[Tensor, "..."] | None = None,
+        need_alignment: bool = False,
+    ) -> Readout:
+        """See `AttentionBase.step`."""
+        return self._read(query, projected, Call(mask, state, need_alignment, together=True))
+
+    def _read(self, query: Tensor, projected: Projected, call: Call) -> Readout:
         self._check_query(query, projected)
-        position = 0 if state is None else state.position
-        context, alignment = self._attend(
-            self.score.project_query(query.unsqueeze(1)),
-            projected,
-            mask,
-            position,
-            need_alignment,
-            query_positions,
-            key_positions,
+        raw_query = query.unsqueeze(1)
+        answer, state = self._attend(
+            raw_query, self.score.project_query(raw_query), projected, call
         )
+        alignment = answer.alignment if call.need_alignment else None
         alignment = None if alignment is None else alignment.squeeze(1)
-        return Readout(context.squeeze(1), alignment, AttentionState(position + query.shape[1]))
+        return Readout(answer.context.squeeze(1), alignment, state)
 
 
-def _visible(
-    scope: Scope,
-    positions: Positions,
-    projected: Projected,
-    mask: Tensor | None,
-    batch: int,
-) -> Visible:
-    """Join the masks of memory, call and scope to one, ``[batch or 1, 1, target or 1, source]``."""
-    whole = None if projected.mask is None else projected.mask.unsqueeze(1)
-    own = whole
-    if mask is not None and mask is not projected.mask:
-        _check_mask(mask, batch, positions)
-        mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
-        whole = mask if whole is None else whole & mask
-    triangle = scope.is_triangle(positions)
-    if not triangle:
-        seen = scope(positions)
-        if seen is not None:
-            seen = seen if seen.dim() == 3 else seen.unsqueeze(0)
-            whole = seen if whole is None else whole & seen
-    if whole is own and not triangle:
-        return projected.visible
-    if whole is None:
-        return TRIANGLE
-    return Visible(whole.unsqueeze(1), triangle)
-
-
-TRIANGLE = Visible(triangle=True)
-
-
-def _check_mask(mask: Tensor, batch: int, positions: Positions) -> None:
-    flat = (batch, positions.key_length)
-    full = (batch, positions.query_length, positions.key_length)
-    if mask.dtype != torch.bool or tuple(mask.shape) not in (flat, full):
-        raise ValueError(
-            f"mask: got {mask.dtype} of shape {list(mask.shape)}, expected torch.bool "
-            f"[batch, source] = {list(flat)} or [batch, target, source] = {list(full)}, "
-            "True = may attend"
-        )
-
-
-def _spoil(answer: Answer, visible: Visible, finite: Tensor, target_length: int) -> Answer:
-    """Give NaN to the queries that may see a NaN or infinite place, and to nobody else."""
-    broken = ~finite[:, None, None, :]
-    mask = visible.whole(target_length, finite.shape[1], finite.device)
-    broken = broken if mask is None else broken & mask
-    reader = broken.any(-1, keepdim=True)
-    context = answer.context.masked_fill(reader, torch.nan)
-    if answer.alignment is None:
-        return Answer(context, None)
-    hidden = reader if mask is None else reader & mask
-    return Answer(context, answer.alignment.masked_fill(hidden, torch.nan))
+def _join(
+    answers: list[tuple[Answer, Draws | None]], state: AttentionState
+) -> tuple[Answer, AttentionState]:
+    """Put the answers to queries asked one after the other behind each other."""
+    contexts = torch.cat([answer.context for answer, _ in answers], dim=2)
+    alignments = [answer.alignment for answer, _ in answers if answer.alignment is not None]
+    alignment = torch.cat(alignments, dim=2) if alignments else None
+    drawn = [draws for _, draws in answers if draws is not None]
+    draws = Draws(*(torch.cat(part, dim=2) for part in zip(*drawn, strict=True))) if drawn else None
+    return Answer(contexts, alignment), replace(state, draws=draws)

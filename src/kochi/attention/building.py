@@ -1,33 +1,102 @@
 """The public door: an attention from the names of its parts."""
 
-from typing import TypeVar
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from torch import nn
 
 from kochi.attention.attend import Attention
 from kochi.attention.multihead import MultiHeadAttention, head_size
-from kochi.attention.scopes import Causal, Global, Scope
-from kochi.attention.scores import Additive, Dot, General, ScaledDot, Score
-from kochi.attention.selections import Selection, Soft
+from kochi.attention.parts import Parts
+from kochi.attention.scopes import AnyScope, Causal, Global, PredictedScope, RecurrentScope, Scope
+from kochi.attention.scores import (
+    Additive,
+    AnyScore,
+    Dot,
+    General,
+    RecurrentScore,
+    Relative,
+    ScaledDot,
+    Score,
+)
+from kochi.attention.selections import (
+    AnySelection,
+    RecurrentSelection,
+    SampledSelection,
+    Selection,
+    Soft,
+)
 
-SCORES = ("dot", "scaled_dot", "general", "additive")
-SCOPES = ("global", "causal")
-SELECTIONS = ("soft",)
+Table = Mapping[str, Any]
 
-Part = TypeVar("Part")
+
+class Sizes(NamedTuple):
+    """What parts are built for, inside a head."""
+
+    query_size: int
+    key_size: int
+    num_heads: int
+
+
+class Maker(NamedTuple):
+    """How a part is made: its class, and which sizes come before its own options."""
+
+    kind: type[nn.Module]
+    sizes: Callable[[Sizes], tuple[int, ...]] = lambda sizes: ()
+
+    def make(self, what: str, sizes: Sizes, options: Table) -> nn.Module:
+        """Make the part; ``what`` names it in an error."""
+        given = self.sizes(sizes)
+        allowed = list(inspect.signature(self.kind).parameters)[len(given) :]
+        for option in options:
+            if option not in allowed:
+                names = ", ".join(map(repr, allowed)) or "none"
+                raise ValueError(f"{what}: got the option {option!r}, expected {names}")
+        return self.kind(*given, **options)
+
+
+def _both(sizes: Sizes) -> tuple[int, int]:
+    return sizes.query_size, sizes.key_size
+
+
+MAKE_SCORE: dict[str, Maker] = {
+    "dot": Maker(Dot, _both),
+    "scaled_dot": Maker(ScaledDot, _both),
+    "general": Maker(General, tuple),
+    "additive": Maker(Additive, tuple),
+}
+MAKE_SCOPE: dict[str, Maker] = {
+    "global": Maker(Global),
+    "causal": Maker(Causal),
+}
+MAKE_SELECTION: dict[str, Maker] = {
+    "soft": Maker(Soft),
+}
+MAKE_RELATIVE: dict[str, Maker] = {}
+
+SCORES = tuple(MAKE_SCORE)
+SCOPES = tuple(MAKE_SCOPE)
+SELECTIONS = tuple(MAKE_SELECTION)
+RELATIVES = tuple(MAKE_RELATIVE)
 
 
 def build(
-    score: str | Score = "additive",
-    scope: str | Scope = "global",
-    selection: str | Selection = "soft",
+    score: str | Table | AnyScore = "additive",
+    scope: str | Table | AnyScope = "global",
+    selection: str | Table | AnySelection = "soft",
     *,
     query_size: int,
     memory_size: int,
     num_heads: int = 1,
-    hidden_size: int | None = None,
+    relative: str | Table | Relative | None = None,
     dropout: float = 0.0,
     kernel: str = "auto",
 ) -> Attention | MultiHeadAttention:
-    """Build an attention: ``alignment = select(scope(score(query, key)))``.
+    """Build an attention: ``alignment = select(scope(score(query, key) + relative))``.
+
+    A part is a name, a table with its name and options (``{"kind": "soft", "temperature": 0.5}``),
+    or an object of a class of your own, built for the sizes inside a head.
 
     >>> import torch
     >>> attention = build("dot", query_size=2, memory_size=2)
@@ -38,27 +107,26 @@ def build(
     ([[[9.0, 0.0]]], [[[1.0, 0.0]]], 1)
 
     Args:
-        score: A name in `SCORES`, or an object of a class of your own (built for the sizes inside
-            a head).
-        scope: A name in `SCOPES`, or an object.
-        selection: A name in `SELECTIONS`, or an object.
+        score: A name in `SCORES`, a table or an object.
+        scope: A name in `SCOPES`, a table or an object.
+        selection: A name in `SELECTIONS`, a table or an object.
         query_size: Size of a query.
         memory_size: Size of a memory value.
         num_heads: 1 gives `Attention`, without projections of its own and with a context of
             ``memory_size``; more give `MultiHeadAttention`, with a context of ``query_size``.
-        hidden_size: Width of the additive score's hidden layer, in each head; by default the size
-            of the query inside a head.
+        relative: What positions add to a dot product: a name in `RELATIVES`, a table or an object.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense".
 
     Raises:
-        ValueError: An unknown name, sizes that do not fit, or parts that cannot combine.
+        ValueError: An unknown name or option, sizes that do not fit, or parts that cannot combine.
     """
     if isinstance(num_heads, bool) or num_heads < 1:
         raise ValueError(f"num_heads: got {num_heads}, expected 1 or more")
     if num_heads == 1:
-        parts = make_parts(score, scope, selection, query_size, memory_size, 1, hidden_size)
-        return Attention(*parts, query_size, memory_size, dropout, kernel)
+        sizes = Sizes(query_size, memory_size, 1)
+        parts = make_parts(score, scope, selection, relative, sizes)
+        return Attention(parts, query_size, memory_size, dropout, kernel)
     return build_multihead(
         score,
         scope,
@@ -66,21 +134,21 @@ def build(
         query_size=query_size,
         memory_size=memory_size,
         num_heads=num_heads,
-        hidden_size=hidden_size,
+        relative=relative,
         dropout=dropout,
         kernel=kernel,
     )
 
 
 def build_multihead(
-    score: str | Score = "scaled_dot",
-    scope: str | Scope = "global",
-    selection: str | Selection = "soft",
+    score: str | Table | AnyScore = "scaled_dot",
+    scope: str | Table | AnyScope = "global",
+    selection: str | Table | AnySelection = "soft",
     *,
     query_size: int,
     memory_size: int,
     num_heads: int,
-    hidden_size: int | None = None,
+    relative: str | Table | Relative | None = None,
     dropout: float = 0.0,
     kernel: str = "auto",
     rotary: bool = False,
@@ -90,44 +158,67 @@ def build_multihead(
     ``rotary`` turns queries and keys by their positions, see `kochi.attention.rotary`.
     """
     size = head_size(query_size, num_heads)
-    parts = make_parts(score, scope, selection, size, size, num_heads, hidden_size)
-    return MultiHeadAttention(*parts, query_size, memory_size, num_heads, dropout, kernel, rotary)
+    parts = make_parts(score, scope, selection, relative, Sizes(size, size, num_heads))
+    return MultiHeadAttention(parts, query_size, memory_size, num_heads, dropout, kernel, rotary)
 
 
 def make_parts(
-    score: str | Score,
-    scope: str | Scope,
-    selection: str | Selection,
-    query_size: int,
-    key_size: int,
-    num_heads: int,
-    hidden_size: int | None,
-) -> tuple[Score, Scope, Selection]:
-    """Make the three parts for the sizes inside a head; objects are kept as they are."""
-    if hidden_size is not None and score != "additive":
-        raise ValueError(f"hidden_size: only score 'additive' has a hidden layer, not {score!r}")
-    if isinstance(score, str):
-        score = _make_score(score, query_size, key_size, num_heads, hidden_size)
-    if isinstance(scope, str):
-        scope = _pick("scope", scope, dict(zip(SCOPES, (Global, Causal), strict=True)))()
-    if isinstance(selection, str):
-        selection = _pick("selection", selection, dict(zip(SELECTIONS, (Soft,), strict=True)))()
-    return score, scope, selection
+    score: str | Table | AnyScore,
+    scope: str | Table | AnyScope,
+    selection: str | Table | AnySelection,
+    relative: str | Table | Relative | None,
+    sizes: Sizes,
+) -> Parts:
+    """Make the parts for the sizes inside a head; objects are kept as they are.
+
+    Raises:
+        ValueError: See `build`.
+    """
+    parts = Parts(
+        _make("score", score, MAKE_SCORE, sizes, (Score, RecurrentScore)),
+        _make("scope", scope, MAKE_SCOPE, sizes, (Scope, PredictedScope, RecurrentScope)),
+        _make(
+            "selection",
+            selection,
+            MAKE_SELECTION,
+            sizes,
+            (Selection, RecurrentSelection, SampledSelection),
+        ),
+        None
+        if relative is None
+        else _make("relative", relative, MAKE_RELATIVE, sizes, (Relative,)),
+    )
+    why = refuse(parts)
+    if why is not None:
+        raise ValueError(why)
+    return parts
 
 
-def _make_score(
-    name: str, query_size: int, key_size: int, num_heads: int, hidden_size: int | None
-) -> Score:
-    makers = {
-        "dot": lambda: Dot(query_size, key_size),
-        "scaled_dot": lambda: ScaledDot(query_size, key_size),
-        "general": lambda: General(query_size, key_size, num_heads),
-        "additive": lambda: Additive(query_size, key_size, hidden_size, num_heads),
-    }
-    return _pick("score", name, makers)()
+def refuse(parts: Parts) -> str | None:
+    """Say why parts cannot combine; ``None`` if they can."""
+    if parts.relative is not None and parts.score.dot_scale is None:
+        return (
+            f"relative: {type(parts.relative).__name__} is a term of a dot product, which the "
+            f"score {type(parts.score).__name__} is not; use 'dot', 'scaled_dot' or 'general'"
+        )
+    return None
 
 
-def _pick(kind: str, name: str, choices: dict[str, Part]) -> Part:
-    if name not in choices:
-        raise ValueError(f"{kind}: got {name!r}, expected one of {', '.join(map(repr, choices))}")
-    return choices[name]
+def _make(
+    what: str,
+    part: Any,
+    makers: dict[str, Maker],
+    sizes: Sizes,
+    kinds: tuple[type[nn.Module], ...],
+) -> Any:
+    if isinstance(part, nn.Module):
+        if not isinstance(part, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"{what}: got a {type(part).__name__}, expected a {names}")
+        return part
+    table = {"kind": part} if isinstance(part, str) else dict(part)
+    name = table.pop("kind", None)
+    if name not in makers:
+        allowed = ", ".join(map(repr, makers))
+        raise ValueError(f"{what}: got {name!r}, expected one of {allowed}")
+    return makers[name].make(f"{what} {name!r}", sizes, table)

@@ -5,19 +5,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kochi.attention.attend import (
-    AttentionBase,
-    AttentionState,
-    KeyPositions,
-    QueryPositions,
-    Readout,
-)
+from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
 from kochi.attention.kernels.base import Visible
+from kochi.attention.parts import Parts
+from kochi.attention.positions import stand
 from kochi.attention.projected import Projected, clean_memory
+from kochi.attention.readout import START, AttentionState, Readout
 from kochi.attention.rotary import rotate
-from kochi.attention.scopes.base import Scope, stand
-from kochi.attention.scores.base import Score
-from kochi.attention.selections.base import Selection
+from kochi.attention.scores.base import AnyScore
 
 
 class MultiHeadAttention(AttentionBase):
@@ -28,9 +23,7 @@ class MultiHeadAttention(AttentionBase):
     head; https://arxiv.org/abs/1706.03762. With biases (the paper has none).
 
     Args:
-        score: Built for ``query_size / num_heads`` on both sides, and for this number of heads.
-        scope: Which positions may be seen.
-        selection: How scores become an alignment.
+        parts: Built for ``query_size / num_heads`` on both sides, and for this number of heads.
         query_size: Size of a query, and of the context.
         memory_size: Size of a memory value.
         num_heads: Divides ``query_size``.
@@ -46,9 +39,7 @@ class MultiHeadAttention(AttentionBase):
 
     def __init__(
         self,
-        score: Score,
-        scope: Scope,
-        selection: Selection,
+        parts: Parts,
         query_size: int,
         memory_size: int,
         num_heads: int,
@@ -56,12 +47,12 @@ class MultiHeadAttention(AttentionBase):
         kernel: str = "auto",
         rotary: bool = False,
     ) -> None:
-        super().__init__(score, scope, selection, query_size, memory_size, dropout, kernel)
+        super().__init__(parts, query_size, memory_size, dropout, kernel)
         self.num_heads = num_heads
         self.head_size = head_size(query_size, num_heads)
         self.rotary = rotary
         if rotary:
-            _check_rotary(score, self.head_size)
+            _check_rotary(parts.score, self.head_size)
         self.context_size = query_size
         self.query_proj = nn.Linear(query_size, query_size)  # W_Q
         self.memory_proj = nn.Linear(memory_size, 2 * query_size)  # W_K above W_V
@@ -143,19 +134,10 @@ class MultiHeadAttention(AttentionBase):
 
         ``visible``, from `AttentionBase.visible`, stands for the mask and the positions.
         """
-        position = 0 if state is None else state.position
-        context, alignment = self._attend(
-            query,
-            projected,
-            mask,
-            position,
-            need_alignment,
-            query_positions,
-            key_positions,
-            visible,
+        call = Call(
+            mask, state or START, need_alignment, query_positions, key_positions, visible=visible
         )
-        context = self.output_proj(context.transpose(1, 2).flatten(2))
-        return Readout(context, alignment, AttentionState(position + query.shape[2]))
+        return self._read(query, query, projected, call)
 
     def forward(
         self,
@@ -168,13 +150,33 @@ class MultiHeadAttention(AttentionBase):
         key_positions: KeyPositions = None,
     ) -> Readout:
         """See `AttentionBase.forward`; the alignment is ``[batch, heads, target, source]``."""
+        call = Call(mask, state or START, need_alignment, query_positions, key_positions)
+        return self._project_and_read(query, projected, call)
+
+    def step(
+        self,
+        query: Float[Tensor, "batch width query_size"],
+        projected: Projected,
+        state: AttentionState,
+        mask: Bool[Tensor, "..."] | None = None,
+        need_alignment: bool = False,
+    ) -> Readout:
+        """See `AttentionBase.step`."""
+        call = Call(mask, state, need_alignment, together=True)
+        return self._project_and_read(query, projected, call)
+
+    def _project_and_read(self, query: Tensor, projected: Projected, call: Call) -> Readout:
         self._check_query(query, projected)
-        (heads,) = self._heads(self.query_proj(query), 1)
-        start = 0 if state is None else state.position
-        heads = self._turn(self.score.project_query(heads), query_positions, start)
-        return self.attend_heads(
-            heads, projected, mask, state, need_alignment, query_positions, key_positions
-        )
+        (raw_query,) = self._heads(self.query_proj(query), 1)
+        start = call.state.position
+        positions = start if call.together else call.query_positions
+        heads = self._turn(self.score.project_query(raw_query), positions, start)
+        return self._read(raw_query, heads, projected, call)
+
+    def _read(self, raw_query: Tensor, heads: Tensor, projected: Projected, call: Call) -> Readout:
+        answer, state = self._attend(raw_query, heads, projected, call)
+        context = self.output_proj(answer.context.transpose(1, 2).flatten(2))
+        return Readout(context, answer.alignment if call.need_alignment else None, state)
 
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int
@@ -198,7 +200,7 @@ class MultiHeadAttention(AttentionBase):
         return rotate(vectors, stand(positions, vectors.shape[2], vectors.device, start))
 
 
-def _check_rotary(score: Score, head_size: int) -> None:
+def _check_rotary(score: AnyScore, head_size: int) -> None:
     if score.dot_scale is None:
         raise ValueError(
             f"rotary: turned vectors tell their distance only in a dot product, which the score "

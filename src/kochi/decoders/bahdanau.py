@@ -11,14 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import Attention, MultiHeadAttention
+from kochi.attention import START, Attention, MultiHeadAttention
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
     RecurrentState,
     flat,
     input_columns,
-    look,
+    mean_heads,
     stack_steps,
     token_gates,
     unflat,
@@ -95,17 +95,18 @@ class BahdanauDecoder(Decoder):
         projected = self.attention.project(memory.values, memory.mask)
         context_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
         output = layers[-1][0]
-        outputs, contexts, alignments = [], [], []
+        outputs, contexts, alignments, looked = [], [], [], START
         for gate in token_gates(self.stack, embedded).unbind(1):
-            context, alignment = look(
-                self.attention, output.unsqueeze(1), projected, memory, need_alignment
+            readout = self.attention.step(
+                output.unsqueeze(1), projected, looked, need_alignment=need_alignment
             )
-            contexts.append(context.squeeze(1))
+            looked = readout.state
+            contexts.append(readout.context.squeeze(1))
             output, layers = self.stack.step_from_gates(
                 torch.addmm(gate, contexts[-1], context_weight), layers
             )
             outputs.append(output)
-            alignments.append(alignment)
+            alignments.append(mean_heads(readout))
         features = self._features(torch.stack(outputs, 1), embedded, torch.stack(contexts, 1))
         return features, stack_steps(alignments)
 
@@ -128,11 +129,15 @@ class BahdanauDecoder(Decoder):
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
         batch, width = tokens.shape
         embedded = self.embedding(tokens)
-        context, _ = look(self.attention, state.layers[-1][0], state.projected, state.memory, False)
+        assert state.projected is not None
+        readout = self.attention.step(state.layers[-1][0], state.projected, state.looked)
+        context = readout.context
         inputs = torch.cat([embedded, context], dim=-1).flatten(0, 1)
         output, layers = self.stack.step(inputs, flat(state.layers))
         features = self._features(output.unflatten(0, (batch, width)), embedded, context)
-        return self.logits(features, out), replace(state, layers=unflat(layers, batch, width))
+        return self.logits(features, out), replace(
+            state, layers=unflat(layers, batch, width), looked=readout.state
+        )
 
     @override
     def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:

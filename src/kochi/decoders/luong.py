@@ -11,14 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import Attention, MultiHeadAttention, Projected
+from kochi.attention import START, Attention, MultiHeadAttention, Projected, Readout
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
     RecurrentState,
     flat,
     input_columns,
-    look,
+    mean_heads,
     stack_steps,
     token_gates,
     unflat,
@@ -96,37 +96,36 @@ class LuongDecoder(Decoder):
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
         if self.feed_size:
-            return self._read_step_by_step(embedded, layers, projected, memory, need_alignment)
+            return self._read_step_by_step(embedded, layers, projected, need_alignment)
         outputs = self.stack.sequence(embedded, layers)
-        return self._look(outputs, projected, memory, need_alignment)
+        readout = self.attention(outputs, projected, need_alignment=need_alignment)
+        return self._vector(readout, outputs), mean_heads(readout)
 
     def _read_step_by_step(
         self,
         embedded: Tensor,
         layers: State,
         projected: Projected,
-        memory: Memory,
         need_alignment: bool,
     ) -> tuple[Tensor, Tensor | None]:
         gates = token_gates(self.stack, embedded).unbind(1)
         feed_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
         feed = embedded.new_zeros(len(embedded), self.feed_size)
-        vectors, alignments = [], []
+        vectors, alignments, looked = [], [], START
         for gate in gates:
             output, layers = self.stack.step_from_gates(
                 torch.addmm(gate, feed, feed_weight), layers
             )
-            vector, alignment = self._look(output.unsqueeze(1), projected, memory, need_alignment)
-            feed = vector.squeeze(1)
+            query = output.unsqueeze(1)
+            readout = self.attention.step(query, projected, looked, need_alignment=need_alignment)
+            looked = readout.state
+            feed = self._vector(readout, query).squeeze(1)
             vectors.append(feed)
-            alignments.append(alignment)
+            alignments.append(mean_heads(readout))
         return torch.stack(vectors, 1), stack_steps(alignments)
 
-    def _look(
-        self, outputs: Tensor, projected: Projected | None, memory: Memory, need_alignment: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        context, alignment = look(self.attention, outputs, projected, memory, need_alignment)
-        return self.attentional_proj(torch.cat([context, outputs], dim=-1)).tanh(), alignment
+    def _vector(self, readout: Readout, outputs: Tensor) -> Tensor:
+        return self.attentional_proj(torch.cat([readout.context, outputs], dim=-1)).tanh()
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
@@ -145,11 +144,13 @@ class LuongDecoder(Decoder):
         batch, width = tokens.shape
         inputs = torch.cat([self.embedding(tokens), state.feed], dim=-1).flatten(0, 1)
         output, layers = self.stack.step(inputs, flat(state.layers))
-        vector, _ = self._look(
-            output.unflatten(0, (batch, width)), state.projected, state.memory, False
-        )
+        query = output.unflatten(0, (batch, width))
+        assert state.projected is not None
+        readout = self.attention.step(query, state.projected, state.looked)
+        vector = self._vector(readout, query)
         feed = vector if self.feed_size else state.feed
-        state = replace(state, layers=unflat(layers, batch, width), feed=feed)
+        layers = unflat(layers, batch, width)
+        state = replace(state, layers=layers, feed=feed, looked=readout.state)
         return self.logits(vector, out), state
 
     @override

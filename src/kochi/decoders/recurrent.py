@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import Attention, MultiHeadAttention, Projected
+from kochi.attention import START, AttentionState, Projected, Readout
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
 
@@ -22,12 +22,14 @@ class RecurrentState:
             nothing (width 0).
         memory: What may be looked at; shared by the beams.
         projected: The memory as attention wants it; None for the plain decoder.
+        looked: What attention must be told at the next step.
     """
 
     layers: tuple[Float[Tensor, "vectors batch width hidden_size"], ...]
     feed: Float[Tensor, "batch width feed_size"]
     memory: Memory
     projected: Projected | None
+    looked: AttentionState = START
 
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "RecurrentState":
         """Let each new beam continue an old beam of its sentence."""
@@ -37,6 +39,7 @@ class RecurrentState:
                 _take(layer, beams[None].expand(len(layer), -1, -1)) for layer in self.layers
             ),
             feed=_take(self.feed, beams),
+            looked=self.looked.reorder(beams),
         )
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "RecurrentState":
@@ -46,6 +49,7 @@ class RecurrentState:
             self.feed.index_select(0, rows),
             self.memory.rows(rows),
             None if self.projected is None else self.projected.rows(rows),
+            self.looked.keep(rows),
         )
 
 
@@ -104,20 +108,10 @@ def token_gates(
     return nn.functional.linear(embedded, token_weight, stack.input_bias)
 
 
-def look(
-    attention: Attention | MultiHeadAttention,
-    query: Float[Tensor, "batch target query_size"],
-    projected: Projected | None,
-    memory: Memory,
-    need_alignment: bool,
-) -> tuple[Float[Tensor, "batch target context_size"], Float[Tensor, "batch target source"] | None]:
-    """Attend to the memory; the alignment, if asked for, is the mean over heads."""
-    assert projected is not None  # only the plain decoder's state has none
-    readout = attention(query, projected, mask=memory.mask, need_alignment=need_alignment)
+def mean_heads(readout: Readout) -> Float[Tensor, "batch target source"] | None:
+    """Return the alignment, if it was asked for; of several heads the mean."""
     alignment = readout.alignment
-    if alignment is not None and alignment.ndim == 4:
-        alignment = alignment.mean(1)
-    return readout.context, alignment
+    return alignment.mean(1) if alignment is not None and alignment.ndim == 4 else alignment
 
 
 def stack_steps(

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import MultiHeadAttention, Projected, Visible
+from kochi.attention import START, AttentionState, MultiHeadAttention, Projected, Visible
 from kochi.decoders.cache import Cache
 from kochi.decoders.decoder import Decoder
 from kochi.layers.dropout import Dropout
@@ -28,11 +28,13 @@ class TransformerState:
         position: Number of tokens read so far.
         cache: Keys and values of the tokens read so far.
         projected: The memory as each layer's attention wants it.
+        looked: What each layer's attention to the memory must be told at the next step.
     """
 
     position: int
     cache: Cache
     projected: tuple[Projected, ...]
+    looked: tuple[AttentionState, ...]
 
 
 class TransformerDecoder(Decoder):
@@ -97,7 +99,7 @@ class TransformerDecoder(Decoder):
             layer.attention.project(memory.values, memory.mask).contiguous()
             for layer in self.blocks
         )
-        return TransformerState(0, cache, projected)
+        return TransformerState(0, cache, projected, (START,) * len(projected))
 
     @override
     def step(
@@ -113,22 +115,25 @@ class TransformerDecoder(Decoder):
         cache = state.cache.advance(tokens.shape[1], state.position)
         visible = self._visible_past(tokens.shape[1], state.position, cache)
         past = _Past(state.position, cache, visible)
+        looked = []
         for index, layer in enumerate(self.blocks):
-            x = layer.step(x, state.projected[index], past, index)
-        return self.logits(self.norm(x), out), TransformerState(
-            state.position + 1, cache, state.projected
-        )
+            x, after = layer.step(x, state.projected[index], past, index, state.looked[index])
+            looked.append(after)
+        state = TransformerState(state.position + 1, cache, state.projected, tuple(looked))
+        return self.logits(self.norm(x), out), state
 
     @override
     def reorder(
         self, state: TransformerState, beams: Int[Tensor, "batch width"]
     ) -> TransformerState:
-        return replace(state, cache=state.cache.reorder(beams))
+        looked = tuple(one.reorder(beams) for one in state.looked)
+        return replace(state, cache=state.cache.reorder(beams), looked=looked)
 
     @override
     def keep(self, state: TransformerState, rows: Int[Tensor, " kept"]) -> TransformerState:
         projected = tuple(one.rows(rows) for one in state.projected)
-        return TransformerState(state.position, state.cache.keep(rows), projected)
+        looked = tuple(one.keep(rows) for one in state.looked)
+        return TransformerState(state.position, state.cache.keep(rows), projected, looked)
 
     def _visible_past(self, width: int, position: int, cache: Cache) -> Visible:
         """Say once for all layers, which have one scope, which slots each beam may see."""
@@ -202,8 +207,13 @@ class TransformerDecoderLayer(nn.Module):
         return alignment
 
     def step(
-        self, x: Float[Tensor, "batch width size"], projected: Projected, past: _Past, index: int
-    ) -> Float[Tensor, "batch width size"]:
+        self,
+        x: Float[Tensor, "batch width size"],
+        projected: Projected,
+        past: _Past,
+        index: int,
+        looked: AttentionState,
+    ) -> tuple[Float[Tensor, "batch width size"], AttentionState]:
         """Read one token a beam; the new keys and values go into the cache."""
         query, new = self.self_attention.project_self(
             self.self_residual.before(x), positions=past.position
@@ -211,7 +221,9 @@ class TransformerDecoderLayer(nn.Module):
         seen = self.self_attention.attend_heads(
             query, past.cache.write(index, new), visible=past.visible
         )
-        return self._look(self.self_residual.after(x, seen.context), projected)
+        x = self.self_residual.after(x, seen.context)
+        seen = self.attention.step(self.attention_residual.before(x), projected, looked)
+        return self._feed_forward(x, seen.context), seen.state
 
     def _self_attend(self, x: Tensor) -> Tensor:
         query, projected = self.self_attention.project_self(self.self_residual.before(x))
@@ -221,7 +233,10 @@ class TransformerDecoderLayer(nn.Module):
 
     def _look(self, x: Tensor, projected: Projected) -> Tensor:
         seen = self.attention(self.attention_residual.before(x), projected)
-        x = self.attention_residual.after(x, seen.context)
+        return self._feed_forward(x, seen.context)
+
+    def _feed_forward(self, x: Tensor, context: Tensor) -> Tensor:
+        x = self.attention_residual.after(x, context)
         return self.feedforward_residual.after(
             x, self.feedforward(self.feedforward_residual.before(x))
         )

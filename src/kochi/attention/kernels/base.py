@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kochi.attention.scores.base import Score
-from kochi.attention.selections.base import Selection
+from kochi.attention.parts import Parts
+from kochi.attention.past import Past
+from kochi.attention.selections.base import Choice
 
 
 class Hidden(NamedTuple):
@@ -19,8 +20,8 @@ class Hidden(NamedTuple):
         empty: True for queries that may attend nowhere; ``None``: surely there are none.
     """
 
-    bias: Float[Tensor, "#batch 1 #target source"] | None
-    empty: Bool[Tensor, "#batch 1 #target 1"] | None
+    bias: Float[Tensor, "#batch #heads #target source"] | None
+    empty: Bool[Tensor, "#batch #heads #target 1"] | None
 
 
 NOTHING_HIDDEN = Hidden(None, None)
@@ -28,21 +29,25 @@ NOTHING_HIDDEN = Hidden(None, None)
 
 @dataclass(frozen=True)
 class Visible:
-    """Which places may be seen.
+    """Which places may be seen, and how much they count.
 
     Args:
         mask: True where a query may attend; ``None``: nothing hidden but the triangle.
         triangle: Also hide the keys after the query, both counted from 0. Left to the kernel
             because some have a fast path for it.
+        bias: What is added to the scores.
+        prior: What the alignment is multiplied by, after the selection.
     """
 
-    mask: Bool[Tensor, "#batch 1 #target source"] | None = None
+    mask: Bool[Tensor, "#batch #heads #target source"] | None = None
     triangle: bool = False
+    bias: Float[Tensor, "#batch #heads #target source"] | None = None
+    prior: Float[Tensor, "#batch #heads #target source"] | None = None
     _hidden: dict[torch.dtype, Hidden] = field(default_factory=dict, repr=False, compare=False)
 
     def whole(
         self, target_length: int, source_length: int, device: torch.device
-    ) -> Bool[Tensor, "#batch 1 #target source"] | None:
+    ) -> Bool[Tensor, "#batch #heads #target source"] | None:
         """Return mask and triangle as one mask (``None``: everything is visible)."""
         if not self.triangle:
             return self.mask
@@ -75,10 +80,17 @@ EVERYTHING = Visible()
 
 
 class Answer(NamedTuple):
-    """The context and, where it was asked for, the alignment before dropout."""
+    """What a kernel computed.
 
-    context: Tensor
-    alignment: Tensor | None
+    Args:
+        context: What was read.
+        alignment: Before dropout, where it was asked for.
+        choice: What a sampled selection chose.
+    """
+
+    context: Float[Tensor, "batch heads target value_size"]
+    alignment: Float[Tensor, "batch heads target source"] | None
+    choice: Choice | None = None
 
 
 class Kernel(Protocol):
@@ -86,14 +98,14 @@ class Kernel(Protocol):
 
     def __call__(
         self,
-        score: Score,
-        selection: Selection,
+        parts: Parts,
         query: Float[Tensor, "batch heads target size"],
         keys: Float[Tensor, "batch heads source size"],
         values: Float[Tensor, "batch heads source value_size"],
         visible: Visible,
+        past: Past | None,
         dropout: float,
         need_alignment: bool,
     ) -> Answer:
-        """Answer one call."""
+        """Answer one call; scope and relative term are in ``visible`` already."""
         ...

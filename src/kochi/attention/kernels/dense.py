@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.attention.kernels.base import Answer, Hidden, Visible
-from kochi.attention.scores.base import Score
-from kochi.attention.selections.base import Selection
+from kochi.attention.parts import Parts
+from kochi.attention.past import Past
 
 VECTOR = 16
 """On the CPU torch's softmax of rows shorter than a vector register takes five times what its parts
@@ -18,12 +18,12 @@ take (measured with torch 2.13: 300 against 58 microseconds for 1,280 rows of 14
 
 
 def dense(
-    score: Score,
-    selection: Selection,
+    parts: Parts,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
     visible: Visible,
+    past: Past | None,
     dropout: float,
     need_alignment: bool,
 ) -> Answer:
@@ -31,7 +31,7 @@ def dense(
 
     Serves what SDPA serves.
     """
-    scale = score.dot_scale
+    scale = parts.score.dot_scale
     assert scale is not None  # refused when built
     hidden = visible.hidden(query.shape[2], keys.shape[2], query.device, query.dtype)
     if torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad):

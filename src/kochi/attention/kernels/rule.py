@@ -8,8 +8,7 @@ from kochi.attention.kernels.base import Kernel
 from kochi.attention.kernels.dense import dense
 from kochi.attention.kernels.reference import reference
 from kochi.attention.kernels.sdpa import sdpa, sdpa_refusal
-from kochi.attention.scores.base import Score
-from kochi.attention.selections.base import Selection
+from kochi.attention.parts import Parts
 
 KERNELS: dict[str, Kernel] = {"reference": reference, "sdpa": sdpa, "dense": dense}
 
@@ -34,21 +33,21 @@ class Case(NamedTuple):
     need_gradient: bool
 
 
-def refusal(kernel: str, score: Score, selection: Selection) -> str | None:
+def refusal(kernel: str, parts: Parts) -> str | None:
     """Say why a kernel cannot serve these parts; ``None`` if it can.
 
     Raises:
         ValueError: There is no kernel of that name.
     """
     if kernel in ("sdpa", "dense"):
-        return sdpa_refusal(score, selection)
+        return sdpa_refusal(parts)
     if kernel not in ("auto", "reference"):
         allowed = ", ".join(repr(name) for name in ("auto", *KERNELS))
         raise ValueError(f"kernel: got {kernel!r}, expected one of {allowed}")
     return None
 
 
-def choose(kernel: str, score: Score, selection: Selection, case: Case) -> tuple[str, str]:
+def choose(kernel: str, parts: Parts, case: Case) -> tuple[str, str]:
     """Return the name of the kernel that serves a call, and why.
 
     A kernel named by the caller is kept. "auto" takes SDPA where it can serve, except for short
@@ -56,7 +55,7 @@ def choose(kernel: str, score: Score, selection: Selection, case: Case) -> tuple
     """
     if kernel != "auto":
         return kernel, "named by the caller"
-    why = sdpa_refusal(score, selection)
+    why = sdpa_refusal(parts)
     if why is not None:
         return "reference", why
     longest = max(case.target_length, case.source_length)

@@ -5,28 +5,33 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.attention.kernels.base import Answer, Visible
-from kochi.attention.kernels.reference import reference_alignment
-from kochi.attention.scores.base import Score
-from kochi.attention.selections.base import Selection
+from kochi.attention.kernels.reference import reference_choice
+from kochi.attention.parts import Parts, name
+from kochi.attention.past import Past
+from kochi.attention.scopes.base import Scope
 from kochi.attention.selections.soft import Soft
 
 
-def sdpa_refusal(score: Score, selection: Selection) -> str | None:
+def sdpa_refusal(parts: Parts) -> str | None:
     """Say why SDPA cannot serve these parts; ``None`` if it can."""
-    if score.dot_scale is None:
-        return f"the score {type(score).__name__} is not a dot product of projected vectors"
-    if type(selection) is not Soft:
-        return f"the selection {type(selection).__name__} is not the softmax"
+    if parts.score.dot_scale is None:
+        return f"the score {name(parts.score)} is not a dot product of projected vectors"
+    if type(parts.selection) is not Soft or parts.selection.temperature != 1.0:
+        return f"the selection {name(parts.selection)} is not the plain softmax"
+    if not isinstance(parts.scope, Scope):
+        return f"the scope {name(parts.scope)} does more than hide places"
+    if parts.relative is not None:
+        return f"the relative term {name(parts.relative)} is added to the scores"
     return None
 
 
 def sdpa(
-    score: Score,
-    selection: Selection,
+    parts: Parts,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
     visible: Visible,
+    past: Past | None,
     dropout: float,
     need_alignment: bool,
 ) -> Answer:
@@ -38,8 +43,8 @@ def sdpa(
     if triangle and mask is not None:  # SDPA takes one or the other
         mask, triangle = visible.whole(query.shape[2], keys.shape[2], query.device), False
     context = F.scaled_dot_product_attention(
-        query, keys, values, mask, dropout, is_causal=triangle, scale=score.dot_scale
+        query, keys, values, mask, dropout, is_causal=triangle, scale=parts.score.dot_scale
     )
     if not need_alignment:
         return Answer(context, None)
-    return Answer(context, reference_alignment(score, selection, query, keys, visible))
+    return Answer(context, reference_choice(parts, query, keys, visible, past)[0])

@@ -1,72 +1,13 @@
-"""What every scope is: which positions a query may see."""
+"""What every scope is: which positions a query may see, and how much they count."""
 
 import abc
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Positions:
-    """Where queries and keys stand.
-
-    Args:
-        query_length: Number of queries.
-        key_length: Number of keys.
-        device: Where the tensors live.
-        start: Position of the first query when ``query`` is not given.
-        query: Positions of the queries (one number: all stand there); by default
-            ``start, start + 1, ...``.
-        key: Positions of the keys (one number: all stand there); by default ``0, 1, ...``.
-    """
-
-    query_length: int
-    key_length: int
-    device: torch.device
-    start: int = 0
-    query: int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None = None
-    key: int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None = None
-
-    def last_key(self) -> int | None:
-        """Return the largest position of a key where it is known without looking at a tensor."""
-        if self.key is None:
-            return self.key_length - 1
-        return self.key if isinstance(self.key, int) else None
-
-    def first_query(self) -> int | None:
-        """Return the smallest position of a query where it is known without a tensor."""
-        if self.query is None:
-            return self.start
-        return self.query if isinstance(self.query, int) else None
-
-    def queries(self) -> Int[Tensor, "... target 1"]:
-        """Return the positions of the queries as a column."""
-        return stand(self.query, self.query_length, self.device, self.start).unsqueeze(-1)
-
-    def keys(self) -> Int[Tensor, "... 1 source"]:
-        """Return the positions of the keys as a row."""
-        return stand(self.key, self.key_length, self.device).unsqueeze(-2)
-
-
-def stand(
-    positions: int | Int[Tensor, " length"] | Int[Tensor, "batch length"] | None,
-    length: int,
-    device: torch.device,
-    start: int = 0,
-) -> Int[Tensor, " length"] | Int[Tensor, "batch length"]:
-    """Return positions as a tensor: one number means all stand there, ``None`` one after another.
-
-    >>> stand(None, 3, torch.device("cpu"), start=4).tolist()
-    [4, 5, 6]
-    """
-    if positions is None:
-        return torch.arange(start, start + length, device=device)
-    if isinstance(positions, int):
-        return torch.full((length,), positions, device=device)
-    return positions
+from kochi.attention.past import Past
+from kochi.attention.positions import Positions
 
 
 class Scope(nn.Module, abc.ABC):
@@ -94,3 +35,57 @@ class Scope(nn.Module, abc.ABC):
         def __call__(self, positions: Positions) -> Tensor | None:
             """Type a call as `forward`."""
             ...
+
+
+class Window(NamedTuple):
+    """What a query that says itself where to look may see.
+
+    Args:
+        visible: True where it may attend.
+        prior: What the alignment is multiplied by, after the selection; not normalised again.
+    """
+
+    visible: Bool[Tensor, "batch heads target source"]
+    prior: Float[Tensor, "batch heads target source"]
+
+
+class PredictedScope(nn.Module, abc.ABC):
+    """Let each query say where its window lies.
+
+    ``forward`` gets the queries as they are inside a head, before the score projects them.
+    """
+
+    @abc.abstractmethod
+    def forward(
+        self,
+        query: Float[Tensor, "batch heads target query_size"],
+        positions: Positions,
+        lengths: Int[Tensor, " batch"],
+    ) -> Window:
+        """Return the windows in memories of the given lengths (without padding)."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, query: Tensor, positions: Positions, lengths: Tensor) -> Window:
+            """Type a call as `forward`."""
+            ...
+
+
+class RecurrentScope(nn.Module, abc.ABC):
+    """See everything, more or less willingly by where earlier queries looked.
+
+    Queries are then asked one after the other; see `RecurrentScore`.
+    """
+
+    @abc.abstractmethod
+    def forward(self, past: Past) -> Float[Tensor, "batch heads target source"]:
+        """Return what is added to the scores; not asked at the first step, which adds nothing."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, past: Past) -> Tensor:
+            """Type a call as `forward`."""
+            ...
+
+
+AnyScope = Scope | PredictedScope | RecurrentScope

@@ -3,7 +3,8 @@
 from jaxtyping import Bool
 from torch import Tensor
 
-from kochi.attention.scopes.base import Positions, Scope
+from kochi.attention.positions import Positions
+from kochi.attention.scopes.base import Scope
 
 
 class Causal(Scope):

@@ -1,6 +1,7 @@
 """Global scope (the file is not called ``global``: that is a word of Python)."""
 
-from kochi.attention.scopes.base import Positions, Scope
+from kochi.attention.positions import Positions
+from kochi.attention.scopes.base import Scope
 
 
 class Global(Scope):

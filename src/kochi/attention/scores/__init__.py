@@ -1,9 +1,18 @@
 """Scores: how well a query matches a key. One file a score, named by its paper's word."""
 
 from kochi.attention.scores.additive import Additive
-from kochi.attention.scores.base import Score
+from kochi.attention.scores.base import AnyScore, RecurrentScore, Relative, Score
 from kochi.attention.scores.dot import Dot
 from kochi.attention.scores.general import General
 from kochi.attention.scores.scaled_dot import ScaledDot
 
-__all__ = ["Additive", "Dot", "General", "ScaledDot", "Score"]
+__all__ = [
+    "Additive",
+    "AnyScore",
+    "Dot",
+    "General",
+    "RecurrentScore",
+    "Relative",
+    "ScaledDot",
+    "Score",
+]

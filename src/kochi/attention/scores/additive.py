@@ -36,12 +36,12 @@ class Additive(Score):
     Args:
         query_size: Size of a query.
         key_size: Size of a key.
-        hidden_size: Width of the hidden layer; by default ``query_size``.
         num_heads: Each head has matrices and a vector of its own.
+        hidden_size: Width of the hidden layer; by default ``query_size``.
     """
 
     def __init__(
-        self, query_size: int, key_size: int, hidden_size: int | None = None, num_heads: int = 1
+        self, query_size: int, key_size: int, num_heads: int = 1, hidden_size: int | None = None
     ) -> None:
         super().__init__()
         hidden_size = query_size if hidden_size is None else hidden_size

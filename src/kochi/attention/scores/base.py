@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kochi.attention.past import Past
+from kochi.attention.positions import Positions
 
-class Score(nn.Module, abc.ABC):
-    """Match every query with every key.
 
-    A score is asked in two parts, so that what depends on the memory alone is computed once per
-    memory and what depends on the query alone once per query: the kernels call
-    ``score(score.project_query(query), score.project_keys(keys))``.
+class AnyScore(nn.Module, abc.ABC):
+    """What `Score` and `RecurrentScore` share: the two parts that are computed beforehand.
 
-    To write one of your own, subclass, implement ``forward`` and give the object to
-    `kochi.attention.build` in place of a name. It must work for any number of heads on axis 1.
+    What depends on the memory alone is computed once per memory and what depends on the query alone
+    once per query: the score itself is asked with ``project_query(query)`` and
+    ``project_keys(keys)``.
 
     Attributes:
         dot_scale: If the score of the projected parts is ``dot_scale * <query, key>``, that factor
@@ -38,6 +38,14 @@ class Score(nn.Module, abc.ABC):
         """Compute what depends on the memory alone; the keys themselves by default."""
         return keys
 
+
+class Score(AnyScore):
+    """Match every query with every key by what they contain.
+
+    To write one of your own, subclass, implement ``forward`` and give the object to
+    `kochi.attention.build` in place of a name. It must work for any number of heads on axis 1.
+    """
+
     @abc.abstractmethod
     def forward(
         self,
@@ -49,6 +57,47 @@ class Score(nn.Module, abc.ABC):
     if TYPE_CHECKING:
 
         def __call__(self, query: Tensor, keys: Tensor) -> Tensor:
+            """Type a call as `forward`."""
+            ...
+
+
+class RecurrentScore(AnyScore):
+    """Match queries with keys also by where earlier queries looked.
+
+    Queries are then asked one after the other. The queries of one call stand at the same step (the
+    beams of a sentence), each with a past of its own.
+    """
+
+    @abc.abstractmethod
+    def forward(
+        self,
+        query: Float[Tensor, "batch heads target projected_size"],
+        keys: Float[Tensor, "batch heads source projected_size"],
+        past: Past | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        """Score projected queries against projected keys; ``past`` is None at the first step."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, query: Tensor, keys: Tensor, past: Past | None) -> Tensor:
+            """Type a call as `forward`."""
+            ...
+
+
+class Relative(nn.Module, abc.ABC):
+    """A term that is added to a dot product and depends on where query and key stand."""
+
+    @abc.abstractmethod
+    def forward(
+        self,
+        query: Float[Tensor, "batch heads target projected_size"],
+        positions: Positions,
+    ) -> Float[Tensor, "#batch heads target source"]:
+        """Return the term for every query and key."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, query: Tensor, positions: Positions) -> Tensor:
             """Type a call as `forward`."""
             ...
 

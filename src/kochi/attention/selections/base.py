@@ -1,10 +1,12 @@
 """What every selection is: scores become an alignment."""
 
 import abc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from kochi.attention.past import Past
 
 
 class Selection(nn.Module, abc.ABC):
@@ -30,3 +32,61 @@ class Selection(nn.Module, abc.ABC):
         def __call__(self, scores: Tensor, visible: Tensor | None) -> Tensor:
             """Type a call as `forward`."""
             ...
+
+
+class RecurrentSelection(nn.Module, abc.ABC):
+    """Turn scores into an alignment that goes on from the one before.
+
+    The rules of `Selection` hold. The queries of one call stand at the same step (the beams of a
+    sentence), each with a past of its own.
+    """
+
+    @abc.abstractmethod
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+        past: Past | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        """Select among the visible places; ``past`` is None at the first step."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, scores: Tensor, visible: Tensor | None, past: Past | None) -> Tensor:
+            """Type a call as `forward`."""
+            ...
+
+
+class Choice(NamedTuple):
+    """What a sampled selection chose, for a loss that weighs its gradient.
+
+    Args:
+        alignment: 1 at the chosen place; constant for autograd.
+        log_probability: Of the choice, in nats, with a gradient; 0 where nothing may be seen.
+        entropy: Of the distribution it was drawn from, in nats, with a gradient.
+    """
+
+    alignment: Float[Tensor, "batch heads target source"]
+    log_probability: Float[Tensor, "batch heads target"]
+    entropy: Float[Tensor, "batch heads target"]
+
+
+class SampledSelection(nn.Module, abc.ABC):
+    """Look at one place, drawn at random in training; the likeliest one otherwise."""
+
+    @abc.abstractmethod
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+    ) -> Choice:
+        """Choose among the visible places (``None``: all are)."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, scores: Tensor, visible: Tensor | None) -> Choice:
+            """Type a call as `forward`."""
+            ...
+
+
+AnySelection = Selection | RecurrentSelection | SampledSelection

@@ -30,7 +30,20 @@ def masked_softmax(
 
 
 class Soft(Selection):
-    """Look at every visible place, each by its softmax weight; no parameters."""
+    """Look at every visible place, each by its softmax weight; no parameters.
+
+    Args:
+        temperature: What the scores are divided by: below 1 sharper, above 1 flatter.
+
+    Raises:
+        ValueError: The temperature is not above 0.
+    """
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not temperature > 0.0:
+            raise ValueError(f"temperature: got {temperature}, expected a number above 0")
+        self.temperature = temperature
 
     def forward(
         self,
@@ -38,4 +51,6 @@ class Soft(Selection):
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
     ) -> Float[Tensor, "batch heads target source"]:
         """See `masked_softmax`."""
+        if self.temperature != 1.0:
+            scores = scores / self.temperature
         return masked_softmax(scores, visible)

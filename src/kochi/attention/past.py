@@ -1,0 +1,40 @@
+"""What earlier queries looked at, for parts that look back."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Past:
+    """The alignments of the queries asked before; nothing (``None``) before the first.
+
+    Args:
+        previous: Alignment of the query before.
+        accumulated: Sum of all alignments so far.
+    """
+
+    previous: Float[Tensor, "batch heads target source"]
+    accumulated: Float[Tensor, "batch heads target source"]
+
+    def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "Past":
+        """Let each new beam continue an old beam of its sentence."""
+        batch, heads, _, source = self.previous.shape
+        index = beams[:, None, :, None].expand(batch, heads, -1, source)
+        return Past(self.previous.gather(2, index), self.accumulated.gather(2, index))
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> "Past":
+        """Keep only some sentences."""
+        return Past(self.previous.index_select(0, rows), self.accumulated.index_select(0, rows))
+
+
+def then(past: Past | None, alignment: Float[Tensor, "batch heads target source"]) -> Past:
+    """Return the past after one query more.
+
+    >>> alignment = torch.tensor([[[[0.25, 0.75]]]])
+    >>> past = then(then(None, alignment), alignment)
+    >>> past.previous.tolist(), past.accumulated.tolist()
+    ([[[[0.25, 0.75]]]], [[[[0.5, 1.5]]]])
+    """
+    return Past(alignment, alignment if past is None else past.accumulated + alignment)

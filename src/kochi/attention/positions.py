@@ -1,0 +1,67 @@
+"""Where queries and keys stand."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where queries and keys stand.
+
+    Args:
+        query_length: Number of queries.
+        key_length: Number of keys.
+        device: Where the tensors live.
+        start: Position of the first query when ``query`` is not given.
+        query: Positions of the queries (one number: all stand there); by default
+            ``start, start + 1, ...``.
+        key: Positions of the keys (one number: all stand there); by default ``0, 1, ...``.
+    """
+
+    query_length: int
+    key_length: int
+    device: torch.device
+    start: int = 0
+    query: int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None = None
+    key: int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None = None
+
+    def last_key(self) -> int | None:
+        """Return the largest position of a key where it is known without looking at a tensor."""
+        if self.key is None:
+            return self.key_length - 1
+        return self.key if isinstance(self.key, int) else None
+
+    def first_query(self) -> int | None:
+        """Return the smallest position of a query where it is known without a tensor."""
+        if self.query is None:
+            return self.start
+        return self.query if isinstance(self.query, int) else None
+
+    def queries(self) -> Int[Tensor, "... target 1"]:
+        """Return the positions of the queries as a column."""
+        return stand(self.query, self.query_length, self.device, self.start).unsqueeze(-1)
+
+    def keys(self) -> Int[Tensor, "... 1 source"]:
+        """Return the positions of the keys as a row."""
+        return stand(self.key, self.key_length, self.device).unsqueeze(-2)
+
+
+def stand(
+    positions: int | Int[Tensor, " length"] | Int[Tensor, "batch length"] | None,
+    length: int,
+    device: torch.device,
+    start: int = 0,
+) -> Int[Tensor, " length"] | Int[Tensor, "batch length"]:
+    """Return positions as a tensor: one number means all stand there, ``None`` one after another.
+
+    >>> stand(None, 3, torch.device("cpu"), start=4).tolist()
+    [4, 5, 6]
+    """
+    if positions is None:
+        return torch.arange(start, start + length, device=device)
+    if isinstance(positions, int):
+        return torch.full((length,), positions, device=device)
+    return positions

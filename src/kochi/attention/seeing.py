@@ -1,0 +1,115 @@
+"""What a call may see: its masks, the scope and the relative term brought together."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.parts import Parts
+from kochi.attention.past import Past
+from kochi.attention.positions import Positions
+from kochi.attention.projected import Projected
+from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
+
+
+def see(scope: Scope, positions: Positions, projected: Projected, mask: Tensor | None) -> Visible:
+    """Join the masks of memory, call and scope to one, ``[batch or 1, 1, target or 1, source]``."""
+    whole = None if projected.mask is None else projected.mask.unsqueeze(1)
+    own = whole
+    if mask is not None and mask is not projected.mask:
+        check_mask(mask, projected, positions)
+        mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
+        whole = mask if whole is None else whole & mask
+    triangle = scope.is_triangle(positions)
+    if not triangle:
+        seen = scope(positions)
+        if seen is not None:
+            seen = seen if seen.dim() == 3 else seen.unsqueeze(0)
+            whole = seen if whole is None else whole & seen
+    if whole is own and not triangle:
+        return projected.visible
+    if whole is None:
+        return TRIANGLE
+    return Visible(whole.unsqueeze(1), triangle)
+
+
+def see_with_query(
+    parts: Parts,
+    raw_query: Float[Tensor, "batch heads target raw_size"],
+    query: Float[Tensor, "batch heads target size"],
+    positions: Positions,
+    projected: Projected,
+    mask: Tensor | None,
+    past: Past | None,
+) -> Visible:
+    """Do as `see` for all kinds of scope and with the relative term.
+
+    Args:
+        parts: The parts of the attention.
+        raw_query: The queries inside the heads.
+        query: The queries as the score projected them.
+        positions: Where queries and keys stand.
+        projected: The memory.
+        mask: The mask of the call.
+        past: Where earlier queries looked.
+    """
+    scope = parts.scope
+    visible = see(scope if isinstance(scope, Scope) else EVERYWHERE, positions, projected, mask)
+    bias, prior, whole = None, None, visible.mask
+    if isinstance(scope, PredictedScope):
+        window = scope(raw_query, positions, _lengths(projected, mask))
+        whole = window.visible if whole is None else whole & window.visible
+        prior = window.prior
+    elif isinstance(scope, RecurrentScope) and past is not None:
+        bias = scope(past)
+    if parts.relative is not None:
+        bias = parts.relative(query, positions)
+    if bias is None and prior is None:
+        return visible
+    return Visible(whole, visible.triangle, bias, prior)
+
+
+def check_mask(mask: Tensor, projected: Projected, positions: Positions) -> None:
+    """Refuse a mask of the wrong type or shape."""
+    flat = (projected.keys.shape[0], positions.key_length)
+    full = (flat[0], positions.query_length, positions.key_length)
+    if mask.dtype != torch.bool or tuple(mask.shape) not in (flat, full):
+        raise ValueError(
+            f"mask: got {mask.dtype} of shape {list(mask.shape)}, expected torch.bool "
+            f"[batch, source] = {list(flat)} or [batch, target, source] = {list(full)}, "
+            "True = may attend"
+        )
+
+
+def spoil(
+    answer: Answer, visible: Visible, finite: Bool[Tensor, "batch source"], target_length: int
+) -> Answer:
+    """Give NaN to the queries that may see a NaN or infinite place, and to nobody else."""
+    broken = ~finite[:, None, None, :]
+    mask = visible.whole(target_length, finite.shape[1], finite.device)
+    broken = broken if mask is None else broken & mask
+    reader = broken.any(-1, keepdim=True)
+    context = answer.context.masked_fill(reader, torch.nan)
+    if answer.alignment is None:
+        return answer._replace(context=context)
+    hidden = reader if mask is None else reader & mask
+    alignment = answer.alignment.masked_fill(hidden, torch.nan)
+    return answer._replace(context=context, alignment=alignment)
+
+
+class _Everywhere(Scope):
+    def forward(self, positions: Positions) -> None:
+        return None
+
+
+EVERYWHERE = _Everywhere()
+TRIANGLE = Visible(triangle=True)
+
+
+def _lengths(projected: Projected, mask: Tensor | None) -> Tensor:
+    """Return how long each sentence is: the places that its mask leaves, else all."""
+    own = mask if mask is not None and mask.dim() == 2 else projected.mask
+    if own is not None:
+        return own.sum(1)
+    batch, _, length, _ = projected.keys.shape
+    return torch.full((batch,), length, device=projected.keys.device)
