@@ -32,7 +32,8 @@ DIRECTION: dict[str, set[str]] = {
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
     "predictor": DATA | MODELS | {"search", "folder"},
     "starting": DATA,
-    "commands": DATA | {"metrics", "view", "training", "predictor", "starting", "folder"},
+    "commands": DATA
+    | {"attention", "metrics", "view", "training", "predictor", "starting", "folder"},
     "cli": {"commands", "errors"},
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},

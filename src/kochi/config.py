@@ -225,6 +225,18 @@ class Schedule(Table):
 Metric = Literal["bleu", "chrf", "wer", "cer", "per", "exact", "loss"]
 
 
+class Reinforce(Table):
+    """The Monte-Carlo gradient of a selection that draws (Xu et al. 2015, section 4.1).
+
+    The log-likelihood of a choice is weighed by ``weight`` times what the output gained over the
+    baseline, a moving average that keeps ``baseline_decay`` of itself at each step.
+    """
+
+    weight: Annotated[float, Field(ge=0.0)] = 1.0
+    entropy_weight: Annotated[float, Field(ge=0.0)] = 0.01
+    baseline_decay: Fraction = 0.9
+
+
 class Training(Table):
     """How the model is trained.
 
@@ -232,7 +244,8 @@ class Training(Table):
     ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
     best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
     ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
-    float32 sums where the machine gains from it.
+    float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
+    (See et al. 2017, equation 12).
     """
 
     epochs: Positive = 20
@@ -245,6 +258,8 @@ class Training(Table):
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     label_smoothing: Fraction = 0.1
     gradient_clip: Annotated[float, Field(ge=0.0)] = 1.0
+    reinforce: Reinforce = Reinforce()
+    coverage_weight: Annotated[float, Field(ge=0.0)] = 0.0
     precision: Literal["fp32", "bf16"] = "fp32"
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     metric: Metric = "bleu"

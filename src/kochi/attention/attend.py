@@ -166,9 +166,20 @@ class AttentionBase(nn.Module, abc.ABC):
         need_gradient: bool = True,
     ) -> str:
         """Say in one line which kernel serves such a call, and why."""
-        case = Case(target_length, source_length, dtype, device, need_gradient)
-        name, why = choose(self.kernel, self.parts, case)
+        name, why = self.choose(target_length, source_length, dtype, device, need_gradient)
         return f"kernel {name!r}: {why}"
+
+    def choose(
+        self,
+        target_length: int,
+        source_length: int,
+        dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
+        need_gradient: bool = True,
+    ) -> tuple[str, str]:
+        """Return the name of the kernel that serves such a call, and why."""
+        case = Case(target_length, source_length, dtype, device, need_gradient)
+        return choose(self.kernel, self.parts, case)
 
     def _check_memory(self, memory_values: Tensor, mask: Tensor | None) -> None:
         if memory_values.dim() != 3 or memory_values.shape[2] != self.memory_size:

@@ -18,12 +18,12 @@ from kochi.decoders.recurrent import (
     RecurrentState,
     flat,
     input_columns,
-    mean_heads,
     stack_steps,
     token_gates,
     unflat,
     widen,
 )
+from kochi.decoders.written import Written, mean_heads, one_after_the_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -76,26 +76,15 @@ class BahdanauDecoder(Decoder):
         self.dropout = Dropout(dropout)
 
     @override
-    def forward(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target feature_size"]:
-        return self._read(memory, inputs, need_alignment=False)[0]
-
-    @override
-    def alignment(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target source"] | None:
-        return self._read(memory, inputs, need_alignment=True)[1]
-
-    def _read(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def write(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+    ) -> Written:
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
         context_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
         output = layers[-1][0]
-        outputs, contexts, alignments, looked = [], [], [], START
+        outputs, contexts, alignments, draws, looked = [], [], [], [], START
         for gate in token_gates(self.stack, embedded).unbind(1):
             readout = self.attention.step(
                 output.unsqueeze(1), projected, looked, need_alignment=need_alignment
@@ -107,8 +96,9 @@ class BahdanauDecoder(Decoder):
             )
             outputs.append(output)
             alignments.append(mean_heads(readout))
+            draws.append(looked.draws)
         features = self._features(torch.stack(outputs, 1), embedded, torch.stack(contexts, 1))
-        return features, stack_steps(alignments)
+        return Written(features, stack_steps(alignments), one_after_the_other(draws))
 
     def _features(self, output: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
         joined = torch.cat([output, embedded, context], dim=-1)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kochi.decoders.written import Written
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
 
@@ -49,10 +50,22 @@ class Decoder(nn.Module, ABC):
         self.output_bias = nn.Parameter(torch.zeros(vocabulary))
 
     @abstractmethod
+    def write(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+    ) -> Written:
+        """Read whole targets; ``inputs`` start with the begin mark.
+
+        Args:
+            memory: What may be looked at.
+            inputs: What has been written before each position.
+            need_alignment: Also return where each position looked.
+        """
+
     def forward(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target feature_size"]:
-        """Return features for whole targets; ``inputs`` start with the begin mark."""
+        """Return features for whole targets."""
+        return self.write(memory, inputs).features
 
     @abstractmethod
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> Any:
@@ -78,11 +91,11 @@ class Decoder(nn.Module, ABC):
     def keep(self, state: Any, rows: Int[Tensor, " kept"]) -> Any:
         """Keep only some sentences of the batch."""
 
-    @abstractmethod
     def alignment(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target source"] | None:
         """Return where each target position looked, or None for a decoder that cannot look."""
+        return self.write(memory, inputs, need_alignment=True).alignment
 
     def logits(
         self,

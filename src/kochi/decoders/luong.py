@@ -18,12 +18,12 @@ from kochi.decoders.recurrent import (
     RecurrentState,
     flat,
     input_columns,
-    mean_heads,
     stack_steps,
     token_gates,
     unflat,
     widen,
 )
+from kochi.decoders.written import Written, mean_heads, on_top_of_each_other, one_after_the_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack, State
@@ -78,40 +78,26 @@ class LuongDecoder(Decoder):
         self.dropout = Dropout(dropout)
 
     @override
-    def forward(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target feature_size"]:
-        return self.dropout(self._read(memory, inputs, need_alignment=False)[0])
-
-    @override
-    def alignment(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target source"] | None:
-        return self._read(memory, inputs, need_alignment=True)[1]
-
-    def _read(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def write(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+    ) -> Written:
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
         if self.feed_size:
-            return self._read_step_by_step(embedded, layers, projected, need_alignment)
+            return self._write_step_by_step(embedded, layers, projected, need_alignment)
         outputs = self.stack.sequence(embedded, layers)
         readout = self.attention(outputs, projected, need_alignment=need_alignment)
-        return self._vector(readout, outputs), mean_heads(readout)
+        features = self.dropout(self._vector(readout, outputs))
+        return Written(features, mean_heads(readout), on_top_of_each_other([readout.state.draws]))
 
-    def _read_step_by_step(
-        self,
-        embedded: Tensor,
-        layers: State,
-        projected: Projected,
-        need_alignment: bool,
-    ) -> tuple[Tensor, Tensor | None]:
+    def _write_step_by_step(
+        self, embedded: Tensor, layers: State, projected: Projected, need_alignment: bool
+    ) -> Written:
         gates = token_gates(self.stack, embedded).unbind(1)
         feed_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
         feed = embedded.new_zeros(len(embedded), self.feed_size)
-        vectors, alignments, looked = [], [], START
+        vectors, alignments, draws, looked = [], [], [], START
         for gate in gates:
             output, layers = self.stack.step_from_gates(
                 torch.addmm(gate, feed, feed_weight), layers
@@ -122,7 +108,9 @@ class LuongDecoder(Decoder):
             feed = self._vector(readout, query).squeeze(1)
             vectors.append(feed)
             alignments.append(mean_heads(readout))
-        return torch.stack(vectors, 1), stack_steps(alignments)
+            draws.append(looked.draws)
+        features = self.dropout(torch.stack(vectors, 1))
+        return Written(features, stack_steps(alignments), one_after_the_other(draws))
 
     def _vector(self, readout: Readout, outputs: Tensor) -> Tensor:
         return self.attentional_proj(torch.cat([readout.context, outputs], dim=-1)).tanh()

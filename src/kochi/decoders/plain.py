@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
+from kochi.decoders.written import Written
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -55,15 +56,15 @@ class PlainDecoder(Decoder):
         self.dropout = Dropout(dropout)
 
     @override
-    def forward(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target feature_size"]:
+    def write(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+    ) -> Written:
         embedded = self.dropout(self.embedding(inputs))
         summary = memory.summary.unsqueeze(1).expand(-1, inputs.shape[1], -1)
         outputs = self.stack.sequence(
             torch.cat([embedded, summary], dim=-1), self.bridge(memory.summary)
         )
-        return self.dropout(self.feature_proj(outputs).tanh())
+        return Written(self.dropout(self.feature_proj(outputs).tanh()))
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
@@ -91,7 +92,3 @@ class PlainDecoder(Decoder):
     @override
     def keep(self, state: RecurrentState, rows: Int[Tensor, " kept"]) -> RecurrentState:
         return state.keep(rows)
-
-    @override
-    def alignment(self, memory: Memory, inputs: Int[Tensor, "batch target"]) -> None:
-        return None

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import START, AttentionState, Projected, Readout
+from kochi.attention import START, AttentionState, Projected
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
 
@@ -106,12 +106,6 @@ def token_gates(
     """Multiply the tokens' vectors by their part of the input weights, all steps at once."""
     token_weight, _ = input_columns(stack, embedded.shape[-1])
     return nn.functional.linear(embedded, token_weight, stack.input_bias)
-
-
-def mean_heads(readout: Readout) -> Float[Tensor, "batch target source"] | None:
-    """Return the alignment, if it was asked for; of several heads the mean."""
-    alignment = readout.alignment
-    return alignment.mean(1) if alignment is not None and alignment.ndim == 4 else alignment
 
 
 def stack_steps(

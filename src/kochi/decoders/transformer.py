@@ -11,9 +11,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import START, AttentionState, MultiHeadAttention, Projected, Visible
+from kochi.attention import (
+    START,
+    AttentionState,
+    MultiHeadAttention,
+    Projected,
+    Readout,
+    Visible,
+)
 from kochi.decoders.cache import Cache
 from kochi.decoders.decoder import Decoder
+from kochi.decoders.written import Written, mean_heads, on_top_of_each_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward, Residual
@@ -71,23 +79,18 @@ class TransformerDecoder(Decoder):
         return cast(list[TransformerDecoderLayer], list(self.layers))
 
     @override
-    def forward(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target feature_size"]:
+    def write(
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+    ) -> Written:
         x = self._embed(inputs, 0)
+        alignment, draws = None, []
         for layer in self.blocks:
-            x = layer(x, layer.attention.project(memory.values, memory.mask))
-        return self.norm(x)
-
-    @override
-    def alignment(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target source"]:
-        x = self._embed(inputs, 0)
-        for layer in self.blocks[:-1]:
-            x = layer(x, layer.attention.project(memory.values, memory.mask))
-        last = self.blocks[-1]
-        return last.alignment(x, last.attention.project(memory.values, memory.mask)).mean(1)
+            wanted = need_alignment and layer is self.blocks[-1]
+            projected = layer.attention.project(memory.values, memory.mask)
+            x, readout = layer(x, projected, need_alignment=wanted)
+            alignment = mean_heads(readout)
+            draws.append(readout.state.draws)
+        return Written(self.norm(x), alignment, on_top_of_each_other(draws))
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> TransformerState:
@@ -193,18 +196,16 @@ class TransformerDecoderLayer(nn.Module):
 
     @override
     def forward(
-        self, x: Float[Tensor, "batch target size"], projected: Projected
-    ) -> Float[Tensor, "batch target size"]:
-        return self._look(self._self_attend(x), projected)
-
-    def alignment(
-        self, x: Float[Tensor, "batch target size"], projected: Projected
-    ) -> Float[Tensor, "batch heads target source"]:
-        """Return where each head of the attention to the memory looks."""
-        query = self.attention_residual.before(self._self_attend(x))
-        alignment = self.attention(query, projected, need_alignment=True).alignment
-        assert alignment is not None
-        return alignment
+        self,
+        x: Float[Tensor, "batch target size"],
+        projected: Projected,
+        need_alignment: bool = False,
+    ) -> tuple[Float[Tensor, "batch target size"], Readout]:
+        """Return the next layer's input, and what was read from the memory."""
+        x = self._self_attend(x)
+        query = self.attention_residual.before(x)
+        readout = self.attention(query, projected, need_alignment=need_alignment)
+        return self._feed_forward(x, readout.context), readout
 
     def step(
         self,
@@ -230,10 +231,6 @@ class TransformerDecoderLayer(nn.Module):
         return self.self_residual.after(
             x, self.self_attention.attend_heads(query, projected).context
         )
-
-    def _look(self, x: Tensor, projected: Projected) -> Tensor:
-        seen = self.attention(self.attention_residual.before(x), projected)
-        return self._feed_forward(x, seen.context)
 
     def _feed_forward(self, x: Tensor, context: Tensor) -> Tensor:
         x = self.attention_residual.after(x, context)

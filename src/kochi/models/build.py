@@ -1,5 +1,7 @@
 """Build the model that a run file's model table describes."""
 
+from typing import Any
+
 from torch import nn
 
 from kochi import attention, config
@@ -14,6 +16,12 @@ from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward
 from kochi.layers.positions import LearnedPositions, SinusoidalPositions
 from kochi.models.seq2seq import Seq2Seq
+
+ONLY_FOR_A_MEMORY = (
+    attention.RecurrentScore,
+    attention.RecurrentSelection,
+    attention.SampledSelection,
+)
 
 
 def build_model(model: config.Model, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
@@ -91,14 +99,14 @@ def _transformer(
     rotary = model.positions == "rotary"
     encoder_layers = [
         TransformerEncoderLayer(
-            _multihead(model, model.self_attention, "global", rotary), _feedforward(model), **common
+            _self_attention(model, "global", rotary), _feedforward(model), **common
         )
         for _ in range(model.encoder_layers)
     ]
     decoder_layers = [
         TransformerDecoderLayer(
-            _multihead(model, model.self_attention, "causal", rotary),
-            _multihead(model, model.attention, model.attention.scope, False),
+            _self_attention(model, "causal", rotary),
+            _multihead(model, model.attention.model_dump(), False),
             _feedforward(model),
             **common,
         )
@@ -118,16 +126,34 @@ def _transformer(
 
 
 def _multihead(
-    model: config.TransformerModel, table: config.Attention, scope: str, rotary: bool
+    model: config.TransformerModel, table: dict[str, Any], rotary: bool
 ) -> attention.MultiHeadAttention:
     return attention.build_multihead(
-        **table.model_dump(exclude={"scope"}),
-        scope=scope,
+        **table,
         query_size=model.size,
         memory_size=model.size,
         dropout=model.attention_dropout,
         rotary=rotary,
     )
+
+
+def _self_attention(
+    model: config.TransformerModel, scope: str, rotary: bool
+) -> attention.MultiHeadAttention:
+    """Build the attention of a sequence to itself.
+
+    Raises:
+        ValueError: Parts that need a memory that stays, and queries that follow each other.
+    """
+    table = model.self_attention.model_dump() | {"scope": scope}
+    module = _multihead(model, table, rotary)
+    for part in (module.score, module.selection):
+        if isinstance(part, ONLY_FOR_A_MEMORY):
+            raise ValueError(
+                f"self_attention: {type(part).__name__} looks back at earlier alignments or draws, "
+                "which attention to the memory can; here choose parts that do neither"
+            )
+    return module
 
 
 def _feedforward(model: config.TransformerModel) -> FeedForward:

@@ -122,8 +122,8 @@ class Evaluator:
             batch.output_mask,
         )
         if self._run.training.metric == "loss":
-            return nll.item(), []
-        return nll.item(), self._answers(model, memory, batch)
+            return nll.sum().item(), []
+        return nll.sum().item(), self._answers(model, memory, batch)
 
     def _answers(self, model: "Seq2Seq", memory: Any, batch: Batch) -> list[str]:
         from kochi.search import greedy, length_limits

@@ -20,8 +20,8 @@ def cross_entropy(
     targets: Int[Tensor, "*rows"],
     mask: Bool[Tensor, "*rows"],
     label_smoothing: float = 0.0,
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Return the summed label-smoothed cross-entropy and the plain one, in nats.
+) -> tuple[Float[Tensor, ""], Float[Tensor, "*rows"]]:
+    """Return the summed label-smoothed cross-entropy and that of each row without it, in nats.
 
     Args:
         features: Inputs of the output layer.
@@ -32,8 +32,8 @@ def cross_entropy(
         label_smoothing: e above, in [0, 1).
 
     Returns:
-        ``(loss, negative log-likelihood)``, both summed over the rows that count. Only the loss has
-        a gradient.
+        ``(loss, negative log-likelihood)``: the loss summed over the rows that count, the plain one
+        for each row, 0 where it does not count. Only the loss has a gradient.
     """
     rows = mask.flatten().nonzero().squeeze(1)
     chosen = features.flatten(0, -2).index_select(0, rows)
@@ -41,7 +41,8 @@ def cross_entropy(
     if bias is None:
         bias = weight.new_zeros(weight.shape[0])
     loss, nll = _LinearCrossEntropy.apply(chosen, weight, bias, wanted, label_smoothing)  # pyright: ignore[reportGeneralTypeIssues]
-    return loss, nll.detach()
+    nll = nll.detach()
+    return loss, nll.new_zeros(mask.numel()).index_copy(0, rows, nll).view(mask.shape)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -62,20 +63,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
         needs = any(ctx.needs_input_grad)
         grads = (torch.zeros_like(x), torch.zeros_like(w), torch.zeros_like(bias))
         step = max(1, CHUNK_BYTES // (4 * vocabulary))
-        losses = [features.new_zeros((), dtype=_sum_dtype(features))] * 2
+        loss = features.new_zeros((), dtype=_sum_dtype(features))
+        every_nll = [loss.new_zeros(0)]
         mean_weight, mean_bias = weight.mean(0), bias.mean()
         for start in range(0, total, step):
             part = slice(start, min(start + step, total))
             logits = torch.addmm(bias.to(dtype), x[part], w.t()).to(_sum_dtype(features))
             mean = features[part] @ mean_weight + mean_bias
             nll, gap, norm = _normalise(logits, targets[part], mean)
-            losses = [losses[0] + (nll + smoothing * gap).sum(), losses[1] + nll.sum()]
+            loss = loss + (nll + smoothing * gap).sum()
+            every_nll.append(nll)
             if needs:
                 _accumulate(grads, part, logits, norm, x, w, targets, 1.0 - smoothing)
         if needs and smoothing:
             _uniform_part(grads, features, weight, smoothing / vocabulary)
         ctx.save_for_backward(*(g.to(features.dtype) for g in grads))
-        return losses[0], losses[1]
+        return loss, torch.cat(every_nll)
 
     @staticmethod
     def backward(ctx, grad: Tensor, _):  # pyright: ignore[reportIncompatibleMethodOverride]

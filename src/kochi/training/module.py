@@ -9,7 +9,9 @@ import torch.distributed
 from torch import Tensor
 
 from kochi import config
+from kochi.attention.scopes.coverage import coverage_loss
 from kochi.training.interrupts import Interrupts
+from kochi.training.looking import next_baseline, reinforce
 from kochi.training.losses import cross_entropy
 from kochi.training.optimizers import build_optimizer
 from kochi.training.schedules import share_of_peak
@@ -52,6 +54,8 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model = model
+        self.baseline: Tensor
+        self.register_buffer("baseline", torch.tensor(torch.nan))
         self.run = run
         self.total_steps = total_steps
         self._trained = [p for p in model.parameters() if p.requires_grad]
@@ -109,16 +113,27 @@ class TrainingModule(pl.LightningModule):
         return training.learning_rate * share
 
     def _loss(self, batch: "Batch") -> tuple[Tensor, Tensor]:
-        features = self.model(batch.source, batch.source_mask, batch.inputs)
-        decoder = self.model.decoder
-        return cross_entropy(
-            features,
+        """Return what is trained, and the plain negative log-likelihood; summed, in nats."""
+        decoder, training = self.model.decoder, self.run.training
+        memory = self.model.encode(batch.source, batch.source_mask)
+        written = decoder.write(memory, batch.inputs, need_alignment=training.coverage_weight > 0)
+        loss, nll = cross_entropy(
+            written.features,
             decoder.output_weight,
             decoder.output_bias,
             batch.outputs,
             batch.output_mask,
-            self.run.training.label_smoothing,
+            training.label_smoothing,
         )
+        mask = batch.output_mask
+        if written.looks is not None:
+            options = training.reinforce
+            self.baseline = next_baseline(self.baseline, nll, mask, options.baseline_decay)
+            loss = loss + reinforce(written.looks, nll, mask, self.baseline, options)
+        if training.coverage_weight and written.alignment is not None:
+            coverage = coverage_loss(written.alignment.unsqueeze(1), mask)
+            loss = loss + training.coverage_weight * coverage
+        return loss, nll.sum()
 
     def _synchronise(self, last: bool) -> AbstractContextManager[Any]:
         strategy: Any = self.trainer.strategy

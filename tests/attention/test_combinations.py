@@ -1,0 +1,118 @@
+"""Every score with every scope, selection and relative term, in one head and in two."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kochi.attention import (
+    RELATIVES,
+    SCOPES,
+    SCORES,
+    SELECTIONS,
+    START,
+    Attention,
+    MultiHeadAttention,
+    build,
+)
+
+BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 4
+EVERYTHING = list(itertools.product(SCORES, SCOPES, SELECTIONS, (None, *RELATIVES)))
+REFUSED = r"needs|is a term of a dot product|cannot|only"  # a reason stands in every refusal
+
+Module = Attention | MultiHeadAttention
+
+
+def make(parts: tuple[str, str, str, str | None], heads: int, **options: Any) -> Module | None:
+    """Build, or return None where the combination is refused with a reason."""
+    score, scope, selection, relative = parts
+    sizes = {"query_size": SIZE, "memory_size": SIZE, "num_heads": heads}
+    torch.manual_seed(3)
+    try:
+        module = build(score, scope, selection, relative=relative, **sizes, **options)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=REFUSED):
+            raise error
+        return None
+    return module.double().eval()
+
+
+def example() -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(5)
+    mask = torch.arange(SOURCE) < torch.tensor([[7], [1], [4]])
+    query = torch.randn(BATCH, TARGET, SIZE, dtype=torch.float64)
+    return query, torch.randn(BATCH, SOURCE, SIZE, dtype=torch.float64), mask
+
+
+def name(parts: tuple[str, str, str, str | None]) -> str:
+    return "-".join(part for part in parts if part)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("parts", EVERYTHING, ids=name)
+def test_it_works_or_is_refused(parts: tuple[str, str, str, str | None], heads: int) -> None:
+    """The chosen kernel equals the reference, steps equal the whole, and gradients are finite."""
+    module = make(parts, heads)
+    if module is None:
+        return
+    plain = make(parts, heads, kernel="reference")
+    assert plain is not None
+    query, values, mask = example()
+    inputs = query.clone().requires_grad_(), values.clone().requires_grad_()
+    projected = module.project(inputs[1], mask)
+    found = module(inputs[0], projected, need_alignment=True)
+    expected = plain(query, plain.project(values, mask), need_alignment=True)
+    torch.testing.assert_close(found.context, expected.context)
+    assert found.alignment is not None
+    torch.testing.assert_close(found.alignment, expected.alignment)
+    hidden = ~mask[:, None] if heads == 1 else ~mask[:, None, None]
+    assert (found.alignment.masked_select(hidden.expand_as(found.alignment)) == 0.0).all()
+    for gradient in torch.autograd.grad(found.context.sum(), inputs):
+        assert gradient.isfinite().all()
+    state = START
+    for position in range(TARGET):
+        one = module.step(query[:, position : position + 1], projected, state)
+        torch.testing.assert_close(one.context, found.context[:, position : position + 1])
+        state = one.state
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("parts", EVERYTHING, ids=name)
+def test_beams_keep_their_own_past(parts: tuple[str, str, str, str | None], heads: int) -> None:
+    module = make(parts, heads)
+    if module is None:
+        return
+    query, values, mask = example()
+    projected = module.project(values, mask)
+    beams = torch.tensor([[1, 0], [0, 0], [1, 1]])
+    first, second = query[:, 0:2], query[:, 2:4]
+    state = module.step(first, projected, START).state.reorder(beams)
+    found = module.step(second, projected, state).context
+    for row, beam in itertools.product(range(BATCH), range(2)):
+        alone = slice(row, row + 1)
+        memory = module.project(values[alone], mask[alone])
+        before = first[alone, beams[row, beam] : beams[row, beam] + 1]
+        past = module.step(before, memory, START).state
+        expected = module.step(second[alone, beam : beam + 1], memory, past).context
+        torch.testing.assert_close(found[alone, beam : beam + 1], expected)
+
+
+@pytest.mark.parametrize("parts", EVERYTHING, ids=name)
+def test_nothing_to_see_is_zero(parts: tuple[str, str, str, str | None]) -> None:
+    module = make(parts, 1)
+    if module is None:
+        return
+    query, values, mask = example()
+    mask = mask & torch.tensor([[True], [False], [True]])
+    query.requires_grad_()
+    values[1] = torch.nan
+    for memory in (values, values[:, :0]):
+        projected = module.project(memory, mask[:, : memory.shape[1]])
+        readout = module(query, projected, need_alignment=True)
+        assert readout.alignment is not None
+        assert (readout.alignment[1] == 0.0).all()
+        assert (readout.context[1] == 0.0).all()
+        (gradient,) = torch.autograd.grad(readout.context.sum(), query, allow_unused=True)
+        assert gradient is None or gradient.isfinite().all()
