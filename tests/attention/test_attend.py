@@ -1,10 +1,11 @@
 """What holds for every score, scope and number of heads."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -14,26 +15,52 @@ from kochi.attention import (
     Attention,
     AttentionState,
     MultiHeadAttention,
+    Positions,
     Projected,
+    Scope,
     build,
 )
+from kochi.attention.kernels.rule import refusal
+from kochi.attention.scopes import Coverage
 
 Module = Attention | MultiHeadAttention
 KERNELS = ("reference", "sdpa", "dense")
-CASES = [
-    (score, scope, heads, kernel)
+NARROW: dict[str, dict[str, Any]] = {  # so that something is hidden in a short memory
+    "sliding_window": {"left": 1, "right": 2},
+    "local_m": {"width": 1, "ratio": 1.5},
+    "local_p": {"width": 2},
+}
+PAIRS = [
+    (score, scope)
     for score in SCORES
     for scope in SCOPES
-    for heads in (1, 2)
-    for kernel in KERNELS
-    if score != "additive" or kernel == "reference"
-]
-every_case = pytest.mark.parametrize(("score", "scope", "heads", "kernel"), CASES)
-drawn_case = st.sampled_from(CASES)
+    # Every score with the plain scopes, two scores of different kind with the others.
+    if scope in ("global", "causal") or score in ("scaled_dot", "additive")
+] + [("location_aware", "coverage")]
+BY_PLACE = ("location", "location_aware")
 
 
 def make(score: str, scope: str, heads: int, kernel: str) -> Module:
-    return build(score, scope, query_size=6, memory_size=6, num_heads=heads, kernel=kernel).double()
+    table = {"kind": scope, **NARROW.get(scope, {})}
+    module = build(score, table, query_size=6, memory_size=6, num_heads=heads, kernel=kernel)
+    if isinstance(module.scope, Coverage):
+        torch.nn.init.normal_(module.scope.weight)
+    return module.double()
+
+
+def served(score: str, scope: str, kernel: str) -> bool:
+    return refusal(kernel, build(score, scope, query_size=6, memory_size=6).parts) is None
+
+
+CASES = [
+    (score, scope, heads, kernel)
+    for score, scope in PAIRS
+    for heads in (1, 2)
+    for kernel in KERNELS
+    if served(score, scope, kernel)
+]
+every_case = pytest.mark.parametrize(("score", "scope", "heads", "kernel"), CASES)
+drawn_case = st.sampled_from(CASES)
 
 
 def numbers(*shape: int) -> Tensor:
@@ -71,10 +98,14 @@ def test_alignment_rows(
     query, memory = numbers(3, target, 6), numbers(3, source, 6)
     context, alignment, _ = module(query, module.project(memory, mask), need_alignment=True)
     visible = mask[:, None, None, :].expand(3, heads, target, source)
-    if scope == "causal":
-        visible = visible & torch.ones(target, source, dtype=torch.bool).tril()
+    if isinstance(module.scope, Scope):
+        seen = module.scope(Positions(target, source, mask.device))
+        visible = visible if seen is None else visible & seen
     rows = by_head(alignment)
-    torch.testing.assert_close(rows.sum(-1), visible.any(-1).double())
+    if scope == "local_p":  # multiplied by its Gaussian
+        assert ((rows.sum(-1) >= 0) & (rows.sum(-1) <= 1 + 1e-12)).all()
+    else:
+        torch.testing.assert_close(rows.sum(-1), visible.any(-1).double())
     assert (rows[~visible] == 0).all()
     if heads == 1:
         torch.testing.assert_close(context, (rows @ memory.unsqueeze(1)).squeeze(1))
@@ -100,6 +131,7 @@ def test_more_padding_changes_nothing(score: str, scope: str, heads: int, kernel
 def test_permuting_keys_permutes_the_alignment(
     case: tuple[str, str, int, str], order: list[int]
 ) -> None:
+    assume(case[0] not in BY_PLACE)
     module = make(*case)
     query, memory = numbers(2, 3, 6), numbers(2, 5, 6)
     mask = torch.tensor([[True] * 5, [True, False, True, True, False]])
@@ -127,7 +159,12 @@ def test_step_by_step_equals_all_at_once(score: str, scope: str, heads: int, ker
         )
         contexts.append(context)
         alignments.append(by_head(alignment))
-    assert state == whole.state == AttentionState(position=5)
+    assert state is not None
+    assert state.position == whole.state.position == 5
+    assert (state.past is not None) is module.parts.look_back
+    if state.past is not None and whole.state.past is not None:
+        torch.testing.assert_close(state.past.previous, whole.state.past.previous)
+        torch.testing.assert_close(state.past.accumulated, whole.state.past.accumulated)
     torch.testing.assert_close(torch.cat(contexts, dim=1), whole.context)
     torch.testing.assert_close(torch.cat(alignments, dim=2), by_head(whole.alignment))
 
@@ -167,10 +204,38 @@ def test_beams_share_the_memory(score: str, scope: str, heads: int, kernel: str)
     module = make(score, scope, heads, kernel)
     query, memory = numbers(2, 3, 6), numbers(2, 5, 6)
     projected = module.project(memory)
-    beam = module(query, projected, query_positions=2).context
+    beam = module.step(query, projected, AttentionState(2)).context
+    if not module.parts.look_back:
+        again = module(query, projected, query_positions=2).context
+        torch.testing.assert_close(again, beam)
     for width in range(3):
         one = module(query[:, width : width + 1], projected, state=AttentionState(2)).context
         torch.testing.assert_close(beam[:, width : width + 1], one)
+
+
+@every_case
+def test_each_beam_goes_on_from_its_own_past(
+    score: str, scope: str, heads: int, kernel: str
+) -> None:
+    """Two steps of three beams, new beams from old, one sentence dropped, a third step."""
+    module = make(score, scope, heads, kernel)
+    memory = numbers(2, 5, 6)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    projected, state = module.project(memory, mask), AttentionState()
+    history = numbers(2, 3, 3, 6)  # sentence, beam, step
+    for step in range(2):
+        state = module.step(history[:, :, step], projected, state).state
+    parents, kept = torch.tensor([[2, 0, 2], [1, 1, 0]]), torch.tensor([1])
+    state = state.reorder(parents).keep(kept)
+    asked = numbers(1, 3, 6)
+    found = module.step(asked, projected.rows(kept), state, need_alignment=True)
+    for beam, parent in enumerate(parents[1].tolist()):
+        alone = torch.cat((history[1:, parent, :2], asked[:, beam : beam + 1]), dim=1)
+        expected = module(alone, module.project(memory[1:], mask[1:]), need_alignment=True)
+        torch.testing.assert_close(found.context[:, beam], expected.context[:, 2])
+        torch.testing.assert_close(
+            by_head(found.alignment)[:, :, beam], by_head(expected.alignment)[:, :, 2]
+        )
 
 
 @every_case
@@ -215,9 +280,15 @@ def test_only_who_may_see_a_broken_place_reads_nan(
     mask = torch.ones(2, 3, 4, dtype=torch.bool)
     mask[0, 2, 2] = False
     readout = module(query, module.project(memory), mask=mask, need_alignment=True)
-    # Query 0 and 1 of sentence 0 look at place 2, unless it lies in their future.
+    # Query 0 and 1 of sentence 0 look at place 2, unless the scope hides it.
     broken = torch.zeros(2, 3, dtype=torch.bool)
-    broken[0, :2] = scope == "global"
+    seen = module.scope(Positions(3, 4, mask.device)) if isinstance(module.scope, Scope) else None
+    broken[0, :2] = True if seen is None else seen[:2, 2]
+    if scope == "local_p":  # each head predicts what it sees
+        broken = readout.context.isnan().any(-1)
+        assert not broken[1].any()
+        assert not broken[0, 2]
+        return
     assert torch.equal(readout.context.isnan().all(-1), broken)
     assert torch.equal(readout.context.isnan().any(-1), broken)
     assert torch.equal(by_head(readout.alignment).isnan().any(-1).any(1), broken)
@@ -251,6 +322,7 @@ def test_no_queries_at_all(score: str, scope: str, heads: int, kernel: str) -> N
     readout = module(numbers(2, 0, 6), module.project(numbers(2, 5, 6)), need_alignment=True)
     assert readout.context.shape == (2, 0, 6)
     assert by_head(readout.alignment).shape == (2, heads, 0, 5)
+    assert readout.state == AttentionState()
 
 
 def test_masks_of_memory_and_call_add_up() -> None:

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi.attention import (
+    RELATIVES,
     SCOPES,
     SCORES,
     SELECTIONS,
@@ -17,11 +18,21 @@ from kochi.attention import (
     Selection,
     build,
 )
+from kochi.attention.scores import Dot
 
 
 def test_names() -> None:
-    assert SCORES == ("dot", "scaled_dot", "general", "additive")
-    assert SCOPES == ("global", "causal")
+    assert SCORES == (
+        "dot",
+        "scaled_dot",
+        "general",
+        "cosine",
+        "additive",
+        "location",
+        "location_aware",
+    )
+    assert SCOPES == ("global", "causal", "sliding_window", "local_m", "local_p", "coverage")
+    assert RELATIVES == ("shaw", "t5", "alibi", "rotary")
     assert SELECTIONS == ("soft",)
 
 
@@ -33,6 +44,38 @@ def test_all_combine(score: str, scope: str, heads: int) -> None:
     assert type(module) is (Attention if heads == 1 else MultiHeadAttention)
     readout = module(torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4)))
     assert readout.context.shape == (2, 3, module.context_size)
+
+
+@pytest.mark.parametrize("relative", RELATIVES)
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("score", ["dot", "scaled_dot", "general", "cosine"])
+def test_relative_terms_combine_with_dot_products(score: str, scope: str, relative: str) -> None:
+    module = build(score, scope, query_size=4, memory_size=4, num_heads=2, relative=relative)
+    query, memory = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
+    readout = module(query, module.project(memory), need_alignment=True)
+    assert readout.alignment is not None
+    assert readout.alignment.shape == (2, 2, 3, 5)
+
+
+@pytest.mark.parametrize("relative", ["shaw", "t5", "alibi", "rotary"])
+@pytest.mark.parametrize("score", ["additive", "location", "location_aware"])
+def test_relative_terms_are_terms_of_a_dot_product(score: str, relative: str) -> None:
+    with pytest.raises(ValueError, match=r"dot product, which the score \w+ is not; use 'dot', "):
+        build(score, query_size=4, memory_size=4, num_heads=2, relative=relative)
+
+
+def test_refusals_of_relative_terms() -> None:
+    sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
+    with pytest.raises(ValueError, match=r"relative: 'rotary' turns .* use build_multihead"):
+        build("dot", relative="rotary", **sizes)
+    with pytest.raises(ValueError, match=r"relative 'rotary': got the option 'base', expected non"):
+        build("dot", relative={"kind": "rotary", "base": 7}, num_heads=2, **sizes)
+    with pytest.raises(ValueError, match=r"relative: got 'sinus', expected .*'alibi', 'rotary'"):
+        build("dot", relative="sinus", **sizes)
+    with pytest.raises(ValueError, match=r"relative 'alibi': got the option 'slope', expected non"):
+        build("dot", relative={"kind": "alibi", "slope": 7}, **sizes)
+    with pytest.raises(ValueError, match=r"cannot serve: the relative term T5 is added"):
+        build("dot", relative="t5", kernel="sdpa", **sizes)
 
 
 def test_sizes_of_one_head() -> None:
@@ -50,8 +93,8 @@ def test_sizes_of_one_head() -> None:
 
 def test_refusals() -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
-    with pytest.raises(ValueError, match=r"score: got 'cosine', expected one of 'dot', 'scaled"):
-        build("cosine", **sizes)
+    with pytest.raises(ValueError, match=r"score: got 'concat', expected one of 'dot', 'scaled"):
+        build("concat", **sizes)
     with pytest.raises(ValueError, match=r"scope: got 'all', expected one of 'global', 'causal'"):
         build("dot", "all", **sizes)
     with pytest.raises(ValueError, match=r"selection: got 'hard', expected one of 'soft'"):

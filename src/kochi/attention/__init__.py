@@ -24,8 +24,9 @@ from kochi.attention.past import Past
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected
 from kochi.attention.readout import START, AttentionState, Draws, Readout
-from kochi.attention.scopes import PredictedScope, RecurrentScope, Scope, Window
-from kochi.attention.scores import RecurrentScore, Relative, Score
+from kochi.attention.relative import Relative
+from kochi.attention.scopes import PredictedScope, RecurrentScope, Scope, Window, coverage_loss
+from kochi.attention.scores import RecurrentScore, Score
 from kochi.attention.selections import Choice, RecurrentSelection, SampledSelection, Selection
 
 __all__ = [
@@ -57,4 +58,5 @@ __all__ = [
     "Window",
     "build",
     "build_multihead",
+    "coverage_loss",
 ]

@@ -217,7 +217,7 @@ class AttentionBase(nn.Module, abc.ABC):
         Queries are asked together, or one after the other where the parts look back.
         """
         length = query.shape[2]
-        if call.together or length == 1 or not self.parts.look_back:
+        if call.together or length < 2 or not self.parts.look_back:
             return self._ask(raw_query, query, projected, call)
         answers, state = [], call.state
         for index in range(length):
@@ -232,12 +232,11 @@ class AttentionBase(nn.Module, abc.ABC):
     ) -> tuple[Answer, AttentionState]:
         parts, state, keys = self.parts, call.state, projected.keys
         length = query.shape[2]
+        past = None if state.past is None else state.past.over(keys.shape[2])
         visible = call.visible
         if visible is None:
             positions = call.positions(length, keys)
-            visible = see_with_query(
-                parts, raw_query, query, positions, projected, call.mask, state.past
-            )
+            visible = see_with_query(parts, raw_query, query, positions, projected, call.mask, past)
         need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
         case = Case(length, keys.shape[2], query.dtype, query.device.type, need_gradient)
         kernel = KERNELS[choose(self.kernel, parts, case)[0]]
@@ -247,12 +246,11 @@ class AttentionBase(nn.Module, abc.ABC):
             keys,
             projected.values,
             visible,
-            state.past,
+            past,
             self.dropout if self.training else 0.0,
             call.need_alignment or parts.look_back,
         )
-        past = state.past
-        if parts.look_back:
+        if parts.look_back and length:
             assert answer.alignment is not None
             past = then(past, answer.alignment)
         draws = None if answer.choice is None else Draws(*answer.choice[1:])

@@ -9,14 +9,28 @@ from torch import nn
 from kochi.attention.attend import Attention
 from kochi.attention.multihead import MultiHeadAttention, head_size
 from kochi.attention.parts import Parts
-from kochi.attention.scopes import AnyScope, Causal, Global, PredictedScope, RecurrentScope, Scope
+from kochi.attention.relative import T5, Alibi, Relative, Shaw
+from kochi.attention.scopes import (
+    AnyScope,
+    Causal,
+    Coverage,
+    Global,
+    LocalM,
+    LocalP,
+    PredictedScope,
+    RecurrentScope,
+    Scope,
+    SlidingWindow,
+)
 from kochi.attention.scores import (
     Additive,
     AnyScore,
+    Cosine,
     Dot,
     General,
+    Location,
+    LocationAware,
     RecurrentScore,
-    Relative,
     ScaledDot,
     Score,
 )
@@ -32,18 +46,26 @@ Table = Mapping[str, Any]
 
 
 class Sizes(NamedTuple):
-    """What parts are built for, inside a head."""
+    """What parts are built for, inside a head.
+
+    Args:
+        query_size: Size of a query.
+        key_size: Size of a key, and of a query that a dot product has projected.
+        num_heads: Number of heads.
+        dot_scale: Of the score, for relative terms.
+    """
 
     query_size: int
     key_size: int
     num_heads: int
+    dot_scale: float | None = None
 
 
 class Maker(NamedTuple):
     """How a part is made: its class, and which sizes come before its own options."""
 
     kind: type[nn.Module]
-    sizes: Callable[[Sizes], tuple[int, ...]] = lambda sizes: ()
+    sizes: Callable[[Sizes], tuple[Any, ...]] = lambda sizes: ()
 
     def make(self, what: str, sizes: Sizes, options: Table) -> nn.Module:
         """Make the part; ``what`` names it in an error."""
@@ -60,25 +82,54 @@ def _both(sizes: Sizes) -> tuple[int, int]:
     return sizes.query_size, sizes.key_size
 
 
+def _all(sizes: Sizes) -> tuple[int, int, int]:
+    return sizes.query_size, sizes.key_size, sizes.num_heads
+
+
+def _query(sizes: Sizes) -> tuple[int, int]:
+    return sizes.query_size, sizes.num_heads
+
+
+def _heads(sizes: Sizes) -> tuple[int]:
+    return (sizes.num_heads,)
+
+
+def _product(sizes: Sizes) -> tuple[int, float]:
+    # Without a dot product the parts are refused as soon as all are made.
+    return sizes.key_size, 1.0 if sizes.dot_scale is None else sizes.dot_scale
+
+
 MAKE_SCORE: dict[str, Maker] = {
     "dot": Maker(Dot, _both),
     "scaled_dot": Maker(ScaledDot, _both),
-    "general": Maker(General, tuple),
-    "additive": Maker(Additive, tuple),
+    "general": Maker(General, _all),
+    "cosine": Maker(Cosine, _all),
+    "additive": Maker(Additive, _all),
+    "location": Maker(Location, _query),
+    "location_aware": Maker(LocationAware, _all),
 }
 MAKE_SCOPE: dict[str, Maker] = {
     "global": Maker(Global),
     "causal": Maker(Causal),
+    "sliding_window": Maker(SlidingWindow),
+    "local_m": Maker(LocalM),
+    "local_p": Maker(LocalP, _query),
+    "coverage": Maker(Coverage, _heads),
 }
 MAKE_SELECTION: dict[str, Maker] = {
     "soft": Maker(Soft),
 }
-MAKE_RELATIVE: dict[str, Maker] = {}
+MAKE_RELATIVE: dict[str, Maker] = {
+    "shaw": Maker(Shaw, _product),
+    "t5": Maker(T5, _heads),
+    "alibi": Maker(Alibi, _heads),
+}
 
 SCORES = tuple(MAKE_SCORE)
 SCOPES = tuple(MAKE_SCOPE)
 SELECTIONS = tuple(MAKE_SELECTION)
-RELATIVES = tuple(MAKE_RELATIVE)
+ROTARY = "rotary"
+RELATIVES = (*MAKE_RELATIVE, ROTARY)
 
 
 def build(
@@ -115,6 +166,7 @@ def build(
         num_heads: 1 gives `Attention`, without projections of its own and with a context of
             ``memory_size``; more give `MultiHeadAttention`, with a context of ``query_size``.
         relative: What positions add to a dot product: a name in `RELATIVES`, a table or an object.
+            "rotary" needs projections and so more than one head, or `build_multihead`.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense".
 
@@ -124,6 +176,11 @@ def build(
     if isinstance(num_heads, bool) or num_heads < 1:
         raise ValueError(f"num_heads: got {num_heads}, expected 1 or more")
     if num_heads == 1:
+        if _is_rotary(relative):
+            raise ValueError(
+                "relative: 'rotary' turns queries and keys after their projections, and one head "
+                "of `build` has none; use build_multihead(..., num_heads=1)"
+            )
         sizes = Sizes(query_size, memory_size, 1)
         parts = make_parts(score, scope, selection, relative, sizes)
         return Attention(parts, query_size, memory_size, dropout, kernel)
@@ -155,8 +212,11 @@ def build_multihead(
 ) -> MultiHeadAttention:
     """Build `MultiHeadAttention`, also for one head; arguments and errors as in `build`.
 
-    ``rotary`` turns queries and keys by their positions, see `kochi.attention.rotary`.
+    ``rotary``, or "rotary" as the relative term, turns queries and keys by their positions, see
+    `kochi.attention.rotary`.
     """
+    if _is_rotary(relative):
+        relative, rotary = None, True
     size = head_size(query_size, num_heads)
     parts = make_parts(score, scope, selection, relative, Sizes(size, size, num_heads))
     return MultiHeadAttention(parts, query_size, memory_size, num_heads, dropout, kernel, rotary)
@@ -174,8 +234,10 @@ def make_parts(
     Raises:
         ValueError: See `build`.
     """
+    made: AnyScore = _make("score", score, MAKE_SCORE, sizes, (Score, RecurrentScore))
+    sizes = sizes._replace(dot_scale=made.dot_scale)
     parts = Parts(
-        _make("score", score, MAKE_SCORE, sizes, (Score, RecurrentScore)),
+        made,
         _make("scope", scope, MAKE_SCOPE, sizes, (Scope, PredictedScope, RecurrentScope)),
         _make(
             "selection",
@@ -199,9 +261,21 @@ def refuse(parts: Parts) -> str | None:
     if parts.relative is not None and parts.score.dot_scale is None:
         return (
             f"relative: {type(parts.relative).__name__} is a term of a dot product, which the "
-            f"score {type(parts.score).__name__} is not; use 'dot', 'scaled_dot' or 'general'"
+            f"score {type(parts.score).__name__} is not; use 'dot', 'scaled_dot', 'general' or "
+            "'cosine'"
         )
     return None
+
+
+def _is_rotary(relative: str | Table | Relative | None) -> bool:
+    if not isinstance(relative, Mapping):
+        return isinstance(relative, str) and relative == ROTARY
+    if relative.get("kind") != ROTARY:
+        return False
+    for option in relative:
+        if option != "kind":
+            raise ValueError(f"relative {ROTARY!r}: got the option {option!r}, expected none")
+    return True
 
 
 def _make(
@@ -219,6 +293,6 @@ def _make(
     table = {"kind": part} if isinstance(part, str) else dict(part)
     name = table.pop("kind", None)
     if name not in makers:
-        allowed = ", ".join(map(repr, makers))
+        allowed = ", ".join(map(repr, RELATIVES if what == "relative" else makers))
         raise ValueError(f"{what}: got {name!r}, expected one of {allowed}")
     return makers[name].make(f"{what} {name!r}", sizes, table)

@@ -12,6 +12,7 @@ from kochi.attention.positions import stand
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Readout
 from kochi.attention.rotary import rotate
+from kochi.attention.scopes.base import PredictedScope
 from kochi.attention.scores.base import AnyScore
 
 
@@ -102,12 +103,18 @@ class MultiHeadAttention(AttentionBase):
             positions: Where the places stand, if not at ``0, 1, ...``; only rotary looks at it.
 
         Raises:
-            ValueError: ``memory_size`` is not ``query_size``, or an argument does not fit.
+            ValueError: ``memory_size`` is not ``query_size``, the scope predicts its windows, or an
+                argument does not fit.
         """
         if self.memory_size != self.query_size:
             raise ValueError(
                 f"project_self: a sequence attends to itself only if memory_size == query_size, "
                 f"got {self.memory_size} and {self.query_size}; use project"
+            )
+        if isinstance(self.scope, PredictedScope):
+            raise ValueError(
+                f"project_self: the scope {type(self.scope).__name__} looks at the queries before "
+                "the score projects them; use project and forward"
             )
         self._check_memory(values, mask)
         values, finite = clean_memory(values, mask)
@@ -204,7 +211,8 @@ def _check_rotary(score: AnyScore, head_size: int) -> None:
     if score.dot_scale is None:
         raise ValueError(
             f"rotary: turned vectors tell their distance only in a dot product, which the score "
-            f"{type(score).__name__} is not; use 'dot', 'scaled_dot' or 'general'"
+            f"{type(score).__name__} is not; use 'dot', 'scaled_dot', 'general' or "
+            "'cosine'"
         )
     if head_size % 2:
         raise ValueError(f"rotary: the head size must be even, got {head_size}")

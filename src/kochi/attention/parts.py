@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from kochi.attention.relative.base import Relative
 from kochi.attention.scopes.base import AnyScope, RecurrentScope
-from kochi.attention.scores.base import AnyScore, RecurrentScore, Relative
+from kochi.attention.scores.base import AnyScore, RecurrentScore
 from kochi.attention.selections.base import AnySelection, RecurrentSelection
 
 

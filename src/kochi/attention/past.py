@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -28,10 +29,24 @@ class Past:
         """Keep only some sentences."""
         return Past(self.previous.index_select(0, rows), self.accumulated.index_select(0, rows))
 
+    def over(self, source_length: int) -> "Past":
+        """Return the past over a memory that has grown: nobody looked at its new places.
+
+        >>> import torch
+        >>> past = Past(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
+        >>> past.over(3).previous.tolist()
+        [[[[1.0, 1.0, 0.0]]]]
+        """
+        new = source_length - self.previous.shape[3]
+        if new == 0:
+            return self
+        return Past(F.pad(self.previous, (0, new)), F.pad(self.accumulated, (0, new)))
+
 
 def then(past: Past | None, alignment: Float[Tensor, "batch heads target source"]) -> Past:
     """Return the past after one query more.
 
+    >>> import torch
     >>> alignment = torch.tensor([[[[0.25, 0.75]]]])
     >>> past = then(then(None, alignment), alignment)
     >>> past.previous.tolist(), past.accumulated.tolist()

@@ -48,6 +48,14 @@ class Positions:
         """Return the positions of the keys as a row."""
         return stand(self.key, self.key_length, self.device).unsqueeze(-2)
 
+    def distances(self) -> Int[Tensor, "... target source"]:
+        """Return how far each key stands after each query (before it: below 0).
+
+        >>> Positions(query_length=1, key_length=3, device=torch.device("cpu"), start=1).distances()
+        tensor([[-1,  0,  1]])
+        """
+        return self.keys() - self.queries()
+
 
 def stand(
     positions: int | Int[Tensor, " length"] | Int[Tensor, "batch length"] | None,

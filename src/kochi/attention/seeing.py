@@ -63,7 +63,8 @@ def see_with_query(
     elif isinstance(scope, RecurrentScope) and past is not None:
         bias = scope(past)
     if parts.relative is not None:
-        bias = parts.relative(query, positions)
+        term = parts.relative(query, positions)
+        bias = term if bias is None else bias + term
     if bias is None and prior is None:
         return visible
     return Visible(whole, visible.triangle, bias, prior)
@@ -107,8 +108,10 @@ TRIANGLE = Visible(triangle=True)
 
 
 def _lengths(projected: Projected, mask: Tensor | None) -> Tensor:
-    """Return how long each sentence is: the places that its mask leaves, else all."""
-    own = mask if mask is not None and mask.dim() == 2 else projected.mask
+    """Return how long each sentence is: the places that its masks leave, else all."""
+    own = projected.mask
+    if mask is not None and mask.dim() == 2:
+        own = mask if own is None else own & mask
     if own is not None:
         return own.sum(1)
     batch, _, length, _ = projected.keys.shape

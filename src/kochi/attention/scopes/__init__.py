@@ -2,6 +2,23 @@
 
 from kochi.attention.scopes.base import AnyScope, PredictedScope, RecurrentScope, Scope, Window
 from kochi.attention.scopes.causal import Causal
+from kochi.attention.scopes.coverage import Coverage, coverage_loss
 from kochi.attention.scopes.everything import Global
+from kochi.attention.scopes.local_m import LocalM
+from kochi.attention.scopes.local_p import LocalP
+from kochi.attention.scopes.sliding_window import SlidingWindow
 
-__all__ = ["AnyScope", "Causal", "Global", "PredictedScope", "RecurrentScope", "Scope", "Window"]
+__all__ = [
+    "AnyScope",
+    "Causal",
+    "Coverage",
+    "Global",
+    "LocalM",
+    "LocalP",
+    "PredictedScope",
+    "RecurrentScope",
+    "Scope",
+    "SlidingWindow",
+    "Window",
+    "coverage_loss",
+]

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kochi.attention.options import check_count
 from kochi.attention.scores.base import Score, head_linear, head_weight
 
 
@@ -30,33 +31,65 @@ def additive_score(
     return (hidden @ vector[:, None, :, None]).squeeze(-1)
 
 
+def unit_vector(
+    vector: Float[Tensor, "heads hidden_size"], scale: Float[Tensor, " heads"]
+) -> Float[Tensor, "heads hidden_size"]:
+    """Compute ``scale vector / |vector|``: the length is learned apart from the direction.
+
+    Salimans and Kingma 2016, section 2, equation 2; https://arxiv.org/abs/1602.07868
+
+    >>> import torch
+    >>> unit_vector(torch.tensor([[3.0, 4.0]]), torch.tensor([10.0])).tolist()
+    [[6.0, 8.0]]
+    """
+    return vector * (scale / vector.norm(dim=-1)).unsqueeze(-1)
+
+
 class Additive(Score):
-    """The additive score: one hidden tanh layer, no bias.
+    """The additive score: one hidden tanh layer, without bias unless it is normalised.
 
     Args:
         query_size: Size of a query.
         key_size: Size of a key.
         num_heads: Each head has matrices and a vector of its own.
         hidden_size: Width of the hidden layer; by default ``query_size``.
+        normalize: Learn the length of v apart from its direction, and a bias in the hidden layer:
+            ``<g v / |v|, tanh(W_a query + U_a key + b)>``. Raffel et al. 2017, section 2.4, without
+            their offset r, which a softmax does not see; g starts at ``hidden_size ** -0.5`` as
+            there, b at 0; https://arxiv.org/abs/1704.00784
+
+    Raises:
+        ValueError: ``hidden_size`` is below 1.
     """
 
     def __init__(
-        self, query_size: int, key_size: int, num_heads: int = 1, hidden_size: int | None = None
+        self,
+        query_size: int,
+        key_size: int,
+        num_heads: int = 1,
+        hidden_size: int | None = None,
+        normalize: bool = False,
     ) -> None:
         super().__init__()
         hidden_size = query_size if hidden_size is None else hidden_size
+        check_count("hidden_size", hidden_size)
         bound = hidden_size**-0.5
         self.query_weight = head_weight(num_heads, hidden_size, query_size)  # W_a
         self.key_weight = head_weight(num_heads, hidden_size, key_size)  # U_a
         self.vector = nn.Parameter(  # v_a
             torch.empty(num_heads, hidden_size).uniform_(-bound, bound)
         )
+        self.normalize = normalize
+        if normalize:
+            self.scale = nn.Parameter(torch.full((num_heads,), bound))  # g
+            self.bias = nn.Parameter(torch.zeros(num_heads, 1, hidden_size))  # b
 
     def project_query(
         self, query: Float[Tensor, "batch heads target query_size"]
     ) -> Float[Tensor, "batch heads target hidden_size"]:
         """Carry the query into the hidden layer."""
-        return head_linear(query, self.query_weight)
+        hidden = head_linear(query, self.query_weight)
+        return hidden + self.bias if self.normalize else hidden
 
     def project_keys(
         self, keys: Float[Tensor, "batch heads source key_size"]
@@ -70,4 +103,5 @@ class Additive(Score):
         keys: Float[Tensor, "batch heads source hidden_size"],
     ) -> Float[Tensor, "batch heads target source"]:
         """See `additive_score`."""
-        return additive_score(query, keys, self.vector)
+        vector = unit_vector(self.vector, self.scale) if self.normalize else self.vector
+        return additive_score(query, keys, vector)

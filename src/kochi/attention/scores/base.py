@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kochi.attention.past import Past
-from kochi.attention.positions import Positions
 
 
 class AnyScore(nn.Module, abc.ABC):
@@ -80,24 +79,6 @@ class RecurrentScore(AnyScore):
     if TYPE_CHECKING:
 
         def __call__(self, query: Tensor, keys: Tensor, past: Past | None) -> Tensor:
-            """Type a call as `forward`."""
-            ...
-
-
-class Relative(nn.Module, abc.ABC):
-    """A term that is added to a dot product and depends on where query and key stand."""
-
-    @abc.abstractmethod
-    def forward(
-        self,
-        query: Float[Tensor, "batch heads target projected_size"],
-        positions: Positions,
-    ) -> Float[Tensor, "#batch heads target source"]:
-        """Return the term for every query and key."""
-
-    if TYPE_CHECKING:
-
-        def __call__(self, query: Tensor, positions: Positions) -> Tensor:
             """Type a call as `forward`."""
             ...
 

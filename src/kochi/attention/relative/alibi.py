@@ -1,0 +1,68 @@
+"""ALiBi: attention with linear biases."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kochi.attention.positions import Positions
+from kochi.attention.relative.base import Relative
+
+
+def alibi_slopes(num_heads: int) -> list[float]:
+    """Return the slope of each head: ``2 ** (-8 i / n)`` for head i = 1 to n.
+
+    Press, Smith and Lewis 2022, section 3; https://arxiv.org/abs/2108.12409. That is for powers of
+    two. Otherwise, as in the authors' code: the slopes of the next lower power, then every second
+    slope of the next higher one.
+
+    >>> alibi_slopes(4), alibi_slopes(3)
+    ([0.25, 0.0625, 0.015625, 0.00390625], [0.0625, 0.00390625, 0.25])
+    """
+    lower = 2 ** int(math.log2(num_heads))
+    slopes = [2.0 ** (-8.0 * i / lower) for i in range(1, lower + 1)]
+    missing = num_heads - lower
+    return slopes + [2.0 ** (-4.0 * i / lower) for i in range(1, 2 * missing, 2)]
+
+
+def alibi_term(
+    slopes: Float[Tensor, " heads"],
+    distances: Int[Tensor, "target source"] | Int[Tensor, "batch target source"],
+) -> Float[Tensor, "#batch heads target source"]:
+    """Compute ``term[t, s] = -slope * |distance[t, s]|``.
+
+    The paper's attention is causal and has no keys after the query; where there are some, they
+    count as those before it.
+
+    Args:
+        slopes: One a head.
+        distances: Position of the key minus position of the query.
+
+    >>> alibi_term(torch.tensor([0.5]), torch.tensor([[-2, -1, 0, 1]])).tolist()
+    [[[[-1.0, -0.5, -0.0, -0.5]]]]
+    """
+    far = distances.abs().unsqueeze(-3)
+    term = -slopes[:, None, None] * far
+    return term if term.dim() == 4 else term.unsqueeze(0)
+
+
+class Alibi(Relative):
+    """A penalty that grows with the distance, by a fixed slope for each head; no parameters.
+
+    Args:
+        num_heads: Number of heads.
+    """
+
+    slopes: Tensor
+
+    def __init__(self, num_heads: int) -> None:
+        super().__init__()
+        self.register_buffer("slopes", torch.tensor(alibi_slopes(num_heads)), persistent=False)
+
+    def forward(
+        self, query: Float[Tensor, "batch heads target query_size"], positions: Positions
+    ) -> Float[Tensor, "#batch heads target source"]:
+        """See `alibi_term`; 16 bits would not tell far distances apart, so it takes 32."""
+        wide = torch.promote_types(query.dtype, torch.float32)
+        return alibi_term(self.slopes.to(wide), positions.distances()).to(query.dtype)

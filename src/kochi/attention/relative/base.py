@@ -1,0 +1,31 @@
+"""What every relative term is: a part of the score that comes from where query and key stand."""
+
+import abc
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kochi.attention.positions import Positions
+
+
+class Relative(nn.Module, abc.ABC):
+    """A term that is added to a dot product and depends on where query and key stand.
+
+    To write one of your own, subclass, implement ``forward`` and give the object to
+    `kochi.attention.build` in place of a name.
+    """
+
+    @abc.abstractmethod
+    def forward(
+        self,
+        query: Float[Tensor, "batch heads target projected_size"],
+        positions: Positions,
+    ) -> Float[Tensor, "#batch heads target source"]:
+        """Return the term for every query and key."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, query: Tensor, positions: Positions) -> Tensor:
+            """Type a call as `forward`."""
+            ...

@@ -1,0 +1,62 @@
+"""Shaw's relative positions: a learned vector for every distance."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kochi.attention.options import check_count
+from kochi.attention.positions import Positions
+from kochi.attention.relative.base import Relative
+
+
+def shaw_term(
+    query: Float[Tensor, "batch heads target size"],
+    vectors: Float[Tensor, "distances size"],
+    distances: Int[Tensor, "target source"] | Int[Tensor, "batch target source"],
+) -> Float[Tensor, "batch heads target source"]:
+    """Compute ``term[t, s] = <query[t], vectors[clip(distance[t, s], -k, k) + k]>``.
+
+    Shaw, Uszkoreit and Vaswani 2018, section 3.2 (the clipped distance) and equation 5, second
+    summand; https://arxiv.org/abs/1803.02155. Each query meets each vector once, whatever the
+    length of the memory. Only the vectors of the keys, a^K; not those added to the values, a^V.
+
+    Args:
+        query: What asks.
+        vectors: One for each distance from -k to k.
+        distances: Position of the key minus position of the query.
+
+    >>> query = torch.tensor([[[[10.0]]]])
+    >>> vectors = torch.tensor([[1.0], [2.0], [3.0]])
+    >>> shaw_term(query, vectors, torch.tensor([[-2, -1, 0, 1, 2]])).tolist()
+    [[[[10.0, 10.0, 20.0, 30.0, 30.0]]]]
+    """
+    reach = vectors.shape[0] // 2
+    index = distances.clamp(-reach, reach) + reach
+    by_distance = query @ vectors.T
+    return by_distance.gather(-1, index.unsqueeze(-3).expand(*query.shape[:3], -1))
+
+
+class Shaw(Relative):
+    """Learned vectors for clipped distances, the same for all heads as in the paper.
+
+    Args:
+        query_size: Size of a query as the score projects it.
+        dot_scale: What the score multiplies its dot product by, and this term too.
+        max_distance: Farther keys count as this far (k); 16 as in the paper's translation models.
+
+    Raises:
+        ValueError: ``max_distance`` is below 1.
+    """
+
+    def __init__(self, query_size: int, dot_scale: float, max_distance: int = 16) -> None:
+        super().__init__()
+        check_count("max_distance", max_distance)
+        self.dot_scale = dot_scale
+        self.vectors = nn.Parameter(torch.empty(2 * max_distance + 1, query_size))  # w^K
+        nn.init.xavier_uniform_(self.vectors)
+
+    def forward(
+        self, query: Float[Tensor, "batch heads target query_size"], positions: Positions
+    ) -> Float[Tensor, "batch heads target source"]:
+        """See `shaw_term`."""
+        return shaw_term(query * self.dot_scale, self.vectors, positions.distances())

@@ -1,0 +1,60 @@
+"""Coverage scope: how much was already looked at."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from kochi.attention.past import Past
+from kochi.attention.scopes.base import RecurrentScope
+
+
+class Coverage(RecurrentScope):
+    """Add to each score a learned weight times what its place was looked at so far.
+
+    After See, Liu and Manning 2017, section 2.3, equations 10 and 11
+    (https://arxiv.org/abs/1704.04368), and Tu et al. 2016, section 3.1
+    (https://arxiv.org/abs/1601.04811). They add the coverage inside the tanh of the additive score;
+    ours is linear and outside it, so that it serves any score. A weight below 0 keeps from looking
+    twice. It starts at 0: as if there were no coverage.
+
+    Args:
+        num_heads: Each head has a weight and a coverage of its own.
+
+    >>> scope = Coverage()
+    >>> _ = torch.nn.init.constant_(scope.weight, -2.0)
+    >>> scope(Past(torch.tensor([[[[0.5, 0.5]]]]), torch.tensor([[[[1.5, 0.5]]]]))).tolist()
+    [[[[-3.0, -1.0]]]]
+    """
+
+    def __init__(self, num_heads: int = 1) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_heads))  # w_c
+
+    def forward(self, past: Past) -> Float[Tensor, "batch heads target source"]:
+        """Return the weighted coverage."""
+        return self.weight[:, None, None] * past.accumulated
+
+
+def coverage_loss(
+    alignments: Float[Tensor, "batch heads target source"],
+    mask: Bool[Tensor, "batch target"] | None = None,
+) -> Float[Tensor, "batch heads"]:
+    """Compute ``sum over t and s of min(alignment[t, s], coverage[t, s])``.
+
+    The coverage of a step is the sum of the alignments before it. See, Liu and Manning 2017,
+    section 2.3, equations 10 and 12; https://arxiv.org/abs/1704.04368. It is 0 when no place is
+    looked at twice, and at most 1 for each step.
+
+    Args:
+        alignments: Of a whole target, with or without a `Coverage` scope.
+        mask: True for the steps that count (False: padding of the target); ``None``: all.
+
+    >>> alignments = torch.tensor([[[[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]]]])
+    >>> coverage_loss(alignments).tolist()  # 0, then 0.25, then 0.5 + 0.5
+    [[1.25]]
+    """
+    if mask is not None:
+        alignments = alignments.masked_fill(~mask[:, None, :, None], 0.0)
+    coverage = F.pad(alignments, (0, 0, 1, 0))[:, :, :-1].cumsum(2)
+    return torch.minimum(alignments, coverage).sum((2, 3))

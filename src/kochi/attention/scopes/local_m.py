@@ -1,0 +1,42 @@
+"""Local-m scope: a window that walks along with the target (m as in monotonic)."""
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from kochi.attention.options import check_count, check_positive
+from kochi.attention.positions import Positions
+from kochi.attention.scopes.base import Scope
+
+
+class LocalM(Scope):
+    """Let a query at t see the keys from ``p - D`` to ``p + D``, where ``p = round(ratio t)``.
+
+    Luong, Pham and Manning 2015, section 3.2, "monotonic alignment (local-m)", where p = t: source
+    and target are taken to be about equally long. The ratio is ours, for those that are not;
+    https://arxiv.org/abs/1508.04025
+
+    >>> import torch
+    >>> positions = Positions(query_length=2, key_length=5, device=torch.device("cpu"))
+    >>> LocalM(width=1, ratio=3.0)(positions).int().tolist()
+    [[1, 1, 0, 0, 0], [0, 0, 1, 1, 1]]
+
+    Args:
+        width: How far the window reaches to each side (D); 10 as in the paper.
+        ratio: How many places of the source go with one of the target. A half is rounded up.
+
+    Raises:
+        ValueError: An option is out of range.
+    """
+
+    def __init__(self, width: int = 10, ratio: float = 1.0) -> None:
+        super().__init__()
+        check_count("width", width, lowest=0)
+        check_positive("ratio", ratio)
+        self.width, self.ratio = width, ratio
+
+    def forward(
+        self, positions: Positions
+    ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"]:
+        """Compare the keys with the centres."""
+        centre = (positions.queries() * self.ratio + 0.5).floor().long()
+        return (positions.keys() - centre).abs() <= self.width

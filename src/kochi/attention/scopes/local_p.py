@@ -1,0 +1,100 @@
+"""Local-p scope: each query predicts where to look (p as in predictive)."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kochi.attention.options import check_count
+from kochi.attention.positions import Positions
+from kochi.attention.scopes.base import PredictedScope, Window
+from kochi.attention.scores.base import head_linear, head_weight
+
+
+def predicted_centre(
+    query: Float[Tensor, "batch heads target query_size"],
+    weight: Float[Tensor, "weight_heads hidden_size query_size"],
+    vector: Float[Tensor, "weight_heads hidden_size"],
+    lengths: Int[Tensor, " batch"],
+) -> Float[Tensor, "batch heads target"]:
+    """Compute ``p[t] = S sigmoid(<vector, tanh(weight query[t])>)`` in a sentence of length S.
+
+    Luong, Pham and Manning 2015, section 3.2, equation 9; https://arxiv.org/abs/1508.04025
+
+    >>> query, weight = torch.tensor([[[[0.0], [99.0]]]]), torch.tensor([[[1.0]]])
+    >>> predicted_centre(query, weight, torch.tensor([[99.0]]), torch.tensor([8])).tolist()
+    [[[4.0, 8.0]]]
+    """
+    hidden = head_linear(query, weight).tanh()
+    logit = (hidden * vector[:, None]).sum(-1)
+    # In 32 bits at least: 16 cannot tell the places of a long sentence apart.
+    wide = torch.promote_types(query.dtype, torch.float32)
+    return lengths[:, None, None] * logit.to(wide).sigmoid()
+
+
+def gaussian_window(
+    centre: Float[Tensor, "batch heads target"],
+    keys: Int[Tensor, "*#batch 1 source"],
+    width: int,
+) -> Window:
+    """Open a window around each centre: ``exp(-(s - p)^2 / (2 sigma^2))`` where ``|s - p| <= D``.
+
+    With ``sigma = D / 2``. Luong, Pham and Manning 2015, section 3.2, equation 10.
+
+    Args:
+        centre: Where each query looks (p).
+        keys: Positions of the keys, a row.
+        width: How far the window reaches to each side (D).
+
+    >>> window = gaussian_window(torch.tensor([[[2.0]]]), torch.arange(6).unsqueeze(0), width=2)
+    >>> window.visible.int().tolist()
+    [[[[1, 1, 1, 1, 1, 0]]]]
+    >>> window.prior[..., 2:4].log().tolist()
+    [[[[0.0, -0.5]]]]
+    """
+    distances = keys.unsqueeze(-3) - centre.unsqueeze(-1)
+    prior = torch.exp(-2.0 * (distances / width).square())
+    return Window(distances.detach().abs() <= width, prior)
+
+
+class LocalP(PredictedScope):
+    """Let each query look around a place that it predicts, less willingly away from its middle.
+
+    The alignment is multiplied by the Gaussian after the selection and is not normalised again, as
+    in the paper. Places count from 0 and the memory's length S is what its masks leave, so padding
+    belongs at the end.
+
+    Args:
+        query_size: Size of a query.
+        num_heads: Each head predicts its own place.
+        width: How far the window reaches to each side (D), twice the Gaussian's sigma; 10 as in
+            the paper.
+        hidden_size: Width of the hidden layer; by default ``query_size``.
+
+    Raises:
+        ValueError: An option is below 1.
+    """
+
+    def __init__(
+        self, query_size: int, num_heads: int = 1, width: int = 10, hidden_size: int | None = None
+    ) -> None:
+        super().__init__()
+        hidden_size = query_size if hidden_size is None else hidden_size
+        check_count("width", width)
+        check_count("hidden_size", hidden_size)
+        self.width = width
+        bound = hidden_size**-0.5
+        self.weight = head_weight(num_heads, hidden_size, query_size)  # W_p
+        self.vector = nn.Parameter(  # v_p
+            torch.empty(num_heads, hidden_size).uniform_(-bound, bound)
+        )
+
+    def forward(
+        self,
+        query: Float[Tensor, "batch heads target query_size"],
+        positions: Positions,
+        lengths: Int[Tensor, " batch"],
+    ) -> Window:
+        """See `predicted_centre` and `gaussian_window`."""
+        centre = predicted_centre(query, self.weight, self.vector, lengths)
+        window = gaussian_window(centre, positions.keys(), self.width)
+        return window._replace(prior=window.prior.to(query.dtype))

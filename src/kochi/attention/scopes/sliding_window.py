@@ -1,0 +1,42 @@
+"""Sliding-window scope."""
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from kochi.attention.options import check_count
+from kochi.attention.positions import Positions
+from kochi.attention.scopes.base import Scope
+
+
+class SlidingWindow(Scope):
+    """Let a query see the keys around it: ``-left <= key position - query position <= right``.
+
+    Beltagy, Peters and Cohan 2020 (Longformer), section 3.1, there with equal sides;
+    https://arxiv.org/abs/2004.05150. With ``right=0`` it is causal. It is meant for a sequence that
+    looks at itself: query and key positions are compared as they are.
+
+    >>> import torch
+    >>> positions = Positions(query_length=3, key_length=4, device=torch.device("cpu"))
+    >>> SlidingWindow(left=0, right=1)(positions).int().tolist()
+    [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+
+    Args:
+        left: How many keys before its own place a query sees.
+        right: How many keys after it.
+
+    Raises:
+        ValueError: An option is below 0.
+    """
+
+    def __init__(self, left: int = 10, right: int = 10) -> None:
+        super().__init__()
+        check_count("left", left, lowest=0)
+        check_count("right", right, lowest=0)
+        self.left, self.right = left, right
+
+    def forward(
+        self, positions: Positions
+    ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"]:
+        """Compare positions."""
+        distances = positions.distances()
+        return (distances >= -self.left) & (distances <= self.right)
