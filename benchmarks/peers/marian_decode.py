@@ -152,10 +152,13 @@ def transformers_decoder(work: Path, precision: str):
     return decode
 
 
-def ctranslate2_decoder(work: Path, precision: str):
+def ctranslate2_decoder(work: Path, variant: str):
+    """Share all threads in each batch, or (" side by side") give each thread batches of its own."""
     threads = int(os.environ["OMP_NUM_THREADS"])
+    precision, _, beside = variant.partition(" ")
+    inter, intra = (threads, 1) if beside else (1, threads)
     translator = ctranslate2.Translator(
-        str(work / "ct2"), "cpu", compute_type=precision, inter_threads=1, intra_threads=threads
+        str(work / "ct2"), "cpu", compute_type=precision, inter_threads=inter, intra_threads=intra
     )
     names = ct2_tokens()
     number = {name: i for i, name in enumerate(names)}

@@ -1,8 +1,8 @@
 """Decode in kochi with the weights that transformers and CTranslate2 have.
 
-    kochi_decode.py TEXT WORK SENTENCES NAME=PRECISION...
+    kochi_decode.py TEXT WORK SENTENCES PRECISION...
 
-PRECISION is that of the matrix products: "highest" or "medium".
+PRECISION is that of the weights, as in `kochi.load`: "fp32" or "bf16".
 """
 
 import json
@@ -144,7 +144,10 @@ def measure(model: Seq2Seq, name: str, sources: list[list[int]], work: Path) -> 
         chosen = sources if batch > 1 else sources[: max(len(sources) // 8, 1)]
         decode(model, chosen[: 2 * batch], beam, batch)
         started = time.perf_counter()
-        answers = decode(model, chosen, beam, batch)
+        if batch == 1:  # one sentence at a time, never two beside each other
+            answers = [decode(model, [source], beam, batch)[0] for source in chosen]
+        else:
+            answers = decode(model, chosen, beam, batch)
         result[setting] = STEPS * len(answers) / (time.perf_counter() - started)
         assert all(len(answer) == STEPS for answer in answers), "not 16 steps"
         path = work / f"kochi {name}-beam{beam}-batch{batch}.json"
@@ -162,10 +165,10 @@ def main() -> None:
     lines = (text / "test.en.ids").read_text().splitlines()[:count]
     sources = [translate(list(map(int, line.split()))) for line in lines]
     result = {}
-    for variant in sys.argv[4:]:
-        name, _, precision = variant.partition("=")
-        torch.set_float32_matmul_precision(precision)
-        result[name] = measure(model, name, sources, work)
+    for precision in sys.argv[4:]:
+        if precision == "bf16":
+            model = model.to(torch.bfloat16)
+        result[precision] = measure(model, precision, sources, work)
     print(json.dumps(result))
 
 
