@@ -4,10 +4,10 @@
     marian_decode.py DATA WORK SENTENCES VARIANT...
 
 "export" makes the model and writes it for all contestants. A VARIANT is "fp32" or "bf16"
-(transformers), "float32", "float32 side by side" or "int8" (CTranslate2). All get the same weights: Transformer-Tiny in
-post-norm form, as Marian has it, with the bias of the end of the sentence (and of other marks) so
-low that it is never chosen. So each sentence takes exactly 16 steps in every contestant, without
-anybody having to forbid a token at each step.
+(transformers), "float32", "float32 side by side" or "int8" (CTranslate2). All get the same weights:
+Transformer-Tiny in post-norm form, as Marian has it, with the bias of the end of the sentence (and
+of other marks) so low that it is never chosen. So each sentence takes exactly 16 steps in every
+contestant, without anybody having to forbid a token at each step.
 """
 
 import json
