@@ -28,16 +28,20 @@ NAMES = {  # contestant: what the file of its answers is called
     "transformers fp32": "fp32",
     "transformers bf16": "bf16",
     "CTranslate2 float32": "float32",
+    "CTranslate2 float32 side by side": "float32 side by side",
     "CTranslate2 int8": "int8",
     "kochi fp32": "kochi fp32",
-    "kochi medium": "kochi medium",
+    "kochi bf16": "kochi bf16",
 }
+BESIDE = "float32 side by side"
 REFERENCE = "transformers fp32"
 NOTES = """All contestants decode the same sentences with the same weights (Marian's post-norm form;
 kochi's Transformer gets them with its dimensions in its own order). The end of the sentence is made
 impossible by its bias, so that everybody takes 16 steps. Token numbers go in and come out; encoding
-the source is part of the time. The time of CTranslate2 holds its sorting by length; the two others
-get the sentences sorted."""
+the source is part of the time. The time of CTranslate2 holds its sorting by length, kochi's too;
+transformers gets the sentences sorted. kochi computes batches side by side, a thread each;
+CTranslate2 shares the threads in each batch as it comes, and is also measured side by side
+(inter_threads). bf16 is the precision of the weights, as `kochi.load(precision="bf16")` has it."""
 
 
 def contestants(options: Options) -> dict[str, Command]:
@@ -48,8 +52,8 @@ def contestants(options: Options) -> dict[str, Command]:
     kochi = [sys.executable, WORKERS / "kochi_decode.py", text, work, count]
     return {
         "transformers": [peer, script, text, work, count, "fp32", "bf16"],
-        "CTranslate2": [peer, script, text, work, count, "float32", "int8"],
-        "kochi": [*kochi, "fp32=highest", "medium=medium"],
+        "CTranslate2": [peer, script, text, work, count, "float32", BESIDE, "int8"],
+        "kochi": [*kochi, "fp32", "bf16"],
     }
 
 
@@ -76,9 +80,11 @@ def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
 
     beam, greedy, single = SETTINGS
     return [
+        one(beam, "kochi bf16", "CTranslate2 float32", 1.0),
         one(beam, "kochi fp32", "CTranslate2 float32", 1.0),
-        one(beam, "kochi medium", "CTranslate2 float32"),
-        one(beam, "kochi medium", "CTranslate2 int8"),
+        one(beam, "kochi bf16", f"CTranslate2 {BESIDE}"),
+        one(beam, "kochi fp32", f"CTranslate2 {BESIDE}"),
+        one(beam, "kochi bf16", "CTranslate2 int8"),
         one(beam, "kochi fp32", "transformers fp32"),
         one(greedy, "kochi fp32", "CTranslate2 float32"),
         one(greedy, "kochi fp32", "transformers fp32"),

@@ -90,12 +90,13 @@ def test_log_probabilities_are_float32_and_the_logits_stay(dtype):
     assert torch.equal(logits, before)
 
 
-def test_scratch_is_used_again_and_grows():
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_scratch_is_used_again_and_grows(dtype):
     scratch = Scratch()
     assert scratch.for_logits(2, 1) is None
     places = []
     for width in (1, 5, 5, 3):
-        logits = torch.randn(2, width, 7)
+        logits = torch.randn(2, width, 7, dtype=dtype)
         out = scratch.for_log_probs(logits)
         assert torch.equal(log_probabilities(logits, out), log_probabilities(logits))
         room = scratch.for_logits(2, width)
@@ -107,9 +108,11 @@ def test_scratch_is_used_again_and_grows():
     assert scratch.for_logits(3, 5) is None
 
 
-def test_a_row_of_minus_infinity_stays_so():
-    logits = torch.tensor([[[0.0, 0.0], [-torch.inf, -torch.inf]]])
-    log_probs = log_probabilities(logits)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("given", [True, False])
+def test_a_row_of_minus_infinity_stays_so(dtype, given):
+    logits = torch.tensor([[[0.0, 0.0], [-torch.inf, -torch.inf]]], dtype=dtype)
+    log_probs = log_probabilities(logits, torch.empty(1, 2, 2) if given else None)
     assert log_probs[0, 1].tolist() == [-torch.inf, -torch.inf]
     assert log_probs[0, 0].exp().tolist() == pytest.approx([0.5, 0.5])
 

@@ -49,7 +49,9 @@ def log_probabilities(
     Raises:
         ValueError: NaN or +inf among the logits.
     """
-    log_probs = torch.log_softmax(logits, -1, dtype=torch.float32, out=out)
+    # Where they are narrow, torch would widen them in new memory.
+    wide = logits if out is None or logits.dtype == torch.float32 else out.copy_(logits)
+    log_probs = torch.log_softmax(wide, -1, dtype=torch.float32, out=out)
     spoilt = log_probs[..., 0].isnan()
     if spoilt.any():
         if not (logits[spoilt] == -torch.inf).all():
