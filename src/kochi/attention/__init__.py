@@ -19,7 +19,7 @@ from kochi.attention.building import (
     build_multihead,
 )
 from kochi.attention.kernels.base import Visible
-from kochi.attention.multihead import MultiHeadAttention
+from kochi.attention.multihead import Joined, MultiHeadAttention
 from kochi.attention.past import Past
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected
@@ -40,6 +40,7 @@ __all__ = [
     "AttentionState",
     "Choice",
     "Draws",
+    "Joined",
     "MultiHeadAttention",
     "Past",
     "Positions",

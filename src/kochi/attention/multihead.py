@@ -1,5 +1,7 @@
 """Multi-head attention."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -14,6 +16,13 @@ from kochi.attention.readout import START, AttentionState, Readout
 from kochi.attention.rotary import rotate
 from kochi.attention.scopes.base import PredictedScope
 from kochi.attention.scores.base import AnyScore
+
+
+class Joined(NamedTuple):
+    """The projections of a sequence that attends to itself, as one."""
+
+    weight: Float[Tensor, "three_sizes size"]
+    bias: Float[Tensor, " three_sizes"]
 
 
 class MultiHeadAttention(AttentionBase):
@@ -91,6 +100,7 @@ class MultiHeadAttention(AttentionBase):
         values: Float[Tensor, "batch length size"],
         mask: Bool[Tensor, "batch length"] | None = None,
         positions: KeyPositions = None,
+        joined: Joined | None = None,
     ) -> tuple[Float[Tensor, "batch heads length projected_size"], Projected]:
         """Project queries, keys and values of a sequence that attends to itself, in one product.
 
@@ -101,6 +111,7 @@ class MultiHeadAttention(AttentionBase):
             values: The sequence.
             mask: True where any query may attend.
             positions: Where the places stand, if not at ``0, 1, ...``; only rotary looks at it.
+            joined: From `join`, for a caller that asks many times with the same weights.
 
         Raises:
             ValueError: ``memory_size`` is not ``query_size``, the scope predicts its windows, or an
@@ -118,13 +129,18 @@ class MultiHeadAttention(AttentionBase):
             )
         self._check_memory(values, mask)
         values, finite = clean_memory(values, mask)
-        # Joining the weights costs less than a second product, also for a single place.
-        weight = torch.cat((self.query_proj.weight, self.memory_proj.weight))
-        bias = torch.cat((self.query_proj.bias, self.memory_proj.bias))
-        query, keys, read = self._heads(F.linear(values, weight, bias), 3)
+        # Joining the weights costs less than a second product.
+        query, keys, read = self._heads(F.linear(values, *(joined or self.join())), 3)
         query = self._turn(self.score.project_query(query), positions)
         keys = self._turn(self.score.project_keys(keys), positions)
         return query, Projected(keys, read, mask, finite)
+
+    def join(self) -> Joined:
+        """Return the weight and bias of queries, keys and values in one."""
+        return Joined(
+            torch.cat((self.query_proj.weight, self.memory_proj.weight)),
+            torch.cat((self.query_proj.bias, self.memory_proj.bias)),
+        )
 
     def attend_heads(
         self,

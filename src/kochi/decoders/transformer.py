@@ -14,6 +14,7 @@ from typing_extensions import override
 from kochi.attention import (
     START,
     AttentionState,
+    Joined,
     MultiHeadAttention,
     Projected,
     Readout,
@@ -37,12 +38,14 @@ class TransformerState:
         cache: Keys and values of the tokens read so far.
         projected: The memory as each layer's attention wants it.
         looked: What each layer's attention to the memory must be told at the next step.
+        joined: The weights of each layer's self-attention, laid side by side once.
     """
 
     position: int
     cache: Cache
     projected: tuple[Projected, ...]
     looked: tuple[AttentionState, ...]
+    joined: tuple[Joined, ...]
 
 
 class TransformerDecoder(Decoder):
@@ -102,7 +105,8 @@ class TransformerDecoder(Decoder):
             layer.attention.project(memory.values, memory.mask).contiguous()
             for layer in self.blocks
         )
-        return TransformerState(0, cache, projected, (START,) * len(projected))
+        joined = tuple(layer.self_attention.join() for layer in self.blocks)
+        return TransformerState(0, cache, projected, (START,) * len(projected), joined)
 
     @override
     def step(
@@ -120,9 +124,9 @@ class TransformerDecoder(Decoder):
         past = _Past(state.position, cache, visible)
         looked = []
         for index, layer in enumerate(self.blocks):
-            x, after = layer.step(x, state.projected[index], past, index, state.looked[index])
+            x, after = layer.step(x, state, past, index)
             looked.append(after)
-        state = TransformerState(state.position + 1, cache, state.projected, tuple(looked))
+        state = replace(state, position=state.position + 1, cache=cache, looked=tuple(looked))
         return self.logits(self.norm(x), out), state
 
     @override
@@ -136,7 +140,7 @@ class TransformerDecoder(Decoder):
     def keep(self, state: TransformerState, rows: Int[Tensor, " kept"]) -> TransformerState:
         projected = tuple(one.rows(rows) for one in state.projected)
         looked = tuple(one.keep(rows) for one in state.looked)
-        return TransformerState(state.position, state.cache.keep(rows), projected, looked)
+        return replace(state, cache=state.cache.keep(rows), projected=projected, looked=looked)
 
     def _visible_past(self, width: int, position: int, cache: Cache) -> Visible:
         """Say once for all layers, which have one scope, which slots each beam may see."""
@@ -210,20 +214,20 @@ class TransformerDecoderLayer(nn.Module):
     def step(
         self,
         x: Float[Tensor, "batch width size"],
-        projected: Projected,
+        state: TransformerState,
         past: _Past,
         index: int,
-        looked: AttentionState,
     ) -> tuple[Float[Tensor, "batch width size"], AttentionState]:
         """Read one token a beam; the new keys and values go into the cache."""
         query, new = self.self_attention.project_self(
-            self.self_residual.before(x), positions=past.position
+            self.self_residual.before(x), positions=past.position, joined=state.joined[index]
         )
         seen = self.self_attention.attend_heads(
             query, past.cache.write(index, new), visible=past.visible
         )
         x = self.self_residual.after(x, seen.context)
-        seen = self.attention.step(self.attention_residual.before(x), projected, looked)
+        query = self.attention_residual.before(x)
+        seen = self.attention.step(query, state.projected[index], state.looked[index])
         return self._feed_forward(x, seen.context), seen.state
 
     def _self_attend(self, x: Tensor) -> Tensor:

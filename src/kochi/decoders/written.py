@@ -46,7 +46,9 @@ def one_after_the_other(draws: Iterable[Draws | None]) -> Looks | None:
 def on_top_of_each_other(draws: Iterable[Draws | None]) -> Looks | None:
     """Add the draws of several layers: the log-probability of all of them together."""
     layers = [_over_heads(one) for one in draws if one is not None]
-    return Looks(*(torch.stack(part).sum(0) for part in zip(*layers, strict=True))) if layers else None
+    return (
+        Looks(*(torch.stack(part).sum(0) for part in zip(*layers, strict=True))) if layers else None
+    )
 
 
 def _over_heads(draws: Draws) -> Looks:

@@ -1,4 +1,4 @@
-"""What is learned about looking itself: the Monte-Carlo gradient of hard attention, and coverage."""
+"""How looking is learned where it is drawn: the Monte-Carlo gradient of hard attention."""
 
 import torch
 from jaxtyping import Bool, Float

@@ -131,7 +131,7 @@ class TrainingModule(pl.LightningModule):
             self.baseline = next_baseline(self.baseline, nll, mask, options.baseline_decay)
             loss = loss + reinforce(written.looks, nll, mask, self.baseline, options)
         if training.coverage_weight and written.alignment is not None:
-            coverage = coverage_loss(written.alignment.unsqueeze(1), mask)
+            coverage = coverage_loss(written.alignment.unsqueeze(1), mask).sum()
             loss = loss + training.coverage_weight * coverage
         return loss, nll.sum()
 

@@ -1,0 +1,122 @@
+"""Every mechanism as a line of the model table: in all decoders, with beams, and it learns."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kochi import config
+from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS
+from kochi.models.build import build_model
+from kochi.models.seq2seq import Seq2Seq
+from kochi.training.looking import next_baseline, reinforce
+from kochi.training.losses import cross_entropy
+
+VOCABULARY, BATCH, LENGTH = 9, 3, 5
+MECHANISMS = [
+    *({"score": score} for score in SCORES),
+    *({"scope": scope} for scope in SCOPES),
+    *({"selection": selection} for selection in SELECTIONS),
+    *({"score": "scaled_dot", "relative": relative} for relative in RELATIVES),
+    {"score": "location_aware", "scope": "local_m", "selection": "sparsemax", "num_heads": 2},
+]
+DECODERS = {
+    "bahdanau": {"kind": "rnn", "order": "bahdanau"},
+    "luong": {"kind": "rnn", "order": "luong"},
+    "luong without feeding": {"kind": "rnn", "order": "luong", "input_feeding": False},
+    "transformer": {"kind": "transformer"},
+}
+
+
+def build(decoder: str, mechanism: dict[str, Any]) -> Seq2Seq | None:
+    """Build a small model, or None where the mechanism needs several heads."""
+    table = dict(DECODERS[decoder])
+    table["dropout"] = 0.0
+    if table["kind"] == "rnn":
+        sizes = {"embedding_size": 16, "hidden_size": 16, "bidirectional": True}
+        memory_is_wider = mechanism.get("score") in ("dot", "scaled_dot", "cosine")
+        table |= sizes | ({"bidirectional": False} if memory_is_wider else {})
+    else:
+        sizes = {"size": 16, "feedforward_size": 32, "encoder_layers": 1, "decoder_layers": 2}
+        table |= sizes | {"self_attention": {"score": "scaled_dot", "num_heads": 2}}
+        mechanism = {"num_heads": 2} | mechanism
+    run = config.check_run(
+        {"data": {"kind": "tsv", "train": "x"}, "model": table | {"attention": mechanism}}, "test"
+    )
+    torch.manual_seed(1)
+    if table["kind"] == "rnn" and mechanism.get("relative") == "rotary":
+        with pytest.raises(ValueError, match="one head of `build` has none"):
+            build_model(run.model, VOCABULARY, VOCABULARY)
+        return None
+    return build_model(run.model, VOCABULARY, VOCABULARY)
+
+
+def named(mechanism: dict[str, Any]) -> str:
+    return "-".join(map(str, mechanism.values()))
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=named)
+def test_step_by_step_with_beams_equals_all_at_once(
+    decoder: str, mechanism: dict[str, Any]
+) -> None:
+    model = build(decoder, mechanism)
+    if model is None:
+        return
+    model = model.double().eval()
+    source = torch.randint(4, VOCABULARY, (BATCH, LENGTH))
+    mask = torch.arange(LENGTH) < torch.tensor([[5], [2], [4]])
+    histories = torch.zeros(BATCH, 2, 0, dtype=torch.long)
+    state = model.decoder.start(model.encode(source, mask), width=2, max_length=LENGTH)
+    for _ in range(4):
+        tokens = torch.randint(4, VOCABULARY, (BATCH, 2))
+        logits, state = model.decoder.step(state, tokens)
+        histories = torch.cat([histories, tokens.unsqueeze(-1)], dim=-1)
+        for beam in range(2):
+            written = model.decoder.write(model.encode(source, mask), histories[:, beam], True)
+            expected = model.decoder.logits(written.features)[:, -1]
+            torch.testing.assert_close(logits[:, beam], expected)
+            assert written.alignment is not None
+            assert (written.alignment[1, :, 2:] == 0.0).all()
+        parents = torch.randint(2, (BATCH, 2))
+        state = model.decoder.reorder(state, parents)
+        histories = histories.gather(1, parents.unsqueeze(-1).expand(-1, -1, histories.shape[-1]))
+    kept = torch.tensor([2, 0])
+    state = model.decoder.keep(state, kept)
+    logits, _ = model.decoder.step(state, histories[kept, :, -1])
+    assert logits.isfinite().all()
+
+
+def losses_of(model: Seq2Seq, steps: int) -> Tensor:
+    """Train on copying and return the loss of each step, in nats a token."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    baseline = torch.tensor(torch.nan)
+    found = []
+    for _ in range(steps):
+        source = torch.randint(4, VOCABULARY, (32, 4))
+        mask = torch.ones_like(source, dtype=torch.bool)
+        inputs = torch.cat([torch.full((32, 1), 2), source[:, :-1]], 1)
+        written = model.decoder.write(model.encode(source, mask), inputs)
+        output = model.decoder.output_weight, model.decoder.output_bias
+        loss, nll = cross_entropy(written.features, *output, source, mask)
+        if written.looks is not None:
+            options = config.Reinforce()
+            baseline = next_baseline(baseline, nll, mask, options.baseline_decay)
+            loss = loss + reinforce(written.looks, nll, mask, baseline, options)
+        optimizer.zero_grad()
+        (loss / mask.sum()).backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+        optimizer.step()
+        found.append(nll.mean())
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("decoder", ["luong", "transformer"])
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=named)
+def test_it_learns_to_copy(decoder: str, mechanism: dict[str, Any]) -> None:
+    model = build(decoder, mechanism)
+    if model is None:
+        return
+    losses = losses_of(model.train(), 60)
+    assert losses[-5:].mean() < 0.75 * losses[:5].mean(), losses[::10].tolist()
