@@ -91,7 +91,7 @@ def test_sizes_of_one_head() -> None:
     ]
 
 
-def test_refusals() -> None:
+def test_refusals(shapes_unchecked: None) -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
     with pytest.raises(ValueError, match=r"score: got 'concat', expected one of 'dot', 'scaled"):
         build("concat", **sizes)
