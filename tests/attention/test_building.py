@@ -93,6 +93,7 @@ def test_sizes_of_one_head() -> None:
 
 def test_refusals(shapes_unchecked: None) -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
+    no_selection: Any = Dot(4, 4)
     with pytest.raises(ValueError, match=r"score: got 'concat', expected one of 'dot', 'scaled"):
         build("concat", **sizes)
     with pytest.raises(ValueError, match=r"scope: got 'all', expected one of 'global', 'causal'"):
@@ -110,7 +111,7 @@ def test_refusals(shapes_unchecked: None) -> None:
     with pytest.raises(
         ValueError, match=r"selection: got a Dot, expected a Selection or Recurrent"
     ):
-        build("dot", "global", Dot(4, 4), **sizes)
+        build("dot", "global", no_selection, **sizes)
     with pytest.raises(ValueError, match=r"dropout: got 1.0, expected a fraction"):
         build("dot", dropout=1.0, **sizes)
 

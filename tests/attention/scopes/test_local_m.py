@@ -12,6 +12,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("ratio", [1.0, 0.3, 1.5, 2.0])
 def test_equals_the_formula_as_a_loop(ratio: float) -> None:
     seen = LocalM(width=2, ratio=ratio)(Positions(5, 11, CPU, start=1))
+    assert seen is not None
     assert seen.shape == (5, 11)
     for t in range(5):
         centre = math.floor(ratio * (t + 1) + 0.5)
