@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +21,22 @@ def gradients() -> Callable[..., list[Tensor]]:
         return list(torch.autograd.grad((output * weights).sum(), inputs))
 
     return take
+
+
+@pytest.fixture
+def check_gradients() -> Callable[..., None]:
+    """`check_gradients(module, run, *inputs)`: gradcheck of inputs and of all parameters."""
+
+    def check(module: nn.Module, run: Callable[..., Tensor], *inputs: Tensor) -> None:
+        names = [name for name, _ in module.named_parameters()]
+
+        def call(*tensors: Tensor) -> Tensor:
+            values = dict(zip(names, tensors[len(inputs) :], strict=True))
+            with torch.nn.utils.stateless._reparametrize_module(module, values):
+                return run(*tensors[: len(inputs)])
+
+        parameters = [p.detach().clone().requires_grad_() for p in module.parameters()]
+        asked = [tensor.detach().clone().requires_grad_() for tensor in inputs]
+        assert torch.autograd.gradcheck(call, (*asked, *parameters))
+
+    return check

@@ -46,6 +46,20 @@ def test_all_combine(score: str, scope: str, heads: int) -> None:
     assert readout.context.shape == (2, 3, module.context_size)
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("score", SCORES)
+def test_all_combine_in_16_bits(score: str, scope: str) -> None:
+    module = build(score, scope, query_size=4, memory_size=4, num_heads=2)
+    query, memory = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        context = module(query, module.project(memory)).context
+    for gradient in torch.autograd.grad(context.float().sum(), list(module.parameters())):
+        assert gradient.isfinite().all()
+    module.bfloat16()
+    context = module(query.bfloat16(), module.project(memory.bfloat16())).context
+    assert context.dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("relative", RELATIVES)
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("score", ["dot", "scaled_dot", "general", "cosine"])
@@ -55,6 +69,11 @@ def test_relative_terms_combine_with_dot_products(score: str, scope: str, relati
     readout = module(query, module.project(memory), need_alignment=True)
     assert readout.alignment is not None
     assert readout.alignment.shape == (2, 2, 3, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        readout = module(query, module.project(memory))
+    readout.context.float().sum().backward()
+    readout = module.bfloat16()(query.bfloat16(), module.project(memory.bfloat16()))
+    assert readout.context.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("relative", ["shaw", "t5", "alibi", "rotary"])
@@ -91,8 +110,9 @@ def test_sizes_of_one_head() -> None:
     ]
 
 
-def test_refusals() -> None:
+def test_refusals(shapes_unchecked: None) -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
+    no_selection: Any = Dot(4, 4)
     with pytest.raises(ValueError, match=r"score: got 'concat', expected one of 'dot', 'scaled"):
         build("concat", **sizes)
     with pytest.raises(ValueError, match=r"scope: got 'all', expected one of 'global', 'causal'"):
@@ -110,7 +130,7 @@ def test_refusals() -> None:
     with pytest.raises(
         ValueError, match=r"selection: got a Dot, expected a Selection or Recurrent"
     ):
-        build("dot", "global", Dot(4, 4), **sizes)
+        build("dot", "global", no_selection, **sizes)
     with pytest.raises(ValueError, match=r"dropout: got 1.0, expected a fraction"):
         build("dot", dropout=1.0, **sizes)
 

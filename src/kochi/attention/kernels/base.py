@@ -100,7 +100,7 @@ class Kernel(Protocol):
         self,
         parts: Parts,
         query: Float[Tensor, "batch heads target size"],
-        keys: Float[Tensor, "batch heads source size"],
+        keys: Float[Tensor, "batch heads source key_size"],
         values: Float[Tensor, "batch heads source value_size"],
         visible: Visible,
         past: Past | None,

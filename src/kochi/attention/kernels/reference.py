@@ -14,7 +14,7 @@ from kochi.attention.selections.base import Choice, RecurrentSelection, Selectio
 def reference_scores(
     parts: Parts,
     query: Float[Tensor, "batch heads target size"],
-    keys: Float[Tensor, "batch heads source size"],
+    keys: Float[Tensor, "batch heads source key_size"],
     visible: Visible,
     past: Past | None,
 ) -> Float[Tensor, "batch heads target source"]:
@@ -30,7 +30,7 @@ def reference_scores(
 def reference_choice(
     parts: Parts,
     query: Float[Tensor, "batch heads target size"],
-    keys: Float[Tensor, "batch heads source size"],
+    keys: Float[Tensor, "batch heads source key_size"],
     visible: Visible,
     past: Past | None,
 ) -> tuple[Float[Tensor, "batch heads target source"], Choice | None]:
@@ -51,7 +51,7 @@ def reference_choice(
 def reference(
     parts: Parts,
     query: Float[Tensor, "batch heads target size"],
-    keys: Float[Tensor, "batch heads source size"],
+    keys: Float[Tensor, "batch heads source key_size"],
     values: Float[Tensor, "batch heads source value_size"],
     visible: Visible,
     past: Past | None,

@@ -21,7 +21,8 @@ def unit(vectors: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return F.normalize(vectors, dim=-1, eps=SHORTEST)
+    # Autocast takes the length in 32 bits, and what is divided by it too.
+    return F.normalize(vectors, dim=-1, eps=SHORTEST).to(vectors.dtype)
 
 
 def cosine_score(
@@ -74,7 +75,7 @@ class Cosine(Score):
         self, query: Float[Tensor, "batch heads target size"]
     ) -> Float[Tensor, "batch heads target size"]:
         """Bring the query to the length that is its head's factor."""
-        return unit(query) * self.scale[:, None, None]
+        return unit(query) * self.scale[:, None, None].to(query.dtype)
 
     def project_keys(
         self, keys: Float[Tensor, "batch heads source size"]
