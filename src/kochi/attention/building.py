@@ -22,10 +22,20 @@ from kochi.attention.scores import (
 )
 from kochi.attention.selections import (
     AnySelection,
+    Entmax,
+    Entmax15,
+    Gumbel,
+    Hard,
+    Marginal,
+    Monotonic,
     RecurrentSelection,
     SampledSelection,
     Selection,
+    Smoothed,
     Soft,
+    Sparsemax,
+    StraightThrough,
+    TopK,
 )
 
 Table = Mapping[str, Any]
@@ -60,6 +70,10 @@ def _both(sizes: Sizes) -> tuple[int, int]:
     return sizes.query_size, sizes.key_size
 
 
+def _heads(sizes: Sizes) -> tuple[int]:
+    return (sizes.num_heads,)
+
+
 MAKE_SCORE: dict[str, Maker] = {
     "dot": Maker(Dot, _both),
     "scaled_dot": Maker(ScaledDot, _both),
@@ -72,6 +86,16 @@ MAKE_SCOPE: dict[str, Maker] = {
 }
 MAKE_SELECTION: dict[str, Maker] = {
     "soft": Maker(Soft),
+    "smoothed": Maker(Smoothed),
+    "sparsemax": Maker(Sparsemax),
+    "entmax15": Maker(Entmax15),
+    "entmax": Maker(Entmax, _heads),
+    "top_k": Maker(TopK),
+    "hard": Maker(Hard),
+    "straight_through": Maker(StraightThrough),
+    "gumbel": Maker(Gumbel),
+    "marginal": Maker(Marginal),
+    "monotonic": Maker(Monotonic, _heads),
 }
 MAKE_RELATIVE: dict[str, Maker] = {}
 
