@@ -62,6 +62,7 @@ def test_sizes_of_one_head() -> None:
     ]
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_refusals() -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
     with pytest.raises(ValueError, match=r"score: got 'cosine', expected one of 'dot', 'scaled"):
