@@ -33,14 +33,27 @@ def test_names() -> None:
     )
     assert SCOPES == ("global", "causal", "sliding_window", "local_m", "local_p", "coverage")
     assert RELATIVES == ("shaw", "t5", "alibi", "rotary")
-    assert SELECTIONS == ("soft",)
+    assert SELECTIONS == (
+        "soft",
+        "smoothed",
+        "sparsemax",
+        "entmax15",
+        "entmax",
+        "top_k",
+        "hard",
+        "straight_through",
+        "gumbel",
+        "marginal",
+        "monotonic",
+    )
 
 
 @pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("score", SCORES)
-def test_all_combine(score: str, scope: str, heads: int) -> None:
-    module = build(score, scope, query_size=4, memory_size=4, num_heads=heads)
+def test_all_combine(score: str, scope: str, selection: str, heads: int) -> None:
+    module = build(score, scope, selection, query_size=4, memory_size=4, num_heads=heads)
     assert type(module) is (Attention if heads == 1 else MultiHeadAttention)
     readout = module(torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4)))
     assert readout.context.shape == (2, 3, module.context_size)
@@ -110,15 +123,16 @@ def test_sizes_of_one_head() -> None:
     ]
 
 
-def test_refusals(shapes_unchecked: None) -> None:
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_refusals() -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
     no_selection: Any = Dot(4, 4)
     with pytest.raises(ValueError, match=r"score: got 'concat', expected one of 'dot', 'scaled"):
         build("concat", **sizes)
     with pytest.raises(ValueError, match=r"scope: got 'all', expected one of 'global', 'causal'"):
         build("dot", "all", **sizes)
-    with pytest.raises(ValueError, match=r"selection: got 'hard', expected one of 'soft'"):
-        build("dot", "global", "hard", **sizes)
+    with pytest.raises(ValueError, match=r"selection: got 'sharp', expected one of 'soft'"):
+        build("dot", "global", "sharp", **sizes)
     with pytest.raises(ValueError, match=r"score: 'dot' needs query_size == memory_size, got quer"):
         build("dot", query_size=4, memory_size=6)
     with pytest.raises(ValueError, match=r"num_heads: 3 does not divide query_size=4"):

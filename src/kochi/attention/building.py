@@ -36,10 +36,20 @@ from kochi.attention.scores import (
 )
 from kochi.attention.selections import (
     AnySelection,
+    Entmax,
+    Entmax15,
+    Gumbel,
+    Hard,
+    Marginal,
+    Monotonic,
     RecurrentSelection,
     SampledSelection,
     Selection,
+    Smoothed,
     Soft,
+    Sparsemax,
+    StraightThrough,
+    TopK,
 )
 
 Table = Mapping[str, Any]
@@ -118,6 +128,16 @@ MAKE_SCOPE: dict[str, Maker] = {
 }
 MAKE_SELECTION: dict[str, Maker] = {
     "soft": Maker(Soft),
+    "smoothed": Maker(Smoothed),
+    "sparsemax": Maker(Sparsemax),
+    "entmax15": Maker(Entmax15),
+    "entmax": Maker(Entmax, _heads),
+    "top_k": Maker(TopK),
+    "hard": Maker(Hard),
+    "straight_through": Maker(StraightThrough),
+    "gumbel": Maker(Gumbel),
+    "marginal": Maker(Marginal),
+    "monotonic": Maker(Monotonic, _heads),
 }
 MAKE_RELATIVE: dict[str, Maker] = {
     "shaw": Maker(Shaw, _product),

@@ -1,4 +1,4 @@
-"""Selections: how scores become an alignment."""
+"""Selections: how scores become an alignment. One file a selection, named by its paper's word."""
 
 from kochi.attention.selections.base import (
     AnySelection,
@@ -7,6 +7,34 @@ from kochi.attention.selections.base import (
     SampledSelection,
     Selection,
 )
+from kochi.attention.selections.entmax import Entmax
+from kochi.attention.selections.entmax15 import Entmax15
+from kochi.attention.selections.gumbel import Gumbel
+from kochi.attention.selections.hard import Hard
+from kochi.attention.selections.marginal import Marginal, marginal_log_likelihood
+from kochi.attention.selections.monotonic import Monotonic
+from kochi.attention.selections.smoothed import Smoothed
 from kochi.attention.selections.soft import Soft
+from kochi.attention.selections.sparsemax import Sparsemax
+from kochi.attention.selections.straight_through import StraightThrough
+from kochi.attention.selections.top_k import TopK
 
-__all__ = ["AnySelection", "Choice", "RecurrentSelection", "SampledSelection", "Selection", "Soft"]
+__all__ = [
+    "AnySelection",
+    "Choice",
+    "Entmax",
+    "Entmax15",
+    "Gumbel",
+    "Hard",
+    "Marginal",
+    "Monotonic",
+    "RecurrentSelection",
+    "SampledSelection",
+    "Selection",
+    "Smoothed",
+    "Soft",
+    "Sparsemax",
+    "StraightThrough",
+    "TopK",
+    "marginal_log_likelihood",
+]

@@ -1,0 +1,29 @@
+"""Drawing one place at random."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kochi.attention.selections.places import best_place
+
+
+def gumbel_noise(like: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch source"]:
+    """Draw standard Gumbel noise, ``-log(-log(uniform))``, from torch's global generator."""
+    waiting = torch.empty_like(like, requires_grad=False).exponential_()
+    return -waiting.clamp_min_(torch.finfo(like.dtype).tiny).log_()
+
+
+def draw_place(
+    scores: Float[Tensor, "*batch source"], visible: Bool[Tensor, "*#batch #source"] | None
+) -> Float[Tensor, "*batch source"]:
+    """Return 1 at one visible place drawn with the softmax's probabilities, else 0; constant.
+
+    The highest of ``score + Gumbel noise`` is such a draw: Maddison, Mnih and Teh 2017, section
+    2.1; https://arxiv.org/abs/1611.00712. Rows without a visible place are all zeros.
+
+    >>> import torch
+    >>> draw_place(torch.zeros(1, 3), torch.tensor([[False, True, False]])).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    scores = scores.detach()
+    return best_place(scores + gumbel_noise(scores), visible)

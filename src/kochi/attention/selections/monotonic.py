@@ -1,0 +1,120 @@
+"""Monotonic selection: a walk through the source that never turns back."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from kochi.attention.past import Past
+from kochi.attention.selections.base import RecurrentSelection
+from kochi.attention.selections.places import widen
+
+
+def expected_walk(
+    stop: Float[Tensor, "*batch source"], previous: Float[Tensor, "*batch source"]
+) -> Float[Tensor, "*batch source"]:
+    """Compute where a walk stops that stops at place s, once there, with probability stop[s].
+
+    ``alignment[s] = stop[s] * sum over r <= s of previous[r] * product over r <= q < s of
+    (1 - stop[q])``: Raffel et al. 2017, section 2.3, equation 9; https://arxiv.org/abs/1704.00784.
+    The paper solves its recurrence (equation 13) by dividing two cumulative sums, which fails where
+    the product underflows. We join neighbouring stretches of 1, 2, 4, ... places, which adds and
+    multiplies positive numbers only, in log2(source) rounds.
+
+    >>> import torch
+    >>> expected_walk(torch.tensor([0.5, 0.5, 1.0]), torch.tensor([1.0, 0.0, 0.0])).tolist()
+    [0.5, 0.25, 0.25]
+    """
+    # reached[s] = pass_on[s] * reached[s - 1] + previous[s]
+    reached = previous
+    pass_on = torch.cat([torch.zeros_like(stop[..., :1]), 1.0 - stop[..., :-1]], -1)
+    stretch = 1
+    while stretch < stop.shape[-1]:
+        here = pass_on[..., stretch:]
+        further = reached[..., stretch:] + here * reached[..., :-stretch]
+        reached = torch.cat([reached[..., :stretch], further], -1)
+        pass_on = torch.cat([pass_on[..., :stretch], here * pass_on[..., :-stretch]], -1)
+        stretch *= 2
+    return stop * reached
+
+
+def hard_walk(
+    stop: Bool[Tensor, "*batch source"], previous: Float[Tensor, "*batch source"]
+) -> Float[Tensor, "*batch source"]:
+    """Return 1 at the first place to stop at, from the previous one on; zeros if there is none.
+
+    >>> import torch
+    >>> stop = torch.tensor([True, False, False, True, True])
+    >>> hard_walk(stop, torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0])).tolist()
+    [0.0, 0.0, 0.0, 1.0, 0.0]
+    """
+    ahead = stop & (previous.cumsum(-1) > 0)
+    return (ahead & (ahead.cumsum(-1) == 1)).to(previous.dtype)
+
+
+def first_place(scores: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch source"]:
+    """Return where a walk starts: place 0."""
+    start = torch.zeros_like(scores)
+    start[..., :1] = 1.0
+    return start
+
+
+class Monotonic(RecurrentSelection):
+    """Walk on from the place before: in expectation in training, step by step otherwise.
+
+    Raffel et al. 2017; https://arxiv.org/abs/1704.00784. At each place the walk stops with
+    probability ``sigmoid(score + offset)``: section 2.3 in training, with noise in the sigmoid
+    (section 2.5) that drives it to 0 or 1; outside training it stops where that is at least 0.5
+    (section 2.2). It passes hidden places. What walks off the end looks at nothing, so that a row
+    may sum to less than 1, and stays there: the rows after it are zeros too, as in the recurrence
+    and in the code of the paper.
+
+    Args:
+        num_heads: Each head has an offset of its own.
+        noise: Standard deviation of the Gaussian noise added to the scores in training; 1 in the
+            paper.
+        offset: Where the learned offset starts. Below 0 the walk reaches far at first (section 2.4:
+            a walk that always stops at once learns nothing of what lies ahead).
+
+    Raises:
+        ValueError: The noise is below 0.
+    """
+
+    def __init__(self, num_heads: int = 1, noise: float = 1.0, offset: float = -1.0) -> None:
+        super().__init__()
+        if not noise >= 0.0:
+            raise ValueError(f"noise: got {noise}, expected a number of 0 or more")
+        self.noise = noise
+        self.offset = nn.Parameter(torch.full((num_heads, 1, 1), float(offset)))  # r
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+        past: Past | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        """See `expected_walk` and `hard_walk`."""
+        previous = None if past is None else past.previous
+        return self.walk(scores, visible, previous)
+
+    def walk(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+        previous: Float[Tensor, "batch heads target source"] | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        """Walk on from ``previous``; from place 0 if it is None."""
+        wide = widen(scores)
+        if visible is not None:
+            wide = torch.where(visible, wide, 0.0)
+        wide = wide + self.offset
+        start = first_place(wide) if previous is None else previous.to(wide.dtype)
+        if not self.training:
+            stop = wide >= 0.0
+            found = hard_walk(stop if visible is None else stop & visible, start)
+            return found.to(scores.dtype)
+        if self.noise:
+            wide = wide + self.noise * torch.randn_like(wide)
+        stop = wide.sigmoid()
+        if visible is not None:
+            stop = torch.where(visible, stop, 0.0)
+        return expected_walk(stop, start).to(scores.dtype)

@@ -1,0 +1,84 @@
+"""Sparsemax selection: the nearest point of the simplex."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from kochi.attention.selections.base import Selection
+from kochi.attention.selections.places import hide
+
+MOST_STEPS = 64
+"""More than Newton's method can need: every step cuts (sum - 1) x (number of places) to a quarter,
+from at most the square of the row's length down to rounding."""
+
+
+def sparsemax(
+    scores: Float[Tensor, "*batch source"], visible: Bool[Tensor, "*#batch #source"] | None
+) -> Float[Tensor, "*batch source"]:
+    """Compute ``max(score[s] - tau, 0)``, with the ``tau`` that makes a row sum to 1.
+
+    Martins and Astudillo 2016, section 2.2, proposition 1, and the gradient of section 2.5;
+    https://arxiv.org/abs/1602.02068. The paper finds ``tau`` by sorting. We go up to it from
+    ``max - 1``, below which no place can have a share, by Newton's steps. The sum falls in straight
+    pieces with ``tau``, so the last step is exact.
+
+    >>> import torch
+    >>> sparsemax(torch.tensor([[1.0, 0.5, -3.0], [0.0, 5.0, 0.0]]), None).tolist()
+    [[0.75, 0.25, 0.0], [0.0, 1.0, 0.0]]
+    """
+    if scores.shape[-1] == 0:
+        return scores
+    return _Sparsemax.apply(scores, visible)  # pyright: ignore[reportReturnType]
+
+
+def _threshold(scores: Tensor) -> Tensor:
+    """Find ``tau`` for rows whose highest score is 0."""
+    tau = torch.full_like(scores[..., :1], -1.0)
+    before = None
+    for _ in range(MOST_STEPS):
+        above = (scores - tau).relu_()
+        excess = above.sum(-1, keepdim=True) - 1.0
+        count = above.sign_().sum(-1, keepdim=True)
+        tau = tau + excess / count
+        if before is not None and torch.equal(before, count):
+            break
+        before = count
+    return tau
+
+
+class _Sparsemax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, visible: Tensor | None) -> Tensor:
+        wide = hide(scores, visible)
+        wide = (wide - wide.amax(-1, keepdim=True)).clamp_min_(-1.0)
+        alignment = (wide - _threshold(wide)).relu_()
+        if visible is not None:
+            alignment = torch.where(visible, alignment, 0.0)
+        narrow = alignment.to(scores.dtype)
+        ctx.save_for_backward(alignment)
+        return narrow
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (alignment,) = ctx.saved_tensors
+        support = alignment > 0
+        inside = torch.where(support, gradient.to(alignment.dtype), 0.0)
+        count = alignment.sign().sum(-1, keepdim=True).clamp_min_(1.0)
+        mean = inside.sum(-1, keepdim=True) / count
+        return torch.where(support, inside - mean, 0.0).to(gradient.dtype), None
+
+
+class Sparsemax(Selection):
+    """Look only at places that score high enough; no parameters."""
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        """See `sparsemax`."""
+        return sparsemax(scores, visible)

@@ -1,0 +1,60 @@
+"""Top-k selection: a softmax over the few best places."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kochi.attention.selections.base import Selection
+from kochi.attention.selections.places import some_visible
+from kochi.attention.selections.soft import masked_softmax
+
+
+def best_places(
+    scores: Float[Tensor, "*batch source"],
+    visible: Bool[Tensor, "*#batch #source"] | None,
+    k: int,
+) -> Bool[Tensor, "*batch source"]:
+    """Return True at the k highest visible scores, of equal ones the first.
+
+    >>> import torch
+    >>> scores = torch.tensor([2.0, 1.0, 1.0, 1.0, 9.0])
+    >>> best_places(scores, torch.tensor([True, True, True, True, False]), 3).tolist()
+    [True, True, True, False, False]
+    """
+    seen = some_visible(scores, visible)
+    if k >= scores.shape[-1]:
+        return seen
+    scores = scores.detach().masked_fill(~seen, -torch.inf)
+    last = scores.topk(k, sorted=False).values.amin(-1, keepdim=True)
+    above, level = scores > last, scores == last
+    room = k - above.sum(-1, keepdim=True)
+    return seen & (above | (level & (level.cumsum(-1) <= room)))
+
+
+class TopK(Selection):
+    """Look at the k best visible places by the softmax over them; no parameters.
+
+    Zhao et al. 2019, "Explicit Sparse Transformer", section 3; https://arxiv.org/abs/1912.11637.
+    There all places as good as the k-th are kept; here never more than k, of equal ones the first.
+
+    Args:
+        k: How many places; a row with fewer visible ones keeps them all. The paper found 8 best
+            for translation.
+
+    Raises:
+        ValueError: k is below 1.
+    """
+
+    def __init__(self, k: int = 8) -> None:
+        super().__init__()
+        if isinstance(k, bool) or k < 1:
+            raise ValueError(f"k: got {k}, expected 1 or more")
+        self.k = k
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+    ) -> Float[Tensor, "batch heads target source"]:
+        """See `best_places` and `masked_softmax`."""
+        return masked_softmax(scores, best_places(scores, visible, self.k))
