@@ -18,22 +18,35 @@ from kochi.attention import (
     build,
 )
 
+OPTIONS = {"sliding_window": {"left": 1, "right": 2}}
 Module = Attention | MultiHeadAttention
-KERNELS = ("reference", "sdpa", "dense")
+KERNELS = ("reference", "sdpa", "dense", "blocked")
+OF_ADDITIVE = ("reference", "blocked")
 CASES = [
     (score, scope, heads, kernel)
     for score in SCORES
     for scope in SCOPES
     for heads in (1, 2)
     for kernel in KERNELS
-    if score != "additive" or kernel == "reference"
+    if (kernel in OF_ADDITIVE if score == "additive" else kernel != "blocked")
 ]
 every_case = pytest.mark.parametrize(("score", "scope", "heads", "kernel"), CASES)
 drawn_case = st.sampled_from(CASES)
 
 
 def make(score: str, scope: str, heads: int, kernel: str) -> Module:
-    return build(score, scope, query_size=6, memory_size=6, num_heads=heads, kernel=kernel).double()
+    part = {"kind": scope, **OPTIONS.get(scope, {})}
+    return build(score, part, query_size=6, memory_size=6, num_heads=heads, kernel=kernel).double()
+
+
+def reach(scope: str, target: int, source: int) -> Tensor:
+    """Return what a scope lets queries at 0, 1, ... see."""
+    distance = torch.arange(source) - torch.arange(target)[:, None]
+    if scope == "causal":
+        return distance <= 0
+    if scope == "sliding_window":
+        return (distance >= -1) & (distance <= 2)
+    return torch.ones(target, source, dtype=torch.bool)
 
 
 def numbers(*shape: int) -> Tensor:
@@ -71,8 +84,7 @@ def test_alignment_rows(
     query, memory = numbers(3, target, 6), numbers(3, source, 6)
     context, alignment, _ = module(query, module.project(memory, mask), need_alignment=True)
     visible = mask[:, None, None, :].expand(3, heads, target, source)
-    if scope == "causal":
-        visible = visible & torch.ones(target, source, dtype=torch.bool).tril()
+    visible = visible & reach(scope, target, source)
     rows = by_head(alignment)
     torch.testing.assert_close(rows.sum(-1), visible.any(-1).double())
     assert (rows[~visible] == 0).all()
@@ -217,7 +229,7 @@ def test_only_who_may_see_a_broken_place_reads_nan(
     readout = module(query, module.project(memory), mask=mask, need_alignment=True)
     # Query 0 and 1 of sentence 0 look at place 2, unless it lies in their future.
     broken = torch.zeros(2, 3, dtype=torch.bool)
-    broken[0, :2] = scope == "global"
+    broken[0, :2] = reach(scope, 3, 4)[:2, 2]
     assert torch.equal(readout.context.isnan().all(-1), broken)
     assert torch.equal(readout.context.isnan().any(-1), broken)
     assert torch.equal(by_head(readout.alignment).isnan().any(-1).any(1), broken)

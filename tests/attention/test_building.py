@@ -18,17 +18,19 @@ from kochi.attention import (
     build,
 )
 
+WINDOW: dict[str, Any] = {"kind": "sliding_window", "left": 1, "right": 1}
+
 
 def test_names() -> None:
     assert SCORES == ("dot", "scaled_dot", "general", "additive")
-    assert SCOPES == ("global", "causal")
+    assert SCOPES == ("global", "causal", "sliding_window")
     assert SELECTIONS == ("soft",)
 
 
 @pytest.mark.parametrize("heads", [1, 2])
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", ["global", "causal", WINDOW])
 @pytest.mark.parametrize("score", SCORES)
-def test_all_combine(score: str, scope: str, heads: int) -> None:
+def test_all_combine(score: str, scope: str | dict[str, Any], heads: int) -> None:
     module = build(score, scope, query_size=4, memory_size=4, num_heads=heads)
     assert type(module) is (Attention if heads == 1 else MultiHeadAttention)
     readout = module(torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4)))

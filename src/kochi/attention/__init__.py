@@ -24,7 +24,7 @@ from kochi.attention.past import Past
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected
 from kochi.attention.readout import START, AttentionState, Draws, Readout
-from kochi.attention.scopes import PredictedScope, RecurrentScope, Scope, Window
+from kochi.attention.scopes import Band, PredictedScope, RecurrentScope, Scope, Window
 from kochi.attention.scores import RecurrentScore, Relative, Score
 from kochi.attention.selections import Choice, RecurrentSelection, SampledSelection, Selection
 
@@ -37,6 +37,7 @@ __all__ = [
     "Attention",
     "AttentionBase",
     "AttentionState",
+    "Band",
     "Choice",
     "Draws",
     "MultiHeadAttention",

@@ -164,9 +164,17 @@ class AttentionBase(nn.Module, abc.ABC):
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
         need_gradient: bool = True,
+        batch: int = 1,
     ) -> str:
-        """Say in one line which kernel serves such a call, and why."""
-        case = Case(target_length, source_length, dtype, device, need_gradient)
+        """Say in one line which kernel serves such a call, and why.
+
+        The queries and keys are taken to stand at ``0, 1, ...``, with a mask of the memory or none.
+        """
+        band = None
+        if isinstance(self.scope, Scope):
+            at = torch.device(device)
+            band = self.scope.band(Positions(target_length, source_length, at))
+        case = Case(target_length, source_length, dtype, device, need_gradient, batch, band)
         name, why = choose(self.kernel, self.parts, case)
         return f"kernel {name!r}: {why}"
 
@@ -227,9 +235,7 @@ class AttentionBase(nn.Module, abc.ABC):
             visible = see_with_query(
                 parts, raw_query, query, positions, projected, call.mask, state.past
             )
-        need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
-        case = Case(length, keys.shape[2], query.dtype, query.device.type, need_gradient)
-        kernel = KERNELS[choose(self.kernel, parts, case)[0]]
+        kernel = KERNELS[choose(self.kernel, parts, Case.of(query, keys, visible))[0]]
         answer = kernel(
             parts,
             query,

@@ -9,7 +9,15 @@ from torch import nn
 from kochi.attention.attend import Attention
 from kochi.attention.multihead import MultiHeadAttention, head_size
 from kochi.attention.parts import Parts
-from kochi.attention.scopes import AnyScope, Causal, Global, PredictedScope, RecurrentScope, Scope
+from kochi.attention.scopes import (
+    AnyScope,
+    Causal,
+    Global,
+    PredictedScope,
+    RecurrentScope,
+    Scope,
+    SlidingWindow,
+)
 from kochi.attention.scores import (
     Additive,
     AnyScore,
@@ -69,6 +77,7 @@ MAKE_SCORE: dict[str, Maker] = {
 MAKE_SCOPE: dict[str, Maker] = {
     "global": Maker(Global),
     "causal": Maker(Causal),
+    "sliding_window": Maker(SlidingWindow),
 }
 MAKE_SELECTION: dict[str, Maker] = {
     "soft": Maker(Soft),
@@ -116,7 +125,8 @@ def build(
             ``memory_size``; more give `MultiHeadAttention`, with a context of ``query_size``.
         relative: What positions add to a dot product: a name in `RELATIVES`, a table or an object.
         dropout: Fraction of the alignment dropped in training.
-        kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense".
+        kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense",
+            "blocked", "banded".
 
     Raises:
         ValueError: An unknown name or option, sizes that do not fit, or parts that cannot combine.
