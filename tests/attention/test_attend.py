@@ -24,7 +24,7 @@ from kochi.attention.kernels.rule import refusal
 from kochi.attention.scopes import Coverage
 
 Module = Attention | MultiHeadAttention
-KERNELS = ("reference", "sdpa", "dense")
+KERNELS = ("reference", "sdpa", "dense", "blocked")
 NARROW: dict[str, dict[str, Any]] = {  # so that something is hidden in a short memory
     "sliding_window": {"left": 1, "right": 2},
     "local_m": {"width": 1, "ratio": 1.5},

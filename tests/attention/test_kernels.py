@@ -14,6 +14,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 bfloat16 has 8 bits, and the reference rounds the alignment to it where SDPA does not."""
 
 Module = Attention | MultiHeadAttention
+DOTS = (("dot", 1), ("scaled_dot", 2), ("general", 2))
 Gradients = Callable[..., list[Tensor]]
 
 
@@ -47,12 +48,18 @@ def close(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> No
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize("mask_kind", ["none", "flat", "full"])
 @pytest.mark.parametrize("scope", ["global", "causal"])
-@pytest.mark.parametrize(("score", "heads"), [("dot", 1), ("scaled_dot", 2), ("general", 2)])
-@pytest.mark.parametrize("kernel", ["sdpa", "dense"])
+@pytest.mark.parametrize(
+    ("score", "heads", "kernel"),
+    [
+        *((score, heads, kernel) for score, heads in DOTS for kernel in ("sdpa", "dense")),
+        ("additive", 1, "blocked"),
+        ("additive", 2, "blocked"),
+    ],
+)
 def test_a_kernel_equals_the_reference(
-    kernel: str,
     score: str,
     heads: int,
+    kernel: str,
     scope: str,
     mask_kind: str,
     dtype: torch.dtype,
@@ -138,9 +145,18 @@ def test_a_named_kernel_is_never_replaced() -> None:
 
 def test_explain_says_which_kernel_and_why() -> None:
     additive = build("additive", query_size=8, memory_size=8)
-    assert additive.explain() == (
-        "kernel 'reference': the score Additive is not a dot product of projected vectors"
+    assert additive.explain(1, 20).startswith(
+        "kernel 'reference': the hidden layer of the additive"
     )
+    assert additive.explain(300, 2000, batch=4) == (
+        "kernel 'blocked': the hidden layer of the additive score has 19.2 million numbers: it is "
+        "computed a block at a time"
+    )
+    window = {"kind": "sliding_window", "left": 9, "right": 0}
+    banded = build("dot", window, query_size=8, memory_size=8)
+    assert banded.explain(999, 999).startswith("kernel 'banded': the window of 10 places leaves")
+    assert banded.explain(99, 99).startswith("kernel 'dense': ")
+    assert banded.explain(998, 999).startswith("kernel 'sdpa': ")
     dot = build("dot", query_size=8, memory_size=8)
     assert dot.explain(target_length=500, source_length=500).startswith("kernel 'sdpa': ")
     assert dot.explain(1, 20, need_gradient=False).startswith("kernel 'sdpa': ")

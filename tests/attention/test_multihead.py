@@ -1,15 +1,17 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kochi.attention import SCOPES, SCORES, MultiHeadAttention, build_multihead
+from kochi.attention import SCORES, MultiHeadAttention, build_multihead
 
 SIZE, HEADS = 12, 3
 
 
 def make(
-    score: str = "scaled_dot", scope: str = "global", heads: int = HEADS
+    score: str = "scaled_dot", scope: str | dict[str, Any] = "global", heads: int = HEADS
 ) -> MultiHeadAttention:
     return build_multihead(
         score, scope, query_size=SIZE, memory_size=SIZE, num_heads=heads

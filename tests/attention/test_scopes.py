@@ -1,7 +1,8 @@
+import pytest
 import torch
 
-from kochi.attention import Positions
-from kochi.attention.scopes import Causal, Global
+from kochi.attention import Positions, Visible
+from kochi.attention.scopes import Causal, Global, SlidingWindow
 
 CPU = torch.device("cpu")
 
@@ -45,3 +46,21 @@ def test_the_triangle_is_what_causal_says() -> None:
         assert torch.equal(seen, torch.ones(target, source, dtype=torch.bool).tril())
     assert not Causal().is_triangle(Positions(1, 3, CPU, start=1))
     assert not Causal().is_triangle(Positions(1, 3, CPU, key=0))
+
+
+def test_the_band_is_what_the_window_says() -> None:
+    for left, right in ((0, 0), (2, 0), (1, 3), (9, 9)):
+        scope, positions = SlidingWindow(left, right), Positions(5, 5, CPU)
+        band, seen = scope.band(positions), scope(positions)
+        assert band == (left, right)
+        assert seen is not None
+        whole = Visible(band=band).whole(5, 5, CPU)
+        assert whole is not None
+        assert torch.equal(whole[0, 0], seen)
+    for positions in (Positions(4, 5, CPU), Positions(5, 5, CPU, 1), Positions(5, 5, CPU, query=0)):
+        assert SlidingWindow(1, 1).band(positions) is None
+
+
+def test_a_window_has_no_negative_side() -> None:
+    with pytest.raises(ValueError, match="left: got -1, expected 0 or more"):
+        SlidingWindow(-1, 0)

@@ -25,7 +25,14 @@ from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected
 from kochi.attention.readout import START, AttentionState, Draws, Readout
 from kochi.attention.relative import Relative
-from kochi.attention.scopes import PredictedScope, RecurrentScope, Scope, Window, coverage_loss
+from kochi.attention.scopes import (
+    Band,
+    PredictedScope,
+    RecurrentScope,
+    Scope,
+    Window,
+    coverage_loss,
+)
 from kochi.attention.scores import RecurrentScore, Score
 from kochi.attention.selections import Choice, RecurrentSelection, SampledSelection, Selection
 
@@ -38,6 +45,7 @@ __all__ = [
     "Attention",
     "AttentionBase",
     "AttentionState",
+    "Band",
     "Choice",
     "Draws",
     "Joined",

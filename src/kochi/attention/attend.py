@@ -164,9 +164,13 @@ class AttentionBase(nn.Module, abc.ABC):
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
         need_gradient: bool = True,
+        batch: int = 1,
     ) -> str:
-        """Say in one line which kernel serves such a call, and why."""
-        name, why = self.choose(target_length, source_length, dtype, device, need_gradient)
+        """Say in one line which kernel serves such a call, and why.
+
+        The queries and keys are taken to stand at ``0, 1, ...``, with a mask of the memory or none.
+        """
+        name, why = self.choose(target_length, source_length, dtype, device, need_gradient, batch)
         return f"kernel {name!r}: {why}"
 
     def choose(
@@ -176,9 +180,14 @@ class AttentionBase(nn.Module, abc.ABC):
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
         need_gradient: bool = True,
+        batch: int = 1,
     ) -> tuple[str, str]:
-        """Return the name of the kernel that serves such a call, and why."""
-        case = Case(target_length, source_length, dtype, device, need_gradient)
+        """Return the name of the kernel that serves such a call, and why; see `explain`."""
+        band = None
+        if isinstance(self.scope, Scope):
+            at = torch.device(device)
+            band = self.scope.band(Positions(target_length, source_length, at))
+        case = Case(target_length, source_length, dtype, device, need_gradient, batch, band)
         return choose(self.kernel, self.parts, case)
 
     def _check_memory(self, memory_values: Tensor, mask: Tensor | None) -> None:
@@ -237,9 +246,7 @@ class AttentionBase(nn.Module, abc.ABC):
         if visible is None:
             positions = call.positions(length, keys)
             visible = see_with_query(parts, raw_query, query, positions, projected, call.mask, past)
-        need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
-        case = Case(length, keys.shape[2], query.dtype, query.device.type, need_gradient)
-        kernel = KERNELS[choose(self.kernel, parts, case)[0]]
+        kernel = KERNELS[choose(self.kernel, parts, Case.of(query, keys, visible))[0]]
         answer = kernel(
             parts,
             query,

@@ -188,7 +188,8 @@ def build(
         relative: What positions add to a dot product: a name in `RELATIVES`, a table or an object.
             "rotary" needs projections and so more than one head, or `build_multihead`.
         dropout: Fraction of the alignment dropped in training.
-        kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense".
+        kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense",
+            "blocked", "banded".
 
     Raises:
         ValueError: An unknown name or option, sizes that do not fit, or parts that cannot combine.

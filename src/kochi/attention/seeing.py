@@ -13,24 +13,28 @@ from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
 
 
 def see(scope: Scope, positions: Positions, projected: Projected, mask: Tensor | None) -> Visible:
-    """Join the masks of memory, call and scope to one, ``[batch or 1, 1, target or 1, source]``."""
+    """Join the masks of memory, call and scope to one, ``[batch or 1, 1, target or 1, source]``.
+
+    A triangle or band is not made a mask: a kernel may do without one.
+    """
     whole = None if projected.mask is None else projected.mask.unsqueeze(1)
     own = whole
     if mask is not None and mask is not projected.mask:
         check_mask(mask, projected, positions)
         mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
         whole = mask if whole is None else whole & mask
-    triangle = scope.is_triangle(positions)
-    if not triangle:
+    triangle, band = scope.is_triangle(positions), scope.band(positions)
+    left = triangle or band is not None
+    if not left:
         seen = scope(positions)
         if seen is not None:
             seen = seen if seen.dim() == 3 else seen.unsqueeze(0)
             whole = seen if whole is None else whole & seen
-    if whole is own and not triangle:
+    if whole is own and not left:
         return projected.visible
-    if whole is None:
+    if whole is None and band is None:
         return TRIANGLE
-    return Visible(whole.unsqueeze(1), triangle)
+    return Visible(None if whole is None else whole.unsqueeze(1), triangle, band)
 
 
 def see_with_query(
@@ -67,7 +71,7 @@ def see_with_query(
         bias = term if bias is None else bias + term
     if bias is None and prior is None:
         return visible
-    return Visible(whole, visible.triangle, bias, prior)
+    return Visible(whole, visible.triangle, visible.band, bias, prior)
 
 
 def check_mask(mask: Tensor, projected: Projected, positions: Positions) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kochi.attention.parts import Parts
 from kochi.attention.past import Past
+from kochi.attention.scopes.base import Band
 from kochi.attention.selections.base import Choice
 
 
@@ -35,12 +36,14 @@ class Visible:
         mask: True where a query may attend; ``None``: nothing hidden but the triangle.
         triangle: Also hide the keys after the query, both counted from 0. Left to the kernel
             because some have a fast path for it.
+        band: Also hide what lies outside it. Left to the kernel as the triangle is.
         bias: What is added to the scores.
         prior: What the alignment is multiplied by, after the selection.
     """
 
     mask: Bool[Tensor, "#batch #heads #target source"] | None = None
     triangle: bool = False
+    band: Band | None = None
     bias: Float[Tensor, "#batch #heads #target source"] | None = None
     prior: Float[Tensor, "#batch #heads #target source"] | None = None
     _hidden: dict[torch.dtype, Hidden] = field(default_factory=dict, repr=False, compare=False)
@@ -48,22 +51,26 @@ class Visible:
     def whole(
         self, target_length: int, source_length: int, device: torch.device
     ) -> Bool[Tensor, "#batch #heads #target source"] | None:
-        """Return mask and triangle as one mask (``None``: everything is visible)."""
-        if not self.triangle:
+        """Return mask, triangle and band as one mask (``None``: everything is visible)."""
+        if not self.triangle and self.band is None:
             return self.mask
-        ones = torch.ones(target_length, source_length, dtype=torch.bool, device=device)
-        triangle = ones.tril()[None, None]
-        return triangle if self.mask is None else self.mask & triangle
+        ones = torch.ones(1, 1, target_length, source_length, dtype=torch.bool, device=device)
+        if self.triangle:
+            ones = ones.tril()
+        if self.band is not None:
+            ones = ones.tril(self.band.right).triu(-self.band.left)
+        return ones if self.mask is None else self.mask & ones
 
     def hidden(
         self, target_length: int, source_length: int, device: torch.device, dtype: torch.dtype
     ) -> Hidden:
-        """Return what to add to scores; kept for the next call where there is no triangle."""
-        if not self.triangle and dtype in self._hidden:
+        """Return what to add to scores; kept for the next call if it is no bigger than the mask."""
+        keep = not self.triangle and self.band is None
+        if keep and dtype in self._hidden:
             return self._hidden[dtype]
         mask = self.whole(target_length, source_length, device)
         hidden = NOTHING_HIDDEN if mask is None else _hide(mask, dtype)
-        if not self.triangle:
+        if keep:
             self._hidden[dtype] = hidden
         return hidden
 

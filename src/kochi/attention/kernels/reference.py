@@ -15,28 +15,25 @@ def reference_scores(
     parts: Parts,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source key_size"],
-    visible: Visible,
     past: Past | None,
 ) -> Float[Tensor, "batch heads target source"]:
-    """Compute ``score(query, key) + bias``."""
+    """Compute ``score(query, key)``."""
     if isinstance(parts.score, RecurrentScore):
-        scores = parts.score(query, keys, past)
-    else:
-        assert isinstance(parts.score, Score)
-        scores = parts.score(query, keys)
-    return scores if visible.bias is None else scores + visible.bias
+        return parts.score(query, keys, past)
+    assert isinstance(parts.score, Score)
+    return parts.score(query, keys)
 
 
 def reference_choice(
     parts: Parts,
-    query: Float[Tensor, "batch heads target size"],
-    keys: Float[Tensor, "batch heads source key_size"],
+    scores: Float[Tensor, "batch heads target source"],
     visible: Visible,
     past: Past | None,
 ) -> tuple[Float[Tensor, "batch heads target source"], Choice | None]:
-    """Compute the alignment ``select(scope(score(query, key))) * prior``, and what was drawn."""
-    mask = visible.whole(query.shape[2], keys.shape[2], query.device)
-    scores = reference_scores(parts, query, keys, visible, past)
+    """Compute the alignment ``select(scope(score)) * prior``, and what was drawn."""
+    mask = visible.whole(scores.shape[2], scores.shape[3], scores.device)
+    if visible.bias is not None:
+        scores = scores + visible.bias
     choice = None
     if isinstance(parts.selection, Selection):
         alignment = parts.selection(scores, mask)
@@ -46,6 +43,21 @@ def reference_choice(
         choice = parts.selection(scores, mask)
         alignment = choice.alignment
     return alignment if visible.prior is None else alignment * visible.prior, choice
+
+
+def reference_reading(
+    parts: Parts,
+    scores: Float[Tensor, "batch heads target source"],
+    values: Float[Tensor, "batch heads source value_size"],
+    visible: Visible,
+    past: Past | None,
+    dropout: float,
+    need_alignment: bool,
+) -> Answer:
+    """Compute ``alignment @ values`` from scores, with dropout on the alignment."""
+    alignment, choice = reference_choice(parts, scores, visible, past)
+    weights = F.dropout(alignment, dropout) if dropout else alignment
+    return Answer(weights @ values, alignment if need_alignment else None, choice)
 
 
 def reference(
@@ -58,10 +70,9 @@ def reference(
     dropout: float,
     need_alignment: bool,
 ) -> Answer:
-    """Compute ``alignment @ values``, with dropout on the alignment.
+    """Compute the scores as they are defined, then `reference_reading`.
 
     Serves every score, scope and selection, on every device and in every dtype.
     """
-    alignment, choice = reference_choice(parts, query, keys, visible, past)
-    weights = F.dropout(alignment, dropout) if dropout else alignment
-    return Answer(weights @ values, alignment if need_alignment else None, choice)
+    scores = reference_scores(parts, query, keys, past)
+    return reference_reading(parts, scores, values, visible, past, dropout, need_alignment)

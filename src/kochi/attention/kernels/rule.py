@@ -3,14 +3,32 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from kochi.attention.kernels.base import Kernel
+from kochi.attention.kernels.banded import banded, banded_refusal
+from kochi.attention.kernels.base import Kernel, Visible
+from kochi.attention.kernels.blocked import blocked, blocked_refusal
 from kochi.attention.kernels.dense import dense
 from kochi.attention.kernels.reference import reference
 from kochi.attention.kernels.sdpa import sdpa, sdpa_refusal
 from kochi.attention.parts import Parts
+from kochi.attention.scopes.base import Band
+from kochi.attention.scores.additive import Additive
 
-KERNELS: dict[str, Kernel] = {"reference": reference, "sdpa": sdpa, "dense": dense}
+KERNELS: dict[str, Kernel] = {
+    "reference": reference,
+    "sdpa": sdpa,
+    "dense": dense,
+    "blocked": blocked,
+    "banded": banded,
+}
+REFUSALS = {
+    "sdpa": sdpa_refusal,
+    "dense": sdpa_refusal,
+    "blocked": blocked_refusal,
+    "banded": banded_refusal,
+}
 
 SHORT_WITH_GRADIENT = {torch.bfloat16: 256, torch.float16: 256}
 SHORT = 128
@@ -21,6 +39,14 @@ against 4.5 at 250 rows of 16, 8.8 against 5.9 at 64 of 64, 7.1 against 6.7 at 1
 against 6.2 at 4 of 256; in bfloat16 38 against 4.4 at 16 and 8.0 against 4.2 at 256. Without a
 gradient 0.60 against 0.23 for 64 x 5 queries at 16 keys, level at 80; for one query at a time SDPA
 is always ahead."""
+LARGE = 2**23
+"""Numbers of the hidden layer of an additive score (batch x heads x queries x keys x hidden size)
+from which it is computed by blocks. Measured on the CPU with two cores, forward and backward in
+float32, whole against blocked in milliseconds: 21 against 32 at 4.1 million numbers, 39 against 38
+at 6.6, 184 against 46 at 8.4, 105 against 74 at 9.8 million (one query a sentence), 2,260 against
+745 at 134 million. Below, fewer calls count more than the cache, also for one query a sentence: 9.5
+against 10.9 at 300 sentences of 15 keys."""
+LONG, WIDTHS = 128, 2
 
 
 class Case(NamedTuple):
@@ -31,6 +57,30 @@ class Case(NamedTuple):
     dtype: torch.dtype
     device_type: str
     need_gradient: bool
+    batch: int = 1
+    band: Band | None = None
+    flat_mask: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        query: Float[Tensor, "batch heads target size"],
+        keys: Float[Tensor, "batch heads source size"],
+        visible: Visible,
+    ) -> "Case":
+        """Look at a call."""
+        need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
+        mask = visible.mask
+        return cls(
+            query.shape[2],
+            keys.shape[2],
+            query.dtype,
+            query.device.type,
+            need_gradient,
+            query.shape[0],
+            visible.band,
+            mask is None or mask.shape[1:3] == (1, 1),
+        )
 
 
 def refusal(kernel: str, parts: Parts) -> str | None:
@@ -39,8 +89,8 @@ def refusal(kernel: str, parts: Parts) -> str | None:
     Raises:
         ValueError: There is no kernel of that name.
     """
-    if kernel in ("sdpa", "dense"):
-        return sdpa_refusal(parts)
+    if kernel in REFUSALS:
+        return REFUSALS[kernel](parts)
     if kernel not in ("auto", "reference"):
         allowed = ", ".join(repr(name) for name in ("auto", *KERNELS))
         raise ValueError(f"kernel: got {kernel!r}, expected one of {allowed}")
@@ -50,14 +100,48 @@ def refusal(kernel: str, parts: Parts) -> str | None:
 def choose(kernel: str, parts: Parts, case: Case) -> tuple[str, str]:
     """Return the name of the kernel that serves a call, and why.
 
-    A kernel named by the caller is kept. "auto" takes SDPA where it can serve, except for short
-    rows on the CPU, where the dense products were measured faster: see `SHORT`.
+    A kernel named by the caller is kept. "auto" takes the banded kernel for long sequences in a
+    window and SDPA where it can serve, except for short rows on the CPU, where the dense products
+    were measured faster: see `SHORT`; and the blocked kernel where the hidden layer of an additive
+    score is large: see `LARGE`.
+
+    Raises:
+        ValueError: The named kernel cannot serve this call.
     """
+    if kernel == "banded":
+        why = _not_banded(case)
+        if why is not None:
+            raise ValueError(f"kernel: 'banded' cannot serve this call: {why}")
     if kernel != "auto":
         return kernel, "named by the caller"
+    if blocked_refusal(parts) is None:
+        return _choose_additive(parts, case)
     why = sdpa_refusal(parts)
     if why is not None:
         return "reference", why
+    if case.band is not None and banded_refusal(parts) is None and _not_banded(case) is None:
+        width = case.band.left + case.band.right + 1
+        if case.target_length > max(LONG, WIDTHS * width):
+            return "banded", f"the window of {width} places leaves most keys out"
+    return _choose_dot(case)
+
+
+def _not_banded(case: Case) -> str | None:
+    if case.band is None:
+        return "queries and keys are not one sequence that stands at 0, 1, 2, ..."
+    return None if case.flat_mask else "the mask is not the same for all queries"
+
+
+def _choose_additive(parts: Parts, case: Case) -> tuple[str, str]:
+    assert isinstance(parts.score, Additive)
+    hidden = parts.score.vector.numel() * case.batch * case.target_length * case.source_length
+    shown = f"the hidden layer of the additive score has {hidden * 1e-6:.1f} million numbers"
+    if hidden < LARGE:
+        return "reference", f"{shown}: up to {LARGE * 1e-6:.0f} million it may be held whole"
+    return "blocked", f"{shown}: it is computed a block at a time"
+
+
+def _choose_dot(case: Case) -> tuple[str, str]:
     longest = max(case.target_length, case.source_length)
     if case.need_gradient:
         limit = SHORT_WITH_GRADIENT.get(case.dtype, SHORT)

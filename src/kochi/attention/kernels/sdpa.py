@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.attention.kernels.base import Answer, Visible
-from kochi.attention.kernels.reference import reference_choice
+from kochi.attention.kernels.reference import reference_choice, reference_scores
 from kochi.attention.parts import Parts, name
 from kochi.attention.past import Past
 from kochi.attention.scopes.base import Scope
@@ -40,11 +40,12 @@ def sdpa(
     Keys and values in hidden places must be finite: SDPA multiplies them by zero.
     """
     mask, triangle = visible.mask, visible.triangle
-    if triangle and mask is not None:  # SDPA takes one or the other
+    if visible.band is not None or (triangle and mask is not None):  # SDPA takes one or the other
         mask, triangle = visible.whole(query.shape[2], keys.shape[2], query.device), False
     context = F.scaled_dot_product_attention(
         query, keys, values, mask, dropout, is_causal=triangle, scale=parts.score.dot_scale
     )
     if not need_alignment:
         return Answer(context, None)
-    return Answer(context, reference_choice(parts, query, keys, visible, past)[0])
+    scores = reference_scores(parts, query, keys, past)
+    return Answer(context, reference_choice(parts, scores, visible, past)[0])

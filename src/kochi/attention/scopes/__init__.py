@@ -1,6 +1,13 @@
 """Scopes: which positions may be seen."""
 
-from kochi.attention.scopes.base import AnyScope, PredictedScope, RecurrentScope, Scope, Window
+from kochi.attention.scopes.base import (
+    AnyScope,
+    Band,
+    PredictedScope,
+    RecurrentScope,
+    Scope,
+    Window,
+)
 from kochi.attention.scopes.causal import Causal
 from kochi.attention.scopes.coverage import Coverage, coverage_loss
 from kochi.attention.scopes.everything import Global
@@ -10,6 +17,7 @@ from kochi.attention.scopes.sliding_window import SlidingWindow
 
 __all__ = [
     "AnyScope",
+    "Band",
     "Causal",
     "Coverage",
     "Global",

@@ -10,6 +10,18 @@ from kochi.attention.past import Past
 from kochi.attention.positions import Positions
 
 
+class Band(NamedTuple):
+    """Query t sees keys ``t - left`` to ``t + right``, both counted from 0.
+
+    Args:
+        left: How many places before a query are seen.
+        right: How many places after it.
+    """
+
+    left: int
+    right: int
+
+
 class Scope(nn.Module, abc.ABC):
     """Say which keys a query may see, from where both stand.
 
@@ -29,6 +41,14 @@ class Scope(nn.Module, abc.ABC):
         Kernels have a fast path for it. ``forward`` must give the same answer.
         """
         return False
+
+    def band(self, positions: Positions) -> Band | None:
+        """Return the band if the answer is exactly that, for equally many queries and keys.
+
+        A kernel has a fast path for it, which never asks ``forward`` for the whole answer;
+        ``forward`` must give the same.
+        """
+        return None
 
     if TYPE_CHECKING:
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from kochi.attention.options import check_count
 from kochi.attention.positions import Positions
-from kochi.attention.scopes.base import Scope
+from kochi.attention.scopes.base import Band, Scope
 
 
 class SlidingWindow(Scope):
@@ -40,3 +40,10 @@ class SlidingWindow(Scope):
         """Compare positions."""
         distances = positions.distances()
         return (distances >= -self.left) & (distances <= self.right)
+
+    def band(self, positions: Positions) -> Band | None:
+        """Return the window for a whole sequence that attends to itself."""
+        whole = positions.query is None and positions.key is None and positions.start == 0
+        if not whole or positions.query_length != positions.key_length:
+            return None
+        return Band(self.left, self.right)
