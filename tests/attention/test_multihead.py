@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kochi.attention import SCORES, MultiHeadAttention, build_multihead
+from kochi.attention import SCOPES, SCORES, MultiHeadAttention, build_multihead
 
 SIZE, HEADS = 12, 3
 
