@@ -37,12 +37,12 @@ def shaw_term(
 
 
 class Shaw(Relative):
-    """Learned vectors for clipped distances, the same for all heads as in the paper.
+    """Learned vectors for clipped distances; all heads share them (section 3.3).
 
     Args:
         query_size: Size of a query as the score projects it.
         dot_scale: What the score multiplies its dot product by, and this term too.
-        max_distance: Farther keys count as this far (k); 16 as in the paper's translation models.
+        max_distance: Farther keys count as this far (k); 16 as in the paper's base model.
 
     Raises:
         ValueError: ``max_distance`` is below 1.
