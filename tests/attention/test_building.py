@@ -35,6 +35,7 @@ def test_names() -> None:
         "gumbel",
         "marginal",
         "monotonic",
+        "chunkwise",
     )
 
 

@@ -17,6 +17,7 @@ from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Draws, Readout
 from kochi.attention.scopes.base import Scope
 from kochi.attention.seeing import see, see_with_query, spoil
+from kochi.attention.selections.base import Choice, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
@@ -243,8 +244,9 @@ class AttentionBase(nn.Module, abc.ABC):
         past = state.past
         if parts.look_back:
             assert answer.alignment is not None
-            past = then(past, answer.alignment)
-        draws = None if answer.choice is None else Draws(*answer.choice[1:])
+            standing = answer.choice.standing if isinstance(answer.choice, Walk) else None
+            past = then(past, answer.alignment, standing)
+        draws = Draws(*answer.choice[1:]) if isinstance(answer.choice, Choice) else None
         if projected.finite is not None:
             answer = spoil(answer, visible, projected.finite, length)
         position = state.position + (1 if call.together else length)

@@ -22,6 +22,7 @@ from kochi.attention.scores import (
 )
 from kochi.attention.selections import (
     AnySelection,
+    Chunkwise,
     Entmax,
     Entmax15,
     Gumbel,
@@ -96,6 +97,7 @@ MAKE_SELECTION: dict[str, Maker] = {
     "gumbel": Maker(Gumbel),
     "marginal": Maker(Marginal),
     "monotonic": Maker(Monotonic, _heads),
+    "chunkwise": Maker(Chunkwise, _heads),
 }
 MAKE_RELATIVE: dict[str, Maker] = {}
 

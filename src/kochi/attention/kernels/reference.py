@@ -8,7 +8,7 @@ from kochi.attention.kernels.base import Answer, Visible
 from kochi.attention.parts import Parts
 from kochi.attention.past import Past
 from kochi.attention.scores.base import RecurrentScore, Score
-from kochi.attention.selections.base import Choice, RecurrentSelection, Selection
+from kochi.attention.selections.base import Choice, RecurrentSelection, Selection, Walk
 
 
 def reference_scores(
@@ -33,15 +33,17 @@ def reference_choice(
     keys: Float[Tensor, "batch heads source size"],
     visible: Visible,
     past: Past | None,
-) -> tuple[Float[Tensor, "batch heads target source"], Choice | None]:
-    """Compute the alignment ``select(scope(score(query, key))) * prior``, and what was drawn."""
+) -> tuple[Float[Tensor, "batch heads target source"], Choice | Walk | None]:
+    """Compute the alignment ``select(scope(score(query, key))) * prior``, and what came with it."""
     mask = visible.whole(query.shape[2], keys.shape[2], query.device)
     scores = reference_scores(parts, query, keys, visible, past)
     choice = None
     if isinstance(parts.selection, Selection):
         alignment = parts.selection(scores, mask)
     elif isinstance(parts.selection, RecurrentSelection):
-        alignment = parts.selection(scores, mask, past)
+        found = parts.selection(scores, mask, past)
+        choice = found if isinstance(found, Walk) else None
+        alignment = found.alignment if isinstance(found, Walk) else found
     else:
         choice = parts.selection(scores, mask)
         alignment = choice.alignment
