@@ -88,7 +88,7 @@ def test_a_walk_passes_hidden_places() -> None:
 
 def test_training_with_sure_scores_is_the_hard_walk() -> None:
     walk = Monotonic(noise=0.0, offset=0.0)
-    scores = 1000.0 * torch.randn(2, 3, 5, 7)
+    scores = 1000.0 * torch.randn(2, 3, 5, 7).sign()
     past = Past(*[torch.eye(7)[torch.randint(7, (2, 3, 5))]] * 2)
     sure = walk.train()(scores, None, past)
     torch.testing.assert_close(sure, walk.eval()(scores, None, past))
