@@ -45,6 +45,7 @@ def test_names() -> None:
         "gumbel",
         "marginal",
         "monotonic",
+        "chunkwise",
     )
 
 

@@ -62,5 +62,5 @@ def test_the_band_is_what_the_window_says() -> None:
 
 
 def test_a_window_has_no_negative_side() -> None:
-    with pytest.raises(ValueError, match="left: got -1, expected 0 or more"):
+    with pytest.raises(ValueError, match="left: got -1, expected a whole number"):
         SlidingWindow(-1, 0)

@@ -10,6 +10,7 @@ from kochi.attention.past import Past
 from kochi.attention.selections import (
     AnySelection,
     Choice,
+    Chunkwise,
     Entmax,
     Entmax15,
     Gumbel,
@@ -22,6 +23,7 @@ from kochi.attention.selections import (
     Sparsemax,
     StraightThrough,
     TopK,
+    Walk,
 )
 
 BATCH, HEADS, TARGET, SOURCE = 2, 3, 5, 7
@@ -38,8 +40,9 @@ MAKE = {
     "gumbel_hard": lambda: Gumbel(0.7, hard=True),
     "marginal": Marginal,
     "monotonic": lambda: Monotonic(HEADS),
+    "chunkwise": lambda: Chunkwise(HEADS, window=3),
 }
-WALKS = ["monotonic"]
+WALKS = ["monotonic", "chunkwise"]
 every = pytest.mark.parametrize("name", MAKE)
 modes = pytest.mark.parametrize("training", [False, True])
 
@@ -54,7 +57,8 @@ def ask(
     """Return the alignment; the same draws each time."""
     torch.manual_seed(11)
     if isinstance(selection, RecurrentSelection):
-        return selection(scores, visible, past)
+        walked = selection(scores, visible, past)
+        return walked.alignment if isinstance(walked, Walk) else walked
     found = selection(scores, visible)
     return found.alignment if isinstance(found, Choice) else found
 
@@ -106,7 +110,8 @@ def test_what_is_hidden_changes_nothing(
             results.append([found])
             continue
         inputs = [scores, *selection.parameters()]
-        results.append([found, *torch.autograd.grad((found * weights).sum(), inputs)])
+        gradients = torch.autograd.grad((found * weights).sum(), inputs, materialize_grads=True)
+        results.append([found, *gradients])
     for one, other in zip(*results, strict=True):
         assert torch.equal(one, other) and other.isfinite().all()
     if len(results[1]) > 1:
@@ -171,7 +176,7 @@ def test_a_batch_of_one_is_a_row_of_a_batch(name: str) -> None:
         torch.testing.assert_close(part, found[place])
 
 
-SMOOTH = ["smoothed", "sparsemax", "entmax15", "entmax", "top_k", "gumbel", "marginal", "monotonic"]
+SMOOTH = ["smoothed", "sparsemax", "entmax15", "entmax", "top_k", "gumbel", "marginal", *WALKS]
 
 
 @pytest.mark.parametrize("name", SMOOTH)
@@ -199,6 +204,7 @@ def test_gradients(name: str) -> None:
         (Entmax, {"alpha": 2.0}, r"alpha: got 2.0, expected a number between 1.01 and 1.99"),
         (TopK, {"k": 0}, r"k: got 0, expected 1 or more"),
         (Monotonic, {"noise": -1.0}, r"noise: got -1.0, expected a number of 0 or more"),
+        (Chunkwise, {"window": 0}, r"window: got 0, expected 1 or more"),
     ],
 )
 def test_options_out_of_range(kind: type[nn.Module], options: dict, message: str) -> None:

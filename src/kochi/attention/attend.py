@@ -17,6 +17,7 @@ from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Draws, Readout
 from kochi.attention.scopes.base import Scope
 from kochi.attention.seeing import see, see_with_query, spoil
+from kochi.attention.selections.base import Choice, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
@@ -149,7 +150,7 @@ class AttentionBase(nn.Module, abc.ABC):
         Raises:
             ValueError: The scope or a relative term needs to see the query.
         """
-        if not isinstance(self.scope, Scope) or self.relative is not None:
+        if self.parts.ask_the_query:
             raise ValueError("visible: what may be seen depends on the query")
         length, device = projected.keys.shape[2], projected.keys.device
         positions = Positions(
@@ -259,8 +260,9 @@ class AttentionBase(nn.Module, abc.ABC):
         )
         if parts.look_back and length:
             assert answer.alignment is not None
-            past = then(past, answer.alignment)
-        draws = None if answer.choice is None else Draws(*answer.choice[1:])
+            standing = answer.choice.standing if isinstance(answer.choice, Walk) else None
+            past = then(past, answer.alignment, standing)
+        draws = Draws(*answer.choice[1:]) if isinstance(answer.choice, Choice) else None
         if projected.finite is not None:
             answer = spoil(answer, visible, projected.finite, length)
         position = state.position + (1 if call.together else length)

@@ -36,6 +36,7 @@ from kochi.attention.scores import (
 )
 from kochi.attention.selections import (
     AnySelection,
+    Chunkwise,
     Entmax,
     Entmax15,
     Gumbel,
@@ -138,6 +139,7 @@ MAKE_SELECTION: dict[str, Maker] = {
     "gumbel": Maker(Gumbel),
     "marginal": Maker(Marginal),
     "monotonic": Maker(Monotonic, _heads),
+    "chunkwise": Maker(Chunkwise, _heads),
 }
 MAKE_RELATIVE: dict[str, Maker] = {
     "shaw": Maker(Shaw, _product),

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from kochi.attention.relative.base import Relative
-from kochi.attention.scopes.base import AnyScope, RecurrentScope
+from kochi.attention.scopes.base import AnyScope, RecurrentScope, Scope
 from kochi.attention.scores.base import AnyScore, RecurrentScore
 from kochi.attention.selections.base import AnySelection, RecurrentSelection
 
@@ -22,6 +22,11 @@ class Parts(NamedTuple):
     scope: AnyScope
     selection: AnySelection
     relative: Relative | None = None
+
+    @property
+    def ask_the_query(self) -> bool:
+        """Whether what may be seen depends on more than positions and masks."""
+        return not isinstance(self.scope, Scope) or self.relative is not None
 
     @property
     def look_back(self) -> bool:

@@ -14,20 +14,25 @@ class Past:
     Args:
         previous: Alignment of the query before.
         accumulated: Sum of all alignments so far.
+        standing: Where a walk stands, if that is not simply where it looked.
     """
 
     previous: Float[Tensor, "batch heads target source"]
     accumulated: Float[Tensor, "batch heads target source"]
+    standing: Float[Tensor, "batch heads target source"] | None = None
 
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "Past":
         """Let each new beam continue an old beam of its sentence."""
         batch, heads, _, source = self.previous.shape
         index = beams[:, None, :, None].expand(batch, heads, -1, source)
-        return Past(self.previous.gather(2, index), self.accumulated.gather(2, index))
+        standing = None if self.standing is None else self.standing.gather(2, index)
+        return Past(self.previous.gather(2, index), self.accumulated.gather(2, index), standing)
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "Past":
         """Keep only some sentences."""
-        return Past(self.previous.index_select(0, rows), self.accumulated.index_select(0, rows))
+        standing = None if self.standing is None else self.standing.index_select(0, rows)
+        previous = self.previous.index_select(0, rows)
+        return Past(previous, self.accumulated.index_select(0, rows), standing)
 
     def over(self, source_length: int) -> "Past":
         """Return the past over a memory that has grown: nobody looked at its new places.
@@ -43,7 +48,11 @@ class Past:
         return Past(F.pad(self.previous, (0, new)), F.pad(self.accumulated, (0, new)))
 
 
-def then(past: Past | None, alignment: Float[Tensor, "batch heads target source"]) -> Past:
+def then(
+    past: Past | None,
+    alignment: Float[Tensor, "batch heads target source"],
+    standing: Float[Tensor, "batch heads target source"] | None = None,
+) -> Past:
     """Return the past after one query more.
 
     >>> import torch
@@ -52,4 +61,5 @@ def then(past: Past | None, alignment: Float[Tensor, "batch heads target source"
     >>> past.previous.tolist(), past.accumulated.tolist()
     ([[[[0.25, 0.75]]]], [[[[0.5, 1.5]]]])
     """
-    return Past(alignment, alignment if past is None else past.accumulated + alignment)
+    accumulated = alignment if past is None else past.accumulated + alignment
+    return Past(alignment, accumulated, standing)

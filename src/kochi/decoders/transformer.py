@@ -120,8 +120,7 @@ class TransformerDecoder(Decoder):
             x = self.positions(x.flatten(0, 1).unsqueeze(1), state.position).view_as(x)
         x = self.dropout(x)
         cache = state.cache.advance(tokens.shape[1], state.position)
-        visible = self._visible_past(tokens.shape[1], state.position, cache)
-        past = _Past(state.position, cache, visible)
+        past = self._past(tokens.shape[1], state.position, cache)
         looked = []
         for index, layer in enumerate(self.blocks):
             x, after = layer.step(x, state, past, index)
@@ -142,16 +141,15 @@ class TransformerDecoder(Decoder):
         looked = tuple(one.keep(rows) for one in state.looked)
         return replace(state, cache=state.cache.keep(rows), projected=projected, looked=looked)
 
-    def _visible_past(self, width: int, position: int, cache: Cache) -> Visible:
+    def _past(self, width: int, position: int, cache: Cache) -> "_Past":
         """Say once for all layers, which have one scope, which slots each beam may see."""
         mask = cache.mask()
-        return self.blocks[0].self_attention.visible(
-            width,
-            cache.read(0),
-            mask,
-            query_positions=position,
-            key_positions=None if mask is None else cache.slot_positions,
-        )
+        slots = None if mask is None else cache.slot_positions
+        attention = self.blocks[0].self_attention
+        visible = None
+        if not attention.parts.ask_the_query:
+            visible = attention.visible(width, cache.read(0), mask, 0, position, slots)
+        return _Past(position, cache, mask, slots, visible)
 
     def _embed(self, inputs: Tensor, start: int) -> Tensor:
         x = self.embedding(inputs)
@@ -166,7 +164,9 @@ class _Past:
 
     position: int
     cache: Cache
-    visible: Visible
+    mask: Tensor | None
+    slot_positions: Tensor | None
+    visible: Visible | None
 
 
 class TransformerDecoderLayer(nn.Module):
@@ -223,7 +223,12 @@ class TransformerDecoderLayer(nn.Module):
             self.self_residual.before(x), positions=past.position, joined=state.joined[index]
         )
         seen = self.self_attention.attend_heads(
-            query, past.cache.write(index, new), visible=past.visible
+            query,
+            past.cache.write(index, new),
+            past.mask,
+            query_positions=past.position,
+            key_positions=past.slot_positions,
+            visible=past.visible,
         )
         x = self.self_residual.after(x, seen.context)
         query = self.attention_residual.before(x)

@@ -9,8 +9,12 @@ from torch import Tensor
 
 from kochi.attention.parts import Parts
 from kochi.attention.past import Past
+<<<<<<< HEAD
 from kochi.attention.scopes.base import Band
 from kochi.attention.selections.base import Choice
+=======
+from kochi.attention.selections.base import Choice, Walk
+>>>>>>> attention-selections
 
 
 class Hidden(NamedTuple):
@@ -92,12 +96,12 @@ class Answer(NamedTuple):
     Args:
         context: What was read.
         alignment: Before dropout, where it was asked for.
-        choice: What a sampled selection chose.
+        choice: What a sampled selection chose, or where a walk stands.
     """
 
     context: Float[Tensor, "batch heads target value_size"]
     alignment: Float[Tensor, "batch heads target source"] | None
-    choice: Choice | None = None
+    choice: Choice | Walk | None = None
 
 
 class Kernel(Protocol):

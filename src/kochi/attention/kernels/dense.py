@@ -33,6 +33,9 @@ def dense(
     """
     scale = parts.score.dot_scale
     assert scale is not None  # refused when built
+    if torch.is_autocast_enabled(query.device.type):  # which does not reach into `_Alignment`
+        narrow = torch.get_autocast_dtype(query.device.type)
+        query, keys, values = query.to(narrow), keys.to(narrow), values.to(narrow)
     hidden = visible.hidden(query.shape[2], keys.shape[2], query.device, query.dtype)
     if torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad):
         alignment = _Alignment.apply(query, keys, *hidden, scale)

@@ -8,7 +8,7 @@ from kochi.attention.kernels.base import Answer, Visible
 from kochi.attention.parts import Parts
 from kochi.attention.past import Past
 from kochi.attention.scores.base import RecurrentScore, Score
-from kochi.attention.selections.base import Choice, RecurrentSelection, Selection
+from kochi.attention.selections.base import Choice, RecurrentSelection, Selection, Walk
 
 
 def reference_scores(
@@ -29,16 +29,25 @@ def reference_choice(
     scores: Float[Tensor, "batch heads target source"],
     visible: Visible,
     past: Past | None,
+<<<<<<< HEAD
 ) -> tuple[Float[Tensor, "batch heads target source"], Choice | None]:
     """Compute the alignment ``select(scope(score)) * prior``, and what was drawn."""
     mask = visible.whole(scores.shape[2], scores.shape[3], scores.device)
     if visible.bias is not None:
         scores = scores + visible.bias
+=======
+) -> tuple[Float[Tensor, "batch heads target source"], Choice | Walk | None]:
+    """Compute the alignment ``select(scope(score(query, key))) * prior``, and what came with it."""
+    mask = visible.whole(query.shape[2], keys.shape[2], query.device)
+    scores = reference_scores(parts, query, keys, visible, past)
+>>>>>>> attention-selections
     choice = None
     if isinstance(parts.selection, Selection):
         alignment = parts.selection(scores, mask)
     elif isinstance(parts.selection, RecurrentSelection):
-        alignment = parts.selection(scores, mask, past)
+        found = parts.selection(scores, mask, past)
+        choice = found if isinstance(found, Walk) else None
+        alignment = found.alignment if isinstance(found, Walk) else found
     else:
         choice = parts.selection(scores, mask)
         alignment = choice.alignment

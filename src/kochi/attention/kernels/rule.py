@@ -65,7 +65,7 @@ class Case(NamedTuple):
     def of(
         cls,
         query: Float[Tensor, "batch heads target size"],
-        keys: Float[Tensor, "batch heads source size"],
+        keys: Float[Tensor, "batch heads source key_size"],
         visible: Visible,
     ) -> "Case":
         """Look at a call."""

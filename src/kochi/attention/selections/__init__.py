@@ -6,7 +6,9 @@ from kochi.attention.selections.base import (
     RecurrentSelection,
     SampledSelection,
     Selection,
+    Walk,
 )
+from kochi.attention.selections.chunkwise import Chunkwise
 from kochi.attention.selections.entmax import Entmax
 from kochi.attention.selections.entmax15 import Entmax15
 from kochi.attention.selections.gumbel import Gumbel
@@ -22,6 +24,7 @@ from kochi.attention.selections.top_k import TopK
 __all__ = [
     "AnySelection",
     "Choice",
+    "Chunkwise",
     "Entmax",
     "Entmax15",
     "Gumbel",
@@ -36,5 +39,6 @@ __all__ = [
     "Sparsemax",
     "StraightThrough",
     "TopK",
+    "Walk",
     "marginal_log_likelihood",
 ]

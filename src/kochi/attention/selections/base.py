@@ -34,6 +34,18 @@ class Selection(nn.Module, abc.ABC):
             ...
 
 
+class Walk(NamedTuple):
+    """Where a walk looks and where it stands.
+
+    Args:
+        alignment: Where it looks.
+        standing: Where it stands, for the next step: `Past.standing`.
+    """
+
+    alignment: Float[Tensor, "batch heads target source"]
+    standing: Float[Tensor, "batch heads target source"]
+
+
 class RecurrentSelection(nn.Module, abc.ABC):
     """Turn scores into an alignment that goes on from the one before.
 
@@ -47,12 +59,17 @@ class RecurrentSelection(nn.Module, abc.ABC):
         scores: Float[Tensor, "batch heads target source"],
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
         past: Past | None,
-    ) -> Float[Tensor, "batch heads target source"]:
-        """Select among the visible places; ``past`` is None at the first step."""
+    ) -> Float[Tensor, "batch heads target source"] | Walk:
+        """Select among the visible places; ``past`` is None at the first step.
+
+        A selection that goes on from elsewhere than where it looked returns a `Walk`.
+        """
 
     if TYPE_CHECKING:
 
-        def __call__(self, scores: Tensor, visible: Tensor | None, past: Past | None) -> Tensor:
+        def __call__(
+            self, scores: Tensor, visible: Tensor | None, past: Past | None
+        ) -> Tensor | Walk:
             """Type a call as `forward`."""
             ...
 

@@ -1,0 +1,85 @@
+"""Monotonic chunkwise selection (MoChA): a walk that looks back over a few places."""
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kochi.attention.past import Past
+from kochi.attention.selections.base import RecurrentSelection, Walk
+from kochi.attention.selections.monotonic import Monotonic
+from kochi.attention.selections.places import some_visible, widen
+from kochi.attention.selections.soft import masked_softmax
+
+
+def spread_over_chunks(
+    standing: Float[Tensor, "*batch source"],
+    scores: Float[Tensor, "*batch source"],
+    visible: Bool[Tensor, "*#batch #source"] | None,
+    window: int,
+) -> Float[Tensor, "*batch source"]:
+    """Share what stands at each place among the ``window`` places that end there, by a softmax.
+
+    ``alignment[s] = sum over e from s to s + window - 1 of standing[e] * exp(score[s]) / sum over
+    r from e - window + 1 to e of exp(score[r])``: Chiu and Raffel 2018, section 2.3, equation 14;
+    https://arxiv.org/abs/1712.05382. Each chunk has a softmax of its own, so that no score can
+    overflow; hidden places take no part.
+
+    >>> import torch
+    >>> standing = torch.tensor([0.0, 0.5, 0.5])
+    >>> spread_over_chunks(standing, torch.zeros(3), None, 2).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    if scores.shape[-1] == 0:
+        return scores
+    before = window - 1
+    chunks = F.pad(scores, (before, 0)).unfold(-1, window, 1)
+    seen = F.pad(some_visible(scores, visible), (before, 0)).unfold(-1, window, 1)
+    shares = standing.unsqueeze(-1) * masked_softmax(chunks, seen)  # [..., end of chunk, in chunk]
+    alignment = shares[..., before]
+    for back in range(1, min(window, scores.shape[-1])):
+        alignment = alignment + F.pad(shares[..., back:, before - back], (0, back))
+    return alignment
+
+
+class Chunkwise(RecurrentSelection):
+    """Walk like `Monotonic`, and look at the last few places up to where the walk stands.
+
+    Chiu and Raffel 2018; https://arxiv.org/abs/1712.05382. In expectation in training (section
+    2.3), by the hard walk otherwise (section 2.2). The paper has a second score for the softmax in
+    a chunk; here the same score serves both, so that any score can be used. The walk goes on from
+    where it stood, not from where it looked: `Walk.standing`.
+
+    Args:
+        num_heads: Each head has an offset of its own.
+        window: Number of places in a chunk, hidden ones counted; 2 was enough for the paper's
+            speech recognition.
+        noise: As in `Monotonic`.
+        offset: As in `Monotonic`.
+
+    Raises:
+        ValueError: The window is below 1, or the noise below 0.
+    """
+
+    def __init__(
+        self, num_heads: int = 1, window: int = 2, noise: float = 1.0, offset: float = -1.0
+    ) -> None:
+        super().__init__()
+        if isinstance(window, bool) or window < 1:
+            raise ValueError(f"window: got {window}, expected 1 or more")
+        self.window = window
+        self.monotonic = Monotonic(num_heads, noise, offset)
+
+    def forward(
+        self,
+        scores: Float[Tensor, "batch heads target source"],
+        visible: Bool[Tensor, "#batch #heads #target #source"] | None,
+        past: Past | None,
+    ) -> Walk:
+        """See `spread_over_chunks`; a past without ``standing`` stood where it looked."""
+        previous = None
+        if past is not None:
+            previous = past.previous if past.standing is None else past.standing
+        wide = widen(scores)
+        standing = self.monotonic.walk(wide, visible, previous)
+        alignment = spread_over_chunks(standing, wide, visible, self.window)
+        return Walk(alignment.to(scores.dtype), standing.to(scores.dtype))

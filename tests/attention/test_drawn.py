@@ -1,0 +1,184 @@
+"""Selections that draw one place, and the exact marginal, against the sum over all choices."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from kochi.attention import build
+from kochi.attention.selections import (
+    Gumbel,
+    Hard,
+    StraightThrough,
+    marginal_log_likelihood,
+)
+from kochi.attention.selections.gumbel import gumbel_softmax
+from kochi.attention.selections.hard import choice_of
+from kochi.attention.selections.soft import masked_softmax
+
+REWARD = torch.tensor([1.0, -2.0, 5.0, 9.0], dtype=torch.float64)
+VISIBLE = torch.tensor([True, True, True, False])
+
+
+def some_scores() -> Tensor:
+    return torch.tensor([0.3, -0.5, 0.2, 4.0], dtype=torch.float64, requires_grad=True)
+
+
+def exact_gradient() -> Tensor:
+    """Of the expected reward."""
+    scores = some_scores()
+    (masked_softmax(scores, VISIBLE) * REWARD).sum().backward()
+    assert scores.grad is not None
+    return scores.grad
+
+
+@pytest.mark.parametrize("baseline", [0.0, 1.7])
+def test_the_score_function_gradient_is_exact_in_expectation(baseline: float) -> None:
+    total = torch.zeros(4, dtype=torch.float64)
+    for place in range(3):
+        scores = some_scores()
+        log_probability, _ = choice_of(torch.eye(4, dtype=torch.float64)[place], scores, VISIBLE)
+        ((REWARD[place] - baseline) * log_probability).backward()
+        assert scores.grad is not None
+        total += log_probability.detach().exp() * scores.grad
+    torch.testing.assert_close(total, exact_gradient())
+
+
+def test_the_score_function_gradient_by_drawing() -> None:
+    """The mean of n draws is within 4.5 standard errors: by chance less than 1 in 10^5 times."""
+    draws = 40_000
+    scores = some_scores().detach().expand(1, 1, draws, 4).clone().requires_grad_()
+    choice = Hard()(scores, VISIBLE.view(1, 1, 1, 4))
+    reward = (choice.alignment * REWARD).sum(-1)
+    (reward * choice.log_probability).sum().backward()
+    assert scores.grad is not None
+    each = scores.grad[0, 0]
+    error = each.std(0) / math.sqrt(draws)
+    assert ((each.mean(0) - exact_gradient()).abs() <= 4.5 * error).all()
+
+
+def test_draws_follow_the_softmax() -> None:
+    draws = 40_000
+    scores = some_scores().detach().expand(1, 1, draws, 4)
+    share = masked_softmax(scores[0, 0, 0], VISIBLE)
+    error = (share * (1.0 - share) / draws).sqrt()
+    for selection in (Hard(), StraightThrough(), Gumbel(0.3, hard=True)):
+        found = selection(scores, VISIBLE.view(1, 1, 1, 4))
+        found = found if isinstance(found, Tensor) else found.alignment
+        assert ((found.mean((0, 1, 2)) - share).abs() <= 4.5 * error).all()
+
+
+def test_the_likeliest_place_outside_training() -> None:
+    scores = some_scores()[None, None, None]
+    visible = VISIBLE[None, None, None]
+    choice = Hard().eval()(scores, visible)
+    assert choice.alignment.flatten().tolist() == [1, 0, 0, 0]
+    assert not choice.alignment.requires_grad
+    log_alignment = masked_softmax(scores, visible)[..., :3].log()
+    torch.testing.assert_close(choice.log_probability, log_alignment[..., 0])
+    entropy = -(log_alignment.exp() * log_alignment).sum(-1)
+    torch.testing.assert_close(choice.entropy, entropy)
+
+
+def test_nothing_to_choose_from() -> None:
+    scores = torch.full((1, 1, 2, 3), torch.nan, requires_grad=True)
+    for selection in (Hard(), Hard().eval()):
+        choice = selection(scores, torch.zeros(1, 1, 1, 3, dtype=torch.bool))
+        assert all((part == 0).all() for part in choice)
+        (gradient,) = torch.autograd.grad((choice.log_probability + choice.entropy).sum(), scores)
+        assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_gradients_of_log_probability_and_entropy(empty: bool) -> None:
+    scores = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    place = torch.eye(4, dtype=torch.float64)[[0, 2, 1]]
+    visible = torch.stack([VISIBLE, VISIBLE, VISIBLE & (not empty)])
+    place = place * visible
+    assert torch.autograd.gradcheck(lambda scores: choice_of(place, scores, visible), (scores,))
+
+
+def test_the_attention_hands_out_what_was_drawn() -> None:
+    module = build("dot", "global", "hard", query_size=4, memory_size=4)
+    query = torch.randn(2, 3, 4, requires_grad=True)
+    _, alignment, state = module(query, module.project(torch.randn(2, 5, 4)), need_alignment=True)
+    assert alignment is not None and ((alignment == 0) | (alignment == 1)).all()
+    assert state.draws is not None and state.draws.log_probability.shape == (2, 1, 3)
+    state.draws.log_probability.sum().backward()
+    assert query.grad is not None and query.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_straight_through_has_the_gradient_of_the_softmax(sample: bool) -> None:
+    found, soft = some_scores(), some_scores()
+    one = StraightThrough(sample)(found[None, None, None], VISIBLE[None, None, None])
+    assert sorted(one.flatten().tolist()) == [0, 0, 0, 1]
+    (one * REWARD).sum().backward()
+    (masked_softmax(soft, VISIBLE) * REWARD).sum().backward()
+    assert found.grad is not None and soft.grad is not None
+    torch.testing.assert_close(found.grad, soft.grad)
+
+
+def test_straight_through_without_sampling_takes_the_best() -> None:
+    scores = torch.randn(2, 3, 5, 7)
+    found = StraightThrough(sample=False)(scores, None)
+    assert torch.equal(found.argmax(-1), scores.argmax(-1))
+    assert torch.equal(found, StraightThrough().eval()(scores, None))
+
+
+def test_gumbel_softmax_as_a_loop() -> None:
+    scores, noise = some_scores().detach(), torch.randn(4, dtype=torch.float64)
+    found = gumbel_softmax(scores, VISIBLE, noise, 0.7)
+    weights = [math.exp((s + g) / 0.7) for s, g in zip(scores[:3], noise[:3], strict=True)]
+    expected = torch.tensor([*(w / sum(weights) for w in weights), 0.0], dtype=torch.float64)
+    torch.testing.assert_close(found, expected)
+
+
+def test_gumbel_draws_nothing_outside_training() -> None:
+    scores = torch.randn(2, 3, 5, 7)
+    assert torch.equal(Gumbel(0.2).eval()(scores, None), masked_softmax(scores, None))
+    hard = Gumbel(0.2, hard=True).eval()(scores, None)
+    assert torch.equal(hard, StraightThrough().eval()(scores, None))
+
+
+def test_the_marginal_is_the_sum_over_all_paths() -> None:
+    steps, source = 3, 4
+    alignment = torch.rand(steps, source, dtype=torch.float64).softmax(-1)
+    alignment[1] = sum_to_one(alignment[1] * VISIBLE)
+    likelihood = torch.rand(steps, source, dtype=torch.float64)
+    total = 0.0
+    for path in product(range(source), repeat=steps):
+        chance = 1.0
+        for step, place in enumerate(path):
+            chance *= (alignment[step, place] * likelihood[step, place]).item()
+        total += chance
+    found = marginal_log_likelihood(alignment, likelihood.log()).sum().item()
+    assert found == pytest.approx(math.log(total), rel=1e-12)
+
+
+def sum_to_one(row: Tensor) -> Tensor:
+    return row / row.sum()
+
+
+def test_the_marginal_of_nothing() -> None:
+    alignment = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]], requires_grad=True)
+    likelihood = torch.tensor([[-1000.0, -1000.0, torch.nan], [torch.nan] * 3], requires_grad=True)
+    found = marginal_log_likelihood(alignment, likelihood)
+    assert found.tolist() == [-1000.0, 0.0]
+    found.sum().backward()
+    assert alignment.grad is not None and alignment.grad.tolist() == [[1, 1, 0], [0, 0, 0]]
+    assert likelihood.grad is not None and likelihood.grad.tolist() == [[0.5, 0.5, 0], [0, 0, 0]]
+    assert marginal_log_likelihood(torch.zeros(2, 0), torch.zeros(2, 0)).tolist() == [0.0, 0.0]
+
+
+def test_gradients_of_the_marginal() -> None:
+    scores = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    likelihood = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    visible = torch.stack([VISIBLE, VISIBLE, ~VISIBLE])
+
+    def run(scores: Tensor, likelihood: Tensor) -> Tensor:
+        return marginal_log_likelihood(masked_softmax(scores, visible), likelihood)
+
+    assert torch.autograd.gradcheck(run, (scores, likelihood))

@@ -1,0 +1,157 @@
+"""Walks against the sum over all paths."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from kochi.attention import build
+from kochi.attention.past import Past, then
+from kochi.attention.selections import Chunkwise, Monotonic, Walk
+from kochi.attention.selections.chunkwise import spread_over_chunks
+from kochi.attention.selections.monotonic import expected_walk
+
+
+def all_paths(stop: Tensor) -> Tensor:
+    """Return, for each step and place, the probability that the walk stops there.
+
+    ``stop[t, s]``. A path is a place for each step; place SOURCE is off the end, for good.
+    """
+    steps, source = stop.shape
+    alignment = torch.zeros_like(stop)
+    for path in product(range(source + 1), repeat=steps):
+        chance, start = 1.0, 0
+        for step, place in enumerate(path):
+            if place < start:
+                chance = 0.0
+                break
+            for passed in range(start, min(place, source)):
+                chance *= 1.0 - stop[step, passed].item()
+            if place < source:
+                chance *= stop[step, place].item()
+            start = place
+        for step, place in enumerate(path):
+            if place < source:
+                alignment[step, place] += chance
+    return alignment
+
+
+@pytest.mark.parametrize("source", [1, 2, 5])
+def test_equals_the_sum_over_all_paths(source: int) -> None:
+    stop = torch.rand(4, source, dtype=torch.float64)
+    previous = torch.eye(source, dtype=torch.float64)[0]
+    for step, expected in enumerate(all_paths(stop)):
+        previous = expected_walk(stop[step], previous)
+        torch.testing.assert_close(previous, expected, rtol=1e-13, atol=1e-15)
+
+
+def test_equals_the_recurrence_in_a_long_source() -> None:
+    stop = torch.rand(401, dtype=torch.float64)
+    stop[100:120] = 1.0
+    stop[200:220] = 0.0
+    previous = torch.rand(401, dtype=torch.float64).softmax(0).requires_grad_()
+    reached, expected = 0.0, []
+    for place in range(401):
+        passed = 1.0 - stop[place - 1].item() if place else 0.0
+        reached = passed * reached + previous[place].item()
+        expected.append(stop[place].item() * reached)
+    stop.requires_grad_()
+    found = expected_walk(stop, previous)
+    torch.testing.assert_close(
+        found, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=0
+    )
+    found.square().sum().backward()
+    assert stop.grad is not None and stop.grad.isfinite().all()
+
+
+def test_the_hard_walk_by_hand() -> None:
+    walk = Monotonic(offset=0.0).eval()
+    yes, no = 1.0, -1.0
+    scores = [[yes, yes, no, no], [no, no, yes, yes], [yes, yes, yes, no], [yes, yes, no, no]]
+    expected = [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    past = None
+    for row, wanted in zip([*scores, [yes] * 4], [*expected, [0, 0, 0, 0]], strict=True):
+        alignment = walk(torch.tensor([[[row]]]), None, past)
+        assert alignment.flatten().tolist() == wanted
+        past = then(past, alignment)
+
+
+def test_a_walk_passes_hidden_places() -> None:
+    visible = torch.tensor([[[[False, True, False, True]]]])
+    scores = torch.full((1, 1, 1, 4), 1.0)
+    alignment = Monotonic(offset=0.0).eval()(scores, visible, None)
+    assert alignment.flatten().tolist() == [0, 1, 0, 0]
+    expected = Monotonic(noise=0.0, offset=0.0)(torch.zeros(1, 1, 1, 4), visible, None)
+    assert expected.flatten().tolist() == [0.0, 0.5, 0.0, 0.25]
+
+
+def test_training_with_sure_scores_is_the_hard_walk() -> None:
+    walk = Monotonic(noise=0.0, offset=0.0)
+    scores = 1000.0 * torch.randn(2, 3, 5, 7).sign()
+    past = Past(*[torch.eye(7)[torch.randint(7, (2, 3, 5))]] * 2)
+    sure = walk.train()(scores, None, past)
+    torch.testing.assert_close(sure, walk.eval()(scores, None, past))
+
+
+def test_noise_is_drawn_in_training_only() -> None:
+    walk, scores = Monotonic(), torch.randn(1, 1, 2, 5)
+    assert not torch.equal(walk(scores, None, None), walk(scores, None, None))
+    walk.eval()
+    assert torch.equal(walk(scores, None, None), walk(scores, None, None))
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 9])
+def test_chunks_equal_the_formula_as_a_loop(window: int) -> None:
+    standing, scores = torch.rand(5, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+    visible = torch.tensor([True, False, True, True, True])
+    expected = torch.zeros(5, dtype=torch.float64)
+    for end in (0, 2, 3, 4):
+        chunk = [place for place in range(max(0, end - window + 1), end + 1) if visible[place]]
+        total = sum(scores[place].exp() for place in chunk)
+        for place in chunk:
+            expected[place] += standing[end] * scores[place].exp() / total
+    found = spread_over_chunks(torch.where(visible, standing, 0.0), scores, visible, window)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_window_of_one_is_monotonic() -> None:
+    scores = torch.randn(2, 3, 1, 7)
+    one, other = Chunkwise(3, window=1, noise=0.0), Monotonic(3, noise=0.0)
+    past, past_chunks = None, None
+    for _ in range(3):
+        alignment = other(scores, None, past)
+        walk = one(scores, None, past_chunks)
+        assert isinstance(walk, Walk)
+        torch.testing.assert_close(walk.alignment, alignment)
+        past, past_chunks = then(past, alignment), then(past_chunks, *walk)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_chunkwise_goes_on_from_where_it_stood(training: bool) -> None:
+    """Asked through the door: the walk underneath is that of `Monotonic`."""
+    query, memory = 3.0 * torch.randn(2, 5, 4), torch.randn(2, 7, 4)
+    options = {"noise": 0.0, "offset": 0.0}
+    readouts = []
+    for selection in (
+        {"kind": "chunkwise", "window": 3, **options},
+        {"kind": "monotonic"} | options,
+    ):
+        module = build("dot", "global", selection, query_size=4, memory_size=4).train(training)
+        projected = module.project(memory)
+        whole = module(query, projected, need_alignment=True)
+        readouts.append(whole)
+        state, steps = None, []
+        for step in query.split(1, dim=1):
+            readout = module(step, projected, state=state, need_alignment=True)
+            state = readout.state
+            steps.append(readout.alignment)
+        torch.testing.assert_close(torch.cat(steps, 1), whole.alignment)
+    chunks, walk = readouts
+    for step in range(5):
+        scores = query[:, step : step + 1] @ memory.transpose(1, 2)
+        expected = spread_over_chunks(walk.alignment[:, step : step + 1], scores, None, 3)
+        torch.testing.assert_close(chunks.alignment[:, step : step + 1], expected)
+    past = chunks.state.past
+    assert past.reorder(torch.tensor([[0], [0]])).standing.shape == (2, 1, 1, 7)
+    assert torch.equal(past.keep(torch.tensor([1])).standing, past.standing[1:])
