@@ -9,12 +9,8 @@ from torch import Tensor
 
 from kochi.attention.parts import Parts
 from kochi.attention.past import Past
-<<<<<<< HEAD
 from kochi.attention.scopes.base import Band
-from kochi.attention.selections.base import Choice
-=======
 from kochi.attention.selections.base import Choice, Walk
->>>>>>> attention-selections
 
 
 class Hidden(NamedTuple):

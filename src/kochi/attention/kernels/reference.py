@@ -29,18 +29,11 @@ def reference_choice(
     scores: Float[Tensor, "batch heads target source"],
     visible: Visible,
     past: Past | None,
-<<<<<<< HEAD
-) -> tuple[Float[Tensor, "batch heads target source"], Choice | None]:
-    """Compute the alignment ``select(scope(score)) * prior``, and what was drawn."""
+) -> tuple[Float[Tensor, "batch heads target source"], Choice | Walk | None]:
+    """Compute the alignment ``select(scope(score)) * prior``, and what came with it."""
     mask = visible.whole(scores.shape[2], scores.shape[3], scores.device)
     if visible.bias is not None:
         scores = scores + visible.bias
-=======
-) -> tuple[Float[Tensor, "batch heads target source"], Choice | Walk | None]:
-    """Compute the alignment ``select(scope(score(query, key))) * prior``, and what came with it."""
-    mask = visible.whole(query.shape[2], keys.shape[2], query.device)
-    scores = reference_scores(parts, query, keys, visible, past)
->>>>>>> attention-selections
     choice = None
     if isinstance(parts.selection, Selection):
         alignment = parts.selection(scores, mask)
