@@ -13,7 +13,14 @@ import time
 
 from common import HERE, PEER_SCRIPTS, add_options, missing_data
 
-PARTS = ("import_time", "train_speed", "decode_speed", "where_time_goes", "memory_5m")
+PARTS = (
+    "import_time",
+    "train_speed",
+    "decode_speed",
+    "where_time_goes",
+    "attention_kernels",
+    "memory_5m",
+)
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ def dense(
     dropout: float,
     need_alignment: bool,
 ) -> Answer:
-    """Compute ``softmax(scale query keys') values``; the alignment costs nothing more.
+    """Compute ``(softmax(scale query keys' + bias) * prior) values``; the alignment costs nothing.
 
-    Serves what SDPA serves.
+    Serves every scope and relative term with a dot product and soft selection.
     """
     scale = parts.score.dot_scale
     assert scale is not None  # refused when built
@@ -37,12 +37,16 @@ def dense(
         narrow = torch.get_autocast_dtype(query.device.type)
         query, keys, values = query.to(narrow), keys.to(narrow), values.to(narrow)
     hidden = visible.hidden(query.shape[2], keys.shape[2], query.device, query.dtype)
-    if torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad):
-        alignment = _Alignment.apply(query, keys, *hidden, scale)
+    bias = None if visible.bias is None else visible.bias.to(query.dtype)
+    learned = bias is not None and bias.requires_grad
+    if torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad or learned):
+        alignment = _Alignment.apply(query, keys, bias, *hidden, scale)
         assert isinstance(alignment, Tensor)
     else:
         rows = keys.shape[:2]
-        alignment = _align(query.flatten(0, 1), keys.flatten(0, 1), rows, hidden, scale)
+        alignment = _align(query.flatten(0, 1), keys.flatten(0, 1), bias, rows, hidden, scale)
+    if visible.prior is not None:
+        alignment = alignment * visible.prior
     weights = torch.dropout(alignment, dropout, train=True) if dropout else alignment
     context = torch.bmm(weights.flatten(0, 1), values.flatten(0, 1))
     return Answer(context.unflatten(0, keys.shape[:2]), alignment if need_alignment else None)
@@ -51,15 +55,18 @@ def dense(
 def _align(
     query: Float[Tensor, "rows target size"],
     keys: Float[Tensor, "rows source size"],
+    bias: Float[Tensor, "#batch #heads #target source"] | None,
     rows: torch.Size,
     hidden: Hidden,
     scale: float,
 ) -> Float[Tensor, "batch heads target source"]:
-    """Return softmax(scale query keys') over what is visible; an empty row is zeros.
+    """Return softmax(scale query keys' + bias) over what is visible; an empty row is zeros.
 
     ``rows`` is batch and heads.
     """
     scores = _product(query, keys.transpose(1, 2), scale).unflatten(0, rows)
+    if bias is not None:
+        scores = scores.add_(bias)
     if hidden.bias is not None:
         scores = scores.add_(hidden.bias)
     alignment = _softmax_(scores)
@@ -84,14 +91,16 @@ class _Alignment(torch.autograd.Function):
         query: Tensor,
         keys: Tensor,
         bias: Tensor | None,
+        hidden: Tensor | None,
         empty: Tensor | None,
         scale: float,
     ) -> Tensor:
         rows = keys.shape[:2]
         query, keys = query.flatten(0, 1), keys.flatten(0, 1)
-        alignment = _align(query, keys, rows, Hidden(bias, empty), scale)
+        alignment = _align(query, keys, bias, rows, Hidden(hidden, empty), scale)
         ctx.save_for_backward(query, keys, alignment)
         ctx.scale = scale
+        ctx.bias_shape = None if bias is None else bias.shape
         return alignment
 
     @staticmethod
@@ -99,10 +108,15 @@ class _Alignment(torch.autograd.Function):
         query, keys, alignment = ctx.saved_tensors
         rows = alignment.shape[:2]
         inner = grad * alignment
-        slope = inner.sub_(alignment * inner.sum(-1, keepdim=True)).flatten(0, 1)
+        slope = inner.sub_(alignment * inner.sum(-1, keepdim=True))
+        bias_grad = None
+        if ctx.needs_input_grad[2]:
+            bias_grad = slope.sum_to_size(ctx.bias_shape)
+        slope = slope.flatten(0, 1)
         query_grad = _product(slope, keys, ctx.scale)
         keys_grad = _product(slope.transpose(1, 2), query, ctx.scale)
-        return query_grad.unflatten(0, rows), keys_grad.unflatten(0, rows), None, None, None
+        query_grad, keys_grad = query_grad.unflatten(0, rows), keys_grad.unflatten(0, rows)
+        return query_grad, keys_grad, bias_grad, None, None, None
 
 
 def _product(

@@ -11,7 +11,7 @@ from kochi.attention.kernels.base import Kernel, Visible
 from kochi.attention.kernels.blocked import blocked, blocked_refusal
 from kochi.attention.kernels.dense import dense
 from kochi.attention.kernels.reference import reference
-from kochi.attention.kernels.sdpa import sdpa, sdpa_refusal
+from kochi.attention.kernels.sdpa import dot_refusal, sdpa, sdpa_refusal
 from kochi.attention.parts import Parts
 from kochi.attention.scopes.base import Band
 from kochi.attention.scores.additive import Additive
@@ -25,7 +25,7 @@ KERNELS: dict[str, Kernel] = {
 }
 REFUSALS = {
     "sdpa": sdpa_refusal,
-    "dense": sdpa_refusal,
+    "dense": dot_refusal,
     "blocked": blocked_refusal,
     "banded": banded_refusal,
 }

@@ -1,5 +1,6 @@
 """Dot-product scores with soft selection through PyTorch's fused kernels."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -14,14 +15,18 @@ from kochi.attention.selections.soft import Soft
 
 def sdpa_refusal(parts: Parts) -> str | None:
     """Say why SDPA cannot serve these parts; ``None`` if it can."""
+    why = dot_refusal(parts)
+    if why is None and not isinstance(parts.scope, Scope):
+        return f"the scope {name(parts.scope)} does more than hide places"
+    return why
+
+
+def dot_refusal(parts: Parts) -> str | None:
+    """Say why a kernel for dot products with a softmax cannot serve; ``None`` if it can."""
     if parts.score.dot_scale is None:
         return f"the score {name(parts.score)} is not a dot product of projected vectors"
     if type(parts.selection) is not Soft or parts.selection.temperature != 1.0:
         return f"the selection {name(parts.selection)} is not the plain softmax"
-    if not isinstance(parts.scope, Scope):
-        return f"the scope {name(parts.scope)} does more than hide places"
-    if parts.relative is not None:
-        return f"the relative term {name(parts.relative)} is added to the scores"
     return None
 
 
@@ -42,6 +47,10 @@ def sdpa(
     mask, triangle = visible.mask, visible.triangle
     if visible.band is not None or (triangle and mask is not None):  # SDPA takes one or the other
         mask, triangle = visible.whole(query.shape[2], keys.shape[2], query.device), False
+    if visible.bias is not None:
+        mask = visible.whole(query.shape[2], keys.shape[2], query.device)
+        bias, triangle = visible.bias.to(query.dtype), False
+        mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
     context = F.scaled_dot_product_attention(
         query, keys, values, mask, dropout, is_causal=triangle, scale=parts.score.dot_scale
     )

@@ -1,0 +1,119 @@
+"""What do the kernels of attention gain over the plain formula, and does the rule choose well?
+
+The additive score by blocks against the formula; a window of 128 against SDPA over everything; and
+over a grid of shapes and dtypes the chosen kernel for dot products against the fastest.
+"""
+
+import math
+import statistics
+import sys
+
+from common import WORKERS, Command, Measures, Options, Page, Ratio, measure, read_options, values
+
+LENGTHS = (2048, 4096, 8192, 16384)
+COMPARED = 8192
+KERNELS = ("reference", "sdpa", "dense")
+EXPONENT, EXTRA_MB, SHARE = 1.15, 20.0, 0.9
+NOTES = """Each process times forward and backward passes and gives the fastest. Memory is what the
+first call adds to the largest resident size beyond outputs and gradients. The additive score: batch
+8, 128 queries, 512 keys, hidden size 256. The window: 64 places to the left and 63 to the right, 4
+heads of 32, one sequence."""
+
+
+def contestants(options: Options) -> dict[str, Command]:
+    worker, few = WORKERS / "kochi_kernels.py", "1" if options.quick else "3"
+    commands: dict[str, Command] = {}
+    for name in ("naive", "blocked"):
+        commands[f"additive {name}"] = [sys.executable, worker, "additive", name, few]
+    for length in LENGTHS:
+        commands[f"banded {length}"] = [
+            sys.executable,
+            worker,
+            "window",
+            "banded",
+            str(length),
+            "10" if not options.quick else few,
+        ]
+        if length <= COMPARED:
+            commands[f"sdpa {length}"] = [
+                sys.executable,
+                worker,
+                "window",
+                "sdpa",
+                str(length),
+                few,
+            ]
+    commands["grid"] = [sys.executable, worker, "grid", "2" if options.quick else "15"]
+    return commands
+
+
+def exponent(found: dict[str, list[Measures]], name: str, what: str) -> list[float]:
+    """Return the slope of the logarithms over the lengths, round by round."""
+    rounds = [values(found, f"{name} {length}", what) for length in LENGTHS]
+    lengths = [math.log(length) for length in LENGTHS]
+    return [
+        statistics.linear_regression(lengths, [math.log(max(v, 1e-3)) for v in one]).slope
+        for one in zip(*rounds, strict=True)
+    ]
+
+
+def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
+    def times(name: str) -> list[float]:
+        return values(found, name, "milliseconds")
+
+    extra = values(found, "additive blocked", "extra_mb")
+    growth = exponent(found, "banded", "milliseconds")
+    ones = [1.0] * len(extra)
+    window = times(f"sdpa {COMPARED}"), times(f"banded {COMPARED}")
+    return [
+        Ratio("additive: time of the formula / blocked", *_pair(found, "milliseconds"), 2.0),
+        Ratio("additive: MB beyond outputs and gradients, blocked", extra, ones, None, EXTRA_MB),
+        Ratio("additive: MB of the formula / blocked", *_pair(found, "extra_mb")),
+        Ratio(f"length {COMPARED}: time of global SDPA / window of 128", *window, 10.0),
+        Ratio("window of 128: exponent of time over length", growth, ones, None, EXPONENT),
+        Ratio(
+            "window of 128: exponent of memory over length",
+            exponent(found, "banded", "extra_mb"),
+            ones,
+        ),
+    ]
+
+
+def _pair(found: dict[str, list[Measures]], what: str) -> tuple[list[float], list[float]]:
+    upper, lower = (values(found, f"additive {name}", what) for name in ("naive", "blocked"))
+    return upper, [max(value, 0.1) for value in lower]
+
+
+def grid_rows(found: dict[str, list[Measures]]) -> list[list[str]]:
+    rows = []
+    for label, rounds in found.items():
+        if not label.startswith("grid "):
+            continue
+        times = {name: min(one[name] for one in rounds) for name in KERNELS}
+        chosen = KERNELS[int(rounds[0]["chosen"])]
+        share = min(times.values()) / times[chosen]
+        verdict = "" if share >= SHARE else "**not met**"
+        shown = (f"{value:.3g}" for value in times.values())
+        rows.append([label.removeprefix("grid "), *shown, chosen, f"{share:.2f}", verdict])
+    return rows
+
+
+def main() -> None:
+    options = read_options(__doc__ or "", rounds=3)
+    found = measure("attention-kernels", contestants(options), options)
+    page = Page("attention-kernels", "The kernels of attention", options)
+    page.add(" ".join(NOTES.split()))
+    shown = {name: one for name, one in found.items() if not name.startswith("grid ")}
+    page.add_measures(shown, "milliseconds", "milliseconds, forward and backward")
+    page.add_measures(shown, "extra_mb", "MB beyond outputs and gradients")
+    page.add_ratios(ratios(found))
+    page.add(
+        "Sentences x queries x keys, 4 heads of 32, a mask of the keys: milliseconds of each kernel "
+        f"(the fastest of all rounds) and the fastest over the chosen one, at least {SHARE}:"
+    )
+    page.add_table(["", *KERNELS, "chosen", "fastest / chosen", ""], grid_rows(found))
+    page.write()
+
+
+if __name__ == "__main__":
+    main()

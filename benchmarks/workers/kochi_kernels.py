@@ -1,0 +1,163 @@
+"""Time one kernel of attention, forward and backward, and see how much memory it takes.
+
+    kochi_kernels.py additive naive|blocked REPEATS
+    kochi_kernels.py window sdpa|banded LENGTH REPEATS
+    kochi_kernels.py grid REPEATS
+
+The memory is what the largest resident size grows by in the first call on the real tensors, less
+outputs and gradients. The grid gives the speed of the kernel that the rule chooses, as a share of
+the fastest one's.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kochi.attention import Visible, build
+from kochi.attention.kernels.blocked import blocked_scores
+from kochi.attention.kernels.rule import KERNELS, Case, choose
+from kochi.attention.scopes import Band
+from kochi.attention.scores.additive import additive_score
+
+ADDITIVE = {"batch": 8, "target": 128, "source": 512, "hidden": 256}
+WINDOW = {"heads": 4, "size": 32, "left": 64, "right": 63}
+SHAPES = (  # sentences, queries, keys
+    (250, 1, 16),
+    (64, 16, 16),
+    (64, 64, 64),
+    (16, 128, 128),
+    (8, 32, 256),
+    (4, 256, 256),
+    (2, 512, 512),
+    (1, 1024, 1024),
+)
+DTYPES = (torch.float32, torch.bfloat16)
+DOT_KERNELS = ("reference", "sdpa", "dense")
+
+
+def fresh(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape, dtype=dtype).requires_grad_()
+
+
+def largest_bytes() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def once(call: Callable[..., Tensor], inputs: list[Tensor]) -> float:
+    """Return the seconds of a forward and backward pass."""
+    for tensor in inputs:
+        tensor.grad = None
+    started = time.perf_counter()
+    output = call(*inputs)
+    output.backward(torch.ones_like(output))
+    return time.perf_counter() - started
+
+
+def with_memory(
+    call: Callable[..., Tensor], make: Callable[[int], list[Tensor]], repeats: int
+) -> dict[str, float]:
+    """Return time and memory; ``make`` makes inputs, of full size or a fraction of it."""
+    once(call, make(16))
+    inputs = make(1)
+    before = largest_bytes()
+    output = call(*inputs)
+    output.backward(torch.ones_like(output))
+    own = sum(tensor.nbytes for tensor in [output, output, *inputs])  # with their gradients
+    extra = largest_bytes() - before - own
+    del output
+    seconds = min(once(call, inputs) for _ in range(repeats))
+    return {"milliseconds": 1000 * seconds, "extra_mb": max(0.0, extra * 1e-6)}
+
+
+def additive(name: str, repeats: int) -> dict[str, float]:
+    def make(part: int) -> list[Tensor]:
+        batch, target, source, hidden = ADDITIVE.values()
+        target, source = target // part, source // part
+        return [
+            fresh(batch, 1, target, hidden),
+            fresh(batch, 1, source, hidden),
+            fresh(1, hidden),
+        ]
+
+    call = {"naive": additive_score, "blocked": blocked_scores}[name]
+    return with_memory(call, make, repeats)
+
+
+def window(name: str, length: int, repeats: int) -> dict[str, float]:
+    heads, size, left, right = WINDOW.values()
+    scope = {"kind": "sliding_window", "left": left, "right": right}
+    module = build("scaled_dot", scope, query_size=size, memory_size=size)
+    visible = Visible(band=Band(left, right))
+
+    def make(part: int) -> list[Tensor]:
+        return [fresh(1, heads, length // part, size) for _ in range(3)]
+
+    def banded(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        kernel = KERNELS["banded"]
+        return kernel(module.parts, query, keys, values, visible, None, 0.0, False).context
+
+    call = {"sdpa": F.scaled_dot_product_attention, "banded": banded}[name]
+    return with_memory(call, make, repeats)
+
+
+def grid(repeats: int) -> dict[str, dict[str, float]]:
+    parts, found = build("scaled_dot", query_size=32, memory_size=32).parts, {}
+    for batch, target, source in SHAPES:
+        for dtype in DTYPES:
+            for training in (True, False):
+                label = f"{batch} x {target} x {source}, {str(dtype)[6:]}"
+                label += ", training" if training else ", no gradient"
+                with torch.set_grad_enabled(training):
+                    found[label] = _compare(parts, batch, target, source, dtype, repeats)
+    return found
+
+
+def _compare(
+    parts: Any, batch: int, target: int, source: int, dtype: torch.dtype, repeats: int
+) -> dict[str, float]:
+    inputs = [fresh(batch, 4, length, 32, dtype=dtype) for length in (target, source, source)]
+    visible = Visible(torch.ones(batch, 1, 1, source, dtype=torch.bool))
+    times: dict[str, list[float]] = {name: [] for name in DOT_KERNELS}
+    for _ in range(repeats):
+        for name, seconds in times.items():
+            call = _call(name, parts, visible)
+            if torch.is_grad_enabled():
+                seconds.append(once(call, inputs))
+            else:
+                started = time.perf_counter()
+                call(*inputs)
+                seconds.append(time.perf_counter() - started)
+    best = {name: min(seconds) for name, seconds in times.items()}
+    chosen = choose("auto", parts, Case.of(inputs[0], inputs[1], visible))[0]
+    milliseconds = {name: 1000 * seconds for name, seconds in best.items()}
+    share = min(best.values()) / best[chosen]
+    return {"share": share, "chosen": DOT_KERNELS.index(chosen), **milliseconds}
+
+
+def _call(name: str, parts: Any, visible: Visible) -> Callable[..., Tensor]:
+    def call(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return KERNELS[name](parts, query, keys, values, visible, None, 0.0, False).context
+
+    return call
+
+
+def main() -> None:
+    what, *rest = sys.argv[1:]
+    if what == "additive":
+        found = {"": additive(rest[0], int(rest[1]))}
+    elif what == "window":
+        found = {"": window(rest[0], int(rest[1]), int(rest[2]))}
+    else:
+        found = grid(int(rest[0]))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
