@@ -19,8 +19,11 @@ from kochi.attention import (
 )
 
 BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 4
-EVERYTHING = list(itertools.product(SCORES, SCOPES, SELECTIONS, (None, *RELATIVES)))
-REFUSED = r"needs|is a term of a dot product|cannot|only"  # a reason stands in every refusal
+EVERYTHING = [
+    *itertools.product(SCORES, SCOPES, SELECTIONS, (None,)),
+    *itertools.product(SCORES, SCOPES, ("soft", "sparsemax"), RELATIVES),
+]
+REFUSED = r"needs|is a term of a dot product|only in a dot product|one head of `build` has none"
 
 Module = Attention | MultiHeadAttention
 
