@@ -108,8 +108,8 @@ def main() -> None:
     page.add_measures(shown, "extra_mb", "MB beyond outputs and gradients")
     page.add_ratios(ratios(found))
     page.add(
-        "Sentences x queries x keys, 4 heads of 32, a mask of the keys: milliseconds of each kernel "
-        f"(the fastest of all rounds) and the fastest over the chosen one, at least {SHARE}:"
+        "Sentences x queries x keys, 4 heads of 32, a mask of the keys: milliseconds of each "
+        f"kernel (the fastest of all rounds) and the fastest over the chosen one, at least {SHARE}:"
     )
     page.add_table(["", *KERNELS, "chosen", "fastest / chosen", ""], grid_rows(found))
     page.write()
