@@ -71,11 +71,6 @@ def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
         Ratio("additive: MB of the formula / blocked", *_pair(found, "extra_mb")),
         Ratio(f"length {COMPARED}: time of global SDPA / window of 128", *window, 10.0),
         Ratio("window of 128: exponent of time over length", growth, ones, None, EXPONENT),
-        Ratio(
-            "window of 128: exponent of memory over length",
-            exponent(found, "banded", "extra_mb"),
-            ones,
-        ),
     ]
 
 

@@ -30,18 +30,16 @@ REFUSALS = {
     "banded": banded_refusal,
 }
 
-SHORT_WITH_GRADIENT = {torch.bfloat16: 256, torch.float16: 256}
-SHORT = 128
-SHORT_WITHOUT_GRADIENT = {torch.bfloat16: 256, torch.float16: 256}
-SHORT_IN_FLOAT32 = 96
+SHORT = 96
+SHORT_IN_HALF = 1024
 MANY = 32
-"""On the CPU two plain products beat SDPA up to these lengths. Measured with torch 2.13 on two
-cores, 4 heads of 32, SDPA against dense in milliseconds. Forward and backward in float32: 11.7
-against 4.5 at 250 rows of 16, 8.8 against 5.9 at 64 of 64, 7.1 against 6.7 at 16 of 128, 5.5
-against 6.2 at 4 of 256; in bfloat16 38 against 4.4 at 16 and 8.0 against 4.2 at 256. Without a
-gradient 0.60 against 0.23 for 64 x 5 queries at 16 keys, level at 80; in bfloat16
-2.0 against 1.5 at 4 of 256. One query a sentence wants many sentences: 0.15 against 0.12 at 64 of
-30 keys, 0.04 against 0.05 at 8 of them."""
+"""On the CPU two plain products beat SDPA up to these lengths, for one query a sentence with at
+least so many sentences. Measured with torch 2.13 on one core, 4 heads of 32, SDPA against dense in
+milliseconds. Forward and backward in float32: 1.9 against 1.4 at 64 rows of 16, 13.1 against 14.3
+at 64 of 64, 9.9 against 11.3 at 16 of 128, 10.3 against 15.5 at 4 of 256; in bfloat16 26 against
+2.9 at 16 and 27 against 20 at 1,024. Without a gradient 0.63 against 0.48 at 16, 3.2 against 6.1 at
+128; in bfloat16 3.2 against 2.7 at 256, 9.3 against 8.2 at 1,024. One query a sentence, on two
+cores: 0.15 against 0.12 at 64 sentences of 30 keys, 0.04 against 0.05 at 8 of them."""
 LARGE = 2**23
 """Numbers of the hidden layer of an additive score (batch x heads x queries x keys x hidden size)
 from which it is computed by blocks. Measured on the CPU with two cores, forward and backward in
@@ -150,10 +148,7 @@ def _choose_additive(parts: Parts, case: Case) -> tuple[str, str]:
 
 def _choose_dot(case: Case) -> tuple[str, str]:
     longest = max(case.target_length, case.source_length)
-    if case.need_gradient:
-        limit = SHORT_WITH_GRADIENT.get(case.dtype, SHORT)
-    else:
-        limit = SHORT_WITHOUT_GRADIENT.get(case.dtype, SHORT_IN_FLOAT32)
+    limit = SHORT_IN_HALF if case.dtype.itemsize == 2 else SHORT
     if case.target_length == 1 and case.batch < MANY:
         limit = 0
     if case.device_type == "cpu" and longest <= limit:
