@@ -72,8 +72,8 @@ def test_it_works_or_is_refused(parts: tuple[str, str, str, str | None], heads: 
     torch.testing.assert_close(found.alignment, expected.alignment)
     hidden = ~mask[:, None] if heads == 1 else ~mask[:, None, None]
     assert (found.alignment.masked_select(hidden.expand_as(found.alignment)) == 0.0).all()
-    for gradient in torch.autograd.grad(found.context.sum(), inputs):
-        assert gradient.isfinite().all()
+    for gradient in torch.autograd.grad(found.context.sum(), inputs, allow_unused=True):
+        assert gradient is None or gradient.isfinite().all()  # None: an argmax has none
     state = START
     for position in range(TARGET):
         one = module.step(query[:, position : position + 1], projected, state)
@@ -117,5 +117,6 @@ def test_nothing_to_see_is_zero(parts: tuple[str, str, str, str | None]) -> None
         assert readout.alignment is not None
         assert (readout.alignment[1] == 0.0).all()
         assert (readout.context[1] == 0.0).all()
-        (gradient,) = torch.autograd.grad(readout.context.sum(), query, allow_unused=True)
-        assert gradient is None or gradient.isfinite().all()
+        if readout.context.requires_grad:  # an argmax has no gradient
+            (gradient,) = torch.autograd.grad(readout.context.sum(), query, allow_unused=True)
+            assert gradient is None or gradient.isfinite().all()

@@ -30,15 +30,16 @@ REFUSALS = {
     "banded": banded_refusal,
 }
 
-SHORT_WITH_GRADIENT = {torch.bfloat16: 256, torch.float16: 256}
-SHORT = 128
-SHORT_WITHOUT_GRADIENT = 96
-"""On the CPU two plain products beat SDPA up to these lengths. Measured with torch 2.13 on two
-cores, 4 heads of 32, SDPA against dense in milliseconds. Forward and backward in float32: 11.7
-against 4.5 at 250 rows of 16, 8.8 against 5.9 at 64 of 64, 7.1 against 6.7 at 16 of 128, 5.5
-against 6.2 at 4 of 256; in bfloat16 38 against 4.4 at 16 and 8.0 against 4.2 at 256. Without a
-gradient 0.60 against 0.23 for 64 x 5 queries at 16 keys, level at 80; for one query at a time SDPA
-is always ahead."""
+SHORT = 96
+SHORT_IN_HALF = 1024
+MANY = 32
+"""On the CPU two plain products beat SDPA up to these lengths, for one query a sentence with at
+least so many sentences. Measured with torch 2.13 on one core, 4 heads of 32, SDPA against dense in
+milliseconds. Forward and backward in float32: 1.9 against 1.4 at 64 rows of 16, 13.1 against 14.3
+at 64 of 64, 9.9 against 11.3 at 16 of 128, 10.3 against 15.5 at 4 of 256; in bfloat16 26 against
+2.9 at 16 and 27 against 20 at 1,024. Without a gradient 0.63 against 0.48 at 16, 3.2 against 6.1 at
+128; in bfloat16 3.2 against 2.7 at 256, 9.3 against 8.2 at 1,024. One query a sentence, on two
+cores: 0.15 against 0.12 at 64 sentences of 30 keys, 0.04 against 0.05 at 8 of them."""
 LARGE = 2**23
 """Numbers of the hidden layer of an additive score (batch x heads x queries x keys x hidden size)
 from which it is computed by blocks. Measured on the CPU with two cores, forward and backward in
@@ -46,7 +47,11 @@ float32, whole against blocked in milliseconds: 21 against 32 at 4.1 million num
 at 6.6, 184 against 46 at 8.4, 105 against 74 at 9.8 million (one query a sentence), 2,260 against
 745 at 134 million. Below, fewer calls count more than the cache, also for one query a sentence: 9.5
 against 10.9 at 300 sentences of 15 keys."""
-LONG, WIDTHS = 128, 2
+LONG, WIDTHS = 512, 4
+"""The banded kernel serves sequences longer than both: ``LONG`` places, and so many windows.
+Measured on the CPU with two cores, forward and backward, 4 heads of 32, SDPA against banded in
+milliseconds: 199 against 181 at 16 sequences of 512 places and a window of 33, 23 against 37 at one
+of them; with a window of 128 one sequence of 2,048 80 against 33, of 8,192 1,110 against 88."""
 
 
 class Case(NamedTuple):
@@ -143,10 +148,9 @@ def _choose_additive(parts: Parts, case: Case) -> tuple[str, str]:
 
 def _choose_dot(case: Case) -> tuple[str, str]:
     longest = max(case.target_length, case.source_length)
-    if case.need_gradient:
-        limit = SHORT_WITH_GRADIENT.get(case.dtype, SHORT)
-    else:
-        limit = SHORT_WITHOUT_GRADIENT if case.target_length > 1 else 0
+    limit = SHORT_IN_HALF if case.dtype.itemsize == 2 else SHORT
+    if case.target_length == 1 and case.batch < MANY:
+        limit = 0
     if case.device_type == "cpu" and longest <= limit:
         return "dense", f"up to {limit} places on the CPU two plain products are faster than SDPA"
     return "sdpa", "the score is a dot product of projected vectors and the selection is soft"
