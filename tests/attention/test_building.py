@@ -83,7 +83,7 @@ def test_refusals() -> None:
     with pytest.raises(
         ValueError, match=r"selection: got a Dot, expected a Selection or Recurrent"
     ):
-        build("dot", "global", Dot(4, 4), **sizes)
+        build("dot", "global", Dot(4, 4), **sizes)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r"dropout: got 1.0, expected a fraction"):
         build("dot", dropout=1.0, **sizes)
 

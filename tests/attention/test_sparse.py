@@ -20,7 +20,7 @@ Rule = Callable[[Tensor, Tensor | None], Tensor]
 
 def with_alpha(alpha: float) -> Rule:
     def rule(scores: Tensor, visible: Tensor | None) -> Tensor:
-        return entmax(scores, visible, torch.tensor([alpha], dtype=scores.dtype))
+        return entmax(scores, visible, torch.tensor([alpha], dtype=torch.float64))
 
     return rule
 

@@ -1,5 +1,7 @@
 """Monotonic chunkwise selection (MoChA): a walk that looks back over a few places."""
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -83,3 +85,9 @@ class Chunkwise(RecurrentSelection):
         standing = self.monotonic.walk(wide, visible, previous)
         alignment = spread_over_chunks(standing, wide, visible, self.window)
         return Walk(alignment.to(scores.dtype), standing.to(scores.dtype))
+
+    if TYPE_CHECKING:
+
+        def __call__(self, scores: Tensor, visible: Tensor | None, past: Past | None) -> Walk:
+            """Type a call as `forward`."""
+            ...

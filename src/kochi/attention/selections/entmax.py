@@ -71,7 +71,9 @@ class _Entmax(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor | None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, None, Tensor | None]:
         alignment, less = ctx.saved_tensors
         support = alignment > 0
         inside = torch.where(support, gradient.to(alignment.dtype), 0.0)

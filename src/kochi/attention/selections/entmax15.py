@@ -63,7 +63,9 @@ class _Entmax15(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, None]:
         (alignment,) = ctx.saved_tensors
         root = alignment.sqrt()
         inside = torch.where(alignment > 0, gradient.to(alignment.dtype), 0.0)

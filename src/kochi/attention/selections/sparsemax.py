@@ -63,7 +63,9 @@ class _Sparsemax(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, None]:
         (alignment,) = ctx.saved_tensors
         support = alignment > 0
         inside = torch.where(support, gradient.to(alignment.dtype), 0.0)
