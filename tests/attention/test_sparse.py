@@ -101,6 +101,18 @@ def test_gradients(name: str) -> None:
     assert torch.autograd.gradcheck(lambda scores: rule(scores, visible), (scores,))
 
 
+@every
+def test_a_gradient_of_nan_outside_the_support_changes_nothing(name: str) -> None:
+    rule, _ = RULES[name]
+    scores = torch.tensor([[0.0, 0.2, -9.0, 0.1]], requires_grad=True)
+    visible = torch.tensor([[True, True, True, False]])
+    found = []
+    for outside in (0.0, torch.nan):
+        weights = torch.tensor([[1.0, 3.0, outside, outside]])
+        found.append(torch.autograd.grad(rule(scores, visible), scores, weights)[0])
+    assert torch.equal(*found)
+
+
 def test_gradient_of_alpha() -> None:
     scores = torch.randn(2, 3, 4, 9, dtype=torch.float64, requires_grad=True)
     alpha = torch.tensor([1.1, 1.5, 1.9], dtype=torch.float64)[:, None, None].requires_grad_()

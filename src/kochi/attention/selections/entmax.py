@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import hide
+from kochi.attention.selections.places import hide, keep_positive
 
 MARGIN = 0.01
 """How far alpha stays from 1, where the formula has the form 0 / 0, and from 2."""
@@ -75,9 +75,8 @@ class _Entmax(torch.autograd.Function):
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor, None, Tensor | None]:
         alignment, less = ctx.saved_tensors
-        support = alignment > 0
-        inside = torch.where(support, gradient.to(alignment.dtype), 0.0)
-        skewed = torch.where(support, alignment.pow(1.0 - less), 0.0)
+        inside = keep_positive(gradient.to(alignment.dtype), alignment)
+        skewed = alignment.pow(1.0 - less)  # 0 outside the support: alpha is below 2
         total = skewed.sum(-1, keepdim=True)
         share = skewed / torch.where(total > 0, total, 1.0)
         mean = (inside * share).sum(-1, keepdim=True)

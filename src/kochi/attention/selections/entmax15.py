@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import hide
+from kochi.attention.selections.places import hide, keep_positive
 
 MOST_STEPS = 64
 """Newton's method was seen to need 4 to 9."""
@@ -68,7 +68,7 @@ class _Entmax15(torch.autograd.Function):
     ) -> tuple[Tensor, None]:
         (alignment,) = ctx.saved_tensors
         root = alignment.sqrt()
-        inside = torch.where(alignment > 0, gradient.to(alignment.dtype), 0.0)
+        inside = keep_positive(gradient.to(alignment.dtype), alignment)
         total = root.sum(-1, keepdim=True)
         mean = (inside * root).sum(-1, keepdim=True) / torch.where(total > 0, total, 1.0)
         return ((inside - mean) * root).to(gradient.dtype), None
