@@ -11,7 +11,7 @@ from kochi.attention.selections.base import Selection
 from kochi.attention.selections.places import hide, keep_positive
 
 MOST_STEPS = 64
-"""Newton's method was seen to need 4 to 9."""
+"""Random rows of 2 to 5000 places needed at most 7, in float32 and float64."""
 
 
 def entmax15(
