@@ -22,7 +22,7 @@ def spread_over_chunks(
     """Share what stands at each place among the ``window`` places that end there, by a softmax.
 
     ``alignment[s] = sum over e from s to s + window - 1 of standing[e] * exp(score[s]) / sum over
-    r from e - window + 1 to e of exp(score[r])``: Chiu and Raffel 2018, section 2.3, equation 14;
+    r from e - window + 1 to e of exp(score[r])``: Chiu and Raffel 2018, section 2.3;
     https://arxiv.org/abs/1712.05382. Each chunk has a softmax of its own, so that no score can
     overflow; hidden places take no part.
 
