@@ -24,9 +24,10 @@ def entmax(
 ) -> Float[Tensor, "*batch source"]:
     """Compute ``max((alpha - 1) score[s] - tau, 0)^(1 / (alpha - 1))``, summing to 1.
 
-    Correia, Niculae and Martins 2019, section 3, also for the gradient of alpha; https://arxiv.org/abs/1909.00015. Alpha near 1 is the softmax, 2 the sparsemax.
-    The paper finds ``tau`` by bisection. We go up to it by Newton's steps on the norm of order
-    ``1 / (alpha - 1)`` of ``max((alpha - 1) score - tau, 0)``, which is convex in ``tau``.
+    Correia, Niculae and Martins 2019, section 3, also for the gradient of alpha;
+    https://arxiv.org/abs/1909.00015. Alpha near 1 is the softmax, 2 the sparsemax. The paper finds
+    ``tau`` by bisection. We go up to it by Newton's steps on the norm of order ``1 / (alpha - 1)``
+    of ``max((alpha - 1) score - tau, 0)``, which is convex in ``tau``.
 
     >>> import torch
     >>> scores = torch.tensor([[0.0, 0.0, -5.0]])

@@ -19,10 +19,10 @@ def entmax15(
 ) -> Float[Tensor, "*batch source"]:
     """Compute ``max(score[s] / 2 - tau, 0)^2``, with the ``tau`` that makes a row sum to 1.
 
-    Peters, Niculae and Martins 2019, section 3, with alpha = 1.5; https://arxiv.org/abs/1905.05702. The paper finds ``tau`` by sorting. We go
-    up to it from ``max / 2 - 1`` by Newton's steps on the length of the vector
-    ``max(score / 2 - tau, 0)``, which is convex in ``tau``: they never go too far and double the
-    number of right digits.
+    Peters, Niculae and Martins 2019, section 3, with alpha = 1.5; https://arxiv.org/abs/1905.05702.
+    The paper finds ``tau`` by sorting. We go up to it from ``max / 2 - 1`` by Newton's steps on the
+    length of the vector ``max(score / 2 - tau, 0)``, which is convex in ``tau``: they never go too
+    far and double the number of right digits.
 
     >>> import torch
     >>> entmax15(torch.tensor([[0.0, 0.0, -5.0], [0.0, 4.0, 0.0]]), None).round(decimals=4).tolist()
