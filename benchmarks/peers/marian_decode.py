@@ -182,6 +182,7 @@ def measure(variant: str, sources: list[list[int]], work: Path) -> dict[str, flo
     ours = variant in ("fp32", "bf16")
     decode = (transformers_decoder if ours else ctranslate2_decoder)(work, variant)
     result: dict[str, float] = {}
+    answers: list[list[int]] = []
     for setting, (beam, batch) in SETTINGS.items():
         chosen = sources if batch > 1 else sources[: max(len(sources) // 8, 1)]
         decode(chosen, beam, batch)

@@ -20,7 +20,7 @@ Rule = Callable[[Tensor, Tensor | None], Tensor]
 
 def with_alpha(alpha: float) -> Rule:
     def rule(scores: Tensor, visible: Tensor | None) -> Tensor:
-        return entmax(scores, visible, torch.tensor([alpha], dtype=scores.dtype))
+        return entmax(scores, visible, torch.tensor([alpha], dtype=torch.float64))
 
     return rule
 
@@ -99,6 +99,18 @@ def test_gradients(name: str) -> None:
     visible = torch.rand(4, 9) < 0.7
     visible[1] = False
     assert torch.autograd.gradcheck(lambda scores: rule(scores, visible), (scores,))
+
+
+@every
+def test_a_gradient_of_nan_outside_the_support_changes_nothing(name: str) -> None:
+    rule, _ = RULES[name]
+    scores = torch.tensor([[0.0, 0.2, -9.0, 0.1]], requires_grad=True)
+    visible = torch.tensor([[True, True, True, False]])
+    found = []
+    for outside in (0.0, torch.nan):
+        weights = torch.tensor([[1.0, 3.0, outside, outside]])
+        found.append(torch.autograd.grad(rule(scores, visible), scores, weights)[0])
+    assert torch.equal(*found)
 
 
 def test_gradient_of_alpha() -> None:

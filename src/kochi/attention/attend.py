@@ -152,6 +152,7 @@ class AttentionBase(nn.Module, abc.ABC):
         """
         if self.parts.ask_the_query:
             raise ValueError("visible: what may be seen depends on the query")
+        assert isinstance(self.scope, Scope)
         length, device = projected.keys.shape[2], projected.keys.device
         positions = Positions(
             target_length, length, device, position, query_positions, key_positions

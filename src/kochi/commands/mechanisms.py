@@ -93,8 +93,10 @@ def _cell(
     """Return the kernel that serves, or the number of the reason why nothing can."""
     from kochi.attention import build
 
+    chosen = (parts["score"], parts["scope"], parts["selection"])
+    sizes: Any = {"query_size": SIZE, "memory_size": SIZE, "num_heads": heads}
     try:
-        module = build(query_size=SIZE, memory_size=SIZE, num_heads=heads, **parts)
+        module = build(*chosen, relative=parts.get("relative"), **sizes)
     except ValueError as error:
         return f"({reasons.setdefault(str(error), len(reasons) + 1)})"
     return module.choose(length, length, device=device)[0]

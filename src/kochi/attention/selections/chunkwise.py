@@ -1,5 +1,7 @@
 """Monotonic chunkwise selection (MoChA): a walk that looks back over a few places."""
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -20,7 +22,7 @@ def spread_over_chunks(
     """Share what stands at each place among the ``window`` places that end there, by a softmax.
 
     ``alignment[s] = sum over e from s to s + window - 1 of standing[e] * exp(score[s]) / sum over
-    r from e - window + 1 to e of exp(score[r])``: Chiu and Raffel 2018, section 2.3, equation 14;
+    r from e - window + 1 to e of exp(score[r])``: Chiu and Raffel 2018, section 2.3;
     https://arxiv.org/abs/1712.05382. Each chunk has a softmax of its own, so that no score can
     overflow; hidden places take no part.
 
@@ -83,3 +85,9 @@ class Chunkwise(RecurrentSelection):
         standing = self.monotonic.walk(wide, visible, previous)
         alignment = spread_over_chunks(standing, wide, visible, self.window)
         return Walk(alignment.to(scores.dtype), standing.to(scores.dtype))
+
+    if TYPE_CHECKING:
+
+        def __call__(self, scores: Tensor, visible: Tensor | None, past: Past | None) -> Walk:
+            """Type a call as `forward`."""
+            ...

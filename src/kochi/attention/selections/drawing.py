@@ -18,8 +18,8 @@ def draw_place(
 ) -> Float[Tensor, "*batch source"]:
     """Return 1 at one visible place drawn with the softmax's probabilities, else 0; constant.
 
-    The highest of ``score + Gumbel noise`` is such a draw: Maddison, Mnih and Teh 2017, section
-    2.1; https://arxiv.org/abs/1611.00712. Rows without a visible place are all zeros.
+    The highest of ``score + Gumbel noise`` is such a draw: Maddison, Mnih and Teh 2017;
+    https://arxiv.org/abs/1611.00712. Rows without a visible place are all zeros.
 
     >>> import torch
     >>> draw_place(torch.zeros(1, 3), torch.tensor([[False, True, False]])).tolist()

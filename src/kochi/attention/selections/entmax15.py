@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import hide
+from kochi.attention.selections.places import hide, keep_positive
 
 MOST_STEPS = 64
-"""Newton's method was seen to need 4 to 9."""
+"""Random rows of 2 to 5000 places needed at most 7, in float32 and float64."""
 
 
 def entmax15(
@@ -19,11 +19,10 @@ def entmax15(
 ) -> Float[Tensor, "*batch source"]:
     """Compute ``max(score[s] / 2 - tau, 0)^2``, with the ``tau`` that makes a row sum to 1.
 
-    Peters, Niculae and Martins 2019, section 3.1, equation 10 with alpha = 1.5, and the gradient of
-    its proposition 2; https://arxiv.org/abs/1905.05702. The paper finds ``tau`` by sorting. We go
-    up to it from ``max / 2 - 1`` by Newton's steps on the length of the vector
-    ``max(score / 2 - tau, 0)``, which is convex in ``tau``: they never go too far and double the
-    number of right digits.
+    Peters, Niculae and Martins 2019, section 3, with alpha = 1.5; https://arxiv.org/abs/1905.05702.
+    The paper finds ``tau`` by sorting. We go up to it from ``max / 2 - 1`` by Newton's steps on the
+    length of the vector ``max(score / 2 - tau, 0)``, which is convex in ``tau``: they never go too
+    far and double the number of right digits.
 
     >>> import torch
     >>> entmax15(torch.tensor([[0.0, 0.0, -5.0], [0.0, 4.0, 0.0]]), None).round(decimals=4).tolist()
@@ -63,10 +62,12 @@ class _Entmax15(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, None]:
         (alignment,) = ctx.saved_tensors
         root = alignment.sqrt()
-        inside = torch.where(alignment > 0, gradient.to(alignment.dtype), 0.0)
+        inside = keep_positive(gradient.to(alignment.dtype), alignment)
         total = root.sum(-1, keepdim=True)
         mean = (inside * root).sum(-1, keepdim=True) / torch.where(total > 0, total, 1.0)
         return ((inside - mean) * root).to(gradient.dtype), None

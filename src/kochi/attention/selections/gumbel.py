@@ -19,7 +19,7 @@ def gumbel_softmax(
     """Compute ``softmax((score + noise) / temperature)`` over the visible places.
 
     Jang, Gu and Poole 2017, section 2, equation 2; https://arxiv.org/abs/1611.01144, and Maddison,
-    Mnih and Teh 2017, section 2.2; https://arxiv.org/abs/1611.00712.
+    Mnih and Teh 2017; https://arxiv.org/abs/1611.00712.
 
     >>> import math, torch
     >>> scores, noise = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0 + 2.0 * math.log(3.0)])

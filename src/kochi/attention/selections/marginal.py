@@ -14,7 +14,7 @@ def marginal_log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     """Compute ``log sum over s of alignment[s] * exp(log_likelihood[s])``, in nats.
 
-    Deng et al. 2018, section 3, equation 1; https://arxiv.org/abs/1807.03756. Places of alignment 0
+    Deng et al. 2018; https://arxiv.org/abs/1807.03756. Places of alignment 0
     take no part, whatever their likelihood. A row of zeros, where nothing may be seen, gives 0 and
     no gradient.
 
@@ -41,7 +41,7 @@ def marginal_log_likelihood(
 class Marginal(Selection):
     """Hard attention that a decoder trains exactly: the softmax, and a loss that sums over places.
 
-    Deng et al. 2018, section 3; https://arxiv.org/abs/1807.03756. The alignment is the probability
+    Deng et al. 2018; https://arxiv.org/abs/1807.03756. The alignment is the probability
     of each place to be the only one looked at. So a decoder does not read the mean of the values:
     it computes the output once for each place, as if the context were that value, and trains with
     `marginal_log_likelihood`, which is

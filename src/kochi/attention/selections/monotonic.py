@@ -1,5 +1,7 @@
 """Monotonic selection: a walk through the source that never turns back."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -118,3 +120,9 @@ class Monotonic(RecurrentSelection):
         if visible is not None:
             stop = torch.where(visible, stop, 0.0)
         return expected_walk(stop, start).to(scores.dtype)
+
+    if TYPE_CHECKING:
+
+        def __call__(self, scores: Tensor, visible: Tensor | None, past: Past | None) -> Tensor:
+            """Type a call as `forward`."""
+            ...

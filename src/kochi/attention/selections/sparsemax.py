@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import hide
+from kochi.attention.selections.places import hide, keep_positive
 
 MOST_STEPS = 64
 """More than Newton's method can need: every step cuts (sum - 1) x (number of places) to a quarter,
@@ -63,13 +63,14 @@ class _Sparsemax(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor, None]:
         (alignment,) = ctx.saved_tensors
-        support = alignment > 0
-        inside = torch.where(support, gradient.to(alignment.dtype), 0.0)
-        count = alignment.sign().sum(-1, keepdim=True).clamp_min_(1.0)
-        mean = inside.sum(-1, keepdim=True) / count
-        return torch.where(support, inside - mean, 0.0).to(gradient.dtype), None
+        support = alignment.sign()
+        inside = keep_positive(gradient.to(alignment.dtype), alignment)
+        mean = inside.sum(-1, keepdim=True) / support.sum(-1, keepdim=True).clamp_min_(1.0)
+        return (inside - mean * support).to(gradient.dtype), None
 
 
 class Sparsemax(Selection):

@@ -14,7 +14,7 @@ def straight_through(
 ) -> Float[Tensor, "*batch source"]:
     """Return the place, bit for bit, with the gradient of the alignment.
 
-    Bengio, Leonard and Courville 2013, section 3.1; https://arxiv.org/abs/1308.3432. There for a
+    Bengio, Leonard and Courville 2013; https://arxiv.org/abs/1308.3432. There for a
     unit that is on or off, here for one of many.
 
     >>> import torch

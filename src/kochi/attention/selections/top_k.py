@@ -38,8 +38,7 @@ class TopK(Selection):
     There all places as good as the k-th are kept; here never more than k, of equal ones the first.
 
     Args:
-        k: How many places; a row with fewer visible ones keeps them all. The paper found 8 best
-            for translation.
+        k: How many places; a row with fewer visible ones keeps them all.
 
     Raises:
         ValueError: k is below 1.
