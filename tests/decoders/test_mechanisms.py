@@ -17,7 +17,7 @@ VOCABULARY, BATCH, LENGTH = 9, 3, 5
 MECHANISMS = [
     *({"score": score} for score in SCORES),
     *({"scope": scope} for scope in SCOPES),
-    *({"selection": selection} for selection in SELECTIONS),
+    *({"selection": selection} for selection in SELECTIONS if selection != "marginal"),
     *({"score": "scaled_dot", "relative": relative} for relative in RELATIVES),
     {"score": "location_aware", "scope": "local_m", "selection": "sparsemax", "num_heads": 2},
 ]
@@ -57,6 +57,37 @@ def named(mechanism: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
+def test_what_no_decoder_can_train_is_refused(decoder: str) -> None:
+    with pytest.raises(ValueError, match="'marginal' needs an output for each place"):
+        build(decoder, {"selection": "marginal"})
+
+
+@pytest.mark.parametrize("part", [{"score": "location_aware"}, {"selection": "hard"}])
+def test_a_sequence_that_looks_at_itself_neither_looks_back_nor_draws(part: dict[str, str]) -> None:
+    table = {"kind": "transformer", "size": 16, "self_attention": {"num_heads": 2} | part}
+    run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
+    with pytest.raises(ValueError, match=r"self_attention: .* looks back at earlier alignments"):
+        build_model(run.model, VOCABULARY, VOCABULARY)
+
+
+@pytest.mark.parametrize("relative", RELATIVES)
+def test_relative_terms_in_a_sequence_that_looks_at_itself(relative: str) -> None:
+    table = {"kind": "transformer", "size": 16, "feedforward_size": 16}
+    table |= {
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "dropout": 0.0,
+        "attention": {"num_heads": 2},
+    }
+    own = {"score": "scaled_dot", "num_heads": 2, "relative": relative}
+    run = config.check_run(
+        {"data": {"kind": "tsv", "train": "x"}, "model": table | {"self_attention": own}}, "test"
+    )
+    model = build_model(run.model, VOCABULARY, VOCABULARY).double().eval()
+    check_steps(model)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("mechanism", MECHANISMS, ids=named)
 def test_step_by_step_with_beams_equals_all_at_once(
     decoder: str, mechanism: dict[str, Any]
@@ -64,7 +95,11 @@ def test_step_by_step_with_beams_equals_all_at_once(
     model = build(decoder, mechanism)
     if model is None:
         return
-    model = model.double().eval()
+    check_steps(model.double().eval())
+
+
+def check_steps(model: Seq2Seq) -> None:
+    """Two beams that branch and merge give at each step what their histories give at once."""
     source = torch.randint(4, VOCABULARY, (BATCH, LENGTH))
     mask = torch.arange(LENGTH) < torch.tensor([[5], [2], [4]])
     histories = torch.zeros(BATCH, 2, 0, dtype=torch.long)

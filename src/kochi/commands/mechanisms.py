@@ -35,7 +35,8 @@ def mechanisms(
     how = f"{heads} head{'s' if heads > 1 else ''}, training"
     console.print(f"\n{HEADING.format(length, length, device, how)}:\n", markup=False)
     reasons: dict[str, int] = {}
-    console.print(_table(_rows(), length, heads, device, reasons))
+    for line in _table(length, heads, device, reasons):
+        console.print(line, markup=False)
     for reason, number in reasons.items():
         console.print(f"({number}) refused: {reason}", markup=False)
 
@@ -55,36 +56,38 @@ def _list_parts(console: Any) -> None:
             console.print(f"  {name:<18} {line}", markup=False)
 
 
-def _rows() -> Iterable[dict[str, str]]:
-    """Give every score with every selection, and every relative term with every dot product."""
+def _rows() -> Iterable[tuple[str, list[dict[str, str]]]]:
+    """Give every score with every selection, and with every relative term."""
     from kochi.attention import RELATIVES, SCORES, SELECTIONS
 
     for score in SCORES:
-        for selection in SELECTIONS:
-            yield {"score": score, "selection": selection}
+        yield score, [{"score": score, "selection": selection} for selection in SELECTIONS]
     for score in SCORES:
         for relative in RELATIVES:
-            yield {"score": score, "selection": "soft", "relative": relative}
+            row = {"score": score, "selection": "soft", "relative": relative}
+            yield f"{score} + {relative}", [row]
 
 
-def _table(
-    rows: Iterable[dict[str, str]],
-    length: int,
-    heads: int,
-    device: str,
-    reasons: dict[str, int],
-) -> Any:
-    from rich.table import Table
-
+def _table(length: int, heads: int, device: str, reasons: dict[str, int]) -> list[str]:
+    """Return lines; selections that are served alike share one."""
     from kochi.attention import SCOPES
 
-    table = Table("score", "selection", *SCOPES, box=None, pad_edge=False)
-    for row in rows:
-        name = " + ".join(part for part in (row["score"], row.get("relative")) if part)
-        cells = [_cell(row | {"scope": scope}, length, heads, device, reasons) for scope in SCOPES]
-        if "relative" not in row or not all(cell.startswith("(") for cell in cells):
-            table.add_row(name, row["selection"], *cells)
-    return table
+    lines = [_line("", *SCOPES, "selection")]
+    for name, rows in _rows():
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for row in rows:
+            cells = [
+                _cell(row | {"scope": scope}, length, heads, device, reasons) for scope in SCOPES
+            ]
+            groups.setdefault(tuple(cells), []).append(row["selection"])
+        for cells, selections in groups.items():
+            lines.append(_line(name, *cells, ", ".join(selections)))
+    return lines
+
+
+def _line(name: str, *cells: str) -> str:
+    *served, last = cells
+    return f"{name:<24}{''.join(f'{cell:<16}' for cell in served)}{last}"
 
 
 def _cell(

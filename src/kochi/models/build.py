@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from kochi import attention, config
+from kochi.attention.selections import Marginal
 from kochi.decoders.bahdanau import BahdanauDecoder
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.luong import LuongDecoder
@@ -84,6 +85,7 @@ def _recurrent_decoder(
         query_size=model.hidden_size,
         memory_size=encoder.memory_size,
     )
+    _check_selection(attend)
     if model.order == "bahdanau":
         return BahdanauDecoder(target, attend, **common)
     return LuongDecoder(target, attend, input_feeding=model.input_feeding is not False, **common)
@@ -128,13 +130,24 @@ def _transformer(
 def _multihead(
     model: config.TransformerModel, table: dict[str, Any], rotary: bool
 ) -> attention.MultiHeadAttention:
-    return attention.build_multihead(
+    module = attention.build_multihead(
         **table,
         query_size=model.size,
         memory_size=model.size,
         dropout=model.attention_dropout,
         rotary=rotary,
     )
+    _check_selection(module)
+    return module
+
+
+def _check_selection(module: attention.AttentionBase) -> None:
+    if isinstance(module.selection, Marginal):
+        raise ValueError(
+            "attention: selection 'marginal' needs an output for each place, which no decoder of "
+            "kochi computes; take 'hard' for its Monte-Carlo gradient, or use it in a model of "
+            "your own with kochi.attention.selections.marginal_log_likelihood"
+        )
 
 
 def _self_attention(
