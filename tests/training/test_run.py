@@ -234,6 +234,17 @@ def test_a_resume_with_other_data_names_the_file(make_run: MakeRun, letters, tmp
             _train(run, resume=True)
 
 
+@pytest.mark.parametrize("selection", ["hard", "gumbel", "monotonic"])
+def test_what_is_drawn_is_drawn_again_after_a_resume(make_run: MakeRun, selection: str) -> None:
+    model = {"kind": "rnn", "attention": {"score": "general", "selection": selection}}
+    options = {"checkpoint_every": 0, "coverage_weight": 0.1}
+    whole = _train(make_run("whole", model=model, **options))
+    run = make_run("broken", model=model, **options)
+    with pytest.raises(Interrupted, match="--resume"):
+        train(run, progress=Impatient(step=5))
+    assert _train(run, resume=True) == whole
+
+
 def test_a_finished_run_is_left_alone_and_can_be_made_longer(make_run: MakeRun) -> None:
     run, longer = make_run(epochs=1), make_run(epochs=2)
     _train(run)
