@@ -107,8 +107,9 @@ def test_refusals_of_relative_terms() -> None:
         build("dot", relative="sinus", **sizes)
     with pytest.raises(ValueError, match=r"relative 'alibi': got the option 'slope', expected non"):
         build("dot", relative={"kind": "alibi", "slope": 7}, **sizes)
-    with pytest.raises(ValueError, match=r"cannot serve: the relative term T5 is added"):
-        build("dot", relative="t5", kernel="sdpa", **sizes)
+    build("dot", relative="t5", kernel="sdpa", **sizes)
+    with pytest.raises(ValueError, match=r"kernel: 'banded' cannot serve: .*relative"):
+        build("dot", "sliding_window", relative="t5", kernel="banded", **sizes)
 
 
 def test_sizes_of_one_head() -> None:

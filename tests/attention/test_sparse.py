@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import entmax as judge
 import pytest
 import torch
 from hypothesis import given
@@ -155,7 +156,6 @@ def test_alpha_starts_where_it_is_told_and_stays_in_range() -> None:
 
 @every
 def test_judged_by_the_package_entmax(name: str) -> None:
-    judge = pytest.importorskip("entmax")
     rule, alpha = RULES[name]
     scores = torch.randn(6, 30, dtype=torch.float64, requires_grad=True)
     weights = torch.randn(6, 30, dtype=torch.float64)
