@@ -121,7 +121,11 @@ def test_the_whole_mask_is_never_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(module.scope), "forward", whole)
     values = torch.randn(2, 999, 8, requires_grad=True)
     mask = torch.rand(2, 999) < 0.5
-    module(values, module.project(values, mask)).context.sum().backward()
+    context = module(values, module.project(values, mask)).context
+    context.sum().backward()
+    assert context.isfinite().all()
+    with pytest.raises(AssertionError, match="built the whole mask"):  # as any other kernel would
+        module(values[:, :9], module.project(values[:, :9], mask[:, :9]))
 
 
 def test_a_call_that_it_cannot_serve_is_refused() -> None:

@@ -305,3 +305,11 @@ def test_exit_code_and_line_of_the_real_command(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == ("kochi: none.toml: no such run file; write one with 'kochi init DATA'\n")
+
+
+def test_a_part_of_attention_that_is_not_there_leaves_nothing_behind(kochi, task):
+    result = kochi("train", task, "--set", "model.attention.score=aditive")
+    assert result.code == 2
+    assert result.err.startswith("kochi: model: score: got 'aditive', expected one of 'dot', ")
+    assert result.err.count("\n") == 1
+    assert not (task.parent / "model").exists()

@@ -38,14 +38,15 @@ class Past:
         """Return the past over a memory that has grown: nobody looked at its new places.
 
         >>> import torch
-        >>> past = Past(torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2))
-        >>> past.over(3).previous.tolist()
-        [[[[1.0, 1.0, 0.0]]]]
+        >>> past = Past(*torch.ones(3, 1, 1, 1, 2)).over(3)
+        >>> past.previous.tolist(), past.standing.tolist()
+        ([[[[1.0, 1.0, 0.0]]]], [[[[1.0, 1.0, 0.0]]]])
         """
         new = source_length - self.previous.shape[3]
         if new == 0:
             return self
-        return Past(F.pad(self.previous, (0, new)), F.pad(self.accumulated, (0, new)))
+        standing = None if self.standing is None else F.pad(self.standing, (0, new))
+        return Past(F.pad(self.previous, (0, new)), F.pad(self.accumulated, (0, new)), standing)
 
 
 def then(

@@ -89,6 +89,7 @@ class TrainingModule(pl.LightningModule):
                 loss, nll = self._loss(batch)
                 self.manual_backward(loss * (self.trainer.world_size / group.num_tokens))
             sums = (sums[0] + loss.detach(), sums[1] + nll)
+        self._share_baseline()
         norm = self._clip()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -155,6 +156,12 @@ class TrainingModule(pl.LightningModule):
         torch.distributed.all_reduce(packed)
         self.stop_requested = bool(packed[2] > 0)
         return torch.cat((packed[:2], outcome[2:]))
+
+    def _share_baseline(self) -> None:
+        """Give all processes the mean of their baselines, so that a resumed run has it, too."""
+        if self.trainer.world_size > 1 and not self.baseline.isnan():
+            torch.distributed.all_reduce(self.baseline)
+            self.baseline /= self.trainer.world_size
 
     def _advance(self, group: Group, step: int) -> None:
         due = is_due(self.run.training.evaluate_every, step, group.ends_epoch)

@@ -69,6 +69,7 @@ def train(
     """
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other; give one of them")
+    check_model(run)
     progress = progress or Progress()
     with Interrupts() as interrupts, settings(run.training):
         try:
@@ -168,10 +169,20 @@ def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> 
     )
 
 
+def check_model(run: config.Run) -> None:
+    """Refuse a model table that cannot be built, before any data is read; no memory is taken."""
+    with torch.device("meta"):
+        _build(run, 8, 8)
+
+
 def _model(run: config.Run, prepared: Prepared) -> Any:
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
+    return _build(run, prepared.source.size, prepared.target.size)
+
+
+def _build(run: config.Run, source_vocabulary: int, target_vocabulary: int) -> Any:
     try:
-        return build_model(run.model, prepared.source.size, prepared.target.size)
+        return build_model(run.model, source_vocabulary, target_vocabulary)
     except ValueError as error:
         raise UserError(f"model: {error}") from None
 
