@@ -19,6 +19,7 @@ PARTS = (
     "decode_speed",
     "where_time_goes",
     "attention_kernels",
+    "attention_costs",
     "memory_5m",
 )
 

@@ -29,10 +29,21 @@ RNN = {
     "tie_embeddings": "all",
     "attention": {"score": "additive"},
 }
+
+
+def _selecting(selection: str) -> dict[str, str]:
+    return {"score": "additive", "selection": selection}
+
+
 MODELS: dict[str, dict[str, Any]] = {
     "tiny": TINY,
     "rnn-luong": RNN | {"order": "luong", "input_feeding": True},
     "rnn-bahdanau": RNN | {"order": "bahdanau"},
+    "rnn-no-feeding": RNN | {"order": "luong", "input_feeding": False},
+    "rnn-sparsemax": RNN | {"order": "luong", "attention": _selecting("sparsemax")},
+    "rnn-entmax15": RNN | {"order": "luong", "attention": _selecting("entmax15")},
+    "plain": {name: value for name, value in RNN.items() if name != "attention"}
+    | {"kind": "plain"},
 }
 
 

@@ -3,10 +3,12 @@
     kochi_train.py TEXT FOLDER WARM_STEPS STEPS NAME=MODEL:PRECISION...
 
 MODEL is one of `kochi_runs.MODELS`, PRECISION that of the matrix products. The clock is read at the
-start of steps: what passes between two of them is all that a run does.
+start of steps: what passes between two of them is all that a run does. The peak is the largest
+resident size of the process so far, in MB.
 """
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -57,7 +59,9 @@ def main() -> None:
         seconds = recorder.starts[warm + steps] - recorder.starts[warm]
         result[name] = {
             "tokens_per_second": sum(recorder.tokens[warm : warm + steps]) / seconds,
+            "milliseconds": 1000 * seconds / steps,
             "parameters": recorder.parameters,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024e-6,
         }
     print(json.dumps(result))
 
