@@ -40,10 +40,10 @@ class MarginalState:
 class MarginalDecoder(Decoder):
     """Step, look at one place with the new state, write; the probability sums over all places.
 
-    h_i = cell(E y_(i-1), h_(i-1)), alignment_i = attention(h_i), a_i(s) = tanh(W [value_s; h_i]) and
-    p(y) = sum over s of alignment_i(s) softmax(output(a_i(s)))_y. It has the same parameters as
+    h_i = cell(E y_(i-1), h_(i-1)), alignment_i = attention(h_i), a_i(s) = tanh(W [value_s; h_i])
+    and p(y) = sum over s of alignment_i(s) softmax(output(a_i(s)))_y. It has the same parameters as
     `kochi.decoders.luong.LuongDecoder` without input feeding, which reads the mean of the values
-    instead. The alignment is divided by its sum, which a window with a prior makes less than 1;
+    instead: one line of the run file compares the two. The alignment is divided by its sum, which a window with a prior makes less than 1;
     where nothing may be seen, the value is zero, as in the other decoders.
 
     The sum is exact because nothing that comes later depends on the choice: the next state sees the

@@ -103,10 +103,10 @@ def _of_one_choice(
     """
     if model.order != "luong" or model.input_feeding is not False:
         raise ValueError(
-            "attention: selection 'marginal' sums over the choice of a place at each step, which is "
-            f"exact only if later steps do not depend on it, and here the next state reads what was "
-            "looked at: the sum would be over all paths of choices, exponentially many; set "
-            "order = 'luong' and input_feeding = false, or take 'hard' for its Monte-Carlo gradient"
+            "attention: selection 'marginal' sums over the choice of a place at each step, exactly "
+            "if later steps do not depend on it; here the next state reads what was looked at: the "
+            "sum would be over all paths of choices, exponentially many; set order = 'luong' and "
+            "input_feeding = false, or take 'hard' for its Monte-Carlo gradient"
         )
     if not isinstance(attend, attention.Attention):
         raise ValueError(

@@ -39,9 +39,9 @@ class _MixtureCrossEntropy(torch.autograd.Function):
     """Compute loss and gradients together; the backward pass only scales them.
 
     With q the smoothed target, p[s] the softmax of place s, m the mixture and
-    r[s, v] = alignment[s] p[s, v] / m[v] the share of place s in token v, the gradient by the logits
-    of place s is p[s] R[s] - q r[s] with R[s] = sum over v of q[v] r[s, v], and by the alignment
-    -R[s] / alignment[s].
+    r[s, v] = alignment[s] p[s, v] / m[v] the share of place s in token v, the gradient by the
+    logits of place s is p[s] R[s] - q r[s] with R[s] = sum over v of q[v] r[s, v], and by the
+    alignment -R[s] / alignment[s].
     """
 
     @staticmethod
