@@ -127,10 +127,13 @@ Part = str | dict[str, Any]
 
 
 class Attention(Table):
-    """The parts of one attention; see ``kochi.attention.build``, which checks them."""
+    """The parts of one attention; see ``kochi.attention.build``, which checks them.
+
+    A list of scopes sees what all of them see.
+    """
 
     score: Part = "additive"
-    scope: Part = "global"
+    scope: Part | list[Part] = "global"
     selection: Part = "soft"
     relative: Part | None = None
     num_heads: Positive = 1
@@ -184,7 +187,10 @@ class RnnModel(RecurrentModel):
 
 
 class TransformerModel(Table):
-    """Transformer (Vaswani et al. 2017)."""
+    """Transformer (Vaswani et al. 2017).
+
+    ``self_attention`` is that of the encoder and of the decoder, whose scope is causal beside it.
+    """
 
     kind: Literal["transformer"]
     size: Positive = 128

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from kochi import config
-from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS
+from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS, Positions, Scope
+from kochi.decoders.transformer import TransformerDecoder
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
 from kochi.training.looking import next_baseline, reinforce
@@ -66,8 +67,17 @@ def named(mechanism: dict[str, Any]) -> str:
     return "-".join(map(str, mechanism.values()))
 
 
-@pytest.mark.parametrize("part", [{"score": "location_aware"}, {"selection": "hard"}])
-def test_a_sequence_that_looks_at_itself_neither_looks_back_nor_draws(part: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"score": "location_aware"},
+        {"selection": "hard"},
+        {"scope": "coverage"},
+        {"scope": ["causal", "coverage"]},
+    ],
+    ids=str,
+)
+def test_a_sequence_that_looks_at_itself_neither_looks_back_nor_draws(part: dict[str, Any]) -> None:
     table = {"kind": "transformer", "size": 16, "self_attention": {"num_heads": 2} | part}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
     with pytest.raises(ValueError, match=r"self_attention: .* looks back at earlier alignments"):
@@ -76,19 +86,46 @@ def test_a_sequence_that_looks_at_itself_neither_looks_back_nor_draws(part: dict
 
 @pytest.mark.parametrize("relative", RELATIVES)
 def test_relative_terms_in_a_sequence_that_looks_at_itself(relative: str) -> None:
-    table = {"kind": "transformer", "size": 16, "feedforward_size": 16}
-    table |= {
-        "encoder_layers": 1,
-        "decoder_layers": 2,
-        "dropout": 0.0,
-        "attention": {"num_heads": 2},
-    }
     own = {"score": "scaled_dot", "num_heads": 2, "relative": relative}
-    run = config.check_run(
-        {"data": {"kind": "tsv", "train": "x"}, "model": table | {"self_attention": own}}, "test"
-    )
-    model = build_model(run.model, VOCABULARY, VOCABULARY).double().eval()
+    check_steps(looks_at_itself(own))
+
+
+WINDOW = {"kind": "sliding_window", "left": 1, "right": 2}
+
+
+@pytest.mark.parametrize("relative", [None, "t5"])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        WINDOW,
+        "causal",
+        ["causal", {"kind": "sliding_window", "left": 0, "right": 0}],
+        {"kind": "local_m", "width": 1},
+        {"kind": "local_m", "width": 0, "ratio": 3.0},  # nothing is seen but at the start
+        [WINDOW, {"kind": "local_m", "width": 2, "ratio": 0.5}],
+    ],
+    ids=str,
+)
+def test_scopes_in_a_sequence_that_looks_at_itself(scope: Any, relative: str | None) -> None:
+    own = {"score": "scaled_dot", "num_heads": 2, "scope": scope, "relative": relative}
+    model = looks_at_itself(own)
     check_steps(model)
+    assert isinstance(model.decoder, TransformerDecoder)
+    attention = model.decoder.blocks[0].self_attention
+    assert isinstance(attention.scope, Scope)
+    seen = attention.scope(Positions(5, 5, torch.device("cpu")))
+    assert seen is not None
+    assert not seen.triu(1).any()
+
+
+def looks_at_itself(own: dict[str, Any]) -> Seq2Seq:
+    """Build a small Transformer with such self-attention."""
+    table = {"kind": "transformer", "size": 16, "feedforward_size": 16, "self_attention": own}
+    table |= {"encoder_layers": 1, "decoder_layers": 2, "dropout": 0.0}
+    table |= {"attention": {"num_heads": 2}}
+    run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
+    torch.manual_seed(1)
+    return build_model(run.model, VOCABULARY, VOCABULARY).double().eval()
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

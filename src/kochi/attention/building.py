@@ -1,7 +1,7 @@
 """The public door: an attention from the names of its parts."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -21,6 +21,7 @@ from kochi.attention.scopes import (
     RecurrentScope,
     Scope,
     SlidingWindow,
+    join_scopes,
 )
 from kochi.attention.scores import (
     Additive,
@@ -54,6 +55,7 @@ from kochi.attention.selections import (
 )
 
 Table = Mapping[str, Any]
+OneScope = str | Table | AnyScope
 
 
 class Sizes(NamedTuple):
@@ -156,7 +158,7 @@ RELATIVES = (*MAKE_RELATIVE, ROTARY)
 
 def build(
     score: str | Table | AnyScore = "additive",
-    scope: str | Table | AnyScope = "global",
+    scope: OneScope | Sequence[OneScope] = "global",
     selection: str | Table | AnySelection = "soft",
     *,
     query_size: int,
@@ -181,7 +183,8 @@ def build(
 
     Args:
         score: A name in `SCORES`, a table or an object.
-        scope: A name in `SCOPES`, a table or an object.
+        scope: A name in `SCOPES`, a table or an object; or a list of them: a query then sees what
+            all of them let it see (see `kochi.attention.scopes.join_scopes`).
         selection: A name in `SELECTIONS`, a table or an object.
         query_size: Size of a query.
         memory_size: Size of a memory value.
@@ -222,7 +225,7 @@ def build(
 
 def build_multihead(
     score: str | Table | AnyScore = "scaled_dot",
-    scope: str | Table | AnyScope = "global",
+    scope: OneScope | Sequence[OneScope] = "global",
     selection: str | Table | AnySelection = "soft",
     *,
     query_size: int,
@@ -247,7 +250,7 @@ def build_multihead(
 
 def make_parts(
     score: str | Table | AnyScore,
-    scope: str | Table | AnyScope,
+    scope: OneScope | Sequence[OneScope],
     selection: str | Table | AnySelection,
     relative: str | Table | Relative | None,
     sizes: Sizes,
@@ -261,7 +264,7 @@ def make_parts(
     sizes = sizes._replace(dot_scale=made.dot_scale)
     parts = Parts(
         made,
-        _make("scope", scope, MAKE_SCOPE, sizes, (Scope, PredictedScope, RecurrentScope)),
+        _make_scope(scope, sizes),
         _make(
             "selection",
             selection,
@@ -299,6 +302,15 @@ def _is_rotary(relative: str | Table | Relative | None) -> bool:
         if option != "kind":
             raise ValueError(f"relative {ROTARY!r}: got the option {option!r}, expected none")
     return True
+
+
+def _make_scope(scope: OneScope | Sequence[OneScope], sizes: Sizes) -> AnyScope:
+    kinds = Scope, PredictedScope, RecurrentScope
+    if not isinstance(scope, list | tuple):
+        return _make("scope", scope, MAKE_SCOPE, sizes, kinds)
+    if not scope:
+        raise ValueError("scope: got an empty list, expected one scope or more, such as 'global'")
+    return join_scopes([_make("scope", one, MAKE_SCOPE, sizes, kinds) for one in scope])
 
 
 def _make(

@@ -43,8 +43,9 @@ class MarginalDecoder(Decoder):
     h_i = cell(E y_(i-1), h_(i-1)), alignment_i = attention(h_i), a_i(s) = tanh(W [value_s; h_i])
     and p(y) = sum over s of alignment_i(s) softmax(output(a_i(s)))_y. It has the same parameters as
     `kochi.decoders.luong.LuongDecoder` without input feeding, which reads the mean of the values
-    instead: one line of the run file compares the two. The alignment is divided by its sum, which a window with a prior makes less than 1;
-    where nothing may be seen, the value is zero, as in the other decoders.
+    instead: one line of the run file compares the two. The alignment is divided by its sum, which a
+    window with a prior makes less than 1; where nothing may be seen, the value is zero, as in the
+    other decoders.
 
     The sum is exact because nothing that comes later depends on the choice: the next state sees the
     token alone. A score or scope that looks back sees the probabilities of earlier choices.

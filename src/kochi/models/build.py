@@ -21,6 +21,7 @@ from kochi.models.seq2seq import Seq2Seq
 
 ONLY_FOR_A_MEMORY = (
     attention.RecurrentScore,
+    attention.RecurrentScope,
     attention.RecurrentSelection,
     attention.SampledSelection,
 )
@@ -126,14 +127,12 @@ def _transformer(
     common = {"norm": model.norm, "dropout": model.dropout}
     rotary = model.positions == "rotary"
     encoder_layers = [
-        TransformerEncoderLayer(
-            _self_attention(model, "global", rotary), _feedforward(model), **common
-        )
+        TransformerEncoderLayer(_self_attention(model, [], rotary), _feedforward(model), **common)
         for _ in range(model.encoder_layers)
     ]
     decoder_layers = [
         TransformerDecoderLayer(
-            _self_attention(model, "causal", rotary),
+            _self_attention(model, ["causal"], rotary),
             _multihead(model, model.attention.model_dump(), False),
             _feedforward(model),
             **common,
@@ -174,16 +173,24 @@ def _multihead(
 
 
 def _self_attention(
-    model: config.TransformerModel, scope: str, rotary: bool
+    model: config.TransformerModel, scopes: list[config.Part], rotary: bool
 ) -> attention.MultiHeadAttention:
-    """Build the attention of a sequence to itself.
+    """Build the attention of a sequence to itself, with scopes beside those of the run file.
 
     Raises:
         ValueError: Parts that need a memory that stays, and queries that follow each other.
     """
-    table = model.self_attention.model_dump() | {"scope": scope}
+    table = model.self_attention.model_dump()
+    own = table["scope"]
+    table["scope"] = [*scopes, *(own if isinstance(own, list) else [own])]
     module = _multihead(model, table, rotary)
-    for part in (module.score, module.selection):
+    if isinstance(module.scope, attention.PredictedScope):
+        raise ValueError(
+            "self_attention: a scope that predicts its window, such as 'local_p', predicts a share "
+            "of the sequence's length, which nobody knows while the target is being written; here "
+            "choose scopes that go by positions, such as 'sliding_window'"
+        )
+    for part in (module.score, module.scope, module.selection):
         if isinstance(part, ONLY_FOR_A_MEMORY):
             raise ValueError(
                 f"self_attention: {type(part).__name__} looks back at earlier alignments or draws, "
