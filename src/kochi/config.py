@@ -140,6 +140,13 @@ class Attention(Table):
     kernel: str = "auto"
 
 
+class HeadsAttention(Attention):
+    """An attention of a Transformer: what the table leaves out is as in Vaswani et al. 2017."""
+
+    score: Part = "scaled_dot"
+    num_heads: Positive = 4
+
+
 class RecurrentModel(Table):
     """What the recurrent models share. Sizes are widths; ``hidden_size`` is the decoder's.
 
@@ -204,8 +211,8 @@ class TransformerModel(Table):
     dropout: Fraction = 0.1
     attention_dropout: Fraction = 0.0
     tie_embeddings: Literal["none", "target", "all"] = "target"
-    self_attention: Attention = Attention(score="scaled_dot", num_heads=4)
-    attention: Attention = Attention(score="scaled_dot", num_heads=4)
+    self_attention: HeadsAttention = HeadsAttention()
+    attention: HeadsAttention = HeadsAttention()
 
 
 Model = Annotated[PlainModel | RnnModel | TransformerModel, Field(discriminator="kind")]

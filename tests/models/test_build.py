@@ -73,6 +73,17 @@ def test_what_cannot_combine_is_refused_with_the_reason(table, message):
         build(table)
 
 
+def test_one_line_of_an_attention_changes_nothing_else():
+    window = {"kind": "sliding_window"}
+    table = {"kind": "transformer", "self_attention": {"scope": window}, "attention": {}}
+    run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "run.toml")
+    assert isinstance(run.model, config.TransformerModel)
+    default = config.TransformerModel(kind="transformer")
+    assert run.model.attention == default.attention
+    assert run.model.self_attention == default.self_attention.model_copy(update={"scope": window})
+    assert (default.attention.score, default.attention.num_heads) == ("scaled_dot", 4)
+
+
 def test_scopes_reach_the_encoder_as_they_are_and_the_decoder_beside_causal(tmp_path):
     window = {"kind": "sliding_window", "left": 3, "right": 2}
     table = {"kind": "transformer", "self_attention": {"scope": ["global", window]}}

@@ -165,7 +165,7 @@ def _model_lines(guess: Guess) -> list[str]:
             "encoder_layers = 3",
             "decoder_layers = 3",
             f"dropout = {guess.dropout}  # raise it when the dev metric falls while the loss falls",
-            '# self_attention.scope = { kind = "sliding_window", left = 8, right = 8 }  # near tokens',
+            '# self_attention.scope = { kind = "sliding_window", left = 8, right = 8 }  # nearby',
             f"tie_embeddings = {_toml('all' if guess.shared else 'target')}",
         ]
     return [
