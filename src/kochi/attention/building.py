@@ -190,8 +190,9 @@ def build(
         memory_size: Size of a memory value.
         num_heads: 1 gives `Attention`, without projections of its own and with a context of
             ``memory_size``; more give `MultiHeadAttention`, with a context of ``query_size``.
-        relative: What positions add to a dot product: a name in `RELATIVES`, a table or an object.
-            "rotary" needs projections and so more than one head, or `build_multihead`.
+        relative: What positions add to the score: a name in `RELATIVES`, a table or an object.
+            "shaw" and "rotary" are for dot products; "rotary" needs projections and so more than
+            one head, or `build_multihead`.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense",
             "blocked", "banded".
@@ -284,9 +285,10 @@ def make_parts(
 
 def refuse(parts: Parts) -> str | None:
     """Say why parts cannot combine; ``None`` if they can."""
-    if parts.relative is not None and parts.score.dot_scale is None:
+    relative = parts.relative
+    if relative is not None and relative.needs_dot_product and parts.score.dot_scale is None:
         return (
-            f"relative: {type(parts.relative).__name__} is a term of a dot product, which the "
+            f"relative: {type(relative).__name__} is a term of a dot product, which the "
             f"score {type(parts.score).__name__} is not; use 'dot', 'scaled_dot', 'general' or "
             "'cosine'"
         )
