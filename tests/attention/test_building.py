@@ -100,7 +100,9 @@ def test_a_number_for_each_distance_is_added_to_any_score(relative: str, kernel:
         parameter.data.normal_()
     query, memory = torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4))
     found = module(query, memory, need_alignment=True).alignment
-    term = module.relative(query.unsqueeze(1), Positions(3, 5, query.device))
+    term = module.relative(
+        query.unflatten(2, (2, 2)).transpose(1, 2), Positions(3, 5, query.device)
+    )
     module.relative = None
     plain = module(query, memory, need_alignment=True).alignment
     assert found is not None and plain is not None
