@@ -127,14 +127,24 @@ Part = str | dict[str, Any]
 
 
 class Attention(Table):
-    """The parts of one attention; see ``kochi.attention.build``, which checks them."""
+    """The parts of one attention; see ``kochi.attention.build``, which checks them.
+
+    A list of scopes sees what all of them see.
+    """
 
     score: Part = "additive"
-    scope: Part = "global"
+    scope: Part | list[Part] = "global"
     selection: Part = "soft"
     relative: Part | None = None
     num_heads: Positive = 1
     kernel: str = "auto"
+
+
+class HeadsAttention(Attention):
+    """An attention of a Transformer: what the table leaves out is as in Vaswani et al. 2017."""
+
+    score: Part = "scaled_dot"
+    num_heads: Positive = 4
 
 
 class RecurrentModel(Table):
@@ -184,7 +194,10 @@ class RnnModel(RecurrentModel):
 
 
 class TransformerModel(Table):
-    """Transformer (Vaswani et al. 2017)."""
+    """Transformer (Vaswani et al. 2017).
+
+    ``self_attention`` is that of the encoder and of the decoder, whose scope is causal beside it.
+    """
 
     kind: Literal["transformer"]
     size: Positive = 128
@@ -198,8 +211,8 @@ class TransformerModel(Table):
     dropout: Fraction = 0.1
     attention_dropout: Fraction = 0.0
     tie_embeddings: Literal["none", "target", "all"] = "target"
-    self_attention: Attention = Attention(score="scaled_dot", num_heads=4)
-    attention: Attention = Attention(score="scaled_dot", num_heads=4)
+    self_attention: HeadsAttention = HeadsAttention()
+    attention: HeadsAttention = HeadsAttention()
 
 
 Model = Annotated[PlainModel | RnnModel | TransformerModel, Field(discriminator="kind")]

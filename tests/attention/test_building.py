@@ -90,7 +90,26 @@ def test_relative_terms_combine_with_dot_products(score: str, scope: str, relati
     assert readout.context.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("relative", ["shaw", "t5", "alibi", "rotary"])
+@pytest.mark.parametrize("relative", ["t5", "alibi"])
+@pytest.mark.parametrize("kernel", ["reference", "blocked"])
+def test_a_number_for_each_distance_is_added_to_any_score(relative: str, kernel: str) -> None:
+    sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4, "num_heads": 2, "kernel": kernel}
+    module = build("additive", relative=relative, **sizes)
+    assert module.relative is not None
+    for parameter in module.relative.parameters():
+        parameter.data.normal_()
+    query, memory = torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4))
+    found = module(query, memory, need_alignment=True).alignment
+    term = module.relative(
+        query.unflatten(2, (2, 2)).transpose(1, 2), Positions(3, 5, query.device)
+    )
+    module.relative = None
+    plain = module(query, memory, need_alignment=True).alignment
+    assert found is not None and plain is not None
+    torch.testing.assert_close(found, (plain.log() + term).softmax(-1))
+
+
+@pytest.mark.parametrize("relative", ["shaw", "rotary"])
 @pytest.mark.parametrize("score", ["additive", "location", "location_aware"])
 def test_relative_terms_are_terms_of_a_dot_product(score: str, relative: str) -> None:
     with pytest.raises(ValueError, match=r"dot product, which the score \w+ is not; use 'dot', "):

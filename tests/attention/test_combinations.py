@@ -19,16 +19,24 @@ from kochi.attention import (
 )
 
 BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 4
+JOINED = [
+    ("causal", "sliding_window"),
+    ("causal", "local_m"),
+    ("sliding_window", "local_p"),
+    ("causal", "coverage"),
+]
 EVERYTHING = [
     *itertools.product(SCORES, SCOPES, SELECTIONS, (None,)),
     *itertools.product(SCORES, SCOPES, ("soft", "sparsemax"), RELATIVES),
+    *itertools.product(SCORES, JOINED, ("soft", "sparsemax", "monotonic"), (None,)),
 ]
 REFUSED = r"needs|is a term of a dot product|only in a dot product|one head of `build` has none"
 
+Named = tuple[str, str | tuple[str, ...], str, str | None]
 Module = Attention | MultiHeadAttention
 
 
-def make(parts: tuple[str, str, str, str | None], heads: int, **options: Any) -> Module | None:
+def make(parts: Named, heads: int, **options: Any) -> Module | None:
     """Build, or return None where the combination is refused with a reason."""
     score, scope, selection, relative = parts
     sizes = {"query_size": SIZE, "memory_size": SIZE, "num_heads": heads}
@@ -49,13 +57,13 @@ def example() -> tuple[Tensor, Tensor, Tensor]:
     return query, torch.randn(BATCH, SOURCE, SIZE, dtype=torch.float64), mask
 
 
-def name(parts: tuple[str, str, str, str | None]) -> str:
-    return "-".join(part for part in parts if part)
+def name(parts: Named) -> str:
+    return "-".join(part if isinstance(part, str) else "+".join(part) for part in parts if part)
 
 
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("parts", EVERYTHING, ids=name)
-def test_it_works_or_is_refused(parts: tuple[str, str, str, str | None], heads: int) -> None:
+def test_it_works_or_is_refused(parts: Named, heads: int) -> None:
     """The chosen kernel equals the reference, steps equal the whole, and gradients are finite."""
     module = make(parts, heads)
     if module is None:
@@ -83,7 +91,7 @@ def test_it_works_or_is_refused(parts: tuple[str, str, str, str | None], heads: 
 
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("parts", EVERYTHING, ids=name)
-def test_beams_keep_their_own_past(parts: tuple[str, str, str, str | None], heads: int) -> None:
+def test_beams_keep_their_own_past(parts: Named, heads: int) -> None:
     module = make(parts, heads)
     if module is None:
         return
@@ -103,7 +111,7 @@ def test_beams_keep_their_own_past(parts: tuple[str, str, str, str | None], head
 
 
 @pytest.mark.parametrize("parts", EVERYTHING, ids=name)
-def test_nothing_to_see_is_zero(parts: tuple[str, str, str, str | None]) -> None:
+def test_nothing_to_see_is_zero(parts: Named) -> None:
     module = make(parts, 1)
     if module is None:
         return

@@ -41,6 +41,12 @@ MODELS = {
         "bidirectional": False,
         "attention": {"score": "dot"},
     },
+    "luong-marginal": {
+        "kind": "rnn",
+        "order": "luong",
+        "input_feeding": False,
+        "attention": {"score": "general", "selection": "marginal"},
+    },
     "transformer-pre": {"kind": "transformer", "norm": "pre", "positions": "sinusoidal"},
     "transformer-post": {"kind": "transformer", "norm": "post", "positions": "learned"},
     "transformer-rotary": {"kind": "transformer", "positions": "rotary"},

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kochi import config
+from kochi.attention.scopes import SlidingWindow
 from kochi.errors import UserError
 from kochi.models.build import build_model
 
@@ -70,6 +71,56 @@ def test_the_seed_decides_the_weights():
 def test_what_cannot_combine_is_refused_with_the_reason(table, message):
     with pytest.raises(ValueError, match=message):
         build(table)
+
+
+def test_one_line_of_an_attention_changes_nothing_else():
+    window = {"kind": "sliding_window"}
+    table = {"kind": "transformer", "self_attention": {"scope": window}, "attention": {}}
+    run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "run.toml")
+    assert isinstance(run.model, config.TransformerModel)
+    default = config.TransformerModel(kind="transformer")
+    assert run.model.attention == default.attention
+    assert run.model.self_attention == default.self_attention.model_copy(update={"scope": window})
+    assert (default.attention.score, default.attention.num_heads) == ("scaled_dot", 4)
+
+
+def test_scopes_reach_the_encoder_as_they_are_and_the_decoder_beside_causal(tmp_path):
+    window = {"kind": "sliding_window", "left": 3, "right": 2}
+    table = {"kind": "transformer", "self_attention": {"scope": ["global", window]}}
+    run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "run.toml")
+    config.write_run(run, tmp_path / "run.toml")
+    read = config.read_run(tmp_path / "run.toml")
+    assert read.model == run.model
+    model = build_model(read.model, 11, 13)
+    found = {
+        name: (scope.left, scope.right)
+        for name, scope in model.named_modules()
+        if isinstance(scope, SlidingWindow)
+    }
+    layers = range(4)
+    assert found == {
+        **{f"encoder.layers.{n}.attention.scope": (3, 2) for n in layers},
+        **{f"decoder.layers.{n}.self_attention.scope": (3, 0) for n in layers},
+    }
+    change = 'model.self_attention.scope=["causal", "local_m"]'
+    changed = config.read_run(tmp_path / "run.toml", [change])
+    assert isinstance(changed.model, config.TransformerModel)
+    assert changed.model.self_attention.scope == ["causal", "local_m"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        ("local_p", "self_attention: a scope that predicts its window, .* while the target is"),
+        (["sliding_window", "local_p"], "choose scopes that go by positions"),
+        ("coverage", "self_attention: Coverage looks back"),
+        ([], "scope: got an empty list"),
+        (["local_p", "coverage"], "LocalP and Coverage cannot join"),
+    ],
+)
+def test_scopes_that_self_attention_refuses(scope, message):
+    with pytest.raises(ValueError, match=message):
+        build({"kind": "transformer", "self_attention": {"scope": scope, "num_heads": 4}})
 
 
 def test_input_feeding_belongs_to_luong():

@@ -245,6 +245,32 @@ def test_what_is_drawn_is_drawn_again_after_a_resume(make_run: MakeRun, selectio
     assert _train(run, resume=True) == whole
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_place_is_summed_out_from_run_file_to_answer(make_run: MakeRun, precision: str) -> None:
+    import kochi
+
+    attention = {"score": "general", "selection": "marginal"}
+    model = {"kind": "rnn", "order": "luong", "input_feeding": False, "attention": attention}
+    options = {"metric": "wer", "checkpoint_every": 0, "coverage_weight": 0.1, "epochs": 3}
+    whole = make_run("whole", model=model, precision=precision, **options)
+    weights = _train(whole)
+    run = make_run("broken", model=model, precision=precision, **options)
+    with pytest.raises(Interrupted, match="--resume"):
+        train(run, progress=Impatient(step=5))
+    assert _train(run, resume=True) == weights
+    losses = [float(row["loss"]) for row in _evaluations(whole)]
+    assert losses[2] < losses[0] - 0.1
+    model = kochi.load(whole.output)
+    alone = model.predict(["a b c"], beam=3, n_best=3, need_alignment=True)[0]
+    assert alone.alignment is not None
+    sums = alone.alignment.sum(-1)
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+    assert len(alone.n_best) == 3
+    together = model.predict(["f", "a b c", "e d c b a"], beam=3)[1]
+    assert together.tokens == alone.tokens
+    assert together.score == pytest.approx(alone.score)
+
+
 def test_a_finished_run_is_left_alone_and_can_be_made_longer(make_run: MakeRun) -> None:
     run, longer = make_run(epochs=1), make_run(epochs=2)
     _train(run)

@@ -1,7 +1,7 @@
 """The public door: an attention from the names of its parts."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -21,6 +21,7 @@ from kochi.attention.scopes import (
     RecurrentScope,
     Scope,
     SlidingWindow,
+    join_scopes,
 )
 from kochi.attention.scores import (
     Additive,
@@ -54,6 +55,7 @@ from kochi.attention.selections import (
 )
 
 Table = Mapping[str, Any]
+OneScope = str | Table | AnyScope
 
 
 class Sizes(NamedTuple):
@@ -156,7 +158,7 @@ RELATIVES = (*MAKE_RELATIVE, ROTARY)
 
 def build(
     score: str | Table | AnyScore = "additive",
-    scope: str | Table | AnyScope = "global",
+    scope: OneScope | Sequence[OneScope] = "global",
     selection: str | Table | AnySelection = "soft",
     *,
     query_size: int,
@@ -181,14 +183,16 @@ def build(
 
     Args:
         score: A name in `SCORES`, a table or an object.
-        scope: A name in `SCOPES`, a table or an object.
+        scope: A name in `SCOPES`, a table or an object; or a list of them: a query then sees what
+            all of them let it see (see `kochi.attention.scopes.join_scopes`).
         selection: A name in `SELECTIONS`, a table or an object.
         query_size: Size of a query.
         memory_size: Size of a memory value.
         num_heads: 1 gives `Attention`, without projections of its own and with a context of
             ``memory_size``; more give `MultiHeadAttention`, with a context of ``query_size``.
-        relative: What positions add to a dot product: a name in `RELATIVES`, a table or an object.
-            "rotary" needs projections and so more than one head, or `build_multihead`.
+        relative: What positions add to the score: a name in `RELATIVES`, a table or an object.
+            "shaw" and "rotary" are for dot products; "rotary" needs projections and so more than
+            one head, or `build_multihead`.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense",
             "blocked", "banded".
@@ -222,7 +226,7 @@ def build(
 
 def build_multihead(
     score: str | Table | AnyScore = "scaled_dot",
-    scope: str | Table | AnyScope = "global",
+    scope: OneScope | Sequence[OneScope] = "global",
     selection: str | Table | AnySelection = "soft",
     *,
     query_size: int,
@@ -247,7 +251,7 @@ def build_multihead(
 
 def make_parts(
     score: str | Table | AnyScore,
-    scope: str | Table | AnyScope,
+    scope: OneScope | Sequence[OneScope],
     selection: str | Table | AnySelection,
     relative: str | Table | Relative | None,
     sizes: Sizes,
@@ -261,7 +265,7 @@ def make_parts(
     sizes = sizes._replace(dot_scale=made.dot_scale)
     parts = Parts(
         made,
-        _make("scope", scope, MAKE_SCOPE, sizes, (Scope, PredictedScope, RecurrentScope)),
+        _make_scope(scope, sizes),
         _make(
             "selection",
             selection,
@@ -281,9 +285,10 @@ def make_parts(
 
 def refuse(parts: Parts) -> str | None:
     """Say why parts cannot combine; ``None`` if they can."""
-    if parts.relative is not None and parts.score.dot_scale is None:
+    relative = parts.relative
+    if relative is not None and relative.needs_dot_product and parts.score.dot_scale is None:
         return (
-            f"relative: {type(parts.relative).__name__} is a term of a dot product, which the "
+            f"relative: {type(relative).__name__} is a term of a dot product, which the "
             f"score {type(parts.score).__name__} is not; use 'dot', 'scaled_dot', 'general' or "
             "'cosine'"
         )
@@ -299,6 +304,15 @@ def _is_rotary(relative: str | Table | Relative | None) -> bool:
         if option != "kind":
             raise ValueError(f"relative {ROTARY!r}: got the option {option!r}, expected none")
     return True
+
+
+def _make_scope(scope: OneScope | Sequence[OneScope], sizes: Sizes) -> AnyScope:
+    kinds = Scope, PredictedScope, RecurrentScope
+    if not isinstance(scope, list | tuple):
+        return _make("scope", scope, MAKE_SCOPE, sizes, kinds)
+    if not scope:
+        raise ValueError("scope: got an empty list, expected one scope or more, such as 'global'")
+    return join_scopes([_make("scope", one, MAKE_SCOPE, sizes, kinds) for one in scope])
 
 
 def _make(

@@ -15,7 +15,7 @@ class Parts(NamedTuple):
         score: How well a query matches a key; built for the sizes inside a head.
         scope: Which keys a query may see.
         selection: How scores become an alignment.
-        relative: What positions add to a dot product.
+        relative: What positions add to the score.
     """
 
     score: AnyScore

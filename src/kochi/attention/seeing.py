@@ -58,7 +58,8 @@ def see_with_query(
         past: Where earlier queries looked.
     """
     scope = parts.scope
-    visible = see(scope if isinstance(scope, Scope) else EVERYWHERE, positions, projected, mask)
+    plain = scope if isinstance(scope, Scope) else scope.within or EVERYWHERE
+    visible = see(plain, positions, projected, mask)
     bias, prior, whole = None, None, visible.mask
     if isinstance(scope, PredictedScope):
         window = scope(raw_query, positions, _lengths(projected, mask))

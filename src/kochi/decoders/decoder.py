@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kochi.decoders.mixture import Mixture
 from kochi.decoders.written import Written
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
@@ -63,7 +64,7 @@ class Decoder(nn.Module, ABC):
 
     def forward(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
-    ) -> Float[Tensor, "batch target feature_size"]:
+    ) -> Float[Tensor, "batch target feature_size"] | Mixture:
         """Return features for whole targets."""
         return self.write(memory, inputs).features
 
@@ -99,16 +100,20 @@ class Decoder(nn.Module, ABC):
 
     def logits(
         self,
-        features: Float[Tensor, "*rows feature_size"],
+        features: Float[Tensor, "*rows feature_size"] | Mixture,
         out: Float[Tensor, "*rows vocabulary"] | None = None,
     ) -> Float[Tensor, "*rows vocabulary"]:
         """Apply the output layer.
 
         Args:
-            features: What the decoder made.
+            features: What the decoder made; of a `Mixture` the logits are log-probabilities.
             out: Where to write. Not used where autograd or autocast takes part, which write in
                 memory of their own, or where the precision differs.
         """
+        if isinstance(features, Mixture):
+            writes = out is not None and self._may_write(features.of_target, out)
+            weights = self.output_weight, self.output_bias
+            return features.log_probabilities(*weights, out if writes else None)
         if out is None or not self._may_write(features, out):
             return F.linear(features, self.output_weight, self.output_bias)
         rows = features.flatten(0, -2)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.attention import Draws, Readout
+from kochi.decoders.mixture import Mixture
 
 
 class Looks(NamedTuple):
@@ -26,13 +27,14 @@ class Written(NamedTuple):
     """Features for the output layer, and how they came about.
 
     Args:
-        features: For each target position.
+        features: For each target position; a `Mixture` where they depend on a choice of place that
+            is summed out.
         alignment: Where each position looked (the mean over heads), if it was asked for; None for
             a decoder that cannot look.
         looks: What was drawn; None where nothing is left to chance.
     """
 
-    features: Float[Tensor, "batch target feature_size"]
+    features: Float[Tensor, "batch target feature_size"] | Mixture
     alignment: Float[Tensor, "batch target source"] | None = None
     looks: Looks | None = None
 

@@ -9,6 +9,7 @@ from kochi.attention.selections import Marginal
 from kochi.decoders.bahdanau import BahdanauDecoder
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.luong import LuongDecoder
+from kochi.decoders.marginal import MarginalDecoder
 from kochi.decoders.plain import PlainDecoder
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
 from kochi.encoders.recurrent import RecurrentEncoder
@@ -20,6 +21,7 @@ from kochi.models.seq2seq import Seq2Seq
 
 ONLY_FOR_A_MEMORY = (
     attention.RecurrentScore,
+    attention.RecurrentScope,
     attention.RecurrentSelection,
     attention.SampledSelection,
 )
@@ -85,10 +87,35 @@ def _recurrent_decoder(
         query_size=model.hidden_size,
         memory_size=encoder.memory_size,
     )
-    _check_selection(attend)
+    if isinstance(attend.selection, Marginal):
+        return MarginalDecoder(target, _of_one_choice(model, attend), **common)
     if model.order == "bahdanau":
         return BahdanauDecoder(target, attend, **common)
     return LuongDecoder(target, attend, input_feeding=model.input_feeding is not False, **common)
+
+
+def _of_one_choice(
+    model: config.RnnModel, attend: attention.Attention | attention.MultiHeadAttention
+) -> attention.Attention:
+    """Refuse where a sum over places at each step would not be the sum over all choices.
+
+    Raises:
+        ValueError: Later steps depend on the choice, or a step makes several choices.
+    """
+    if model.order != "luong" or model.input_feeding is not False:
+        raise ValueError(
+            "attention: selection 'marginal' sums over the choice of a place at each step, exactly "
+            "if later steps do not depend on it; here the next state reads what was looked at: the "
+            "sum would be over all paths of choices, exponentially many; set order = 'luong' and "
+            "input_feeding = false, or take 'hard' for its Monte-Carlo gradient"
+        )
+    if not isinstance(attend, attention.Attention):
+        raise ValueError(
+            f"attention: selection 'marginal' with num_heads = {attend.num_heads} would sum over "
+            f"every joint choice of the heads, the number of places to the power of "
+            f"{attend.num_heads}; set num_heads = 1"
+        )
+    return attend
 
 
 def _transformer(
@@ -100,14 +127,12 @@ def _transformer(
     common = {"norm": model.norm, "dropout": model.dropout}
     rotary = model.positions == "rotary"
     encoder_layers = [
-        TransformerEncoderLayer(
-            _self_attention(model, "global", rotary), _feedforward(model), **common
-        )
+        TransformerEncoderLayer(_self_attention(model, [], rotary), _feedforward(model), **common)
         for _ in range(model.encoder_layers)
     ]
     decoder_layers = [
         TransformerDecoderLayer(
-            _self_attention(model, "causal", rotary),
+            _self_attention(model, ["causal"], rotary),
             _multihead(model, model.attention.model_dump(), False),
             _feedforward(model),
             **common,
@@ -137,30 +162,35 @@ def _multihead(
         dropout=model.attention_dropout,
         rotary=rotary,
     )
-    _check_selection(module)
+    if isinstance(module.selection, Marginal):
+        raise ValueError(
+            "attention: selection 'marginal' sums over the choice of a place, and in a Transformer "
+            "the layers and positions above read what was chosen in every head below: the sum "
+            "would be over all joint choices, exponentially many; take 'hard' for its Monte-Carlo "
+            "gradient, or kind = 'rnn' with order = 'luong' and input_feeding = false"
+        )
     return module
 
 
-def _check_selection(module: attention.AttentionBase) -> None:
-    if isinstance(module.selection, Marginal):
-        raise ValueError(
-            "attention: selection 'marginal' needs an output for each place, which no decoder of "
-            "kochi computes; take 'hard' for its Monte-Carlo gradient, or use it in a model of "
-            "your own with kochi.attention.selections.marginal_log_likelihood"
-        )
-
-
 def _self_attention(
-    model: config.TransformerModel, scope: str, rotary: bool
+    model: config.TransformerModel, scopes: list[config.Part], rotary: bool
 ) -> attention.MultiHeadAttention:
-    """Build the attention of a sequence to itself.
+    """Build the attention of a sequence to itself, with scopes beside those of the run file.
 
     Raises:
         ValueError: Parts that need a memory that stays, and queries that follow each other.
     """
-    table = model.self_attention.model_dump() | {"scope": scope}
+    table = model.self_attention.model_dump()
+    own = table["scope"]
+    table["scope"] = [*scopes, *(own if isinstance(own, list) else [own])]
     module = _multihead(model, table, rotary)
-    for part in (module.score, module.selection):
+    if isinstance(module.scope, attention.PredictedScope):
+        raise ValueError(
+            "self_attention: a scope that predicts its window, such as 'local_p', predicts a share "
+            "of the sequence's length, which nobody knows while the target is being written; here "
+            "choose scopes that go by positions, such as 'sliding_window'"
+        )
+    for part in (module.score, module.scope, module.selection):
         if isinstance(part, ONLY_FOR_A_MEMORY):
             raise ValueError(
                 f"self_attention: {type(part).__name__} looks back at earlier alignments or draws, "

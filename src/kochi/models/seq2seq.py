@@ -4,6 +4,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kochi.decoders.decoder import Decoder
+from kochi.decoders.mixture import Mixture
 from kochi.memory import Memory
 
 
@@ -31,6 +32,6 @@ class Seq2Seq(nn.Module):
         source: Int[Tensor, "batch source"],
         mask: Bool[Tensor, "batch source"],
         inputs: Int[Tensor, "batch target"],
-    ) -> Float[Tensor, "batch target feature_size"]:
+    ) -> Float[Tensor, "batch target feature_size"] | Mixture:
         """Return the features of whole targets, for the loss."""
         return self.decoder(self.encode(source, mask), inputs)

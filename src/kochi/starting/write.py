@@ -165,6 +165,7 @@ def _model_lines(guess: Guess) -> list[str]:
             "encoder_layers = 3",
             "decoder_layers = 3",
             f"dropout = {guess.dropout}  # raise it when the dev metric falls while the loss falls",
+            '# self_attention.scope = { kind = "sliding_window", left = 8, right = 8 }  # nearby',
             f"tie_embeddings = {_toml('all' if guess.shared else 'target')}",
         ]
     return [
@@ -178,6 +179,7 @@ def _model_lines(guess: Guess) -> list[str]:
         "hidden_size = 256",
         f"dropout = {guess.dropout}  # raise it when the dev metric falls while the loss falls",
         'attention.score = "additive"  # or general; dot and scaled_dot need sizes that fit',
+        '# attention.selection = "sparsemax"  # or another; kochi mechanisms lists all parts',
     ]
 
 

@@ -12,7 +12,7 @@ from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches
 from kochi.data.pairs import read_pairs
 from kochi.data.tokenizer import Tokenizer
-from kochi.training.losses import cross_entropy
+from kochi.training.output_loss import output_loss
 
 if TYPE_CHECKING:
     from kochi.models.seq2seq import Seq2Seq
@@ -114,13 +114,7 @@ class Evaluator:
     def _evaluate(self, model: "Seq2Seq", batch: Batch) -> tuple[float, list[str]]:
         memory = model.encode(batch.source, batch.source_mask)
         features = model.decoder(memory, batch.inputs)
-        _, nll = cross_entropy(
-            features,
-            model.decoder.output_weight,
-            model.decoder.output_bias,
-            batch.outputs,
-            batch.output_mask,
-        )
+        _, nll = output_loss(model.decoder, features, batch.outputs, batch.output_mask)
         if self._run.training.metric == "loss":
             return nll.sum().item(), []
         return nll.sum().item(), self._answers(model, memory, batch)

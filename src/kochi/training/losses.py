@@ -57,18 +57,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        dtype = _product_dtype(features)
+        dtype = product_dtype(features)
         x, w = features.to(dtype), weight.to(dtype)
         total, vocabulary = x.shape[0], w.shape[0]
         needs = any(ctx.needs_input_grad)
         grads = (torch.zeros_like(x), torch.zeros_like(w), torch.zeros_like(bias))
         step = max(1, CHUNK_BYTES // (4 * vocabulary))
-        loss = features.new_zeros((), dtype=_sum_dtype(features))
+        loss = features.new_zeros((), dtype=sum_dtype(features))
         every_nll = [loss.new_zeros(0)]
         mean_weight, mean_bias = weight.mean(0), bias.mean()
         for start in range(0, total, step):
             part = slice(start, min(start + step, total))
-            logits = torch.addmm(bias.to(dtype), x[part], w.t()).to(_sum_dtype(features))
+            logits = torch.addmm(bias.to(dtype), x[part], w.t()).to(sum_dtype(features))
             mean = features[part] @ mean_weight + mean_bias
             nll, gap, norm = _normalise(logits, targets[part], mean)
             loss = loss + (nll + smoothing * gap).sum()
@@ -86,14 +86,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return features * grad, weight * grad, bias * grad, None, None
 
 
-def _product_dtype(features: Tensor) -> torch.dtype:
+def product_dtype(features: Tensor) -> torch.dtype:
+    """Return the precision of matrix products."""
     device = features.device.type
     if torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return features.dtype
 
 
-def _sum_dtype(features: Tensor) -> torch.dtype:
+def sum_dtype(features: Tensor) -> torch.dtype:
+    """Return the precision of sums."""
     return torch.float64 if features.dtype == torch.float64 else torch.float32
 
 

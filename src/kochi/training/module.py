@@ -12,8 +12,8 @@ from kochi import config
 from kochi.attention.scopes.coverage import coverage_loss
 from kochi.training.interrupts import Interrupts
 from kochi.training.looking import next_baseline, reinforce
-from kochi.training.losses import cross_entropy
 from kochi.training.optimizers import build_optimizer
+from kochi.training.output_loss import output_loss
 from kochi.training.schedules import share_of_peak
 from kochi.training.seeds import derive, seed_generators
 from kochi.training.state import RunState
@@ -118,15 +118,10 @@ class TrainingModule(pl.LightningModule):
         decoder, training = self.model.decoder, self.run.training
         memory = self.model.encode(batch.source, batch.source_mask)
         written = decoder.write(memory, batch.inputs, need_alignment=training.coverage_weight > 0)
-        loss, nll = cross_entropy(
-            written.features,
-            decoder.output_weight,
-            decoder.output_bias,
-            batch.outputs,
-            batch.output_mask,
-            training.label_smoothing,
-        )
         mask = batch.output_mask
+        loss, nll = output_loss(
+            decoder, written.features, batch.outputs, mask, training.label_smoothing
+        )
         if written.looks is not None:
             options = training.reinforce
             self.baseline = next_baseline(self.baseline, nll, mask, options.baseline_decay)

@@ -50,10 +50,13 @@ def alibi_term(
 class Alibi(Relative):
     """A penalty that grows with the distance, by a fixed slope for each head; no parameters.
 
+    The paper adds it after the dot product of query and key; here any score takes it.
+
     Args:
         num_heads: Number of heads.
     """
 
+    needs_dot_product = False
     slopes: Tensor
 
     def __init__(self, num_heads: int) -> None:

@@ -10,11 +10,17 @@ from kochi.attention.positions import Positions
 
 
 class Relative(nn.Module, abc.ABC):
-    """A term that is added to a dot product and depends on where query and key stand.
+    """A term that is added to the score and depends on where query and key stand.
 
     To write one of your own, subclass, implement ``forward`` and give the object to
     `kochi.attention.build` in place of a name.
+
+    Attributes:
+        needs_dot_product: Whether it is a part of the product of query and key. A number for each
+            distance is not: such a class says ``False``, and any score takes it.
     """
+
+    needs_dot_product = True
 
     @abc.abstractmethod
     def forward(

@@ -57,7 +57,8 @@ def t5_buckets(
 class T5(Relative):
     """One learned number for each head and range of distances, which is added to the score.
 
-    It is not multiplied by the factor of the dot product. It starts at zero: all distances alike.
+    The paper adds it to the logits of dot products; here any score takes it. It is not multiplied
+    by the factor of a dot product. It starts at zero: all distances alike.
     The paper shares the numbers among all layers; here each attention has its own.
 
     Args:
@@ -71,6 +72,7 @@ class T5(Relative):
         ValueError: An option is out of range.
     """
 
+    needs_dot_product = False
     firsts: Tensor
 
     def __init__(

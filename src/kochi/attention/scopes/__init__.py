@@ -11,6 +11,7 @@ from kochi.attention.scopes.base import (
 from kochi.attention.scopes.causal import Causal
 from kochi.attention.scopes.coverage import Coverage, coverage_loss
 from kochi.attention.scopes.everything import Global
+from kochi.attention.scopes.joined import join_scopes
 from kochi.attention.scopes.local_m import LocalM
 from kochi.attention.scopes.local_p import LocalP
 from kochi.attention.scopes.sliding_window import SlidingWindow
@@ -29,4 +30,5 @@ __all__ = [
     "SlidingWindow",
     "Window",
     "coverage_loss",
+    "join_scopes",
 ]

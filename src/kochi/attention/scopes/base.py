@@ -84,6 +84,11 @@ class PredictedScope(nn.Module, abc.ABC):
     ) -> Window:
         """Return the windows in memories of the given lengths (without padding)."""
 
+    @property
+    def within(self) -> Scope | None:
+        """What positions let a query see, beside its window; ``None``: everything."""
+        return None
+
     if TYPE_CHECKING:
 
         def __call__(self, query: Tensor, positions: Positions, lengths: Tensor) -> Window:
@@ -100,6 +105,11 @@ class RecurrentScope(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, past: Past) -> Float[Tensor, "batch heads target source"]:
         """Return what is added to the scores; not asked at the first step, which adds nothing."""
+
+    @property
+    def within(self) -> Scope | None:
+        """What positions let a query see; ``None``: everything."""
+        return None
 
     if TYPE_CHECKING:
 
