@@ -38,8 +38,9 @@ DIRECTION: dict[str, set[str]] = {
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},
 }
-ATTENTION_IMPORTS = {"torch", "jaxtyping", "einops"} | set(sys.stdlib_module_names)
+ATTENTION_IMPORTS = {"torch", "jaxtyping", "einops", "triton"} | set(sys.stdlib_module_names)
 HEAVY = ("lightning", "sacrebleu", "jiwer", "matplotlib", "pydantic", "tokenizers", "typer", "rich")
+HEAVY += ("triton",)
 
 
 def imported(file: Path) -> Iterator[str]:
