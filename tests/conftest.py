@@ -6,6 +6,7 @@ must be there before the first import.
 """
 
 import io
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,9 @@ batch_size = 4
 """
 
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    # Before anybody imports triton: its own functions, too, are interpreted from then on or not.
+    os.environ["TRITON_INTERPRET"] = "1"
 
 
 def pytest_runtest_setup() -> None:

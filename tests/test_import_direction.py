@@ -39,7 +39,7 @@ DIRECTION: dict[str, set[str]] = {
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},
 }
-ATTENTION_IMPORTS = {"torch", "jaxtyping", "einops"} | set(sys.stdlib_module_names)
+ATTENTION_IMPORTS = {"torch", "jaxtyping", "einops", "triton"} | set(sys.stdlib_module_names)
 HEAVY = (
     "lightning",
     "sacrebleu",
@@ -51,6 +51,7 @@ HEAVY = (
     "rich",
     "soundfile",
     "soxr",
+    "triton",
 )
 
 

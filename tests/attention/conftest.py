@@ -18,7 +18,8 @@ def gradients() -> Callable[..., list[Tensor]]:
 
     def take(output: Tensor, inputs: list[Tensor]) -> list[Tensor]:
         weights = torch.arange(output.numel(), dtype=output.dtype).view(output.shape).cos()
-        return list(torch.autograd.grad((output * weights).sum(), inputs))
+        weighted = output * weights.to(output.device)
+        return list(torch.autograd.grad(weighted.sum(), inputs))
 
     return take
 

@@ -75,6 +75,20 @@ def test_what_comes_after_the_scores_is_the_reference(dropout: float, temperatur
     assert torch.equal(results[2].context, results[1].context)
 
 
+def test_the_normalised_score() -> None:
+    first, second = (
+        build({"kind": "additive", "normalize": True}, query_size=6, memory_size=6, kernel=kernel)
+        for kernel in ("reference", "blocked")
+    )
+    for name, parameter in first.named_parameters():
+        if name == "score.scale":
+            parameter.data.fill_(5.0)
+    second.load_state_dict(first.state_dict())
+    query, memory = torch.randn(2, 5, 6), torch.randn(2, 7, 6)
+    contexts = [module(query, module.project(memory)).context for module in (first, second)]
+    torch.testing.assert_close(contexts[1], contexts[0])
+
+
 def test_the_rule_takes_it_for_large_hidden_layers() -> None:
     module = build("additive", query_size=256, memory_size=256)
     assert module.explain(128, 512, batch=8).startswith("kernel 'blocked'")

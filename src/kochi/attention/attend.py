@@ -185,11 +185,22 @@ class AttentionBase(nn.Module, abc.ABC):
         batch: int = 1,
     ) -> tuple[str, str]:
         """Return the name of the kernel that serves such a call, and why; see `explain`."""
-        band = None
+        band, triangle = None, False
         if isinstance(self.scope, Scope):
-            at = torch.device(device)
-            band = self.scope.band(Positions(target_length, source_length, at))
-        case = Case(target_length, source_length, dtype, device, need_gradient, batch, band)
+            positions = Positions(target_length, source_length, torch.device(device))
+            band, triangle = self.scope.band(positions), self.scope.is_triangle(positions)
+        case = Case(
+            target_length,
+            source_length,
+            dtype,
+            torch.device(device).type,
+            need_gradient,
+            batch,
+            band,
+            triangle=triangle,
+            bias=self.relative is not None,
+            dropout=self.dropout if self.training else 0.0,
+        )
         return choose(self.kernel, self.parts, case)
 
     def _check_memory(self, memory_values: Tensor, mask: Tensor | None) -> None:
@@ -248,7 +259,9 @@ class AttentionBase(nn.Module, abc.ABC):
         if visible is None:
             positions = call.positions(length, keys)
             visible = see_with_query(parts, raw_query, query, positions, projected, call.mask, past)
-        kernel = KERNELS[choose(self.kernel, parts, Case.of(query, keys, visible))[0]]
+        dropout = self.dropout if self.training else 0.0
+        case = Case.of(query, keys, projected.values, visible, dropout)
+        kernel = KERNELS[choose(self.kernel, parts, case)[0]]
         answer = kernel(
             parts,
             query,
@@ -256,7 +269,7 @@ class AttentionBase(nn.Module, abc.ABC):
             projected.values,
             visible,
             past,
-            self.dropout if self.training else 0.0,
+            dropout,
             call.need_alignment or parts.look_back,
         )
         if parts.look_back and length:

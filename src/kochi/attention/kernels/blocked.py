@@ -45,7 +45,7 @@ def blocked(
     Serves every scope and selection with the additive score.
     """
     assert isinstance(parts.score, Additive)  # refused when built
-    scores = blocked_scores(query, keys, parts.score.vector)
+    scores = blocked_scores(query, keys, parts.score.weight)
     return reference_reading(parts, scores, values, visible, past, dropout, need_alignment)
 
 

@@ -10,8 +10,16 @@ from kochi.attention.kernels.banded import banded, banded_refusal
 from kochi.attention.kernels.base import Kernel, Visible
 from kochi.attention.kernels.blocked import blocked, blocked_refusal
 from kochi.attention.kernels.dense import dense
+from kochi.attention.kernels.flex import flex
 from kochi.attention.kernels.reference import reference
 from kochi.attention.kernels.sdpa import dot_refusal, sdpa, sdpa_refusal
+from kochi.attention.kernels.triton_additive import (
+    QUERIES,
+    triton_additive,
+    triton_is_installed,
+    triton_refusal,
+    triton_runs_on,
+)
 from kochi.attention.parts import Parts
 from kochi.attention.scopes.base import Band
 from kochi.attention.scores.additive import Additive
@@ -22,12 +30,16 @@ KERNELS: dict[str, Kernel] = {
     "dense": dense,
     "blocked": blocked,
     "banded": banded,
+    "flex": flex,
+    "triton": triton_additive,
 }
 REFUSALS = {
     "sdpa": sdpa_refusal,
     "dense": dot_refusal,
     "blocked": blocked_refusal,
     "banded": banded_refusal,
+    "flex": sdpa_refusal,
+    "triton": triton_refusal,
 }
 
 SHORT = 96
@@ -53,6 +65,10 @@ Measured on the CPU with two cores, forward and backward, 4 heads of 32, SDPA ag
 milliseconds: 199 against 181 at 16 sequences of 512 places and a window of 33, 23 against 37 at one
 of them; with a window of 128 one sequence of 2,048 80 against 33, of 8,192 1,110 against 88."""
 
+FAR = 2048
+"""On CUDA "auto" takes FlexAttention from so many queries and keys, where blocks of them can be
+skipped that SDPA would compute. Not measured: no CUDA device was at hand, nor for `LARGE` there."""
+
 
 class Case(NamedTuple):
     """What the rule looks at in a call."""
@@ -65,16 +81,24 @@ class Case(NamedTuple):
     batch: int = 1
     band: Band | None = None
     flat_mask: bool = True
+    triangle: bool = False
+    bias: bool = False
+    dropout: float = 0.0
 
     @classmethod
     def of(
         cls,
         query: Float[Tensor, "batch heads target size"],
         keys: Float[Tensor, "batch heads source key_size"],
+        values: Float[Tensor, "batch heads source value_size"],
         visible: Visible,
+        dropout: float,
     ) -> "Case":
         """Look at a call."""
-        need_gradient = torch.is_grad_enabled() and (query.requires_grad or keys.requires_grad)
+        tensors = query, keys, values, visible.bias
+        need_gradient = torch.is_grad_enabled() and any(
+            tensor is not None and tensor.requires_grad for tensor in tensors
+        )
         mask = visible.mask
         return cls(
             query.shape[2],
@@ -85,6 +109,9 @@ class Case(NamedTuple):
             query.shape[0],
             visible.band,
             mask is None or mask.shape[1:3] == (1, 1),
+            visible.triangle,
+            visible.bias is not None,
+            dropout,
         )
 
 
@@ -108,15 +135,16 @@ def choose(kernel: str, parts: Parts, case: Case) -> tuple[str, str]:
     A kernel named by the caller is kept. "auto" takes the banded kernel for long sequences in a
     window and SDPA where it can serve, except for short rows on the CPU, where the dense products
     were measured faster: see `SHORT`; and the blocked kernel where the hidden layer of an additive
-    score is large: see `LARGE`.
+    score is large: see `LARGE`. On CUDA it takes the Triton kernel for the latter, and
+    FlexAttention where it skips much: see `FAR`.
 
     Raises:
         ValueError: The named kernel cannot serve this call.
     """
-    if kernel == "banded":
-        why = _not_banded(case)
+    if kernel in NOT_NOW:
+        why = NOT_NOW[kernel](case)
         if why is not None:
-            raise ValueError(f"kernel: 'banded' cannot serve this call: {why}")
+            raise ValueError(f"kernel: {kernel!r} cannot serve this call: {why}")
     if kernel != "auto":
         return kernel, "named by the caller"
     if blocked_refusal(parts) is None:
@@ -124,6 +152,10 @@ def choose(kernel: str, parts: Parts, case: Case) -> tuple[str, str]:
     why = sdpa_refusal(parts)
     if why is not None:
         return "reference", why
+    if case.device_type == "cuda" and triton_is_installed() and _not_flex(case) is None:
+        skipped = _skipped(case)
+        if skipped is not None:
+            return "flex", f"{skipped} (a limit not measured on CUDA)"
     if case.band is not None and banded_refusal(parts) is None and _not_banded(case) is None:
         width = case.band.left + case.band.right + 1
         if case.target_length > max(LONG, WIDTHS * width):
@@ -137,12 +169,54 @@ def _not_banded(case: Case) -> str | None:
     return None if case.flat_mask else "the mask is not the same for all queries"
 
 
+def _not_flex(case: Case) -> str | None:
+    if case.dropout:
+        return "FlexAttention has no dropout"
+    if case.device_type == "cpu" and case.need_gradient:
+        return "FlexAttention computes no gradient on the CPU"
+    if case.device_type != "cpu" and case.dtype.itemsize > 4:
+        return f"FlexAttention takes numbers of at most 32 bits there, got {case.dtype}"
+    return None
+
+
+def _skipped(case: Case) -> str | None:
+    """Say what FlexAttention would skip; ``None``: too little."""
+    if min(case.target_length, case.source_length) < FAR:
+        return None
+    if case.band is not None:
+        width = case.band.left + case.band.right + 1
+        if case.target_length > WIDTHS * width:
+            return f"the window of {width} places leaves most keys out"
+    elif case.triangle and case.bias:
+        return "what the triangle hides is skipped, also with a term on the scores"
+    return None
+
+
+def _not_triton(case: Case) -> str | None:
+    if not triton_runs_on(case.device_type):
+        return f"Triton needs CUDA or TRITON_INTERPRET=1, got the device {case.device_type}"
+    if case.dropout:
+        return "it has no dropout"
+    if case.dtype.itemsize > 4:
+        return f"it takes numbers of at most 32 bits, got {case.dtype}"
+    ordered = case.device_type == "cuda" and torch.are_deterministic_algorithms_enabled()
+    if ordered and case.need_gradient:
+        return "it adds gradients in no fixed order; deterministic algorithms are asked for"
+    return None
+
+
+NOT_NOW = {"banded": _not_banded, "flex": _not_flex, "triton": _not_triton}
+
+
 def _choose_additive(parts: Parts, case: Case) -> tuple[str, str]:
     assert isinstance(parts.score, Additive)
     hidden = parts.score.vector.numel() * case.batch * case.target_length * case.source_length
     shown = f"the hidden layer of the additive score has {hidden * 1e-6:.1f} million numbers"
     if hidden < LARGE:
         return "reference", f"{shown}: up to {LARGE * 1e-6:.0f} million it may be held whole"
+    on_cuda = case.device_type == "cuda" and case.target_length >= QUERIES
+    if on_cuda and triton_refusal(parts) is None and _not_triton(case) is None:
+        return "triton", f"{shown}: it is never held (a limit not measured on CUDA)"
     return "blocked", f"{shown}: it is computed a block at a time"
 
 

@@ -84,6 +84,11 @@ class Additive(Score):
             self.scale = nn.Parameter(torch.full((num_heads,), bound))  # g
             self.bias = nn.Parameter(torch.zeros(num_heads, 1, hidden_size))  # b
 
+    @property
+    def weight(self) -> Float[Tensor, "num_heads hidden_size"]:
+        """The vector that the hidden layer is multiplied by: v, or g v / |v|."""
+        return unit_vector(self.vector, self.scale) if self.normalize else self.vector
+
     def project_query(
         self, query: Float[Tensor, "batch heads target query_size"]
     ) -> Float[Tensor, "batch heads target hidden_size"]:
@@ -103,5 +108,4 @@ class Additive(Score):
         keys: Float[Tensor, "batch heads source hidden_size"],
     ) -> Float[Tensor, "batch heads target source"]:
         """See `additive_score`."""
-        vector = unit_vector(self.vector, self.scale) if self.normalize else self.vector
-        return additive_score(query, keys, vector)
+        return additive_score(query, keys, self.weight)
