@@ -15,7 +15,7 @@ from kochi.attention.past import then
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Draws, Readout
-from kochi.attention.scopes.base import Scope
+from kochi.attention.scopes.base import RecurrentScope, Scope
 from kochi.attention.seeing import see, see_with_query, spoil
 from kochi.attention.selections.base import Choice, Walk
 
@@ -189,7 +189,18 @@ class AttentionBase(nn.Module, abc.ABC):
         if isinstance(self.scope, Scope):
             at = torch.device(device)
             band = self.scope.band(Positions(target_length, source_length, at))
-        case = Case(target_length, source_length, dtype, device, need_gradient, batch, band)
+        reach = None if isinstance(self.scope, RecurrentScope) else self.scope.reach
+        window = None if reach is None or band is not None else sum(reach) + 1
+        case = Case(
+            target_length,
+            source_length,
+            dtype,
+            device,
+            need_gradient,
+            batch,
+            band,
+            window=window,
+        )
         return choose(self.kernel, self.parts, case)
 
     def _check_memory(self, memory_values: Tensor, mask: Tensor | None) -> None:

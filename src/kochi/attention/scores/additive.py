@@ -103,5 +103,8 @@ class Additive(Score):
         keys: Float[Tensor, "batch heads source hidden_size"],
     ) -> Float[Tensor, "batch heads target source"]:
         """See `additive_score`."""
-        vector = unit_vector(self.vector, self.scale) if self.normalize else self.vector
-        return additive_score(query, keys, vector)
+        return additive_score(query, keys, self.output_vector())
+
+    def output_vector(self) -> Float[Tensor, "weight_heads hidden_size"]:
+        """Return what the hidden layer is multiplied by: v, or ``g v / |v|``."""
+        return unit_vector(self.vector, self.scale) if self.normalize else self.vector
