@@ -1,7 +1,8 @@
 """What do the kernels of attention gain over the plain formula, and does the rule choose well?
 
-The additive score by blocks against the formula; a window of 128 against SDPA over everything; and
-over a grid of shapes and dtypes the chosen kernel for dot products against the fastest.
+The additive and the location-aware score by blocks against the formula; a window of 128 against
+SDPA over everything; the windows of local-m and local-p against the formula; and over a grid of
+shapes and dtypes the chosen kernel for dot products against the fastest.
 """
 
 import math
@@ -12,12 +13,15 @@ from common import WORKERS, Command, Measures, Options, Page, Ratio, measure, re
 
 LENGTHS = (2048, 4096, 8192, 16384)
 COMPARED = 8192
+LOCAL_COMPARED = 2048
 KERNELS = ("reference", "sdpa", "dense")
 EXPONENT, EXTRA_MB, SHARE = 1.15, 20.0, 0.9
 NOTES = """Each process times forward and backward passes and gives the fastest. Memory is what the
 first call adds to the largest resident size beyond outputs and gradients. The additive score: batch
 8, 128 queries, 512 keys, hidden size 256. The window: 64 places to the left and 63 to the right, 4
-heads of 32, one sequence."""
+heads of 32, one sequence. Local-m and local-p: windows of 21 places, 4 heads of 32, one target and
+a source as long, projections included. The location-aware score: batch 16, 40 queries one after the
+other, 400 keys, hidden size 256."""
 
 
 def contestants(options: Options) -> dict[str, Command]:
@@ -43,6 +47,15 @@ def contestants(options: Options) -> dict[str, Command]:
                 str(length),
                 few,
             ]
+    for length in LENGTHS:
+        for scope in ("local_m", "local_p"):
+            call = [sys.executable, worker, scope]
+            commands[f"{scope} windowed {length}"] = [*call, "windowed", str(length), few]
+            if length <= LOCAL_COMPARED:
+                commands[f"{scope} reference {length}"] = [*call, "reference", str(length), few]
+    for name in ("reference", "blocked"):
+        call = [sys.executable, worker, "location_aware", name, few]
+        commands[f"location-aware {name}"] = call
     commands["grid"] = [sys.executable, worker, "grid", "2" if options.quick else "15"]
     return commands
 
@@ -64,6 +77,15 @@ def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
     extra = values(found, "additive blocked", "extra_mb")
     growth = exponent(found, "banded", "milliseconds")
     ones = [1.0] * len(extra)
+    located = "location-aware reference", "location-aware blocked"
+    local = []
+    for scope in ("local_m", "local_p"):
+        pair = (times(f"{scope} {kernel} {LOCAL_COMPARED}") for kernel in ("reference", "windowed"))
+        slope = exponent(found, f"{scope} windowed", "milliseconds")
+        local += [
+            Ratio(f"{scope}, length {LOCAL_COMPARED}: time of the formula / windowed", slow, fast),
+            Ratio(f"{scope}: exponent of time over length", slope, ones, None, EXPONENT),
+        ]
     window = times(f"sdpa {COMPARED}"), times(f"banded {COMPARED}")
     return [
         Ratio("additive: time of the formula / blocked", *_pair(found, "milliseconds"), 2.0),
@@ -71,11 +93,21 @@ def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
         Ratio("additive: MB of the formula / blocked", *_pair(found, "extra_mb")),
         Ratio(f"length {COMPARED}: time of global SDPA / window of 128", *window, 10.0),
         Ratio("window of 128: exponent of time over length", growth, ones, None, EXPONENT),
+        *local,
+        Ratio("location-aware: MB of the formula / blocked", *_pair(found, "extra_mb", *located)),
+        Ratio(
+            "location-aware: time of the formula / blocked", *_pair(found, "milliseconds", *located)
+        ),
     ]
 
 
-def _pair(found: dict[str, list[Measures]], what: str) -> tuple[list[float], list[float]]:
-    upper, lower = (values(found, f"additive {name}", what) for name in ("naive", "blocked"))
+def _pair(
+    found: dict[str, list[Measures]],
+    what: str,
+    one: str = "additive naive",
+    other: str = "additive blocked",
+) -> tuple[list[float], list[float]]:
+    upper, lower = values(found, one, what), values(found, other, what)
     return upper, [max(value, 0.1) for value in lower]
 
 

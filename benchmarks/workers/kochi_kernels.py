@@ -2,6 +2,8 @@
 
     kochi_kernels.py additive naive|blocked REPEATS
     kochi_kernels.py window sdpa|banded LENGTH REPEATS
+    kochi_kernels.py local_m|local_p reference|windowed LENGTH REPEATS
+    kochi_kernels.py location_aware reference|blocked REPEATS
     kochi_kernels.py grid REPEATS
 
 The memory is what the largest resident size grows by in the first call on the real tensors, less
@@ -20,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kochi.attention import Visible, build
+from kochi.attention import Attention, MultiHeadAttention, Visible, build
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.rule import KERNELS, Case, choose
 from kochi.attention.scopes import Band
@@ -28,6 +30,8 @@ from kochi.attention.scores.additive import additive_score
 
 ADDITIVE = {"batch": 8, "target": 128, "source": 512, "hidden": 256}
 WINDOW = {"heads": 4, "size": 32, "left": 64, "right": 63}
+LOCAL = {"heads": 4, "size": 32, "width": 10}
+LOCATED = {"batch": 16, "target": 40, "source": 400, "hidden": 256}
 SHAPES = (  # sentences, queries, keys
     (250, 1, 16),
     (64, 16, 16),
@@ -107,6 +111,42 @@ def window(name: str, length: int, repeats: int) -> dict[str, float]:
     return with_memory(call, make, repeats)
 
 
+def local(scope: str, name: str, length: int, repeats: int) -> dict[str, float]:
+    """Ask a source as long as the target in windows; the projections are counted too."""
+    heads, size, width = LOCAL.values()
+    module = build(
+        "scaled_dot",
+        {"kind": scope, "width": width},
+        query_size=heads * size,
+        memory_size=heads * size,
+        num_heads=heads,
+        kernel=name,
+    )
+    for what, parameter in module.named_parameters():
+        if what.startswith("scope."):  # windows everywhere, not only in the middle
+            torch.nn.init.normal_(parameter)
+    return with_memory(*_module_call(module, 1, length, length, heads * size), repeats)
+
+
+def location_aware(name: str, repeats: int) -> dict[str, float]:
+    """Ask one query after the other, as in training."""
+    batch, target, source, hidden = LOCATED.values()
+    module = build("location_aware", query_size=hidden, memory_size=hidden, kernel=name)
+    return with_memory(*_module_call(module, batch, target, source, hidden), repeats)
+
+
+def _module_call(
+    module: Attention | MultiHeadAttention, batch: int, target: int, source: int, size: int
+) -> tuple[Callable[..., Tensor], Callable[[int], list[Tensor]]]:
+    def make(part: int) -> list[Tensor]:
+        return [fresh(batch, length // part, size) for length in (target, source)]
+
+    def call(query: Tensor, memory: Tensor) -> Tensor:
+        return module(query, module.project(memory)).context
+
+    return call, make
+
+
 def grid(repeats: int) -> dict[str, dict[str, float]]:
     parts, found = build("scaled_dot", query_size=32, memory_size=32).parts, {}
     for batch, target, source in SHAPES:
@@ -154,6 +194,10 @@ def main() -> None:
         found = {"": additive(rest[0], int(rest[1]))}
     elif what == "window":
         found = {"": window(rest[0], int(rest[1]), int(rest[2]))}
+    elif what in ("local_m", "local_p"):
+        found = {"": local(what, rest[0], int(rest[1]), int(rest[2]))}
+    elif what == "location_aware":
+        found = {"": location_aware(rest[0], int(rest[1]))}
     else:
         found = grid(int(rest[0]))
     print(json.dumps(found))

@@ -261,3 +261,14 @@ def test_on_a_gpu(
     assert own is not None and call is not None
     inputs = query.to("cuda", dtype), memory.to("cuda", dtype)
     compare(modules, *inputs, (own.cuda(), call.cuda()), gradients)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_windows_that_walk(ratio: float) -> None:
+    scope = {"kind": "local_m", "width": 2, "ratio": ratio}
+    reference, module = twins(scope)
+    query, memory = torch.randn(2, 9, 8), torch.randn(2, 17, 8)
+    with torch.no_grad():
+        expected = reference(query, reference.project(memory)).context
+        found = module(query, module.project(memory)).context
+    torch.testing.assert_close(found, expected)

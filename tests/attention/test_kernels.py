@@ -156,7 +156,7 @@ def test_explain_says_which_kernel_and_why() -> None:
     banded = build("dot", window, query_size=8, memory_size=8)
     assert banded.explain(999, 999).startswith("kernel 'banded': the window of 10 places leaves")
     assert banded.explain(90, 90).startswith("kernel 'dense': ")
-    assert banded.explain(998, 999).startswith("kernel 'sdpa': ")
+    assert banded.explain(998, 999).startswith("kernel 'windowed': windows of 10 places leave")
     dot = build("dot", query_size=8, memory_size=8)
     assert dot.explain(target_length=500, source_length=500).startswith("kernel 'sdpa': ")
     assert dot.explain(1, 20, need_gradient=False).startswith("kernel 'sdpa': ")

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from kochi.attention.selections import soft
 from kochi.attention.selections.soft import masked_softmax
+
+
+@pytest.fixture(params=["few", "many"], autouse=True)
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test with `torch.where`, and with what replaces it where scores are many."""
+    monkeypatch.setattr(soft, "MANY", 0 if request.param == "many" else 10**9)
 
 
 def test_by_hand() -> None:
@@ -52,6 +59,22 @@ def test_gradients() -> None:
     scores = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     visible = torch.tensor([[True] * 4, [True, False, True, False], [False] * 4])
     assert torch.autograd.gradcheck(lambda scores: masked_softmax(scores, visible), (scores,))
+    assert torch.autograd.gradgradcheck(lambda scores: masked_softmax(scores, visible), (scores,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3, 1, 1, 37), (1, 2, 5, 37), (3, 2, 5, 1), (3, 2, 5, 37)])
+def test_both_ways_give_the_same_numbers(
+    dtype: torch.dtype, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, visible = 9.0 * torch.randn(3, 2, 5, 37).to(dtype), torch.rand(shape) < 0.5
+    found = []
+    for many in (0, 10**9):
+        monkeypatch.setattr(soft, "MANY", many)
+        inputs = scores.clone().requires_grad_()
+        alignment = masked_softmax(inputs, visible)
+        found.append((alignment, *torch.autograd.grad(alignment.square().sum(), inputs)))
+    assert all(map(torch.equal, *found))
 
 
 def test_no_places_at_all() -> None:

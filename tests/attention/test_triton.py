@@ -221,6 +221,20 @@ def test_parts_that_it_cannot_serve(parts: tuple[str, ...], why: str) -> None:
         build(*parts, query_size=8, memory_size=8, kernel="triton")
 
 
+def test_a_term_on_the_scores_is_refused() -> None:
+    with pytest.raises(ValueError, match="'triton' cannot serve: the relative term Alibi is added"):
+        build("additive", relative="alibi", query_size=8, memory_size=8, kernel="triton")
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_windows_that_walk(ratio: float) -> None:
+    scope = {"kind": "local_m", "width": 2, "ratio": ratio}
+    reference, module = twins(scope, num_heads=1)
+    query, memory = example(2, 9, 17, torch.float32)
+    expected = reference(query, reference.project(memory)).context
+    torch.testing.assert_close(module(query, module.project(memory)).context, expected)
+
+
 def test_without_the_package_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton_additive, "triton_is_installed", lambda: False)
     with pytest.raises(ValueError, match="'triton' cannot serve: the package triton is not inst"):

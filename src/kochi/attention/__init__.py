@@ -31,6 +31,7 @@ from kochi.attention.scopes import (
     RecurrentScope,
     Scope,
     Window,
+    Windows,
     coverage_loss,
 )
 from kochi.attention.scores import RecurrentScore, Score
@@ -65,6 +66,7 @@ __all__ = [
     "Selection",
     "Visible",
     "Window",
+    "Windows",
     "build",
     "build_multihead",
     "coverage_loss",

@@ -15,7 +15,7 @@ from kochi.attention.past import then
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Draws, Readout
-from kochi.attention.scopes.base import Scope
+from kochi.attention.scopes.base import RecurrentScope, Scope
 from kochi.attention.seeing import see, see_with_query, spoil
 from kochi.attention.selections.base import Choice, Walk
 
@@ -189,6 +189,8 @@ class AttentionBase(nn.Module, abc.ABC):
         if isinstance(self.scope, Scope):
             positions = Positions(target_length, source_length, torch.device(device))
             band, triangle = self.scope.band(positions), self.scope.is_triangle(positions)
+        reach = None if isinstance(self.scope, RecurrentScope) else self.scope.reach
+        window = None if reach is None or band is not None else sum(reach) + 1
         case = Case(
             target_length,
             source_length,
@@ -200,6 +202,7 @@ class AttentionBase(nn.Module, abc.ABC):
             triangle=triangle,
             bias=self.relative is not None,
             dropout=self.dropout if self.training else 0.0,
+            window=window,
         )
         return choose(self.kernel, self.parts, case)
 

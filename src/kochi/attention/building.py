@@ -195,7 +195,7 @@ def build(
             one head, or `build_multihead`.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense",
-            "blocked", "banded".
+            "blocked", "banded", "windowed".
 
     Raises:
         ValueError: An unknown name or option, sizes that do not fit, or parts that cannot combine.

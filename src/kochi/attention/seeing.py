@@ -15,7 +15,7 @@ from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
 def see(scope: Scope, positions: Positions, projected: Projected, mask: Tensor | None) -> Visible:
     """Join the masks of memory, call and scope to one, ``[batch or 1, 1, target or 1, source]``.
 
-    A triangle or band is not made a mask: a kernel may do without one.
+    A triangle, a band or windows are not made a mask: a kernel may do without one.
     """
     whole = None if projected.mask is None else projected.mask.unsqueeze(1)
     own = whole
@@ -24,7 +24,8 @@ def see(scope: Scope, positions: Positions, projected: Projected, mask: Tensor |
         mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
         whole = mask if whole is None else whole & mask
     triangle, band = scope.is_triangle(positions), scope.band(positions)
-    left = triangle or band is not None
+    windows = None if triangle or band is not None else scope.windows(positions)
+    left = triangle or band is not None or windows is not None
     if not left:
         seen = scope(positions)
         if seen is not None:
@@ -32,9 +33,9 @@ def see(scope: Scope, positions: Positions, projected: Projected, mask: Tensor |
             whole = seen if whole is None else whole & seen
     if whole is own and not left:
         return projected.visible
-    if whole is None and band is None:
+    if whole is None and triangle:
         return TRIANGLE
-    return Visible(None if whole is None else whole.unsqueeze(1), triangle, band)
+    return Visible(None if whole is None else whole.unsqueeze(1), triangle, band, windows)
 
 
 def see_with_query(
@@ -60,19 +61,24 @@ def see_with_query(
     scope = parts.scope
     plain = scope if isinstance(scope, Scope) else scope.within or EVERYWHERE
     visible = see(plain, positions, projected, mask)
-    bias, prior, whole = None, None, visible.mask
+    bias, prior, whole, windows = None, None, visible.mask, visible.windows
     if isinstance(scope, PredictedScope):
-        window = scope(raw_query, positions, _lengths(projected, mask))
-        whole = window.visible if whole is None else whole & window.visible
-        prior = window.prior
+        lengths = _lengths(projected, mask)
+        found = scope.windows(raw_query, positions, lengths) if scope.within is None else None
+        if found is not None:
+            windows = found
+        else:
+            window = scope(raw_query, positions, lengths)
+            whole = window.visible if whole is None else whole & window.visible
+            prior = window.prior
     elif isinstance(scope, RecurrentScope) and past is not None:
         bias = scope(past)
     if parts.relative is not None:
         term = parts.relative(query, positions)
         bias = term if bias is None else bias + term
-    if bias is None and prior is None:
+    if bias is None and prior is None and windows is visible.windows:
         return visible
-    return Visible(whole, visible.triangle, visible.band, bias, prior)
+    return Visible(whole, visible.triangle, visible.band, windows, bias, prior)
 
 
 def check_mask(mask: Tensor, projected: Projected, positions: Positions) -> None:

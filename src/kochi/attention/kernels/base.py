@@ -1,6 +1,6 @@
 """What every kernel is asked and what it answers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kochi.attention.parts import Parts
 from kochi.attention.past import Past
-from kochi.attention.scopes.base import Band
+from kochi.attention.scopes.base import Band, Windows
 from kochi.attention.selections.base import Choice, Walk
 
 
@@ -37,6 +37,8 @@ class Visible:
         triangle: Also hide the keys after the query, both counted from 0. Left to the kernel
             because some have a fast path for it.
         band: Also hide what lies outside it. Left to the kernel as the triangle is.
+        windows: Also hide what lies outside them, and multiply by their Gaussian where they have
+            one. Left to the kernel as the triangle is.
         bias: What is added to the scores.
         prior: What the alignment is multiplied by, after the selection.
     """
@@ -44,6 +46,7 @@ class Visible:
     mask: Bool[Tensor, "#batch #heads #target source"] | None = None
     triangle: bool = False
     band: Band | None = None
+    windows: Windows | None = None
     bias: Float[Tensor, "#batch #heads #target source"] | None = None
     prior: Float[Tensor, "#batch #heads #target source"] | None = None
     _hidden: dict[torch.dtype, Hidden] = field(default_factory=dict, repr=False, compare=False)
@@ -51,21 +54,49 @@ class Visible:
     def whole(
         self, target_length: int, source_length: int, device: torch.device
     ) -> Bool[Tensor, "#batch #heads #target source"] | None:
-        """Return mask, triangle and band as one mask (``None``: everything is visible)."""
+        """Return all that hides as one mask (``None``: everything is visible)."""
+        mask = self.mask
+        if self.windows is not None:
+            seen = self.windows.mask(torch.arange(source_length, device=device))
+            mask = seen if mask is None else mask & seen
         if not self.triangle and self.band is None:
-            return self.mask
+            return mask
         ones = torch.ones(1, 1, target_length, source_length, dtype=torch.bool, device=device)
         if self.triangle:
             ones = ones.tril()
         if self.band is not None:
             ones = ones.tril(self.band.right).triu(-self.band.left)
-        return ones if self.mask is None else self.mask & ones
+        return ones if mask is None else mask & ones
+
+    def spelled_out(self, source_length: int, device: torch.device) -> "Visible":
+        """Return the same with the windows in the mask and in the prior."""
+        if self.windows is None:
+            return self
+        places = torch.arange(source_length, device=device)
+        mask, prior = self.windows.mask(places), self.prior
+        if self.mask is not None:
+            mask = mask & self.mask
+        if self.windows.sigma is not None:
+            gaussian = self.windows.prior(places)
+            prior = gaussian if prior is None else prior * gaussian
+        return replace(self, mask=mask, windows=None, prior=prior, _hidden={})
+
+    def weigh(
+        self, alignment: Float[Tensor, "batch heads target source"]
+    ) -> Float[Tensor, "batch heads target source"]:
+        """Multiply by the prior and the Gaussian of the windows, where there are any."""
+        if self.prior is not None:
+            alignment = alignment * self.prior
+        if self.windows is not None and self.windows.sigma is not None:
+            places = torch.arange(alignment.shape[3], device=alignment.device)
+            alignment = alignment * self.windows.prior(places).to(alignment.dtype)
+        return alignment
 
     def hidden(
         self, target_length: int, source_length: int, device: torch.device, dtype: torch.dtype
     ) -> Hidden:
         """Return what to add to scores; kept for the next call if it is no bigger than the mask."""
-        keep = not self.triangle and self.band is None
+        keep = not self.triangle and self.band is None and self.windows is None
         if keep and dtype in self._hidden:
             return self._hidden[dtype]
         mask = self.whole(target_length, source_length, device)

@@ -1,4 +1,4 @@
-"""The additive score a block at a time: its hidden layer is never held whole."""
+"""Additive scores a block at a time: their hidden layer is never held whole."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,7 @@ from kochi.attention.kernels.reference import reference_reading
 from kochi.attention.parts import Parts, name
 from kochi.attention.past import Past
 from kochi.attention.scores.additive import Additive
+from kochi.attention.scores.location_aware import LocationAware, location_features
 
 BLOCK = {"cpu": 2**19}
 BLOCK_ELSEWHERE = 2**24
@@ -25,8 +26,8 @@ Block = tuple[slice, slice, slice]
 
 def blocked_refusal(parts: Parts) -> str | None:
     """Say why the blocked kernel cannot serve these parts; ``None`` if it can."""
-    if type(parts.score) is not Additive:
-        return f"the score {name(parts.score)} is not the additive one"
+    if type(parts.score) not in (Additive, LocationAware):
+        return f"the score {name(parts.score)} is not the additive or the location-aware one"
     return None
 
 
@@ -42,10 +43,17 @@ def blocked(
 ) -> Answer:
     """Compute the scores by `blocked_scores` and the rest as the reference does.
 
-    Serves every scope and selection with the additive score.
+    Serves every scope and selection with the additive and the location-aware score.
     """
-    assert isinstance(parts.score, Additive)  # refused when built
-    scores = blocked_scores(query, keys, parts.score.weight)
+    score = parts.score
+    if isinstance(score, Additive):
+        scores = blocked_scores(query, keys, score.weight)
+    else:
+        assert isinstance(score, LocationAware)  # refused when built
+        located = ()
+        if past is not None and keys.shape[2]:
+            located = location_features(past, score.filters), score.filter_weight
+        scores = blocked_scores(query, keys, score.vector, *located)
     return reference_reading(parts, scores, values, visible, past, dropout, need_alignment)
 
 
@@ -53,12 +61,13 @@ def blocked_scores(
     query: Float[Tensor, "batch heads target hidden_size"],
     keys: Float[Tensor, "batch heads source hidden_size"],
     vector: Float[Tensor, "weight_heads hidden_size"],
+    features: Float[Tensor, "batch heads target source filters"] | None = None,
+    weight: Float[Tensor, "weight_heads hidden_size filters"] | None = None,
 ) -> Float[Tensor, "batch heads target source"]:
-    """Compute `kochi.attention.scores.additive.additive_score` in little memory.
+    """Compute `additive_score`, or with features `location_aware_score`, in little memory.
 
-    Neither pass holds ``tanh(query[t] + key[s])`` for all queries and keys: the backward pass
-    computes it anew. A score with one more term a place inside the tanh, as the location-aware one,
-    adds it to the keys of each query and asks query by query.
+    Neither pass holds the hidden layer ``tanh(query[t] + key[s] + weight features[t, s])`` for all
+    queries and keys: the backward pass computes it anew.
 
     >>> query = torch.tensor([[[[1.0, 5.0]]]])
     >>> keys = torch.tensor([[[[-1.0, -5.0], [99.0, -5.0]]]])
@@ -66,13 +75,26 @@ def blocked_scores(
     [[[[0.0, 2.0]]]]
     """
     dtype = _score_dtype(query, keys, vector)
-    wide = torch.promote_types(dtype, torch.float32)
-    query, keys, vector = query.to(wide), keys.to(wide), vector.to(wide)
     if vector.shape[0] == 1:
-        scores = _scores(query.flatten(0, 1), keys.flatten(0, 1), vector[0])
-        return scores.unflatten(0, query.shape[:2]).to(dtype)
-    heads = zip(query.unbind(1), keys.unbind(1), vector, strict=True)
-    return torch.stack([_scores(*head) for head in heads], dim=1).to(dtype)
+        flat = None if features is None else features.flatten(0, 1)
+        one = None if weight is None else weight[0]
+        scores = _scores(query.flatten(0, 1), keys.flatten(0, 1), vector[0], flat, one, dtype)
+        return scores.unflatten(0, query.shape[:2])
+    heads = range(vector.shape[0])
+    return torch.stack(
+        [
+            _scores(
+                query[:, head],
+                keys[:, head],
+                vector[head],
+                None if features is None else features[:, head],
+                None if weight is None else weight[head],
+                dtype,
+            )
+            for head in heads
+        ],
+        dim=1,
+    )
 
 
 def _score_dtype(query: Tensor, keys: Tensor, vector: Tensor) -> torch.dtype:
@@ -87,48 +109,86 @@ def _scores(
     query: Float[Tensor, "rows target size"],
     keys: Float[Tensor, "rows source size"],
     vector: Float[Tensor, " size"],
+    features: Float[Tensor, "rows target source filters"] | None,
+    weight: Float[Tensor, "size filters"] | None,
+    dtype: torch.dtype,
 ) -> Float[Tensor, "rows target source"]:
-    scores = _Scores.apply(query, keys, vector)
+    scores = _Scores.apply(query, keys, vector, features, weight, dtype)
     assert isinstance(scores, Tensor)
     return scores
 
 
 class _Scores(torch.autograd.Function):
-    """The scores with the backward pass written out."""
+    """The scores with the backward pass written out; computed in 32 bits at least."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx, query: Tensor, keys: Tensor, vector: Tensor
+        ctx,
+        query: Tensor,
+        keys: Tensor,
+        vector: Tensor,
+        features: Tensor | None,
+        weight: Tensor | None,
+        dtype: torch.dtype,
     ) -> Tensor:
-        ctx.save_for_backward(query, keys, vector)
-        scores = query.new_empty(*query.shape[:2], keys.shape[1])
+        # As they come, not widened: the keys of one memory are then kept once for all its queries.
+        ctx.save_for_backward(query, keys, vector, features, weight)
+        ctx.wide = wide = torch.promote_types(dtype, torch.float32)
+        scores = query.new_empty(*query.shape[:2], keys.shape[1], dtype=dtype)
+        vector = vector.to(wide)
         with torch.autocast(query.device.type, enabled=False):
-            for block, hidden in _hidden(query, keys):
-                scores[block] = hidden @ vector
+            for block, hidden in _hidden(query, keys, features, weight, wide):
+                scores[block] = (hidden @ vector).to(dtype)
         return scores
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        """With ``h = tanh(q + k)``, the gradient of q + k is ``grad v (1 - h^2)``."""
-        query, keys, vector = ctx.saved_tensors
-        query_grad, keys_grad = torch.zeros_like(query), torch.zeros_like(keys)
-        vector_grad = torch.zeros_like(vector)
+        """With ``h = tanh(q + k + U f)``, the gradient of q + k + U f is ``grad v (1 - h^2)``."""
+        query, keys, vector, features, weight = ctx.saved_tensors
+        wide, grad = ctx.wide, grad.to(ctx.wide)
+        query_grad = torch.zeros_like(query, dtype=wide)
+        keys_grad = torch.zeros_like(keys, dtype=wide)
+        vector_grad = torch.zeros_like(vector, dtype=wide)
+        features_grad = weight_grad = carrying = None
+        if features is not None:
+            features_grad = torch.empty_like(features)
+            weight_grad = torch.zeros_like(weight, dtype=wide)
+            carrying = weight.to(wide) * vector.to(wide).unsqueeze(1)
         with torch.autocast(query.device.type, enabled=False):
-            for block, hidden in _hidden(query, keys):
+            for block, hidden in _hidden(query, keys, features, weight, wide):
                 rows, queries, places = block
                 slope = grad[block]
                 vector_grad += slope.flatten() @ hidden.flatten(0, 2)
                 bent = hidden.mul_(hidden).mul_(slope.unsqueeze(-1))
                 query_grad[rows, queries] -= bent.sum(2)
                 keys_grad[rows, places] -= bent.sum(1)
+                if features is not None and carrying is not None and features_grad is not None:
+                    found = slope.unsqueeze(-1) * carrying.sum(0) - bent @ carrying
+                    features_grad[block] = found.to(features.dtype)
+                    some = features[block].to(wide).flatten(0, 2)
+                    weight_grad += slope.flatten() @ some - bent.flatten(0, 2).T @ some
+        vector = vector.to(wide)
         query_grad.add_(grad.sum(2).unsqueeze(-1)).mul_(vector)
         keys_grad.add_(grad.sum(1).unsqueeze(-1)).mul_(vector)
-        return query_grad, keys_grad, vector_grad
+        if weight_grad is not None:
+            weight_grad = weight_grad.mul_(vector.unsqueeze(1)).to(weight.dtype)
+        return (
+            query_grad.to(query.dtype),
+            keys_grad.to(keys.dtype),
+            vector_grad.to(ctx.saved_tensors[2].dtype),
+            features_grad,
+            weight_grad,
+            None,
+        )
 
 
 def _hidden(
-    query: Float[Tensor, "rows target size"], keys: Float[Tensor, "rows source size"]
+    query: Float[Tensor, "rows target size"],
+    keys: Float[Tensor, "rows source size"],
+    features: Float[Tensor, "rows target source filters"] | None,
+    weight: Float[Tensor, "size filters"] | None,
+    wide: torch.dtype,
 ) -> Iterator[tuple[Block, Float[Tensor, "some_rows some_target some_source size"]]]:
     """Compute the hidden layer block by block, each in the place of the one before."""
     blocks = list(_blocks(query, keys))
@@ -136,12 +196,18 @@ def _hidden(
         return
     rows, queries, places = blocks[0]
     size = query.shape[2]
-    store = query.new_empty(rows.stop * queries.stop * places.stop * size)
+    store = query.new_empty(rows.stop * queries.stop * places.stop * size, dtype=wide)
+    weight = None if weight is None else weight.to(wide).T
     for rows, queries, places in blocks:
-        some, keyed = query[rows, queries].unsqueeze(2), keys[rows, places].unsqueeze(1)
+        some = query[rows, queries].to(wide).unsqueeze(2)
+        keyed = keys[rows, places].to(wide).unsqueeze(1)
         shape = torch.broadcast_shapes(some.shape, keyed.shape)
         hidden = store[: shape.numel()].view(shape)
-        torch.add(some, keyed, out=hidden).tanh_()
+        torch.add(some, keyed, out=hidden)
+        if features is not None and weight is not None:
+            located = features[rows, queries, places].to(wide).reshape(-1, weight.shape[0])
+            hidden.view(-1, size).addmm_(located, weight)
+        hidden.tanh_()
         yield (rows, queries, places), hidden
 
 

@@ -45,8 +45,7 @@ def dense(
     else:
         rows = keys.shape[:2]
         alignment = _align(query.flatten(0, 1), keys.flatten(0, 1), bias, rows, hidden, scale)
-    if visible.prior is not None:
-        alignment = alignment * visible.prior
+    alignment = visible.weigh(alignment)
     weights = torch.dropout(alignment, dropout, train=True) if dropout else alignment
     context = torch.bmm(weights.flatten(0, 1), values.flatten(0, 1))
     return Answer(context.unflatten(0, keys.shape[:2]), alignment if need_alignment else None)

@@ -46,6 +46,7 @@ def flex(
     Dong et al. 2024; https://arxiv.org/abs/2412.05496. Serves what SDPA serves, but no dropout, and
     on the CPU no gradient. Keys and values in hidden places must be finite.
     """
+    visible = visible.spelled_out(keys.shape[2], keys.device)
     context = _read(query, keys, values, visible, parts.score.dot_scale)
     if not need_alignment:
         return Answer(context, None)

@@ -44,7 +44,7 @@ def reference_choice(
     else:
         choice = parts.selection(scores, mask)
         alignment = choice.alignment
-    return alignment if visible.prior is None else alignment * visible.prior, choice
+    return visible.weigh(alignment), choice
 
 
 def reference_reading(

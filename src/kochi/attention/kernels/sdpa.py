@@ -45,7 +45,8 @@ def sdpa(
     Keys and values in hidden places must be finite: SDPA multiplies them by zero.
     """
     mask, triangle = visible.mask, visible.triangle
-    if visible.band is not None or (triangle and mask is not None):  # SDPA takes one or the other
+    both = triangle and mask is not None  # SDPA takes one or the other
+    if both or visible.band is not None or visible.windows is not None:
         mask, triangle = visible.whole(query.shape[2], keys.shape[2], query.device), False
     if visible.bias is not None:
         mask = visible.whole(query.shape[2], keys.shape[2], query.device)

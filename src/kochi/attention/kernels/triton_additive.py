@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kochi.attention.kernels.base import Answer, Visible
-from kochi.attention.kernels.blocked import blocked_refusal, blocked_scores
+from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.reference import reference_choice
 from kochi.attention.parts import Parts, name
 from kochi.attention.past import Past
@@ -38,9 +38,10 @@ def triton_is_installed() -> bool:
 
 def triton_refusal(parts: Parts) -> str | None:
     """Say why the Triton kernel cannot serve these parts; ``None`` if it can."""
-    why = blocked_refusal(parts)
-    if why is not None:
-        return why
+    if type(parts.score) is not Additive:
+        return f"the score {name(parts.score)} is not the additive one"
+    if parts.relative is not None:
+        return f"the relative term {name(parts.relative)} is added to the scores"
     if not isinstance(parts.scope, Scope):
         return f"the scope {name(parts.scope)} does more than hide places"
     if type(parts.selection) is not Soft or parts.selection.temperature != 1.0:
@@ -74,6 +75,7 @@ def triton_additive(
     assert isinstance(parts.score, Additive)  # refused when built
     vector = parts.score.weight
     device = query.device.type
+    visible = visible.spelled_out(keys.shape[2], keys.device)
     if torch.is_autocast_enabled(device):
         values = values.to(torch.get_autocast_dtype(device))
     context = _Context.apply(query, keys, vector, values, _Sight.of(query, keys, visible))

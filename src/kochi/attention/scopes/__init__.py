@@ -7,6 +7,7 @@ from kochi.attention.scopes.base import (
     RecurrentScope,
     Scope,
     Window,
+    Windows,
 )
 from kochi.attention.scopes.causal import Causal
 from kochi.attention.scopes.coverage import Coverage, coverage_loss
@@ -29,6 +30,7 @@ __all__ = [
     "Scope",
     "SlidingWindow",
     "Window",
+    "Windows",
     "coverage_loss",
     "join_scopes",
 ]

@@ -1,11 +1,11 @@
 """Local-m scope: a window that walks along with the target (m as in monotonic)."""
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from kochi.attention.options import check_count, check_positive
 from kochi.attention.positions import Positions
-from kochi.attention.scopes.base import Scope
+from kochi.attention.scopes.base import Scope, Windows
 
 
 class LocalM(Scope):
@@ -32,11 +32,21 @@ class LocalM(Scope):
         super().__init__()
         check_count("width", width, lowest=0)
         check_positive("ratio", ratio)
-        self.width, self.ratio = width, ratio
+        self.width, self.ratio, self.reach = width, ratio, (width, width)
 
     def forward(
         self, positions: Positions
     ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"]:
         """Compare the keys with the centres."""
-        centre = (positions.queries() * self.ratio + 0.5).floor().long()
-        return (positions.keys() - centre).abs() <= self.width
+        return (positions.keys() - self._centre(positions)).abs() <= self.width
+
+    def windows(self, positions: Positions) -> Windows | None:
+        """Return the windows where the keys are counted from 0."""
+        if positions.key is not None:
+            return None
+        centre = self._centre(positions).squeeze(-1)
+        centre = centre if centre.dim() == 2 else centre.unsqueeze(0)
+        return Windows(centre.unsqueeze(1), self.width, self.width)
+
+    def _centre(self, positions: Positions) -> Int[Tensor, "... target 1"]:
+        return (positions.queries() * self.ratio + 0.5).floor().long()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from kochi.attention.options import check_count
 from kochi.attention.positions import Positions
-from kochi.attention.scopes.base import PredictedScope, Window
+from kochi.attention.scopes.base import PredictedScope, Window, Windows
 from kochi.attention.scores.base import head_linear, head_weight
 
 
@@ -31,29 +31,22 @@ def predicted_centre(
     return lengths[:, None, None] * logit.to(wide).sigmoid()
 
 
-def gaussian_window(
-    centre: Float[Tensor, "batch heads target"],
-    keys: Int[Tensor, "*#batch 1 source"],
-    width: int,
-) -> Window:
+def gaussian_windows(centre: Float[Tensor, "batch heads target"], width: int) -> Windows:
     """Open a window around each centre: ``exp(-(s - p)^2 / (2 sigma^2))`` where ``|s - p| <= D``.
 
     With ``sigma = D / 2``. Luong, Pham and Manning 2015, section 3.2, equation 10.
 
     Args:
         centre: Where each query looks (p).
-        keys: Positions of the keys, a row.
         width: How far the window reaches to each side (D).
 
-    >>> window = gaussian_window(torch.tensor([[[2.0]]]), torch.arange(6).unsqueeze(0), width=2)
-    >>> window.visible.int().tolist()
+    >>> windows = gaussian_windows(torch.tensor([[[2.0]]]), width=2)
+    >>> windows.mask(torch.arange(6)).int().tolist()
     [[[[1, 1, 1, 1, 1, 0]]]]
-    >>> window.prior[..., 2:4].log().tolist()
+    >>> windows.prior(torch.arange(2, 4)).log().tolist()
     [[[[0.0, -0.5]]]]
     """
-    distances = keys.unsqueeze(-3) - centre.unsqueeze(-1)
-    prior = torch.exp(-2.0 * (distances / width).square())
-    return Window(distances.detach().abs() <= width, prior)
+    return Windows(centre, width, width, width / 2)
 
 
 class LocalP(PredictedScope):
@@ -81,7 +74,7 @@ class LocalP(PredictedScope):
         hidden_size = query_size if hidden_size is None else hidden_size
         check_count("width", width)
         check_count("hidden_size", hidden_size)
-        self.width = width
+        self.width, self.reach = width, (width, width)
         bound = hidden_size**-0.5
         self.weight = head_weight(num_heads, hidden_size, query_size)  # W_p
         self.vector = nn.Parameter(  # v_p
@@ -94,7 +87,19 @@ class LocalP(PredictedScope):
         positions: Positions,
         lengths: Int[Tensor, " batch"],
     ) -> Window:
-        """See `predicted_centre` and `gaussian_window`."""
+        """See `predicted_centre` and `gaussian_windows`."""
+        windows, places = self._open(query, lengths), positions.keys()
+        return Window(windows.mask(places), windows.prior(places).to(query.dtype))
+
+    def windows(
+        self,
+        query: Float[Tensor, "batch heads target query_size"],
+        positions: Positions,
+        lengths: Int[Tensor, " batch"],
+    ) -> Windows | None:
+        """Return the windows where the keys are counted from 0."""
+        return None if positions.key is not None else self._open(query, lengths)
+
+    def _open(self, query: Tensor, lengths: Tensor) -> Windows:
         centre = predicted_centre(query, self.weight, self.vector, lengths)
-        window = gaussian_window(centre, positions.keys(), self.width)
-        return window._replace(prior=window.prior.to(query.dtype))
+        return gaussian_windows(centre, self.width)

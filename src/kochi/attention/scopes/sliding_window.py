@@ -5,7 +5,7 @@ from torch import Tensor
 
 from kochi.attention.options import check_count
 from kochi.attention.positions import Positions
-from kochi.attention.scopes.base import Band, Scope
+from kochi.attention.scopes.base import Band, Scope, Windows
 
 
 class SlidingWindow(Scope):
@@ -32,7 +32,7 @@ class SlidingWindow(Scope):
         super().__init__()
         check_count("left", left, lowest=0)
         check_count("right", right, lowest=0)
-        self.left, self.right = left, right
+        self.left, self.right, self.reach = left, right, (left, right)
 
     def forward(
         self, positions: Positions
@@ -47,3 +47,11 @@ class SlidingWindow(Scope):
         if not whole or positions.query_length != positions.key_length:
             return None
         return Band(self.left, self.right)
+
+    def windows(self, positions: Positions) -> Windows | None:
+        """Return the windows where the keys are counted from 0."""
+        if positions.key is not None:
+            return None
+        centre = positions.queries().squeeze(-1)
+        centre = centre if centre.dim() == 2 else centre.unsqueeze(0)
+        return Windows(centre.unsqueeze(1), self.left, self.right)

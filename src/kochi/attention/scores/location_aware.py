@@ -12,22 +12,19 @@ from kochi.attention.scores.base import RecurrentScore, head_linear, head_weight
 
 
 def location_features(
-    past: Past,
-    filters: Float[Tensor, "heads filters 2 width"],
-    weight: Float[Tensor, "heads hidden_size filters"],
-) -> Float[Tensor, "batch heads target source hidden_size"]:
-    """Compute ``weight (filters * past)``: what stood around each place in earlier alignments.
+    past: Past, filters: Float[Tensor, "heads filters 2 width"]
+) -> Float[Tensor, "batch heads target source filters"]:
+    """Compute ``f = filters * past``: what stood around each place in earlier alignments.
 
     Filters are centred; beyond both ends of the memory there are zeros.
 
     Args:
         past: The previous and the accumulated alignment, the filters' two channels.
         filters: Of odd width; as everywhere in torch, not mirrored.
-        weight: Carries the filters' answers into the hidden layer.
 
     >>> past = Past(torch.tensor([[[[0.0, 1.0, 0.0]]]]), torch.tensor([[[[1.0, 1.0, 0.0]]]]))
     >>> filters = torch.tensor([[[[1.0, 2.0, 4.0], [0.0, 10.0, 0.0]]]])
-    >>> location_features(past, filters, torch.ones(1, 1, 1)).flatten().tolist()
+    >>> location_features(past, filters).flatten().tolist()
     [14.0, 12.0, 1.0]
     """
     batch, heads, target, source = past.previous.shape
@@ -35,30 +32,31 @@ def location_features(
     rows = channels.permute(0, 3, 1, 2, 4).reshape(batch * target, 2 * heads, source)
     padding = filters.shape[3] // 2
     found = F.conv1d(rows, filters.flatten(0, 1), padding=padding, groups=heads)
-    found = found.view(batch, target, heads, -1, source)
-    return torch.einsum("bthfs,hof->bhtso", found, weight)
+    return found.view(batch, target, heads, -1, source).permute(0, 2, 1, 4, 3)
 
 
 def location_aware_score(
     query: Float[Tensor, "batch heads target hidden_size"],
     keys: Float[Tensor, "batch heads source hidden_size"],
-    features: Float[Tensor, "batch heads target source hidden_size"],
+    features: Float[Tensor, "batch heads target source filters"],
+    weight: Float[Tensor, "heads hidden_size filters"],
     vector: Float[Tensor, "heads hidden_size"],
 ) -> Float[Tensor, "batch heads target source"]:
-    """Compute ``score[t, s] = <vector, tanh(query[t] + key[s] + features[t, s])>``.
+    """Compute ``score[t, s] = <vector, tanh(query[t] + key[s] + weight features[t, s])>``.
 
-    Chorowski et al. 2015, section 2.1, with ``query = W s_{i-1} + b``, ``keys = V h_j`` and
-    ``features = U f_{i,j}``; https://arxiv.org/abs/1506.07503. There f comes from the previous
-    alignment alone; the second channel, the sum of all alignments so far, follows Shen et al. 2018
-    (Tacotron 2), section 2.2; https://arxiv.org/abs/1712.05884
+    Chorowski et al. 2015, section 2.1, with ``query = W s_{i-1} + b``, ``keys = V h_j``,
+    ``features = f_{i,j}`` and ``weight = U``; https://arxiv.org/abs/1506.07503. There f comes from
+    the previous alignment alone; the second channel, the sum of all alignments so far, follows Shen
+    et al. 2018 (Tacotron 2), section 2.2; https://arxiv.org/abs/1712.05884
 
     >>> query, keys = torch.tensor([[[[1.0]]]]), torch.tensor([[[[2.0], [3.0]]]])
-    >>> features = torch.tensor([[[[[-3.0], [99.0]]]]])
-    >>> location_aware_score(query, keys, features, torch.tensor([[5.0]])).tolist()
+    >>> features, weight = torch.tensor([[[[[-1.0], [33.0]]]]]), torch.tensor([[[3.0]]])
+    >>> location_aware_score(query, keys, features, weight, torch.tensor([[5.0]])).tolist()
     [[[[0.0, 5.0]]]]
     """
+    carried = torch.einsum("bhtsf,hof->bhtso", features, weight)
     # In place: tanh needs its result, not its input, for the gradient.
-    hidden = (query.unsqueeze(3) + keys.unsqueeze(2) + features).tanh_()
+    hidden = (query.unsqueeze(3) + keys.unsqueeze(2) + carried).tanh_()
     return (hidden @ vector[:, None, :, None]).squeeze(-1)
 
 
@@ -127,5 +125,5 @@ class LocationAware(RecurrentScore):
         """See `location_aware_score`."""
         if past is None or keys.shape[2] == 0:
             return additive_score(query, keys, self.vector)
-        features = location_features(past, self.filters, self.filter_weight)
-        return location_aware_score(query, keys, features, self.vector)
+        features = location_features(past, self.filters)
+        return location_aware_score(query, keys, features, self.filter_weight, self.vector)

@@ -51,7 +51,7 @@ def best_place(
 
 
 def keep_positive(
-    values: Float[Tensor, "*batch source"], alignment: Float[Tensor, "*batch source"]
+    values: Float[Tensor, "*batch source"], alignment: Float[Tensor, "*#batch #source"]
 ) -> Float[Tensor, "*batch source"]:
     """Return the values where the alignment is above 0, else 0, NaN or not.
 

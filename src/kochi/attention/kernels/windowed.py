@@ -1,0 +1,209 @@
+"""Windows around given centres: time and memory grow with target length times width.
+
+Keys are cut into tiles. Queries whose windows begin in the same tile are asked together, a few at a
+time, and meet only the slab of tiles that those windows cover.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.kernels.blocked import blocked_scores
+from kochi.attention.parts import Parts, name
+from kochi.attention.past import Past
+from kochi.attention.scopes.base import PredictedScope, Scope, Windows
+from kochi.attention.scores.additive import Additive
+from kochi.attention.selections import (
+    Entmax,
+    Entmax15,
+    Selection,
+    Smoothed,
+    Soft,
+    Sparsemax,
+    TopK,
+)
+
+SELECTIONS = (Soft, Smoothed, Sparsemax, Entmax15, Entmax, TopK)
+"""Of these it is known that what they give to visible places does not depend on how many hidden
+ones there are, nor on where."""
+TILE, MOST = 32, 64
+"""Places of a tile and queries asked together, about and at most: more of either computes more
+scores in vain, fewer make small products and read more of the keys again."""
+
+
+def windowed_refusal(parts: Parts) -> str | None:
+    """Say why the windowed kernel cannot serve these parts; ``None`` if it can."""
+    if not isinstance(parts.scope, Scope | PredictedScope) or parts.scope.reach is None:
+        return f"the scope {name(parts.scope)} does not open windows"
+    if parts.relative is not None:
+        return f"the relative term {name(parts.relative)} is added to the scores"
+    if parts.score.dot_scale is None and type(parts.score) is not Additive:
+        return (
+            f"the score {name(parts.score)} is neither a dot product of projected vectors nor the "
+            "additive one"
+        )
+    if type(parts.selection) not in SELECTIONS:
+        return f"the selection {name(parts.selection)} is not known to do without hidden places"
+    return None
+
+
+def windowed(
+    parts: Parts,
+    query: Float[Tensor, "batch heads target size"],
+    keys: Float[Tensor, "batch heads source size"],
+    values: Float[Tensor, "batch heads source value_size"],
+    visible: Visible,
+    past: Past | None,
+    dropout: float,
+    need_alignment: bool,
+) -> Answer:
+    """Compute the formula over the slabs of keys that the windows cover.
+
+    Serves dot products and the additive score. The alignment, if asked, is put back into its places
+    and is as large as it is.
+    """
+    windows, source = visible.windows, keys.shape[2]
+    assert windows is not None  # refused when called
+    assert isinstance(parts.selection, Selection)  # refused when built
+    plan = _plan(windows, query.shape[2], source)
+    seen, prior = _see(windows, plan, visible.mask, source)
+    asked, slabs = _take(query, plan.asked), _slabs(keys, plan)
+    read = slabs if values is keys else _slabs(values, plan)
+    scores = _scores(parts, asked, slabs).flatten(2, 3)
+    alignment = parts.selection(scores, seen.flatten(2, 3))
+    if prior is not None:
+        alignment = alignment * prior.flatten(2, 3).to(alignment.dtype)
+    weights = F.dropout(alignment, dropout) if dropout else alignment
+    context = weights.unflatten(2, asked.shape[2:4]) @ read
+    context = _take(context.flatten(2, 3), plan.slot)
+    if not need_alignment:
+        return Answer(context, None)
+    return Answer(context, _put_back(alignment, plan, source))
+
+
+class _Plan(NamedTuple):
+    """Which queries are asked together, and of which keys.
+
+    Args:
+        tile: Places of a tile.
+        asked: The queries of each chunk; where there are too few, some query again.
+        slot: Where each query was put, counted through the chunks.
+        tiles: The tiles of each chunk's slab; some may lie beyond the end.
+    """
+
+    tile: int
+    asked: Int[Tensor, "#batch #heads chunks queries"]
+    slot: Int[Tensor, "#batch #heads target"]
+    tiles: Int[Tensor, "#batch #heads chunks tiles_of_slab"]
+
+    def places(self) -> Int[Tensor, "#batch #heads chunks slab"]:
+        """Return where the keys of the slabs stand."""
+        inside = torch.arange(self.tile, device=self.tiles.device)
+        return (self.tiles.unsqueeze(-1) * self.tile + inside).flatten(-2)
+
+
+def _plan(windows: Windows, target: int, source: int) -> _Plan:
+    """Sort the queries by the tile in which their windows begin, and cut them into chunks."""
+    tile, queries = _cut(target, source, windows.width)
+    last = max(0, math.ceil(source / tile) - 1)
+    # The nearest whole place: a window around it misses no place that `Windows.mask` sees.
+    first = (windows.centre.detach().round() - windows.left).long()
+    begin, order = first.div(tile, rounding_mode="floor").clamp(0, last).sort(dim=-1, stable=True)
+    here = torch.arange(target, device=order.device).expand_as(order)
+    new = F.pad(begin[..., 1:] != begin[..., :-1], (1, 0), value=True)[..., :target]
+    rank = here - torch.where(new, here, 0).cummax(-1).values  # within its tile
+    chunk = (rank % queries == 0).cumsum(-1) - 1
+    chunks = int(chunk.max()) + 1 if target else 0
+    position = chunk * queries + rank % queries
+    asked = order[..., :1].repeat_interleave(chunks * queries, -1)
+    asked = asked.scatter(-1, position, order).unflatten(-1, (chunks, queries))
+    slot = torch.empty_like(order).scatter_(-1, order, position)
+    covered = 1 + math.ceil((windows.width - 1) / tile)
+    tiles = begin.new_zeros(*begin.shape[:2], chunks).scatter(-1, chunk, begin).unsqueeze(-1)
+    return _Plan(tile, asked, slot, tiles + torch.arange(covered, device=tiles.device))
+
+
+def _cut(target: int, source: int, width: int) -> tuple[int, int]:
+    """Return how many places a tile has and how many queries are asked together."""
+    if target * width <= source:  # each alone, of its window alone
+        return 1, 1
+    pieces = max(1, round((width - 1) / TILE))
+    tile = max(TILE // 2, math.ceil((width - 1) / pieces))
+    return tile, max(1, min(MOST, math.ceil(target * tile / max(1, source))))
+
+
+def _see(
+    windows: Windows, plan: _Plan, mask: Bool[Tensor, "#batch 1 1 source"] | None, source: int
+) -> tuple[
+    Bool[Tensor, "#batch #heads chunks queries slab"],
+    Float[Tensor, "#batch #heads chunks queries slab"] | None,
+]:
+    """Return which places of its slab each query may see, and how much they count."""
+    places = plan.places()
+    centre = windows.centre.expand(*plan.asked.shape[:2], -1)
+    opened = windows._replace(centre=_take(centre.unsqueeze(-1), plan.asked).squeeze(-1))
+    inside = places < source
+    if mask is not None:
+        some = places.clamp(max=max(0, source - 1))
+        shape = torch.broadcast_shapes((*mask.shape[:1], 1), places.shape[:2])
+        flat = mask[:, :, 0].expand(*shape, -1)
+        inside = inside & _take(flat.unsqueeze(-1), some).squeeze(-1)
+    seen = opened.mask(places) & inside.unsqueeze(-2)
+    return seen, None if windows.sigma is None else opened.prior(places)
+
+
+def _slabs(
+    keys: Float[Tensor, "batch heads source size"], plan: _Plan
+) -> Float[Tensor, "batch heads chunks slab size"]:
+    """Gather the slabs, whole tiles at a time; beyond the end stands anything finite."""
+    tiles = max(1, math.ceil(keys.shape[2] / plan.tile))
+    missing = tiles * plan.tile - keys.shape[2]
+    if missing:  # padding by nothing would copy
+        keys = F.pad(keys, (0, 0, 0, missing))
+    cut = keys.unflatten(2, (tiles, plan.tile)).flatten(3)
+    slabs = _take(cut, plan.tiles.clamp(max=tiles - 1))
+    return slabs.unflatten(4, (plan.tile, keys.shape[3])).flatten(3, 4)
+
+
+def _scores(
+    parts: Parts,
+    asked: Float[Tensor, "batch heads chunks queries size"],
+    slabs: Float[Tensor, "batch heads chunks slab size"],
+) -> Float[Tensor, "batch heads chunks queries slab"]:
+    scale = parts.score.dot_scale
+    if scale is not None:
+        return (asked * scale) @ slabs.transpose(-1, -2)
+    assert isinstance(parts.score, Additive)  # refused when built
+    shape = asked.shape[0], asked.shape[2]
+    asked, slabs = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (asked, slabs))
+    scores = blocked_scores(asked, slabs, parts.score.weight)
+    return scores.unflatten(0, shape).transpose(1, 2)
+
+
+def _put_back(
+    alignment: Float[Tensor, "batch heads asked slab"], plan: _Plan, source: int
+) -> Float[Tensor, "batch heads target source"]:
+    """Put the shares of each query's slab into the places where its keys stand."""
+    queries = plan.asked.shape[3]
+    if not queries or not plan.slot.shape[2]:
+        return alignment.new_zeros(*alignment.shape[:2], plan.slot.shape[2], source)
+    shares = _take(alignment, plan.slot)
+    places = _take(plan.places().repeat_interleave(queries, 2), plan.slot).expand_as(shares)
+    end = max(source, int(places.max()) + 1)
+    return shares.new_zeros(*shares.shape[:3], end).scatter(3, places, shares)[..., :source]
+
+
+def _take(
+    tensor: Shaped[Tensor, "batch heads length size"], index: Int[Tensor, "#batch #heads *some"]
+) -> Shaped[Tensor, "batch heads *some size"]:
+    """Return the vectors with the given numbers, in each row of sentence and head."""
+    batch, heads, length, size = tensor.shape
+    index = index.expand(batch, heads, *index.shape[2:])
+    row = torch.arange(batch * heads, device=tensor.device) * length
+    flat = (row.view(batch, heads, 1) + index.flatten(2)).flatten()
+    return tensor.flatten(0, 2).index_select(0, flat).view(*index.shape, size)
