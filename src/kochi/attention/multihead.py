@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from kochi.attention.asked import NeedAlignment
 from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
 from kochi.attention.kernels.base import Visible
 from kochi.attention.parts import Parts
@@ -148,7 +149,7 @@ class MultiHeadAttention(AttentionBase):
         projected: Projected,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
         visible: Visible | None = None,
@@ -168,7 +169,7 @@ class MultiHeadAttention(AttentionBase):
         projected: Projected,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
     ) -> Readout:
@@ -182,7 +183,7 @@ class MultiHeadAttention(AttentionBase):
         projected: Projected,
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
     ) -> Readout:
         """See `AttentionBase.step`."""
         call = Call(mask, state, need_alignment, together=True)
@@ -199,7 +200,7 @@ class MultiHeadAttention(AttentionBase):
     def _read(self, raw_query: Tensor, heads: Tensor, projected: Projected, call: Call) -> Readout:
         answer, state = self._attend(raw_query, heads, projected, call)
         context = self.output_proj(answer.context.transpose(1, 2).flatten(2))
-        return Readout(context, answer.alignment if call.need_alignment else None, state)
+        return Readout(context, answer.alignment, state)
 
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int
