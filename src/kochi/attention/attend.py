@@ -19,7 +19,7 @@ from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Draws, Readout
 from kochi.attention.scopes.base import Scope
 from kochi.attention.seeing import see, see_with_query, spoil, spoil_alignment
-from kochi.attention.selections.base import Choice, Walk
+from kochi.attention.selections.base import Choice, SampledSelection, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
@@ -254,7 +254,10 @@ class AttentionBase(nn.Module, abc.ABC):
         self, raw_query: Tensor, query: Tensor, projected: Projected, call: "Call"
     ) -> tuple[Answer, AttentionState]:
         parts, state, keys = self.parts, call.state, projected.keys
-        length = query.shape[2]
+        length, expected = query.shape[2], None
+        if isinstance(parts.selection, SampledSelection):
+            settled, expected = parts.selection.settle(state.expected, query.shape[0], query.device)
+            parts = parts._replace(selection=settled)
         past = None if state.past is None else state.past.over(keys.shape[2])
         visible = call.visible
         if visible is None:
@@ -278,7 +281,9 @@ class AttentionBase(nn.Module, abc.ABC):
             assert answer.alignment is not None
             standing = answer.choice.standing if isinstance(answer.choice, Walk) else None
             past = then(past, answer.alignment, standing)
-        draws = Draws(*answer.choice[1:]) if isinstance(answer.choice, Choice) else None
+        draws = None
+        if isinstance(answer.choice, Choice):
+            draws = Draws(answer.choice.log_probability, answer.choice.entropy)
         if projected.finite is not None:
             answer = spoil(answer, visible, projected.finite, length)
         if some is not None:
@@ -293,7 +298,7 @@ class AttentionBase(nn.Module, abc.ABC):
         elif not wanted:  # the past may need it
             answer = answer._replace(alignment=None)
         position = state.position + (1 if call.together else length)
-        return answer, AttentionState(position, past, draws)
+        return answer, AttentionState(position, past, draws, expected)
 
     if TYPE_CHECKING:
 
