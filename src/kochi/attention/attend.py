@@ -12,13 +12,21 @@ from kochi.attention.asked import AlignmentOf, NeedAlignment, check_need
 from kochi.attention.kernels.base import Answer, Visible
 from kochi.attention.kernels.rule import KERNELS, Case, choose, refusal
 from kochi.attention.kernels.some import WHOLE, Some
+from kochi.attention.options import is_number
 from kochi.attention.parts import Parts
 from kochi.attention.past import then
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Draws, Readout
 from kochi.attention.scopes.base import Scope
-from kochi.attention.seeing import see, see_with_query, spoil, spoil_alignment
+from kochi.attention.seeing import (
+    describe,
+    is_mask,
+    see,
+    see_with_query,
+    spoil,
+    spoil_alignment,
+)
 from kochi.attention.selections.base import Choice, SampledSelection, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
@@ -50,8 +58,8 @@ class AttentionBase(nn.Module, abc.ABC):
         kernel: str,
     ) -> None:
         super().__init__()
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout: got {dropout}, expected a fraction from 0 to below 1")
+        if not is_number(dropout) or not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout: got {dropout!r}, expected a fraction from 0 to below 1")
         why = refusal(kernel, parts)
         if why is not None:
             raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
@@ -201,9 +209,11 @@ class AttentionBase(nn.Module, abc.ABC):
                 f"memory_values: got shape {list(memory_values.shape)}, expected "
                 f"[batch, source, memory_size={self.memory_size}]"
             )
-        if mask is not None and (mask.dtype != torch.bool or mask.shape != memory_values.shape[:2]):
+        if mask is None:
+            return
+        if not is_mask(mask) or mask.shape != memory_values.shape[:2]:
             raise ValueError(
-                f"mask: got {mask.dtype} of shape {list(mask.shape)}, expected torch.bool "
+                f"mask: got {describe(mask)}, expected torch.bool "
                 f"[batch, source] = {list(memory_values.shape[:2])}, True = may attend"
             )
 
@@ -219,6 +229,20 @@ class AttentionBase(nn.Module, abc.ABC):
                 f"{projected.keys.shape[0]}"
             )
 
+    def _check_heads(self, query: Tensor, projected: Projected, state: AttentionState) -> None:
+        ours = list(query.shape[:2])
+        if list(projected.keys.shape[:2]) != ours:
+            raise ValueError(
+                f"projected: got [batch, heads] = {list(projected.keys.shape[:2])}, but the "
+                f"query's is {ours}; project the memory with the module that asks it"
+            )
+        past = state.past
+        if past is not None and list(past.previous.shape[:2]) != ours:
+            raise ValueError(
+                f"state: got a past of [batch, heads] = {list(past.previous.shape[:2])}, but the "
+                f"query's is {ours}; use `AttentionState.keep` where sentences drop out"
+            )
+
     def _attend(
         self,
         raw_query: Float[Tensor, "batch heads target raw_size"],
@@ -230,6 +254,7 @@ class AttentionBase(nn.Module, abc.ABC):
 
         Queries are asked together, or one after the other where the parts look back.
         """
+        self._check_heads(query, projected, call.state)
         length = query.shape[2]
         if call.together or length < 2 or not self.parts.look_back:
             return self._ask(raw_query, query, projected, call)

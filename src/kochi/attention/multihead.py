@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kochi.attention.asked import NeedAlignment
 from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
 from kochi.attention.kernels.base import Visible
+from kochi.attention.options import check_count
 from kochi.attention.parts import Parts
 from kochi.attention.positions import stand
 from kochi.attention.projected import Projected, clean_memory
@@ -239,9 +240,11 @@ def head_size(query_size: int, num_heads: int) -> int:
     """Return the size of a head.
 
     Raises:
-        ValueError: The heads do not divide ``query_size``.
+        ValueError: A number is not a whole one above 0, or the heads do not divide ``query_size``.
     """
-    if num_heads < 1 or query_size % num_heads:
+    check_count("query_size", query_size)
+    check_count("num_heads", num_heads)
+    if query_size % num_heads:
         raise ValueError(
             f"num_heads: {num_heads} does not divide query_size={query_size}; "
             f"choose one of {[n for n in range(1, query_size + 1) if query_size % n == 0]}"

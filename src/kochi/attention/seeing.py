@@ -78,12 +78,24 @@ def check_mask(mask: Tensor, projected: Projected, positions: Positions) -> None
     """Refuse a mask of the wrong type or shape."""
     flat = (projected.keys.shape[0], positions.key_length)
     full = (flat[0], positions.query_length, positions.key_length)
-    if mask.dtype != torch.bool or tuple(mask.shape) not in (flat, full):
+    if not is_mask(mask) or tuple(mask.shape) not in (flat, full):
         raise ValueError(
-            f"mask: got {mask.dtype} of shape {list(mask.shape)}, expected torch.bool "
+            f"mask: got {describe(mask)}, expected torch.bool "
             f"[batch, source] = {list(flat)} or [batch, target, source] = {list(full)}, "
             "True = may attend"
         )
+
+
+def is_mask(mask: object) -> bool:
+    """Tell whether this is a tensor of true and false."""
+    return isinstance(mask, Tensor) and mask.dtype == torch.bool
+
+
+def describe(mask: object) -> str:
+    """Say what came where a mask was expected."""
+    if not isinstance(mask, Tensor):
+        return f"a {type(mask).__name__}"
+    return f"{mask.dtype} of shape {list(mask.shape)}"
 
 
 def spoil(

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kochi.attention.options import check_count
 from kochi.attention.past import Past
 from kochi.attention.selections.base import RecurrentSelection, Walk
 from kochi.attention.selections.monotonic import Monotonic
@@ -59,15 +60,14 @@ class Chunkwise(RecurrentSelection):
         offset: As in `Monotonic`.
 
     Raises:
-        ValueError: The window is below 1, or the noise below 0.
+        ValueError: An option is out of range.
     """
 
     def __init__(
         self, num_heads: int = 1, window: int = 2, noise: float = 1.0, offset: float = -1.0
     ) -> None:
         super().__init__()
-        if isinstance(window, bool) or window < 1:
-            raise ValueError(f"window: got {window}, expected 1 or more")
+        check_count("window", window)
         self.window = window
         self.monotonic = Monotonic(num_heads, noise, offset)
 

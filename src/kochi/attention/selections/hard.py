@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kochi.attention.options import is_number
 from kochi.attention.selections.base import Choice, SampledSelection
 from kochi.attention.selections.drawing import draw_place
 from kochi.attention.selections.places import best_place, hide, widen
@@ -56,8 +57,10 @@ class Hard(SampledSelection):
 
     def __init__(self, expected_share: float = 0.0) -> None:
         super().__init__()
-        if not 0.0 <= expected_share <= 1.0:
-            raise ValueError(f"expected_share: got {expected_share}, expected a number from 0 to 1")
+        if not is_number(expected_share) or not 0.0 <= expected_share <= 1.0:
+            raise ValueError(
+                f"expected_share: got {expected_share!r}, expected a number from 0 to 1"
+            )
         self.expected_share = expected_share
 
     def settle(
