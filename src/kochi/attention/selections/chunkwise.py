@@ -47,8 +47,8 @@ def spread_over_chunks(
 class Chunkwise(RecurrentSelection):
     """Walk like `Monotonic`, and look at the last few places up to where the walk stands.
 
-    Chiu and Raffel 2018; https://arxiv.org/abs/1712.05382. In expectation in training (section
-    2.3), by the hard walk otherwise (section 2.2). The paper has a second score for the softmax in
+    Chiu and Raffel 2018; https://arxiv.org/abs/1712.05382. In expectation in training, by the
+    hard walk otherwise (section 2.3). The paper has a second score for the softmax in
     a chunk; here the same score serves both, so that any score can be used. The walk goes on from
     where it stood, not from where it looked: `Walk.standing`.
 

@@ -45,8 +45,8 @@ class Hard(SampledSelection):
     Args:
         expected_share: Probability that a sentence, in training, looks at the expected place
             instead of a drawn one: at the softmax itself, as in `Soft`, with its gradient. It
-            lowers the variance; 0.5 for each picture in the paper (section 4.1, after equation
-            12), by default 0, never. It is tossed once for a sentence and holds for all its heads
+            lowers the variance; 0.5 for each picture in the paper (section 4.1), by default 0,
+            never. It is tossed once for a sentence and holds for all its heads
             and steps, as long as the state is handed on. There nothing is drawn: the
             log-probability is 0 without a gradient, and the entropy stays that of the softmax. In
             expectation the gradient is the two gradients mixed in this ratio.
