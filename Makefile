@@ -31,7 +31,7 @@ bench: $(READY)
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "kochi needs Python 3.11 to 3.13; name one: make PYTHON=python3.12"; exit 1; }
-	@echo "Building .venv: torch and some 90 packages, a few minutes the first time"
+	@echo "Building .venv: torch and some 100 packages, a few minutes the first time"
 	$(PYTHON) -m venv --clear .venv
 	$(PIP) install -r requirements/torch.txt
 	$(PIP) install -r requirements/dev.txt -c requirements/torch.txt

@@ -158,7 +158,7 @@ def test_refusals() -> None:
         build("dot", query_size=4, memory_size=6)
     with pytest.raises(ValueError, match=r"num_heads: 3 does not divide query_size=4"):
         build("dot", num_heads=3, **sizes)
-    with pytest.raises(ValueError, match=r"num_heads: got 0, expected 1 or more"):
+    with pytest.raises(ValueError, match=r"num_heads: got 0, expected a whole number of 1 or more"):
         build("dot", num_heads=0, **sizes)
     with pytest.raises(ValueError, match=r"score 'dot': got the option 'hidden_size'"):
         build({"kind": "dot", "hidden_size": 7}, **sizes)

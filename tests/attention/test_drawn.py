@@ -2,6 +2,7 @@
 
 import math
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from kochi.attention.selections.soft import masked_softmax
 
 REWARD = torch.tensor([1.0, -2.0, 5.0, 9.0], dtype=torch.float64)
 VISIBLE = torch.tensor([True, True, True, False])
+SIZES: dict[str, Any] = {"query_size": 4, "memory_size": 4}
 
 
 def some_scores() -> Tensor:
@@ -184,3 +186,117 @@ def test_gradients_of_the_marginal() -> None:
         return marginal_log_likelihood(masked_softmax(scores, visible), likelihood)
 
     assert torch.autograd.gradcheck(run, (scores, likelihood))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_gradient_with_an_expected_share_is_the_two_mixed(share: float) -> None:
+    """Over many sentences: the loss is not linear, so that hard and soft differ in expectation.
+
+    The mean of n sentences is within 4.5 standard errors: by chance less than 1 in 10^5 times.
+    """
+    draws = 40_000
+    scores = some_scores().detach().expand(draws, 1, 1, 4).clone().requires_grad_()
+    choice = Hard(expected_share=share)(scores, VISIBLE.view(1, 1, 1, 4))
+    reward = (choice.alignment * REWARD).sum(-1).square()
+    (reward + reward.detach() * choice.log_probability).sum().backward()
+    assert scores.grad is not None
+    each = scores.grad[:, 0, 0]
+    expected = torch.zeros(4, dtype=torch.float64)
+    for weight, soft in ((1.0 - share, False), (share, True)):
+        one = some_scores()
+        alignment = masked_softmax(one, VISIBLE)
+        read = (alignment * REWARD).sum().square() if soft else (alignment * REWARD**2).sum()
+        (weight * read).backward()
+        assert one.grad is not None
+        expected += one.grad
+    error = each.std(0) / math.sqrt(draws)
+    assert ((each.mean(0) - expected).abs() <= 4.5 * error + 1e-12).all()
+
+
+def test_what_an_expected_sentence_hands_out() -> None:
+    scores = torch.randn(500, 2, 3, 4, requires_grad=True)
+    visible = VISIBLE.view(1, 1, 1, 4)
+    choice = Hard(expected_share=0.4)(scores, visible)
+    soft = masked_softmax(scores, visible)
+    is_soft = (choice.alignment == soft).all(-1)
+    expected = is_soft[:, 0, 0]
+    assert torch.equal(is_soft, expected[:, None, None].expand_as(is_soft))  # for all of a sentence
+    assert expected.sum().item() == pytest.approx(200, abs=4.5 * math.sqrt(500 * 0.24))
+    assert (choice.log_probability[expected] == 0).all()
+    assert (choice.log_probability[~expected] < 0).all()
+    assert ((choice.alignment == 1).sum(-1) == 1)[~expected].all()
+    torch.testing.assert_close(choice.entropy, Hard().eval()(scores, visible).entropy)
+    (gradient,) = torch.autograd.grad(choice.log_probability.sum(), scores, retain_graph=True)
+    assert (gradient[expected] == 0).all()
+    values = torch.randn(4)
+    (gradient,) = torch.autograd.grad((choice.alignment @ values).sum(), scores)
+    (wanted,) = torch.autograd.grad((soft @ values).sum(), scores)
+    torch.testing.assert_close(gradient[expected], wanted[expected])
+    assert (gradient[~expected] == 0).all()
+
+
+def test_an_expected_share_is_for_training_only() -> None:
+    scores = torch.randn(2, 3, 5, 7)
+    found = Hard(expected_share=1.0).eval()(scores, None)
+    assert torch.equal(found.alignment, Hard().eval()(scores, None).alignment)
+
+
+def test_a_share_of_zero_draws_as_before() -> None:
+    module = build("dot", "global", {"kind": "hard", "expected_share": 0.0}, **SIZES)
+    plain = build("dot", "global", "hard", **SIZES)
+    query, memory = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
+    contexts = []
+    for one in (module, plain):
+        torch.manual_seed(1)
+        contexts.append(one(query, one.project(memory)).context)
+    assert torch.equal(*contexts)
+
+
+@pytest.mark.parametrize("score", ["dot", "location_aware"])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_it_is_tossed_once_for_a_sentence(score: str, heads: int) -> None:
+    """In one call, step by step, and when some sentences drop out."""
+    selection = {"kind": "hard", "expected_share": 0.5}
+    module = build(score, "global", selection, num_heads=heads, **SIZES)
+    query, memory = torch.randn(40, 6, 4), torch.randn(40, 5, 4)
+    projected = module.project(memory)
+    alignment = module(query, projected, need_alignment=True).alignment
+    assert alignment is not None
+    soft = (alignment < 1).all(-1).flatten(1)
+    assert torch.equal(soft.all(1), soft.any(1))
+    assert soft.any() and not soft.all()
+    rows = torch.arange(0, 40, 3)
+    state, seen = None, []
+    for step in range(6):
+        one = query[:, step : step + 1]
+        if step == 3:
+            assert state is not None
+            state, projected, query = state.keep(rows), projected.rows(rows), query[rows]
+            one = query[:, step : step + 1]
+        readout = module(one, projected, state=state, need_alignment=True)
+        state = readout.state
+        assert readout.alignment is not None
+        found = (readout.alignment < 1).all(-1).flatten(1)
+        assert torch.equal(found.all(1), found.any(1))
+        seen.append(found[:, 0] if step >= 3 else found[rows, 0])
+    assert all(torch.equal(one, seen[0]) for one in seen)
+    assert seen[0].any() and not seen[0].all()
+
+
+def test_a_state_resumes_the_same_draws() -> None:
+    """All chance comes from torch's generator: its state and the attention's are enough."""
+    module = build("dot", "global", {"kind": "hard", "expected_share": 0.5}, **SIZES)
+    query, projected = torch.randn(9, 6, 4), module.project(torch.randn(9, 5, 4))
+    state = module(query[:, :2], projected).state
+    kept = torch.get_rng_state()
+    first = module(query[:, 2:], projected, state=state, need_alignment=True)
+    torch.set_rng_state(kept)
+    again = module(query[:, 2:], projected, state=state, need_alignment=True)
+    assert first.alignment is not None and again.alignment is not None
+    assert torch.equal(first.alignment, again.alignment)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+def test_a_share_out_of_range(share: float) -> None:
+    with pytest.raises(ValueError, match=r"expected_share: got .*, expected a number from 0 to 1"):
+        Hard(expected_share=share)

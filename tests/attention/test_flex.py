@@ -21,6 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 SCOPES: list[Any] = ["global", "causal"]
+SCOPES += [{"kind": "local_m", "width": 2, "ratio": ratio} for ratio in (1.0, 0.5)]
 SCOPES += [{"kind": "sliding_window", "left": a, "right": b} for a, b in ((3, 0), (0, 4), (500, 9))]
 
 Module = Attention | MultiHeadAttention
@@ -103,7 +104,7 @@ def test_it_equals_the_reference(
 
 @pytest.mark.usefixtures("in_the_open")
 @pytest.mark.parametrize("relative", ["shaw", "t5", "alibi"])
-@pytest.mark.parametrize("scope", ["global", "causal", SCOPES[2]])
+@pytest.mark.parametrize("scope", ["global", "causal", SCOPES[-1]])
 def test_terms_on_the_scores(scope: Any, relative: str, gradients: Gradients) -> None:
     modules = twins(scope, relative)
     for module in modules:
@@ -261,14 +262,3 @@ def test_on_a_gpu(
     assert own is not None and call is not None
     inputs = query.to("cuda", dtype), memory.to("cuda", dtype)
     compare(modules, *inputs, (own.cuda(), call.cuda()), gradients)
-
-
-@pytest.mark.parametrize("ratio", [1.0, 0.5])
-def test_windows_that_walk(ratio: float) -> None:
-    scope = {"kind": "local_m", "width": 2, "ratio": ratio}
-    reference, module = twins(scope)
-    query, memory = torch.randn(2, 9, 8), torch.randn(2, 17, 8)
-    with torch.no_grad():
-        expected = reference(query, reference.project(memory)).context
-        found = module(query, module.project(memory)).context
-    torch.testing.assert_close(found, expected)

@@ -199,12 +199,12 @@ def test_gradients(name: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (Gumbel, {"temperature": 0.0}, r"temperature: got 0.0, expected a number above 0"),
-        (Soft, {"temperature": -1.0}, r"temperature: got -1.0, expected a number above 0"),
+        (Gumbel, {"temperature": 0.0}, r"temperature: got 0.0, expected a finite number above 0"),
+        (Soft, {"temperature": -1.0}, r"temperature: got -1.0, expected a finite number above 0"),
         (Entmax, {"alpha": 2.0}, r"alpha: got 2.0, expected a number between 1.01 and 1.99"),
-        (TopK, {"k": 0}, r"k: got 0, expected 1 or more"),
-        (Monotonic, {"noise": -1.0}, r"noise: got -1.0, expected a number of 0 or more"),
-        (Chunkwise, {"window": 0}, r"window: got 0, expected 1 or more"),
+        (TopK, {"k": 0}, r"k: got 0, expected a whole number of 1 or more"),
+        (Monotonic, {"noise": -1.0}, r"noise: got -1.0, expected a finite number of 0 or more"),
+        (Chunkwise, {"window": 0}, r"window: got 0, expected a whole number of 1 or more"),
     ],
 )
 def test_options_out_of_range(kind: type[nn.Module], options: dict, message: str) -> None:

@@ -234,8 +234,10 @@ def test_a_resume_with_other_data_names_the_file(make_run: MakeRun, letters, tmp
             _train(run, resume=True)
 
 
-@pytest.mark.parametrize("selection", ["hard", "gumbel", "monotonic"])
-def test_what_is_drawn_is_drawn_again_after_a_resume(make_run: MakeRun, selection: str) -> None:
+@pytest.mark.parametrize(
+    "selection", ["hard", {"kind": "hard", "expected_share": 0.5}, "gumbel", "monotonic"], ids=str
+)
+def test_what_is_drawn_is_drawn_again_after_a_resume(make_run: MakeRun, selection: object) -> None:
     model = {"kind": "rnn", "attention": {"score": "general", "selection": selection}}
     options = {"checkpoint_every": 0, "coverage_weight": 0.1}
     whole = _train(make_run("whole", model=model, **options))

@@ -9,6 +9,7 @@ torch.Size([2, 3, 6])
 This package imports torch and nothing else of kochi: it can be used alone.
 """
 
+from kochi.attention.asked import AlignmentOf
 from kochi.attention.attend import Attention, AttentionBase
 from kochi.attention.building import (
     RELATIVES,
@@ -43,6 +44,7 @@ __all__ = [
     "SCORES",
     "SELECTIONS",
     "START",
+    "AlignmentOf",
     "Attention",
     "AttentionBase",
     "AttentionState",

@@ -8,16 +8,26 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kochi.attention.asked import AlignmentOf, NeedAlignment, check_need
 from kochi.attention.kernels.base import Answer, Visible
 from kochi.attention.kernels.rule import KERNELS, Case, choose, refusal
+from kochi.attention.kernels.some import WHOLE, Some
+from kochi.attention.options import is_number
 from kochi.attention.parts import Parts
 from kochi.attention.past import then
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Draws, Readout
 from kochi.attention.scopes.base import RecurrentScope, Scope
-from kochi.attention.seeing import see, see_with_query, spoil
-from kochi.attention.selections.base import Choice, Walk
+from kochi.attention.seeing import (
+    describe,
+    is_mask,
+    see,
+    see_with_query,
+    spoil,
+    spoil_alignment,
+)
+from kochi.attention.selections.base import Choice, SampledSelection, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
@@ -48,8 +58,8 @@ class AttentionBase(nn.Module, abc.ABC):
         kernel: str,
     ) -> None:
         super().__init__()
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout: got {dropout}, expected a fraction from 0 to below 1")
+        if not is_number(dropout) or not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout: got {dropout!r}, expected a fraction from 0 to below 1")
         why = refusal(kernel, parts)
         if why is not None:
             raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
@@ -81,7 +91,7 @@ class AttentionBase(nn.Module, abc.ABC):
         projected: Projected,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
     ) -> Readout:
@@ -96,12 +106,13 @@ class AttentionBase(nn.Module, abc.ABC):
             mask: True where a query may attend, ``[batch, source]`` or ``[batch, target, source]``,
                 on top of the mask given to `project`.
             state: From the previous call when asking step by step; ``None`` at the start.
-            need_alignment: Also return the alignment. The context stays the same, bit for bit.
+            need_alignment: Also return the alignment, whole (True) or of some queries and heads
+                (`AlignmentOf`). The context stays the same, bit for bit.
             query_positions: Where the queries stand, if not at ``state.position, + 1, ...``.
             key_positions: Where the keys stand, if not at ``0, 1, ...``.
 
         Raises:
-            ValueError: The query or the mask does not fit.
+            ValueError: The query, the mask or what is wanted of the alignment does not fit.
         """
 
     @abc.abstractmethod
@@ -111,7 +122,7 @@ class AttentionBase(nn.Module, abc.ABC):
         projected: Projected,
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
     ) -> Readout:
         """Ask with queries that all stand at ``state.position``: the beams of each sentence.
 
@@ -212,9 +223,11 @@ class AttentionBase(nn.Module, abc.ABC):
                 f"memory_values: got shape {list(memory_values.shape)}, expected "
                 f"[batch, source, memory_size={self.memory_size}]"
             )
-        if mask is not None and (mask.dtype != torch.bool or mask.shape != memory_values.shape[:2]):
+        if mask is None:
+            return
+        if not is_mask(mask) or mask.shape != memory_values.shape[:2]:
             raise ValueError(
-                f"mask: got {mask.dtype} of shape {list(mask.shape)}, expected torch.bool "
+                f"mask: got {describe(mask)}, expected torch.bool "
                 f"[batch, source] = {list(memory_values.shape[:2])}, True = may attend"
             )
 
@@ -230,6 +243,20 @@ class AttentionBase(nn.Module, abc.ABC):
                 f"{projected.keys.shape[0]}"
             )
 
+    def _check_heads(self, query: Tensor, projected: Projected, state: AttentionState) -> None:
+        ours = list(query.shape[:2])
+        if list(projected.keys.shape[:2]) != ours:
+            raise ValueError(
+                f"projected: got [batch, heads] = {list(projected.keys.shape[:2])}, but the "
+                f"query's is {ours}; project the memory with the module that asks it"
+            )
+        past = state.past
+        if past is not None and list(past.previous.shape[:2]) != ours:
+            raise ValueError(
+                f"state: got a past of [batch, heads] = {list(past.previous.shape[:2])}, but the "
+                f"query's is {ours}; use `AttentionState.keep` where sentences drop out"
+            )
+
     def _attend(
         self,
         raw_query: Float[Tensor, "batch heads target raw_size"],
@@ -241,22 +268,35 @@ class AttentionBase(nn.Module, abc.ABC):
 
         Queries are asked together, or one after the other where the parts look back.
         """
+        self._check_heads(query, projected, call.state)
         length = query.shape[2]
         if call.together or length < 2 or not self.parts.look_back:
             return self._ask(raw_query, query, projected, call)
+        wanted, rows, kept = call.need_alignment, None, range(length)
+        if isinstance(wanted, AlignmentOf):
+            rows = wanted.rows(length)
+            # Of one at least, so that there is something to pick nothing from.
+            kept = range(length) if rows is None else sorted({*(rows or [0])})
         answers, state = [], call.state
         for index in range(length):
             one = slice(index, index + 1)
-            asked = call.of_query(one, state)
+            asked = call.of_query(one, state, index in kept)
             answer, state = self._ask(raw_query[:, :, one], query[:, :, one], projected, asked)
             answers.append((answer, state.draws))
-        return _join(answers, state)
+        answer, state = _join(answers, state)
+        if rows is not None and answer.alignment is not None:
+            order = Some([kept.index(row) for row in rows], None)
+            answer = answer._replace(alignment=order.pick(answer.alignment))
+        return answer, state
 
     def _ask(
         self, raw_query: Tensor, query: Tensor, projected: Projected, call: "Call"
     ) -> tuple[Answer, AttentionState]:
         parts, state, keys = self.parts, call.state, projected.keys
-        length = query.shape[2]
+        length, expected = query.shape[2], None
+        if isinstance(parts.selection, SampledSelection):
+            settled, expected = parts.selection.settle(state.expected, query.shape[0], query.device)
+            parts = parts._replace(selection=settled)
         past = None if state.past is None else state.past.over(keys.shape[2])
         visible = call.visible
         if visible is None:
@@ -264,8 +304,11 @@ class AttentionBase(nn.Module, abc.ABC):
             visible = see_with_query(parts, raw_query, query, positions, projected, call.mask, past)
         dropout = self.dropout if self.training else 0.0
         case = Case.of(query, keys, projected.values, visible, dropout)
-        kernel = KERNELS[choose(self.kernel, parts, case)[0]]
-        answer = kernel(
+        name = choose(self.kernel, parts, case)[0]
+        wanted = call.need_alignment
+        some = Some.of(wanted, query) if isinstance(wanted, AlignmentOf) else None
+        apart = some is not None and name not in WHOLE
+        answer = KERNELS[name](
             parts,
             query,
             keys,
@@ -273,17 +316,30 @@ class AttentionBase(nn.Module, abc.ABC):
             visible,
             past,
             dropout,
-            call.need_alignment or parts.look_back,
+            parts.look_back or (bool(wanted) and not apart),
         )
         if parts.look_back and length:
             assert answer.alignment is not None
             standing = answer.choice.standing if isinstance(answer.choice, Walk) else None
             past = then(past, answer.alignment, standing)
-        draws = Draws(*answer.choice[1:]) if isinstance(answer.choice, Choice) else None
+        draws = None
+        if isinstance(answer.choice, Choice):
+            draws = Draws(answer.choice.log_probability, answer.choice.entropy)
         if projected.finite is not None:
             answer = spoil(answer, visible, projected.finite, length)
+        if some is not None:
+            alignment = answer.alignment
+            if alignment is None:
+                alignment, seen = some.alignment(parts, query, keys, visible, past)
+                if projected.finite is not None:
+                    alignment = spoil_alignment(alignment, seen.mask, projected.finite)
+            else:
+                alignment = some.pick(alignment)
+            answer = answer._replace(alignment=alignment)
+        elif not wanted:  # the past may need it
+            answer = answer._replace(alignment=None)
         position = state.position + (1 if call.together else length)
-        return answer, AttentionState(position, past, draws)
+        return answer, AttentionState(position, past, draws, expected)
 
     if TYPE_CHECKING:
 
@@ -293,7 +349,7 @@ class AttentionBase(nn.Module, abc.ABC):
             projected: Projected,
             mask: Tensor | None = None,
             state: AttentionState | None = None,
-            need_alignment: bool = False,
+            need_alignment: NeedAlignment = False,
             query_positions: QueryPositions = None,
             key_positions: KeyPositions = None,
         ) -> Readout:
@@ -308,7 +364,7 @@ class Call:
     Args:
         mask: The mask of the call.
         state: From the call before.
-        need_alignment: Whether the alignment is wanted.
+        need_alignment: Whether the alignment is wanted, or which part of it.
         query_positions: Where the queries stand.
         key_positions: Where the keys stand.
         together: Whether all queries stand at ``state.position``.
@@ -317,11 +373,14 @@ class Call:
 
     mask: Tensor | None
     state: AttentionState
-    need_alignment: bool
+    need_alignment: NeedAlignment
     query_positions: QueryPositions = None
     key_positions: KeyPositions = None
     together: bool = False
     visible: Visible | None = None
+
+    def __post_init__(self) -> None:
+        check_need(self.need_alignment)
 
     def positions(self, length: int, keys: Tensor) -> Positions:
         """Return where queries and keys stand."""
@@ -330,14 +389,17 @@ class Call:
             length, keys.shape[2], keys.device, self.state.position, here, self.key_positions
         )
 
-    def of_query(self, one: slice, state: AttentionState) -> "Call":
-        """Return the call for one of its queries."""
+    def of_query(self, one: slice, state: AttentionState, show: bool) -> "Call":
+        """Return the call for one of its queries, whose alignment may be shown."""
         mask, positions = self.mask, self.query_positions
         if mask is not None and mask.dim() == 3:
             mask = mask[:, one]
         if isinstance(positions, Tensor):
             positions = positions[..., one]
-        return replace(self, mask=mask, query_positions=positions, state=state)
+        need: NeedAlignment = self.need_alignment if show else False
+        if isinstance(need, AlignmentOf):
+            need = replace(need, queries=None)
+        return replace(self, mask=mask, query_positions=positions, state=state, need_alignment=need)
 
 
 class Attention(AttentionBase):
@@ -376,7 +438,7 @@ class Attention(AttentionBase):
         projected: Projected,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
     ) -> Readout:
@@ -390,18 +452,23 @@ class Attention(AttentionBase):
         projected: Projected,
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
     ) -> Readout:
         """See `AttentionBase.step`."""
         return self._read(query, projected, Call(mask, state, need_alignment, together=True))
 
     def _read(self, query: Tensor, projected: Projected, call: Call) -> Readout:
         self._check_query(query, projected)
+        wanted = call.need_alignment
+        if isinstance(wanted, AlignmentOf) and wanted.of_heads(1) not in (None, [0]):
+            raise ValueError(
+                f"need_alignment: got heads={wanted.heads}, expected None or [0]: there is one head"
+            )
         raw_query = query.unsqueeze(1)
         answer, state = self._attend(
             raw_query, self.score.project_query(raw_query), projected, call
         )
-        alignment = answer.alignment if call.need_alignment else None
+        alignment = answer.alignment
         alignment = None if alignment is None else alignment.squeeze(1)
         return Readout(answer.context.squeeze(1), alignment, state)
 

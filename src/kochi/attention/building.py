@@ -8,6 +8,7 @@ from torch import nn
 
 from kochi.attention.attend import Attention
 from kochi.attention.multihead import MultiHeadAttention, head_size
+from kochi.attention.options import check_count
 from kochi.attention.parts import Parts
 from kochi.attention.relative import T5, Alibi, Relative, Shaw
 from kochi.attention.scopes import (
@@ -200,14 +201,15 @@ def build(
     Raises:
         ValueError: An unknown name or option, sizes that do not fit, or parts that cannot combine.
     """
-    if isinstance(num_heads, bool) or num_heads < 1:
-        raise ValueError(f"num_heads: got {num_heads}, expected 1 or more")
+    check_count("num_heads", num_heads)
     if num_heads == 1:
         if _is_rotary(relative):
             raise ValueError(
                 "relative: 'rotary' turns queries and keys after their projections, and one head "
                 "of `build` has none; use build_multihead(..., num_heads=1)"
             )
+        check_count("query_size", query_size)
+        check_count("memory_size", memory_size)
         sizes = Sizes(query_size, memory_size, 1)
         parts = make_parts(score, scope, selection, relative, sizes)
         return Attention(parts, query_size, memory_size, dropout, kernel)
@@ -245,6 +247,7 @@ def build_multihead(
     if _is_rotary(relative):
         relative, rotary = None, True
     size = head_size(query_size, num_heads)
+    check_count("memory_size", memory_size)
     parts = make_parts(score, scope, selection, relative, Sizes(size, size, num_heads))
     return MultiHeadAttention(parts, query_size, memory_size, num_heads, dropout, kernel, rotary)
 
@@ -327,6 +330,11 @@ def _make(
             names = " or ".join(kind.__name__ for kind in kinds)
             raise ValueError(f"{what}: got a {type(part).__name__}, expected a {names}")
         return part
+    if not isinstance(part, str | Mapping):
+        raise ValueError(
+            f"{what}: got {part!r}, expected a name, a table with its kind and options, or an "
+            "object"
+        )
     table = {"kind": part} if isinstance(part, str) else dict(part)
     name = table.pop("kind", None)
     if name not in makers:

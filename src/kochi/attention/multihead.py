@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from kochi.attention.asked import NeedAlignment
 from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
 from kochi.attention.kernels.base import Visible
+from kochi.attention.options import check_count
 from kochi.attention.parts import Parts
 from kochi.attention.positions import stand
 from kochi.attention.projected import Projected, clean_memory
@@ -148,7 +150,7 @@ class MultiHeadAttention(AttentionBase):
         projected: Projected,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
         visible: Visible | None = None,
@@ -168,7 +170,7 @@ class MultiHeadAttention(AttentionBase):
         projected: Projected,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
     ) -> Readout:
@@ -182,7 +184,7 @@ class MultiHeadAttention(AttentionBase):
         projected: Projected,
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
-        need_alignment: bool = False,
+        need_alignment: NeedAlignment = False,
     ) -> Readout:
         """See `AttentionBase.step`."""
         call = Call(mask, state, need_alignment, together=True)
@@ -199,7 +201,7 @@ class MultiHeadAttention(AttentionBase):
     def _read(self, raw_query: Tensor, heads: Tensor, projected: Projected, call: Call) -> Readout:
         answer, state = self._attend(raw_query, heads, projected, call)
         context = self.output_proj(answer.context.transpose(1, 2).flatten(2))
-        return Readout(context, answer.alignment if call.need_alignment else None, state)
+        return Readout(context, answer.alignment, state)
 
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int
@@ -238,9 +240,11 @@ def head_size(query_size: int, num_heads: int) -> int:
     """Return the size of a head.
 
     Raises:
-        ValueError: The heads do not divide ``query_size``.
+        ValueError: A number is not a whole one above 0, or the heads do not divide ``query_size``.
     """
-    if num_heads < 1 or query_size % num_heads:
+    check_count("query_size", query_size)
+    check_count("num_heads", num_heads)
+    if query_size % num_heads:
         raise ValueError(
             f"num_heads: {num_heads} does not divide query_size={query_size}; "
             f"choose one of {[n for n in range(1, query_size + 1) if query_size % n == 0]}"

@@ -1,5 +1,7 @@
 """Checks of the options of parts."""
 
+import math
+
 
 def check_count(name: str, value: int, lowest: int = 1) -> None:
     """Refuse what is not a whole number of at least ``lowest``.
@@ -12,6 +14,26 @@ def check_count(name: str, value: int, lowest: int = 1) -> None:
         raise ValueError(f"{name}: got {value!r}, expected a whole number of {lowest} or more")
 
 
+def is_number(value: object) -> bool:
+    """Tell whether something is a number, and finite; True and False are none.
+
+    >>> is_number(0), is_number(0.5), is_number(float("nan")), is_number("0"), is_number(True)
+    (True, True, False, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_number(name: str, value: float) -> None:
+    """Refuse what is not a finite number.
+
+    >>> check_number("offset", float("nan"))
+    Traceback (most recent call last):
+    ValueError: offset: got nan, expected a finite number
+    """
+    if not is_number(value):
+        raise ValueError(f"{name}: got {value!r}, expected a finite number")
+
+
 def check_positive(name: str, value: float) -> None:
     """Refuse what is not a finite number above 0.
 
@@ -19,5 +41,5 @@ def check_positive(name: str, value: float) -> None:
     Traceback (most recent call last):
     ValueError: ratio: got -0.5, expected a finite number above 0
     """
-    if not 0.0 < value < float("inf"):
+    if not is_number(value) or value <= 0:
         raise ValueError(f"{name}: got {value!r}, expected a finite number above 0")

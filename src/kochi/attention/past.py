@@ -41,10 +41,18 @@ class Past:
         >>> past = Past(*torch.ones(3, 1, 1, 1, 2)).over(3)
         >>> past.previous.tolist(), past.standing.tolist()
         ([[[[1.0, 1.0, 0.0]]]], [[[[1.0, 1.0, 0.0]]]])
+
+        Raises:
+            ValueError: The memory has become shorter.
         """
         new = source_length - self.previous.shape[3]
         if new == 0:
             return self
+        if new < 0:
+            raise ValueError(
+                f"state: got a past over {self.previous.shape[3]} places, but the memory has only "
+                f"{source_length}; a memory may grow, not shrink"
+            )
         standing = None if self.standing is None else F.pad(self.standing, (0, new))
         return Past(F.pad(self.previous, (0, new)), F.pad(self.accumulated, (0, new)), standing)
 

@@ -42,11 +42,12 @@ class Positions:
 
     def queries(self) -> Int[Tensor, "... target 1"]:
         """Return the positions of the queries as a column."""
-        return stand(self.query, self.query_length, self.device, self.start).unsqueeze(-1)
+        here = stand(self.query, self.query_length, self.device, self.start, "query_positions")
+        return here.unsqueeze(-1)
 
     def keys(self) -> Int[Tensor, "... 1 source"]:
         """Return the positions of the keys as a row."""
-        return stand(self.key, self.key_length, self.device).unsqueeze(-2)
+        return stand(self.key, self.key_length, self.device, what="key_positions").unsqueeze(-2)
 
     def distances(self) -> Int[Tensor, "... target source"]:
         """Return how far each key stands after each query (before it: below 0).
@@ -62,8 +63,12 @@ def stand(
     length: int,
     device: torch.device,
     start: int = 0,
+    what: str = "positions",
 ) -> Int[Tensor, " length"] | Int[Tensor, "batch length"]:
     """Return positions as a tensor: one number means all stand there, ``None`` one after another.
+
+    Raises:
+        ValueError: A tensor is not of whole numbers, one for each place.
 
     >>> stand(None, 3, torch.device("cpu"), start=4).tolist()
     [4, 5, 6]
@@ -72,4 +77,10 @@ def stand(
         return torch.arange(start, start + length, device=device)
     if isinstance(positions, int):
         return torch.full((length,), positions, device=device)
+    whole = not (positions.dtype.is_floating_point or positions.dtype == torch.bool)
+    if not whole or positions.dim() not in (1, 2) or positions.shape[-1] != length:
+        raise ValueError(
+            f"{what}: got {positions.dtype} of shape {list(positions.shape)}, expected whole "
+            f"numbers, one for each of {length} places: [{length}] or [batch, {length}]"
+        )
     return positions

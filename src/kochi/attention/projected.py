@@ -31,10 +31,19 @@ class Projected:
     mask: Bool[Tensor, "batch source"] | None = None
     finite: Bool[Tensor, "batch source"] | None = None
 
-    @cached_property
+    @property
     def visible(self) -> Visible:
         """Return what its own mask leaves to be seen, made ready once for all calls."""
-        return EVERYTHING if self.mask is None else Visible(self.mask[:, None, None])
+        if self.mask is None:
+            return EVERYTHING
+        if torch.compiler.is_compiling():  # which cannot enter the lock of a cached property
+            return Visible(self.mask[:, None, None])
+        return self._visible
+
+    @cached_property
+    def _visible(self) -> Visible:
+        assert self.mask is not None
+        return Visible(self.mask[:, None, None])
 
     def rows(self, rows: Int[Tensor, " chosen"]) -> "Projected":
         """Keep the given rows of the batch, in the given order (finished sentences drop out)."""

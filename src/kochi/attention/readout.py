@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kochi.attention.past import Past
@@ -13,7 +13,7 @@ class Draws(NamedTuple):
     """What a sampled selection drew, for a loss that weighs its gradient.
 
     Args:
-        log_probability: Of each choice, in nats.
+        log_probability: Of each choice, in nats; 0 where nothing was drawn.
         entropy: Of what it was drawn from, in nats.
     """
 
@@ -29,11 +29,13 @@ class AttentionState:
         position: Number of queries asked so far: the position of the next one.
         past: Where earlier queries looked, for parts that look back.
         draws: What a sampled selection drew in this call; the next one does not need it.
+        expected: What a sampled selection decided for whole sentences (`SampledSelection.settle`).
     """
 
     position: int = 0
     past: Past | None = None
     draws: Draws | None = None
+    expected: Bool[Tensor, " batch"] | None = None
 
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "AttentionState":
         """Let each new beam continue an old beam of its sentence."""
@@ -43,7 +45,8 @@ class AttentionState:
     def keep(self, rows: Int[Tensor, " kept"]) -> "AttentionState":
         """Keep only some sentences."""
         past = None if self.past is None else self.past.keep(rows)
-        return replace(self, past=past, draws=None)
+        expected = None if self.expected is None else self.expected.index_select(0, rows)
+        return replace(self, past=past, draws=None, expected=expected)
 
 
 START = AttentionState()

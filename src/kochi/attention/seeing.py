@@ -85,28 +85,52 @@ def check_mask(mask: Tensor, projected: Projected, positions: Positions) -> None
     """Refuse a mask of the wrong type or shape."""
     flat = (projected.keys.shape[0], positions.key_length)
     full = (flat[0], positions.query_length, positions.key_length)
-    if mask.dtype != torch.bool or tuple(mask.shape) not in (flat, full):
+    if not is_mask(mask) or tuple(mask.shape) not in (flat, full):
         raise ValueError(
-            f"mask: got {mask.dtype} of shape {list(mask.shape)}, expected torch.bool "
+            f"mask: got {describe(mask)}, expected torch.bool "
             f"[batch, source] = {list(flat)} or [batch, target, source] = {list(full)}, "
             "True = may attend"
         )
+
+
+def is_mask(mask: object) -> bool:
+    """Tell whether this is a tensor of true and false."""
+    return isinstance(mask, Tensor) and mask.dtype == torch.bool
+
+
+def describe(mask: object) -> str:
+    """Say what came where a mask was expected."""
+    if not isinstance(mask, Tensor):
+        return f"a {type(mask).__name__}"
+    return f"{mask.dtype} of shape {list(mask.shape)}"
 
 
 def spoil(
     answer: Answer, visible: Visible, finite: Bool[Tensor, "batch source"], target_length: int
 ) -> Answer:
     """Give NaN to the queries that may see a NaN or infinite place, and to nobody else."""
-    broken = ~finite[:, None, None, :]
     mask = visible.whole(target_length, finite.shape[1], finite.device)
-    broken = broken if mask is None else broken & mask
-    reader = broken.any(-1, keepdim=True)
+    reader = _broken(mask, finite).any(-1, keepdim=True)
     context = answer.context.masked_fill(reader, torch.nan)
     if answer.alignment is None:
         return answer._replace(context=context)
-    hidden = reader if mask is None else reader & mask
-    alignment = answer.alignment.masked_fill(hidden, torch.nan)
+    alignment = spoil_alignment(answer.alignment, mask, finite)
     return answer._replace(context=context, alignment=alignment)
+
+
+def spoil_alignment(
+    alignment: Float[Tensor, "batch heads target source"],
+    mask: Bool[Tensor, "#batch #heads #target source"] | None,
+    finite: Bool[Tensor, "batch source"],
+) -> Float[Tensor, "batch heads target source"]:
+    """Put NaN in all that a query sees that may see a NaN or infinite place."""
+    reader = _broken(mask, finite).any(-1, keepdim=True)
+    return alignment.masked_fill(reader if mask is None else reader & mask, torch.nan)
+
+
+def _broken(mask: Tensor | None, finite: Tensor) -> Tensor:
+    broken = ~finite[:, None, None, :]
+    return broken if mask is None else broken & mask
 
 
 class _Everywhere(Scope):

@@ -39,6 +39,9 @@ def shaw_term(
 class Shaw(Relative):
     """Learned vectors for clipped distances; all heads share them (section 3.3).
 
+    The paper's base model has vectors of its own for each head, the big one shares them (section
+    4.1).
+
     Args:
         query_size: Size of a query as the score projects it.
         dot_scale: What the score multiplies its dot product by, and this term too.

@@ -50,11 +50,20 @@ def coverage_loss(
         alignments: Of a whole target, with or without a `Coverage` scope.
         mask: True for the steps that count (False: padding of the target); ``None``: all.
 
+    Raises:
+        ValueError: The mask does not fit.
+
     >>> alignments = torch.tensor([[[[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]]]])
     >>> coverage_loss(alignments).tolist()  # 0, then 0.25, then 0.5 + 0.5
     [[1.25]]
     """
     if mask is not None:
+        steps = [alignments.shape[0], alignments.shape[2]]
+        if mask.dtype != torch.bool or list(mask.shape) != steps:
+            raise ValueError(
+                f"mask: got {mask.dtype} of shape {list(mask.shape)}, expected torch.bool "
+                f"[batch, target] = {steps}, True = counts"
+            )
         alignments = alignments.masked_fill(~mask[:, None, :, None], 0.0)
     coverage = F.pad(alignments, (0, 0, 1, 0))[:, :, :-1].cumsum(2)
     return torch.minimum(alignments, coverage).sum((2, 3))

@@ -54,8 +54,8 @@ class Cosine(Score):
         query_size: Size of a query.
         key_size: Size of a key, the same as ``query_size``.
         num_heads: Each head has a factor of its own.
-        scale: What the factors are at the start, above 0. QKNorm starts at log2(L^2 - L) for
-            sequences of length L: 10 is about L = 32.
+        scale: What the factors are at the start, above 0. QKNorm starts at log2(L^2 - L) where 97.5
+            % of the sequences are no longer than L: 10 is about L = 32.
 
     Raises:
         ValueError: The sizes differ, or ``scale`` is not above 0.

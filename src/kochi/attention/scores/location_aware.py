@@ -68,9 +68,9 @@ class LocationAware(RecurrentScore):
         key_size: Size of a key.
         num_heads: Each head has parameters of its own, and its own alignments.
         hidden_size: Width of the hidden layer; by default ``query_size``.
-        filters: Number of filters; 10 as in the paper.
-        width: How many places a filter spans, odd. 31 as in Tacotron 2 (the paper's 201 are for
-            recordings of many hundred frames).
+        filters: Number of filters; Tacotron 2 has 32.
+        width: How many places a filter spans, odd. 31 as in Tacotron 2; memories of many hundred
+            places want more.
 
     Raises:
         ValueError: An option is out of range.

@@ -3,6 +3,7 @@
 import abc
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -78,8 +79,10 @@ class Choice(NamedTuple):
     """What a sampled selection chose, for a loss that weighs its gradient.
 
     Args:
-        alignment: 1 at the chosen place; constant for autograd.
-        log_probability: Of the choice, in nats, with a gradient; 0 where nothing may be seen.
+        alignment: 1 at the chosen place, constant for autograd; or what was looked at instead of a
+            choice, with a gradient.
+        log_probability: Of the choice, in nats, with a gradient; 0 where nothing may be seen and
+            where nothing was chosen.
         entropy: Of the distribution it was drawn from, in nats, with a gradient.
     """
 
@@ -90,6 +93,22 @@ class Choice(NamedTuple):
 
 class SampledSelection(nn.Module, abc.ABC):
     """Look at one place, drawn at random in training; the likeliest one otherwise."""
+
+    def settle(
+        self, expected: Bool[Tensor, " batch"] | None, batch: int, device: torch.device
+    ) -> tuple["SampledSelection", Bool[Tensor, " batch"] | None]:
+        """Decide what holds for whole sentences; return the selection for this call.
+
+        Args:
+            expected: What was decided when the sentences were asked before; ``None``: nothing.
+            batch: Number of sentences.
+            device: Where the tensors live.
+
+        Returns:
+            The selection for this call, and what to give to the next call with these sentences. By
+            default the selection itself and ``None``.
+        """
+        return self, None
 
     @abc.abstractmethod
     def forward(

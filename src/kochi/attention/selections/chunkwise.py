@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kochi.attention.options import check_count
 from kochi.attention.past import Past
 from kochi.attention.selections.base import RecurrentSelection, Walk
 from kochi.attention.selections.monotonic import Monotonic
@@ -46,8 +47,8 @@ def spread_over_chunks(
 class Chunkwise(RecurrentSelection):
     """Walk like `Monotonic`, and look at the last few places up to where the walk stands.
 
-    Chiu and Raffel 2018; https://arxiv.org/abs/1712.05382. In expectation in training (section
-    2.3), by the hard walk otherwise (section 2.2). The paper has a second score for the softmax in
+    Chiu and Raffel 2018; https://arxiv.org/abs/1712.05382. In expectation in training, by the
+    hard walk otherwise (section 2.3). The paper has a second score for the softmax in
     a chunk; here the same score serves both, so that any score can be used. The walk goes on from
     where it stood, not from where it looked: `Walk.standing`.
 
@@ -59,15 +60,14 @@ class Chunkwise(RecurrentSelection):
         offset: As in `Monotonic`.
 
     Raises:
-        ValueError: The window is below 1, or the noise below 0.
+        ValueError: An option is out of range.
     """
 
     def __init__(
         self, num_heads: int = 1, window: int = 2, noise: float = 1.0, offset: float = -1.0
     ) -> None:
         super().__init__()
-        if isinstance(window, bool) or window < 1:
-            raise ValueError(f"window: got {window}, expected 1 or more")
+        check_count("window", window)
         self.window = window
         self.monotonic = Monotonic(num_heads, noise, offset)
 

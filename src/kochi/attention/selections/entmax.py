@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from kochi.attention.options import is_number
 from kochi.attention.selections.base import Selection
 from kochi.attention.selections.places import hide, keep_positive
 
@@ -106,8 +107,8 @@ class Entmax(Selection):
 
     def __init__(self, num_heads: int = 1, alpha: float = 1.5) -> None:
         super().__init__()
-        if not 1.0 + MARGIN < alpha < 2.0 - MARGIN:
-            raise ValueError(f"alpha: got {alpha}, expected a number between 1.01 and 1.99")
+        if not is_number(alpha) or not 1.0 + MARGIN < alpha < 2.0 - MARGIN:
+            raise ValueError(f"alpha: got {alpha!r}, expected a number between 1.01 and 1.99")
         fraction = (alpha - 1.0 - MARGIN) / (1.0 - 2.0 * MARGIN)
         shape = math.log(fraction / (1.0 - fraction))
         self.shape = nn.Parameter(torch.full((num_heads, 1, 1), shape))  # a

@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kochi.attention.options import check_positive
 from kochi.attention.selections.base import Selection
 from kochi.attention.selections.drawing import gumbel_noise
 from kochi.attention.selections.places import best_place, widen
@@ -40,13 +41,12 @@ class Gumbel(Selection):
         hard: Look at the one highest place of the draw; the gradient stays that of the soft draw.
 
     Raises:
-        ValueError: The temperature is not above 0.
+        ValueError: The temperature is not a finite number above 0.
     """
 
     def __init__(self, temperature: float = 1.0, hard: bool = False) -> None:
         super().__init__()
-        if not temperature > 0.0:
-            raise ValueError(f"temperature: got {temperature}, expected a number above 0")
+        check_positive("temperature", temperature)
         self.temperature = temperature
         self.hard = hard
 

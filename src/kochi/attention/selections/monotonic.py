@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from kochi.attention.options import check_number, is_number
 from kochi.attention.past import Past
 from kochi.attention.selections.base import RecurrentSelection
 from kochi.attention.selections.places import widen
@@ -78,13 +79,14 @@ class Monotonic(RecurrentSelection):
             a walk that always stops at once learns nothing of what lies ahead).
 
     Raises:
-        ValueError: The noise is below 0.
+        ValueError: The noise is below 0, or an option is not a finite number.
     """
 
     def __init__(self, num_heads: int = 1, noise: float = 1.0, offset: float = -1.0) -> None:
         super().__init__()
-        if not noise >= 0.0:
-            raise ValueError(f"noise: got {noise}, expected a number of 0 or more")
+        if not is_number(noise) or noise < 0:
+            raise ValueError(f"noise: got {noise!r}, expected a finite number of 0 or more")
+        check_number("offset", offset)
         self.noise = noise
         self.offset = nn.Parameter(torch.full((num_heads, 1, 1), float(offset)))  # r
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kochi.attention.options import check_positive
 from kochi.attention.selections.base import Selection
 from kochi.attention.selections.places import keep_positive
 
@@ -48,13 +49,12 @@ class Soft(Selection):
         temperature: What the scores are divided by: below 1 sharper, above 1 flatter.
 
     Raises:
-        ValueError: The temperature is not above 0.
+        ValueError: The temperature is not a finite number above 0.
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
-        if not temperature > 0.0:
-            raise ValueError(f"temperature: got {temperature}, expected a number above 0")
+        check_positive("temperature", temperature)
         self.temperature = temperature
 
     def forward(

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kochi.attention.options import check_count
 from kochi.attention.selections.base import Selection
 from kochi.attention.selections.places import some_visible
 from kochi.attention.selections.soft import masked_softmax
@@ -46,8 +47,7 @@ class TopK(Selection):
 
     def __init__(self, k: int = 8) -> None:
         super().__init__()
-        if isinstance(k, bool) or k < 1:
-            raise ValueError(f"k: got {k}, expected 1 or more")
+        check_count("k", k)
         self.k = k
 
     def forward(
