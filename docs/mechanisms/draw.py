@@ -55,9 +55,9 @@ def part(what: str, table: str) -> str:
     return f"model.attention.{what}={table}"
 
 
-def among_letters(relative: str) -> "Mechanism":
-    """Return a small Transformer whose attentions of a sequence to itself have a relative term."""
-    return Mechanism((*TRANSFORMER, f"model.self_attention.relative={relative}"), "encoder")
+def among_letters(what: str, table: str) -> "Mechanism":
+    """Return a small Transformer whose letters look at each other with this part."""
+    return Mechanism((*TRANSFORMER, f"model.self_attention.{what}={table}"), "encoder")
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,12 @@ MECHANISMS = {
     "cosine": Mechanism((*LUONG, *ONE_WAY, part("score", "cosine"))),
     "location": Mechanism((*LUONG, part("score", "{kind='location', max_length=16}"))),
     "location_aware": Mechanism((part("score", "{kind='location_aware', width=5}"),)),
-    "shaw": among_letters("{kind='shaw', max_distance=4}"),
-    "t5": among_letters("{kind='t5', num_buckets=16, max_distance=16}"),
-    "alibi": among_letters("alibi"),
-    "rotary": among_letters("rotary"),
+    "shaw": among_letters("relative", "{kind='shaw', max_distance=4}"),
+    "t5": among_letters("relative", "{kind='t5', num_buckets=16, max_distance=16}"),
+    "alibi": among_letters("relative", "alibi"),
+    "rotary": among_letters("relative", "rotary"),
     "causal": Mechanism(TRANSFORMER, "decoder"),
-    "sliding_window": Mechanism(
-        (*TRANSFORMER, part("scope", "{kind='sliding_window', left=2, right=2}"))
-    ),
+    "sliding_window": among_letters("scope", "{kind='sliding_window', left=1, right=1}"),
     "local_m": Mechanism((*LUONG, part("scope", "{kind='local_m', width=2, ratio=1.2}"))),
     "local_p": Mechanism(
         (*LUONG, part("score", "general"), part("scope", "{kind='local_p', width=2}"))
