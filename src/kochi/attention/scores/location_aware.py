@@ -44,7 +44,7 @@ def location_aware_score(
 ) -> Float[Tensor, "batch heads target source"]:
     """Compute ``score[t, s] = <vector, tanh(query[t] + key[s] + weight features[t, s])>``.
 
-    Chorowski et al. 2015, section 2.1, with ``query = W s_{i-1} + b``, ``keys = V h_j``,
+    Chorowski et al. 2015, section 2.2, with ``query = W s_{i-1} + b``, ``keys = V h_j``,
     ``features = f_{i,j}`` and ``weight = U``; https://arxiv.org/abs/1506.07503. There f comes from
     the previous alignment alone; the second channel, the sum of all alignments so far, follows Shen
     et al. 2018 (Tacotron 2), section 2.2; https://arxiv.org/abs/1712.05884
