@@ -179,7 +179,8 @@ def choose(kernel: str, parts: Parts, case: Case) -> tuple[str, str]:
             raise ValueError(f"kernel: {kernel!r} cannot serve this call: {why}")
     if kernel != "auto":
         return kernel, "named by the caller"
-    if windowed_refusal(parts) is None and _not_windowed(case) is None:
+    in_one_sequence = case.band is not None and banded_refusal(parts) is None
+    if windowed_refusal(parts) is None and _not_windowed(case) is None and not in_one_sequence:
         why = _windows_pay(case)
         if why is not None:
             return "windowed", why
@@ -192,8 +193,8 @@ def choose(kernel: str, parts: Parts, case: Case) -> tuple[str, str]:
         skipped = _skipped(case)
         if skipped is not None:
             return "flex", f"{skipped} (a limit not measured on CUDA)"
-    if case.band is not None and banded_refusal(parts) is None and _not_banded(case) is None:
-        width = case.band.left + case.band.right + 1
+    if in_one_sequence and _not_banded(case) is None:
+        width = _width(case)
         if case.target_length > max(LONG, WIDTHS * width):
             return "banded", f"the window of {width} places leaves most keys out"
     return _choose_dot(case)
@@ -206,24 +207,30 @@ def _not_banded(case: Case) -> str | None:
 
 
 def _not_windowed(case: Case) -> str | None:
-    if case.band is not None:
-        return "queries and keys are one sequence: the kernel 'banded' does that"
-    if case.window is None:
+    if case.window is None and case.band is None:
         return "the keys do not stand at 0, 1, 2, ..."
     return None if case.flat_mask else FULL_MASK
 
 
+def _width(case: Case) -> int:
+    """Return how many places a band or a window has."""
+    if case.band is not None:
+        return case.band.left + case.band.right + 1
+    assert case.window is not None
+    return case.window
+
+
 def _windows_pay(case: Case) -> str | None:
     """Say why windows pay; ``None`` if they do not: see `SPARSE_LENGTH`."""
-    assert case.window is not None
+    width = _width(case)
     source, scores = case.source_length, case.batch * case.target_length * case.source_length
-    alone = case.target_length * case.window <= source
+    alone = case.target_length * width <= source
     fewest = SPARSE_ALONE if alone else SPARSE_TOGETHER
     if case.device_type != "cpu":
         fewest = SPARSE_ELSEWHERE
-    if source < max(SPARSE_LENGTH, SPARSE_WIDTHS * case.window) or scores < fewest:
+    if source < max(SPARSE_LENGTH, SPARSE_WIDTHS * width) or scores < fewest:
         return None
-    return f"windows of {case.window} places leave most of {source} keys out"
+    return f"windows of {width} places leave most of {source} keys out"
 
 
 def _not_flex(case: Case) -> str | None:
@@ -241,7 +248,7 @@ def _skipped(case: Case) -> str | None:
     if min(case.target_length, case.source_length) < FAR:
         return None
     if case.band is not None:
-        width = case.band.left + case.band.right + 1
+        width = _width(case)
         if case.target_length > WIDTHS * width:
             return f"the window of {width} places leaves most keys out"
     elif case.triangle and case.bias:

@@ -68,7 +68,10 @@ def windowed(
     and is as large as it is.
     """
     windows, source = visible.windows, keys.shape[2]
-    assert windows is not None  # refused when called
+    if windows is None:
+        assert visible.band is not None  # refused when called
+        here = torch.arange(query.shape[2], device=query.device)[None, None]
+        windows = Windows(here, *visible.band)
     assert isinstance(parts.selection, Selection)  # refused when built
     plan = _plan(windows, query.shape[2], source)
     seen, prior = _see(windows, plan, visible.mask, source)
