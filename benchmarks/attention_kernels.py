@@ -80,7 +80,8 @@ def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
     located = "location-aware reference", "location-aware blocked"
     local = []
     for scope in ("local_m", "local_p"):
-        pair = (times(f"{scope} {kernel} {LOCAL_COMPARED}") for kernel in ("reference", "windowed"))
+        slow = times(f"{scope} reference {LOCAL_COMPARED}")
+        fast = times(f"{scope} windowed {LOCAL_COMPARED}")
         slope = exponent(found, f"{scope} windowed", "milliseconds")
         local += [
             Ratio(f"{scope}, length {LOCAL_COMPARED}: time of the formula / windowed", *pair),
