@@ -18,7 +18,7 @@ demo: $(READY)
 	.venv/bin/python demos/pronounce.py
 
 test: check
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
 
 check: $(READY)
 	.venv/bin/ruff check .

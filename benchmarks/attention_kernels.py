@@ -84,7 +84,7 @@ def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
         fast = times(f"{scope} windowed {LOCAL_COMPARED}")
         slope = exponent(found, f"{scope} windowed", "milliseconds")
         local += [
-            Ratio(f"{scope}, length {LOCAL_COMPARED}: time of the formula / windowed", *pair),
+            Ratio(f"{scope}, length {LOCAL_COMPARED}: time of the formula / windowed", slow, fast),
             Ratio(f"{scope}: exponent of time over length", slope, ones, None, EXPONENT),
         ]
     window = times(f"sdpa {COMPARED}"), times(f"banded {COMPARED}")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.attention.flex_attention as torch_flex
 from torch import Tensor
 
-from kochi.attention import Attention, Band, MultiHeadAttention, Visible, build
+from kochi.attention import AlignmentOf, Attention, Band, MultiHeadAttention, Visible, build
 from kochi.attention.kernels import flex, rule
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
@@ -121,6 +121,18 @@ def test_odd_lengths_and_sizes(target: int, source: int, size: int, gradients: G
     modules = twins("global", query_size=size)
     query, memory = torch.randn(2, target, size), torch.randn(2, source, 8)
     compare(modules, query, memory, (None, None), gradients)
+
+
+@pytest.mark.usefixtures("in_the_open")
+@pytest.mark.parametrize("scope", SCOPES)
+def test_the_alignment_of_some_queries_and_heads(scope: Any) -> None:
+    module = twins(scope)[1]
+    query, projected = torch.randn(2, 9, 8), module.project(torch.randn(2, 9, 8))
+    whole = module(query, projected, need_alignment=True)
+    some = module(query, projected, need_alignment=AlignmentOf(queries=[7, 2], heads=[1]))
+    assert torch.equal(some.context, whole.context)
+    assert whole.alignment is not None
+    torch.testing.assert_close(some.alignment, whole.alignment[:, [1]][:, :, [7, 2]])
 
 
 @pytest.mark.usefixtures("in_the_open")

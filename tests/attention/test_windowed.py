@@ -255,8 +255,13 @@ def test_a_call_that_it_cannot_serve_is_refused() -> None:
         module(query, projected, key_positions=torch.arange(9) + 1)
     with pytest.raises(ValueError, match=message + "the mask is not the same for all queries"):
         module(query, projected, mask=torch.ones(2, 3, 9, dtype=torch.bool))
-    with pytest.raises(ValueError, match=message + "queries and keys are one sequence"):
-        module(torch.randn(2, 9, 8), projected)
+
+
+def test_a_band_is_served_as_windows() -> None:
+    reference, module = twins("additive", {"kind": "sliding_window", "left": 2, "right": 1})
+    query, memory = torch.randn(2, 9, 8), torch.randn(2, 9, 8)
+    expected = reference(query, reference.project(memory)).context
+    torch.testing.assert_close(module(query, module.project(memory)).context, expected)
 
 
 def test_parts_that_it_cannot_serve_are_refused() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kochi.attention.kernels.base import Answer, Visible
 from kochi.attention.kernels.blocked import blocked_scores
+from kochi.attention.kernels.reference import reference
 from kochi.attention.parts import Parts, name
 from kochi.attention.past import Past
 from kochi.attention.scopes.base import PredictedScope, Scope, Windows
@@ -68,6 +69,10 @@ def windowed(
     and is as large as it is.
     """
     windows, source = visible.windows, keys.shape[2]
+    if not source:
+        return reference(
+            parts, query, keys, values, visible, past, dropout, need_alignment
+        )  # there is nothing to gather
     if windows is None:
         assert visible.band is not None  # refused when called
         here = torch.arange(query.shape[2], device=query.device)[None, None]
