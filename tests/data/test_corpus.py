@@ -24,7 +24,7 @@ def build(folder: Path, pairs=PAIRS, max_length: int = 5) -> Corpus:
 
 @pytest.mark.parametrize("chunk", [1, 3, 10_000])
 def test_rows_are_the_encoded_texts(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(corpus_module, "_CHUNK_PAIRS", chunk)
+    monkeypatch.setattr(Tokenizer, "chunk_rows", chunk)
     corpus = build(tmp_path / "c", iter(PAIRS))
     assert len(corpus) == 4
     for row, pair in enumerate(PAIRS):
@@ -57,7 +57,7 @@ def test_large_vocabularies_keep_their_ids(tmp_path):
 
 
 def test_building_keeps_only_a_chunk_of_pairs(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "_CHUNK_PAIRS", 5)
+    monkeypatch.setattr(Tokenizer, "chunk_rows", 5)
     most, read, encoded = 0, itertools.count(1), 0
 
     def pairs():

@@ -7,7 +7,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +22,17 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One source text and its right answers (one in training data)."""
+    """One source and its right answers (one in training data).
 
-    source: str
+    Attributes:
+        source: Text; or what the data's kind reads: a `FeatureRow`, a recording.
+        references: The right answers.
+        where: File and line that it stands in; of sources that are not text.
+    """
+
+    source: Any
     references: tuple[str, ...]
+    where: str = field(default="", compare=False)
 
 
 def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
