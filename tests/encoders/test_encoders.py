@@ -82,7 +82,7 @@ def test_two_directions_equal_the_library():
     source = torch.tensor([[4, 7, 5, 9]])
     values = encoder(source, source != 0).values
     library = torch.nn.LSTM(SIZE, HIDDEN, batch_first=True, bidirectional=True).double()
-    forward, backward = encoder.stacks[0]
+    forward, backward = encoder.layers[0].directions
     with torch.no_grad():
         for stack, suffix in ((forward, ""), (backward, "_reverse")):
             for name, weight in stack.cells[0].named_parameters():
