@@ -19,6 +19,7 @@ DIRECTION: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
     "memory": set(),
+    "sound": {"errors"},
     "attention": set(),
     "layers": {"attention"},
     "encoders": MODEL_PARTS,
@@ -39,7 +40,18 @@ DIRECTION: dict[str, set[str]] = {
     "__main__": {"cli"},
 }
 ATTENTION_IMPORTS = {"torch", "jaxtyping", "einops"} | set(sys.stdlib_module_names)
-HEAVY = ("lightning", "sacrebleu", "jiwer", "matplotlib", "pydantic", "tokenizers", "typer", "rich")
+HEAVY = (
+    "lightning",
+    "sacrebleu",
+    "jiwer",
+    "matplotlib",
+    "pydantic",
+    "tokenizers",
+    "typer",
+    "rich",
+    "soundfile",
+    "soxr",
+)
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -117,6 +129,10 @@ def loaded_after(statement: str) -> set[str]:
 @pytest.mark.parametrize("statement", ["import kochi", "import kochi; kochi.attention.build"])
 def test_import_is_light(statement):
     assert not loaded_after(statement) & set(HEAVY)
+
+
+def test_naming_a_recording_loads_no_decoder():
+    assert not loaded_after("from kochi.sound.files import Recording") & {"soundfile", "soxr"}
 
 
 def test_help_loads_no_torch():
