@@ -137,10 +137,87 @@ class Attention(Table):
     kernel: str = "auto"
 
 
+class RecurrentLayers(Table):
+    """Recurrent layers of an encoder of frames; ``hidden_size`` is the width of a direction."""
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    hidden_size: Positive = 256
+    layers: Positive = 3
+    bidirectional: bool = True
+    dropout: Fraction = 0.2
+
+
+class PyramidEncoder(RecurrentLayers):
+    """Listener of Chan et al. 2016: after the first one, ``halvings`` layers halve the frames."""
+
+    kind: Literal["pyramid"]
+    halvings: Annotated[int, Field(ge=0)] = 2
+
+    @model_validator(mode="after")
+    def _first_layer_does_not_halve(self) -> "PyramidEncoder":
+        if self.halvings >= self.layers:
+            raise ValueError(
+                f"halvings = {self.halvings} needs at least {self.halvings + 1} layers, of which "
+                f"the first does not halve; got layers = {self.layers}"
+            )
+        return self
+
+
+class ConvRnnEncoder(RecurrentLayers):
+    """Two strided convolutions with ``channels`` filters (four frames become one), then LSTM."""
+
+    kind: Literal["conv_rnn"]
+    channels: Positive = 32
+
+
+class SelfAttentionLayers(Table):
+    """Self-attention over frames, of which two strided convolutions make four one.
+
+    ``causal`` convolutions look at no later frame; the scope of ``self_attention`` is to match
+    (``{ kind = "sliding_window", right = 0 }``) where frames are read as they come.
+    """
+
+    channels: Positive = 32
+    size: Positive = 128
+    layers: Positive = 4
+    causal: bool = False
+    dropout: Fraction = 0.1
+    attention_dropout: Fraction = 0.0
+
+
+class ConvTransformerEncoder(SelfAttentionLayers):
+    """Strided convolutions and a Transformer's encoder."""
+
+    kind: Literal["conv_transformer"]
+    feedforward_size: Positive = 256
+    norm: Literal["pre", "post"] = "pre"
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
+    max_positions: Positive = 1024
+    activation: Literal["relu", "gelu", "silu"] = "relu"
+    self_attention: Attention = Attention(score="scaled_dot", num_heads=4)
+
+
+class ConformerEncoder(SelfAttentionLayers):
+    """Strided convolutions and Conformer layers (Gulati et al. 2020)."""
+
+    kind: Literal["conformer"]
+    feedforward_size: Positive = 512
+    conv_width: Positive = 31
+    self_attention: Attention = Attention(score="scaled_dot", relative="rotary", num_heads=4)
+
+
+Encoder = Annotated[
+    PyramidEncoder | ConvRnnEncoder | ConvTransformerEncoder | ConformerEncoder,
+    Field(discriminator="kind"),
+]
+
+
 class RecurrentModel(Table):
     """What the recurrent models share. Sizes are widths; ``hidden_size`` is the decoder's.
 
-    A two-directional encoder has ``hidden_size`` in each direction.
+    A two-directional encoder has ``hidden_size`` in each direction. ``encoder`` says what reads
+    frames (by default a pyramid of that size); ``encoder_layers``, ``bidirectional`` and
+    ``reverse_source`` are of the encoder of tokens.
     """
 
     cell: Literal["lstm", "gru"] = "lstm"
@@ -152,6 +229,7 @@ class RecurrentModel(Table):
     reverse_source: bool = False
     dropout: Fraction = 0.2
     tie_embeddings: Literal["none", "target", "all"] = "none"
+    encoder: Encoder | None = None
 
 
 class PlainModel(RecurrentModel):
@@ -184,7 +262,10 @@ class RnnModel(RecurrentModel):
 
 
 class TransformerModel(Table):
-    """Transformer (Vaswani et al. 2017)."""
+    """Transformer (Vaswani et al. 2017).
+
+    ``encoder`` says what reads frames: by default convolutions and an encoder as this table has it.
+    """
 
     kind: Literal["transformer"]
     size: Positive = 128
@@ -200,6 +281,7 @@ class TransformerModel(Table):
     tie_embeddings: Literal["none", "target", "all"] = "target"
     self_attention: Attention = Attention(score="scaled_dot", num_heads=4)
     attention: Attention = Attention(score="scaled_dot", num_heads=4)
+    encoder: Encoder | None = None
 
 
 Model = Annotated[PlainModel | RnnModel | TransformerModel, Field(discriminator="kind")]
@@ -385,6 +467,10 @@ def _kinds() -> dict[str, type[Table]]:
         "plain": PlainModel,
         "rnn": RnnModel,
         "transformer": TransformerModel,
+        "pyramid": PyramidEncoder,
+        "conv_rnn": ConvRnnEncoder,
+        "conv_transformer": ConvTransformerEncoder,
+        "conformer": ConformerEncoder,
     }
 
 

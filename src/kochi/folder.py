@@ -57,8 +57,9 @@ class ModelFolder:
             UserError: The weights do not belong to the model that the run file describes.
         """
         from kochi.models.build import build_model
+        from kochi.models.inputs import TokenInput
 
-        model = build_model(self.run.model, self.source.size, self.target.size)
+        model = build_model(self.run.model, TokenInput(self.source.size), self.target.size)
         load_weights(model, self.weights, WEIGHTS)
         return model.eval()
 

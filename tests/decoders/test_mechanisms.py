@@ -9,6 +9,7 @@ from torch import Tensor
 from kochi import config
 from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.losses import cross_entropy
@@ -47,9 +48,9 @@ def build(decoder: str, mechanism: dict[str, Any]) -> Seq2Seq | None:
     torch.manual_seed(1)
     if table["kind"] == "rnn" and mechanism.get("relative") == "rotary":
         with pytest.raises(ValueError, match="one head of `build` has none"):
-            build_model(run.model, VOCABULARY, VOCABULARY)
+            build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
         return None
-    return build_model(run.model, VOCABULARY, VOCABULARY)
+    return build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
 
 
 def named(mechanism: dict[str, Any]) -> str:
@@ -67,7 +68,7 @@ def test_a_sequence_that_looks_at_itself_neither_looks_back_nor_draws(part: dict
     table = {"kind": "transformer", "size": 16, "self_attention": {"num_heads": 2} | part}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
     with pytest.raises(ValueError, match=r"self_attention: .* looks back at earlier alignments"):
-        build_model(run.model, VOCABULARY, VOCABULARY)
+        build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
 
 
 @pytest.mark.parametrize("relative", RELATIVES)
@@ -83,7 +84,7 @@ def test_relative_terms_in_a_sequence_that_looks_at_itself(relative: str) -> Non
     run = config.check_run(
         {"data": {"kind": "tsv", "train": "x"}, "model": table | {"self_attention": own}}, "test"
     )
-    model = build_model(run.model, VOCABULARY, VOCABULARY).double().eval()
+    model = build_model(run.model, TokenInput(VOCABULARY), VOCABULARY).double().eval()
     check_steps(model)
 
 

@@ -6,11 +6,12 @@ import torch
 from kochi import config
 from kochi.errors import UserError
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 
 
 def build(table: dict, source=11, target=13):
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "run.toml")
-    return build_model(run.model, source, target)
+    return build_model(run.model, TokenInput(source), target)
 
 
 def count(model):

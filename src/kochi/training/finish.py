@@ -9,6 +9,7 @@ from torch import Tensor
 import kochi
 from kochi import config, folder
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.training import monitor
 from kochi.training.evaluation import Evaluator
 from kochi.training.layout import Layout
@@ -82,7 +83,7 @@ def _measure(
         return chosen[0].loss, chosen[0].metric
     use_gpu = run.training.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if use_gpu else "cpu")
-    model = build_model(run.model, prepared.source.size, prepared.target.size)
+    model = build_model(run.model, TokenInput(prepared.source.size), prepared.target.size)
     folder.load_weights(model, weights, str(run.output))
     measured = evaluator(model.to(device), device)
     return measured.loss, measured.metric

@@ -13,6 +13,7 @@ from kochi import config
 from kochi.data.batches import TokenBatches
 from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator
@@ -182,7 +183,7 @@ def _model(run: config.Run, prepared: Prepared) -> Any:
 
 def _build(run: config.Run, source_vocabulary: int, target_vocabulary: int) -> Any:
     try:
-        return build_model(run.model, source_vocabulary, target_vocabulary)
+        return build_model(run.model, TokenInput(source_vocabulary), target_vocabulary)
     except ValueError as error:
         raise UserError(f"model: {error}") from None
 
