@@ -17,6 +17,7 @@ from kochi.errors import UserError
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Column = str | Positive
+AboveZero = Annotated[float, Field(gt=0.0)]
 
 
 class Table(BaseModel):
@@ -40,21 +41,28 @@ class Tokens(Table):
     lowercase: bool = False
 
 
-class TextData(Table):
-    """What all text data have in common. Relative paths start at ``folder``.
+class BaseData(Table):
+    """What all data have in common. Relative paths start at ``folder``.
 
-    ``folder`` itself starts at the run file's folder. ``shared_vocabulary`` trains one tokenizer on
-    both sides. Pairs with a side longer than ``max_length`` tokens are left out of training (and
-    counted in the log). ``tokenized`` says that the text is tokenised already: BLEU then counts its
-    tokens as they are.
+    ``folder`` itself starts at the run file's folder. Pairs with more than ``max_length`` tokens of
+    text on a side are left out of training (and counted in the log). ``tokenized`` says that the
+    text is tokenised already: BLEU then counts its tokens as they are.
     """
 
     folder: Path = Path(".")
-    source: Tokens = Tokens()
     target: Tokens = Tokens()
-    shared_vocabulary: bool = False
     tokenized: bool = False
     max_length: Positive = 256
+
+
+class TextData(BaseData):
+    """What all data have in common that are text on both sides.
+
+    ``shared_vocabulary`` trains one tokenizer on both sides.
+    """
+
+    source: Tokens = Tokens()
+    shared_vocabulary: bool = False
 
 
 class TsvData(TextData):
@@ -117,7 +125,103 @@ class HuggingFaceData(TextData):
     target_field: str = "target"
 
 
-Data = Annotated[TsvData | JsonlData | ParallelData | HuggingFaceData, Field(discriminator="kind")]
+class ManifestData(BaseData):
+    """What all data have in common whose text stands in a manifest beside what is heard.
+
+    A manifest is tab-separated with a header, or has one JSON object a line. Where one manifest
+    holds several splits, ``split_column`` names the column that says which of them ("train", "dev"
+    or "test") a row is of. Rows that last longer than ``max_seconds`` are left out of training (and
+    counted in the log).
+    """
+
+    text_column: str = "text"
+    split_column: str | None = None
+    max_seconds: AboveZero = 30.0
+
+
+class Frames(Table):
+    """What is done to frames before a model reads them.
+
+    ``deltas`` counts the differences over time (first, second) that are put beside each number.
+    ``normalisation`` then brings every number to mean 0 and standard deviation 1: "global" over the
+    training data (kept with the model), "utterance" over each row by itself.
+    """
+
+    deltas: Annotated[int, Field(ge=0, le=2)] = 0
+    normalisation: Literal["global", "utterance", "none"] = "global"
+
+
+class GivenFrames(Frames):
+    """Frames as they are found: ``first_seconds`` is the middle of the first one."""
+
+    hop_seconds: AboveZero = 0.010
+    first_seconds: Annotated[float, Field(ge=0.0)] = 0.0125
+
+
+class FeatureFiles(Table):
+    """A manifest, and the .npz file that holds the frames of its rows."""
+
+    manifest: Path
+    arrays: Path | None = None
+
+
+class FeaturesData(ManifestData):
+    """Frames of features that somebody computed: one array ``[frames, size]`` a row.
+
+    A cell of ``key_column`` is a row's key in ``arrays``; without ``arrays`` it is the path of a
+    .npy file.
+    """
+
+    kind: Literal["features"]
+    train: FeatureFiles
+    dev: FeatureFiles | None = None
+    test: FeatureFiles | None = None
+    key_column: str = "id"
+    front_end: GivenFrames = GivenFrames()
+
+
+class MelFrames(Frames):
+    """Log-mel frames of sound; see ``kochi.sound.mel.MelOptions``.
+
+    Sound of another rate is resampled to ``sample_rate_hz``. ``highest_hz`` is half of that if it
+    is not set.
+    """
+
+    sample_rate_hz: Positive = 16_000
+    window_seconds: AboveZero = 0.025
+    hop_seconds: AboveZero = 0.010
+    mel_bins: Positive = 80
+    lowest_hz: Annotated[float, Field(ge=0.0)] = 20.0
+    highest_hz: AboveZero | None = None
+    preemphasis: Annotated[float, Field(ge=0.0, le=1.0)] = 0.97
+
+
+class SoundData(ManifestData):
+    """Recordings (wav, flac, ogg, mp3) with their text.
+
+    A split is a manifest, or a folder in which every recording has its text in a .txt file of the
+    same name. A cell of ``audio_column`` is the path of a recording, relative to ``audio_folder``
+    if that is set, else to ``folder``; a list of paths (in JSON), or paths separated by ``joined_by``,
+    are joined to one utterance. ``start_column`` and ``end_column``, where a row has them, are
+    seconds.
+    """
+
+    kind: Literal["sound"]
+    train: Path
+    dev: Path | None = None
+    test: Path | None = None
+    audio_column: str = "audio"
+    start_column: str = "start"
+    end_column: str = "end"
+    audio_folder: Path | None = None
+    joined_by: str | None = None
+    front_end: MelFrames = MelFrames()
+
+
+Data = Annotated[
+    TsvData | JsonlData | ParallelData | HuggingFaceData | FeaturesData | SoundData,
+    Field(discriminator="kind"),
+]
 
 # ------------------------------------------------------------------------------------------ model
 
@@ -319,10 +423,28 @@ class Reinforce(Table):
     baseline_decay: Fraction = 0.9
 
 
+class Augmentation(Table):
+    """How frames and sound are changed in training, anew in every epoch.
+
+    ``speeds`` are those that a recording is played at, each as likely (Ko et al. 2015: 0.9, 1.0 and
+    1.1); only for sound. The rest are masks as in SpecAugment (Park et al. 2019): how many over time
+    and over the numbers of a frame, and how wide at most: ``time_width`` frames and ``time_share`` of
+    the row, ``bin_width`` numbers (a third of them if it is not set).
+    """
+
+    speeds: tuple[Annotated[float, Field(ge=0.1, le=10.0)], ...] = ()
+    time_masks: Annotated[int, Field(ge=0)] = 2
+    time_width: Annotated[int, Field(ge=0)] = 70
+    time_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
+    bin_masks: Annotated[int, Field(ge=0)] = 2
+    bin_width: Annotated[int, Field(ge=0)] | None = None
+
+
 class Training(Table):
     """How the model is trained.
 
-    ``batch_tokens`` bounds rows times the longer padded side. ``evaluate_every`` and
+    ``batch_tokens`` bounds rows times the longer padded side, in tokens, or in frames where the
+    source is sound or features (10 ms frames: 6000 are a minute). ``evaluate_every`` and
     ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
     best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
     ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
@@ -342,6 +464,7 @@ class Training(Table):
     gradient_clip: Annotated[float, Field(ge=0.0)] = 1.0
     reinforce: Reinforce = Reinforce()
     coverage_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    augmentation: Augmentation | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     metric: Metric = "bleu"
@@ -464,6 +587,8 @@ def _kinds() -> dict[str, type[Table]]:
         "jsonl": JsonlData,
         "parallel": ParallelData,
         "huggingface": HuggingFaceData,
+        "features": FeaturesData,
+        "sound": SoundData,
         "plain": PlainModel,
         "rnn": RnnModel,
         "transformer": TransformerModel,

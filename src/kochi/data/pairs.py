@@ -14,7 +14,11 @@ from typing import Any, Literal
 
 from kochi import config
 from kochi.data.lines import lines
+from kochi.data.manifest import read_rows
+from kochi.data.readers.rows import FeatureRow
+from kochi.data.recordings import folder_recordings, row_recording, sound_files
 from kochi.errors import UserError
+from kochi.sound.files import Recording
 
 Split = Literal["train", "dev", "test"]
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -66,6 +70,11 @@ def split_files(data: config.Data, split: Split) -> list[Path]:
     value = _split_value(data, split)
     if isinstance(data, config.HuggingFaceData):
         return [path for path in map(Path, _data_files(data).values()) if path.is_file()]
+    if isinstance(value, config.FeatureFiles):
+        named = [value.manifest] if value.arrays is None else [value.manifest, value.arrays]
+        return [data.folder / path for path in named]
+    if isinstance(data, config.SoundData) and (data.folder / value).is_dir():
+        return [path.with_suffix(".txt") for path in sound_files(data.folder / value)]
     if isinstance(value, config.ParallelFiles):
         targets = value.target if isinstance(value.target, list) else [value.target]
         return [data.folder / path for path in (value.source, *targets)]
@@ -91,6 +100,10 @@ def _rows(data: config.Data, split: Split) -> Iterator[Pair]:
     elif isinstance(data, config.ParallelData):
         paths = split_files(data, split)
         rows, name = _read_parallel(paths[0], paths[1:]), str(paths[0])
+    elif isinstance(data, config.FeaturesData):
+        rows, name = _read_features(data, value, split), str(data.folder / value.manifest)
+    elif isinstance(data, config.SoundData):
+        rows, name = _read_sound(data, value, split), str(data.folder / value)
     else:
         rows, name = _read_huggingface(data, value), f"{data.name} ({value})"
     return _refuse_empty(rows, name)
@@ -284,3 +297,28 @@ def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
         split: str(data.folder / name) if (data.folder / name).is_file() else name
         for split, name in found.items()
     }
+
+
+# ---------------------------------------------------------------------------- features, recordings
+
+
+def _read_features(
+    data: config.FeaturesData, files: config.FeatureFiles, split: Split
+) -> Iterator[Pair]:
+    for row in read_rows(data.folder / files.manifest, data.split_column, split):
+        cell = row.text(data.key_column)
+        if files.arrays is None:
+            source = FeatureRow(data.folder / cell, where=row.where)
+        else:
+            source = FeatureRow(data.folder / files.arrays, cell, row.where)
+        yield Pair(source, (row.text(data.text_column),), row.where)
+
+
+def _read_sound(data: config.SoundData, value: Path, split: Split) -> Iterator[Pair]:
+    place = data.folder / value
+    if place.is_dir():
+        for path, text in folder_recordings(place):
+            yield Pair(Recording((path,)), (text,), str(path))
+        return
+    for row in read_rows(place, data.split_column, split):
+        yield Pair(row_recording(row, data), (row.text(data.text_column),), row.where)

@@ -123,13 +123,25 @@ class Tokenizer(Reader[str]):
         return "words" if self.kind == "whitespace" else "characters"
 
     @override
-    def unknown(self, source: str) -> tuple[str, ...]:
+    def unknown(self, source: str, row: Sequence[int]) -> tuple[str, ...]:
+        if UNK not in row:
+            return ()
         parts = source.split() if self.parts == "words" else source
         return tuple(part for part in dict.fromkeys(parts) if not self._knows(part))
 
     @override
     def describe(self, source: str) -> str:
         return source
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return what each token adds to a text; joined, they are the text and its spaces.
+
+        Special tokens add nothing. Before each token that stands for a word there is a space.
+        """
+        names = ["" if i <= EOS else self._name(i) for i in ids]
+        if self.kind == "bpe":
+            return [name.replace(WORD_MARK, " ") for name in names]
+        return [f" {name}" if name else "" for name in names] if self.parts == "words" else names
 
     @override
     def save(self, path: Path) -> None:

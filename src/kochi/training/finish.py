@@ -9,7 +9,6 @@ from torch import Tensor
 import kochi
 from kochi import config, folder
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.training import monitor
 from kochi.training.evaluation import Evaluator
 from kochi.training.layout import Layout
@@ -83,7 +82,8 @@ def _measure(
         return chosen[0].loss, chosen[0].metric
     use_gpu = run.training.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if use_gpu else "cpu")
-    model = build_model(run.model, TokenInput(prepared.source.size), prepared.target.size)
+    source = folder.model_input(prepared.source)
+    model = build_model(run.model, source, prepared.target.size)
     folder.load_weights(model, weights, str(run.output))
     measured = evaluator(model.to(device), device)
     return measured.loss, measured.metric
@@ -119,6 +119,14 @@ def _metrics(
     }
 
 
+def _reads(prepared: Prepared) -> str:
+    found, target = prepared.source.inputs, prepared.target.size
+    if isinstance(found, int):
+        return f"vocabulary: {found} source and {target} target tokens"
+    hop = f"one each {1000 * found.hop_seconds:g} ms"
+    return f"reads frames of {found.size} numbers, {hop}; vocabulary: {target} target tokens"
+
+
 def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
     dev = metrics["dev"]
     loss = dev["loss_nats_per_token"]
@@ -127,7 +135,7 @@ def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
     return f"""# A kochi model ({run.model.kind})
 
 - parameters: {metrics["parameters"]:,}
-- vocabulary: {prepared.source.size} source and {prepared.target.size} target tokens
+- {_reads(prepared)}
 - trained on {len(prepared.corpus):,} pairs ({prepared.corpus.skipped:,} longer ones left out)
 - steps: {metrics["steps"]:,} ({metrics["target_tokens"]:,} target tokens, seed {run.seed})
 {score}- dev loss: {measured}

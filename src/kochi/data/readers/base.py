@@ -40,16 +40,25 @@ class Reader(ABC, Generic[Source]):
     Attributes:
         unit: What a row is a row of: "tokens", "samples" or "frames".
         chunk_rows: How many rows may be held in memory while a corpus is written.
-        longest: Length of the longest row that is trained on; None leaves it to
-            ``data.max_length``.
-        draws: Whether `collate` draws (augmentation) when it is given something to draw with.
     """
 
     unit: ClassVar[str]
     chunk_rows: ClassVar[int] = 100
-    width: int = 1
-    longest: int | None = None
-    draws: bool = False
+
+    @property
+    def width(self) -> int:
+        """Return how many columns a row of frames has."""
+        return 1
+
+    @property
+    def longest(self) -> int | None:
+        """Return the longest row that is trained on; None leaves it to ``data.max_length``."""
+        return None
+
+    @property
+    def draws(self) -> bool:
+        """Say whether `collate` draws (augmentation) when it is given something to draw from."""
+        return False
 
     @property
     @abstractmethod
@@ -60,6 +69,11 @@ class Reader(ABC, Generic[Source]):
     @abstractmethod
     def inputs(self) -> int | FrameShape:
         """Return what an encoder must know: the number of tokens, or the shape of frames."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Return lines about sources that can be read but may not hold what was meant."""
+        return ()
 
     @abstractmethod
     def encode(self, source: Source) -> Sequence[int] | Numbers:
@@ -110,9 +124,13 @@ class Reader(ABC, Generic[Source]):
         """Name the positions of a row for people to read; nothing where they have no names."""
         return ()
 
-    def unknown(self, source: Source) -> tuple[str, ...]:
-        """Name the parts of a source that were never seen in training."""
+    def unknown(self, source: Source, row: Sequence[int] | Numbers) -> tuple[str, ...]:
+        """Name the parts of a source, read as ``row``, that were never seen in training."""
         return ()
+
+    def seconds(self, length: int) -> float:
+        """Return how long a row of this length lasts; 0 where rows do not last."""
+        return 0.0
 
     @abstractmethod
     def describe(self, source: Source) -> str:
