@@ -201,9 +201,9 @@ class SoundData(ManifestData):
 
     A split is a manifest, or a folder in which every recording has its text in a .txt file of the
     same name. A cell of ``audio_column`` is the path of a recording, relative to ``audio_folder``
-    if that is set, else to ``folder``; a list of paths (in JSON), or paths separated by ``joined_by``,
-    are joined to one utterance. ``start_column`` and ``end_column``, where a row has them, are
-    seconds.
+    if that is set, else to ``folder``; a list of paths (in JSON), or paths separated by
+    ``joined_by``, are joined to one utterance. ``start_column`` and ``end_column``, where a row has
+    them, are seconds.
     """
 
     kind: Literal["sound"]
@@ -218,8 +218,9 @@ class SoundData(ManifestData):
     front_end: MelFrames = MelFrames()
 
 
+TextSources = TsvData | JsonlData | ParallelData | HuggingFaceData
 Data = Annotated[
-    TsvData | JsonlData | ParallelData | HuggingFaceData | FeaturesData | SoundData,
+    TextSources | FeaturesData | SoundData,
     Field(discriminator="kind"),
 ]
 
@@ -427,9 +428,9 @@ class Augmentation(Table):
     """How frames and sound are changed in training, anew in every epoch.
 
     ``speeds`` are those that a recording is played at, each as likely (Ko et al. 2015: 0.9, 1.0 and
-    1.1); only for sound. The rest are masks as in SpecAugment (Park et al. 2019): how many over time
-    and over the numbers of a frame, and how wide at most: ``time_width`` frames and ``time_share`` of
-    the row, ``bin_width`` numbers (a third of them if it is not set).
+    1.1); only for sound. The rest are masks as in SpecAugment (Park et al. 2019): how many over
+    time and over the numbers of a frame, and how wide at most: ``time_width`` frames and
+    ``time_share`` of the row, ``bin_width`` numbers (a third of them if it is not set).
     """
 
     speeds: tuple[Annotated[float, Field(ge=0.1, le=10.0)], ...] = ()

@@ -34,6 +34,9 @@ Found = tuple[list[Hypothesis], Tensor | None, Layout]
 Find = Callable[[Memory, Int[Tensor, " batch"], list[int]], list[list[Hypothesis]]]
 
 
+WORDS = Words()
+
+
 class SourceError(ValueError):
     """Say which source cannot be answered, and why.
 
@@ -97,7 +100,7 @@ class Prediction:
     n_best: tuple[Answer, ...]
     alignment: Float[Tensor, "target source"] | None
     unknown: tuple[str, ...]
-    layout: Layout = Words()
+    layout: Layout = WORDS
     times: tuple[Timed, ...] | None = None
     words: tuple[Timed, ...] | None = None
 
@@ -280,7 +283,7 @@ class Predictor:
         except UserError as error:
             raise SourceError(place, str(error)) from None
 
-    def _cut(self, texts: Sequence[str]) -> list[list[int]]:
+    def _cut(self, texts: Sequence[str]) -> Sequence[Any]:
         for place, text in enumerate(texts):
             if not text or text.isspace():
                 raise SourceError(place, "empty; expected something to read")

@@ -11,7 +11,8 @@ The rule, for tokens i with alignment a[i, j] to positions j at times t[j]:
    way to those that know.
 3. Between two tokens the border is half way between their centres, but neither reaches further than
    ``REACH_SECONDS`` from its centre: what is between them then is a pause. The first and the last
-   reach as far outwards as inwards, within the recording. Spans do not overlap.
+   reach as far outwards as inwards (half a position at least), within the recording. Spans do not
+   overlap.
 
 An attention model does not look at the borders of what it writes, so these are times to find a word
 by, not a phonetician's.
@@ -62,7 +63,7 @@ def time_tokens(
     mass = np.maximum(kept.sum(1), 1e-9)
     centres = np.clip(rising((kept @ times) / mass, mass), 0.0, end_seconds)
     reach = np.minimum(np.diff(centres) / 2, REACH_SECONDS)
-    outer = reach if len(reach) else np.array([layout.hop_seconds / 2])
+    outer = np.maximum(reach if len(reach) else [0.0], layout.hop_seconds / 2)
     starts = np.maximum(centres - np.concatenate([outer[:1], reach]), 0.0)
     ends = np.minimum(centres + np.concatenate([reach, outer[-1:]]), end_seconds)
     spans = zip(tokens, starts.tolist(), ends.tolist(), strict=True)

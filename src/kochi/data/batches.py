@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kochi.data.corpus import Corpus
 from kochi.data.padding import BOS, PAD, pad_tokens
-from kochi.data.readers.base import Numbers, Padded, Reader
+from kochi.data.readers.base import Padded, Reader, Row
 from kochi.data.tokenizer import collate_tokens, flatten
 from kochi.errors import UserError
 
@@ -70,7 +70,7 @@ def batch_sources(
 
 
 def batch_pairs(
-    sources: Sequence[Sequence[int] | Numbers],
+    sources: Sequence[Row],
     targets: Sequence[Sequence[int]],
     reader: Reader[Any] | None = None,
 ) -> Batch:
@@ -268,7 +268,7 @@ class EvaluationBatches:
 
     def __init__(
         self,
-        sources: Sequence[Sequence[int] | Numbers],
+        sources: Sequence[Row],
         targets: Sequence[Sequence[int]],
         batch_tokens: int = 4096,
         reader: Reader[Any] | None = None,
@@ -282,10 +282,11 @@ class EvaluationBatches:
         self._sources = sources
         self._targets = targets
         self._reader = reader
-        widths = [
-            max(len(source) + 1 if reader is None else reader.positions(len(source)), len(target) + 1)
-            for source, target in zip(sources, targets, strict=True)
-        ]
+        ends = [len(row) + 1 for row in sources]
+        if reader is not None:
+            ends = [reader.positions(len(row)) for row in sources]
+        pairs = zip(ends, targets, strict=True)
+        widths = [max(end, len(target) + 1) for end, target in pairs]
         self._rows = _longest_first(widths, batch_tokens)
 
     def __len__(self) -> int:

@@ -190,8 +190,8 @@ def _none_left(seen: int, reader: Reader[Any], max_length: int) -> str:
             f"{max_length} tokens; raise it or split the texts"
         )
     return (
-        f"no pair is left of {seen}: each has more than {reader.longest} {reader.unit} or more than "
-        f"data.max_length = {max_length} tokens; raise the bounds or cut the rows"
+        f"no pair is left of {seen}: each has more than {reader.longest} {reader.unit} or more "
+        f"than data.max_length = {max_length} tokens; raise the bounds or cut the rows"
     )
 
 

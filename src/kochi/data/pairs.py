@@ -6,7 +6,7 @@ Everything wrong with the input is one `UserError` that names file and line.
 import importlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path

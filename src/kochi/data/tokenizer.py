@@ -243,7 +243,7 @@ def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
     )
 
 
-def prepare_tokenizers(data: config.Data, folder: Path) -> tuple[Tokenizer, Tokenizer]:
+def prepare_tokenizers(data: config.TextSources, folder: Path) -> tuple[Tokenizer, Tokenizer]:
     """Load ``source.json`` and ``target.json`` from a folder, or train them and save them there.
 
     Raises:
@@ -268,7 +268,7 @@ def prepare_tokenizers(data: config.Data, folder: Path) -> tuple[Tokenizer, Toke
     return source, target
 
 
-def _texts(data: config.Data, source: bool = False, target: bool = False) -> Iterable[str]:
+def _texts(data: config.TextSources, source: bool = False, target: bool = False) -> Iterable[str]:
     for pair in read_pairs(data, "train"):
         if source:
             yield pair.source
@@ -276,7 +276,7 @@ def _texts(data: config.Data, source: bool = False, target: bool = False) -> Ite
             yield pair.references[0]
 
 
-def _check_shared(data: config.Data) -> None:
+def _check_shared(data: config.TextSources) -> None:
     if data.shared_vocabulary and data.source != data.target:
         raise UserError(
             "data.shared_vocabulary = true needs the same data.source and data.target settings; "

@@ -12,6 +12,7 @@ from torch import Tensor
 
 Source = TypeVar("Source")
 Numbers = Shaped[np.ndarray, "numbers ..."]
+Row = Any  # what `Reader.encode` gives of one source: a list of tokens, or an array
 Padded = Int64[Tensor, "batch source"] | Float32[Tensor, "batch source size"]
 
 
@@ -76,14 +77,14 @@ class Reader(ABC, Generic[Source]):
         return ()
 
     @abstractmethod
-    def encode(self, source: Source) -> Sequence[int] | Numbers:
+    def encode(self, source: Source) -> Row:
         """Return the numbers of one source.
 
         Raises:
             UserError: The source cannot be read; the line names it.
         """
 
-    def encode_batch(self, sources: Sequence[Source]) -> Sequence[Sequence[int] | Numbers]:
+    def encode_batch(self, sources: Sequence[Source]) -> Sequence[Row]:
         """Return the numbers of many sources.
 
         Raises:
@@ -113,18 +114,16 @@ class Reader(ABC, Generic[Source]):
             The batch, and a mask that is True at positions of the source.
         """
 
-    def batch(
-        self, rows: Sequence[Sequence[int] | Numbers]
-    ) -> tuple[Padded, Bool[Tensor, "batch source"]]:
+    def batch(self, rows: Sequence[Row]) -> tuple[Padded, Bool[Tensor, "batch source"]]:
         """Make a padded batch of single rows; nothing is drawn."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return self.collate(np.concatenate([np.asarray(row, self.dtype) for row in rows]), lengths)
 
-    def labels(self, row: Sequence[int] | Numbers) -> tuple[str, ...]:
+    def labels(self, row: Row) -> tuple[str, ...]:
         """Name the positions of a row for people to read; nothing where they have no names."""
         return ()
 
-    def unknown(self, source: Source, row: Sequence[int] | Numbers) -> tuple[str, ...]:
+    def unknown(self, source: Source, row: Row) -> tuple[str, ...]:
         """Name the parts of a source, read as ``row``, that were never seen in training."""
         return ()
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, Integer, Num
+from jaxtyping import Float32, Int64, Integer, Shaped
 from torch import Tensor
 from typing_extensions import override
 
@@ -21,8 +21,9 @@ from kochi.data.readers.rows import FeatureRow
 from kochi.errors import UserError
 from kochi.sound.files import MAX_SECONDS
 
-
-FeatureSource = FeatureRow | str | Path | Num[np.ndarray, "frames size"] | Num[Tensor, "frames size"]
+FeatureSource = (
+    FeatureRow | str | Path | Shaped[np.ndarray, "frames size"] | Shaped[Tensor, "frames size"]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class FeatureReader(FrameReader[FeatureSource]):
         return torch.from_numpy(padded), torch.from_numpy(lengths.astype(np.int64))
 
     @override
-    def augmented(self, augmentation: config.Augmentation | None) -> "FeatureReader":
+    def augmented(self, augmentation: config.Augmentation | None) -> FrameReader[FeatureSource]:
         if augmentation is not None and augmentation.speeds:
             raise UserError(
                 "training.augmentation.speeds: only sound can be played at another speed; remove "
@@ -199,8 +200,8 @@ def _load(source: FeatureSource) -> np.ndarray:
         return _read(row.path, row.name, np.ndarray)
     archive = _archive(row.path)
     if row.key not in archive.files:
-        some = ", ".join(archive.files[:3])
-        raise UserError(f"{row.name}: no such array; the file has {len(archive.files)} ({some}, ...)")
+        found = f"{len(archive.files)} arrays ({', '.join(archive.files[:3])}, ...)"
+        raise UserError(f"{row.name}: no such array; the file has {found}")
     try:
         return archive[row.key]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -25,7 +25,7 @@ def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenize
     Raises:
         UserError: Something is wrong with the training data.
     """
-    if isinstance(data, config.TextData):
+    if not isinstance(data, config.FeaturesData | config.SoundData):
         return prepare_tokenizers(data, folder)
     pairs = read_pairs(data, "train")
     first = next(pairs)

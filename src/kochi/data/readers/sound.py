@@ -87,10 +87,11 @@ class SoundReader(FrameReader[SoundSource]):
         limit = max(self.max_seconds, MAX_SECONDS)
         if isinstance(source, np.ndarray | Tensor):
             samples = _from_array(source)
-            if len(samples) > limit * self.mel.sample_rate_hz:
+            seconds = self.seconds(len(samples))
+            if seconds > limit:
                 raise UserError(
-                    f"{self.describe(source)}: lasts {len(samples) / self.mel.sample_rate_hz:.1f} s; "
-                    f"expected at most {limit:g} s; cut it into utterances"
+                    f"{self.describe(source)}: lasts {seconds:.1f} s; expected at most {limit:g} "
+                    "s; cut it into utterances"
                 )
         else:
             recording = source if isinstance(source, Recording) else Recording((Path(source),))
