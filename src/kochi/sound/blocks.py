@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int16
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_blocks(
-    source: Path | BinaryIO, sample_rate_hz: int, block_seconds: float = 0.1
+    source: Path | io.BufferedIOBase, sample_rate_hz: int, block_seconds: float = 0.1
 ) -> Iterator[Int16[np.ndarray, " samples"]]:
     """Stream mono 16-bit samples; joined, they are what `read_recording` gives of the same file.
 
@@ -43,7 +43,7 @@ def read_blocks(
 
 
 def _stream(
-    source: Path | BinaryIO, sample_rate_hz: int, block_seconds: float
+    source: Path | io.BufferedIOBase, sample_rate_hz: int, block_seconds: float
 ) -> Iterator[Int16[np.ndarray, " samples"]]:
     from kochi.sound.decoding import decode, known_length
 
@@ -66,7 +66,7 @@ def _some(samples: np.ndarray) -> Iterator[Int16[np.ndarray, " samples"]]:
         yield to_int16(samples)
 
 
-def _open(source: Path | BinaryIO, name: str) -> "AbstractContextManager[Decoder]":
+def _open(source: Path | io.BufferedIOBase, name: str) -> "AbstractContextManager[Decoder]":
     from kochi.sound.decoding import open_pipe, open_sound
 
     if isinstance(source, Path):

@@ -17,10 +17,10 @@ from kochi.errors import UserError
 
 BLOCK_SAMPLES = 1 << 16
 LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
-END_OF_OGG_STREAM = 4
+END_OF_OGG_STREAM = 4  # a bit of a page's header type
 UNKNOWN_BYTES = 0x7FFF0000  # what is written to a pipe announces this much or more
-UNKNOWN_SAMPLES = 1 << 62
-UNSCALED_PEAK = 16.0
+UNKNOWN_SAMPLES = 1 << 62  # libsndfile's way to say that a header does not tell
+UNSCALED_PEAK = 16.0  # far above what float files overshoot, far below 16-bit numbers
 ANNOUNCED = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
@@ -126,9 +126,10 @@ def decode(
 
 
 def _skip(decoder: Decoder, count: int) -> None:
-    if known_length(decoder) is not None:
+    if count and known_length(decoder) is not None:
         decoder.seek(count)
-    while known_length(decoder) is None and count:
+        return
+    while count:
         count -= len(decoder.read(min(count, BLOCK_SAMPLES), dtype="float32"))
 
 

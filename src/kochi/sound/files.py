@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float32, Int16
 from kochi.errors import UserError
 from kochi.sound.resampling import FULL_SCALE, resample, to_int16
 
-MAX_SECONDS = 120.0
-END_SLACK_SECONDS = 0.1
-CLIPPED_RUN = 3
-CLIPPED_SHARE = 0.001
-SILENT_STEPS = 4
+MAX_SECONDS = 120.0  # utterances are much shorter; a whole meeting is a mistake
+END_SLACK_SECONDS = 0.1  # manifests round the end of a file upwards
+CLIPPED_RUN = 3  # neighbours at full scale: fewer may be a peak that only touches it
+CLIPPED_SHARE = 0.001  # of all samples: what clips less is heard by nobody
+SILENT_STEPS = 4  # of 16 bits, from the lowest to the highest sample
 
 
 class SoundWarning(UserWarning):
@@ -197,11 +197,13 @@ def _in_runs(full: Bool[np.ndarray, " samples"]) -> Bool[np.ndarray, " samples"]
     >>> _in_runs(np.array([1, 0, 1, 1, 1, 0, 1, 1], bool)).astype(int).tolist()
     [0, 0, 1, 1, 1, 0, 0, 0]
     """
+    count = max(0, len(full) - CLIPPED_RUN + 1)
+    starts = np.ones(count, bool)
+    for shift in range(CLIPPED_RUN):
+        starts &= full[shift : count + shift]
     runs = np.zeros_like(full)
-    if len(full) >= CLIPPED_RUN:
-        starts = np.lib.stride_tricks.sliding_window_view(full, CLIPPED_RUN).all(axis=1)
-        for shift in range(CLIPPED_RUN):
-            runs[shift : len(starts) + shift] |= starts
+    for shift in range(CLIPPED_RUN):
+        runs[shift : count + shift] |= starts
     return runs
 
 

@@ -105,7 +105,7 @@ class Moments:
         return Normalisation(self._mean.float(), _usable(std, self._mean).float())
 
 
-def measure(stream: Iterable[Float[Tensor, "frames size"]]) -> Normalisation:
+def measure(stream: Iterable[Float[Tensor, "_ size"]]) -> Normalisation:
     """Take the mean and standard deviation over a stream of utterances.
 
     >>> measure([torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [7.0]])]).to_lists()
