@@ -59,7 +59,12 @@ class ModelFolder:
         from kochi.models.build import build_model
         from kochi.models.inputs import TokenInput
 
-        model = build_model(self.run.model, TokenInput(self.source.size), self.target.size)
+        model = build_model(
+            self.run.model,
+            TokenInput(self.source.size),
+            self.target.size,
+            ctc=self.run.training.ctc_weight > 0,
+        )
         load_weights(model, self.weights, WEIGHTS)
         return model.eval()
 

@@ -83,7 +83,12 @@ def _measure(
         return chosen[0].loss, chosen[0].metric
     use_gpu = run.training.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if use_gpu else "cpu")
-    model = build_model(run.model, TokenInput(prepared.source.size), prepared.target.size)
+    model = build_model(
+        run.model,
+        TokenInput(prepared.source.size),
+        prepared.target.size,
+        ctc=run.training.ctc_weight > 0,
+    )
     folder.load_weights(model, weights, str(run.output))
     measured = evaluator(model.to(device), device)
     return measured.loss, measured.metric
