@@ -7,7 +7,7 @@ resolved tree is saved beside the model, so that a model folder says how it came
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -450,7 +450,8 @@ class Training(Table):
     best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
     ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
     float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
-    (See et al. 2017, equation 12).
+    (See et al. 2017, equation 12). ``ctc_weight`` w makes the loss (1 - w) times the decoder's plus
+    w times that of CTC over the memory (Watanabe et al. 2017).
     """
 
     epochs: Positive = 20
@@ -465,6 +466,7 @@ class Training(Table):
     gradient_clip: Annotated[float, Field(ge=0.0)] = 1.0
     reinforce: Reinforce = Reinforce()
     coverage_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    ctc_weight: Fraction = 0.0
     augmentation: Augmentation | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
@@ -483,7 +485,9 @@ class Search(Table):
     """How answers are searched; ``beam = 1`` is greedy.
 
     ``length_penalty`` is the exponent a of length ** a that divides the log-probability. An answer
-    has at most ``max_length_ratio`` times the source's tokens plus ``max_length_extra``.
+    has at most ``max_length_ratio`` times the source's tokens plus ``max_length_extra``. With
+    ``ctc_weight`` w, beginnings are scored by 1 - w times the decoder's log-probability plus w
+    times CTC's, for a model that was trained with CTC.
     """
 
     beam: Positive = 5
@@ -491,6 +495,7 @@ class Search(Table):
     max_length_ratio: Annotated[float, Field(gt=0.0)] = 2.0
     max_length_extra: Positive = 20
     batch_size: Positive = 64
+    ctc_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
 
 class Run(Table):
@@ -502,6 +507,14 @@ class Run(Table):
     model: Model
     training: Training = Training()
     search: Search = Search()
+
+    @model_validator(mode="after")
+    def _search_knows_what_was_trained(self) -> "Run":
+        if self.search.ctc_weight and not self.training.ctc_weight:
+            raise ValueError(
+                "search.ctc_weight needs a model trained with CTC: set training.ctc_weight, too"
+            )
+        return self
 
 
 # ------------------------------------------------------------------------------- reading, writing
@@ -577,8 +590,12 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"unknown key {key}; did you mean {near[0]}? (known: {', '.join(sorted(known))})"
     if first["type"] == "missing":
         return f"{key} is missing; add it to the run file"
-    if first["type"].startswith("union_tag"):
-        return f"{key}: kind must be one of {first.get('ctx', {}).get('expected_tags', _kinds())}"
+    if first["type"] == "union_tag_not_found":
+        return f"{key}.kind is missing; it must be one of {_kinds_of(names[-1])}"
+    if first["type"] == "union_tag_invalid":
+        return f"{key}: kind must be one of {first['ctx']['expected_tags']}"
+    if not key and first["type"] == "value_error":
+        return str(first["ctx"]["error"])
     return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
@@ -598,6 +615,12 @@ def _kinds() -> dict[str, type[Table]]:
         "conv_transformer": ConvTransformerEncoder,
         "conformer": ConformerEncoder,
     }
+
+
+def _kinds_of(name: str) -> str:
+    union = {"data": Data, "model": Model, "encoder": Encoder}[name]
+    tables = get_args(get_args(union)[0])
+    return ", ".join(repr(get_args(table.model_fields["kind"].annotation)[0]) for table in tables)
 
 
 def _known_keys(path: list[str]) -> list[str]:

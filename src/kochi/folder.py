@@ -60,7 +60,12 @@ class ModelFolder:
         """
         from kochi.models.build import build_model
 
-        model = build_model(self.run.model, model_input(self.source), self.target.size)
+        model = build_model(
+            self.run.model,
+            model_input(self.source),
+            self.target.size,
+            ctc=self.run.training.ctc_weight > 0,
+        )
         load_weights(model, self.weights, WEIGHTS)
         return model.eval()
 

@@ -19,6 +19,7 @@ from kochi.folder import load_folder
 from kochi.memory import Frames, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
+    CtcPrefixScore,
     Hypothesis,
     in_parallel,
     length_limits,
@@ -167,6 +168,8 @@ class Predictor:
         penalty = options.length_penalty if length_penalty is None else length_penalty
         if not 1 <= n_best <= beam:
             raise ValueError(f"n_best = {n_best}; expected from 1 to the beam, {beam}")
+        ctc = self.model.ctc
+        joint = CtcPrefixScore(ctc, options.ctc_weight) if ctc and options.ctc_weight else None
 
         def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
             return search(
@@ -176,6 +179,7 @@ class Predictor:
                 length_penalty=penalty,
                 max_length=limits,
                 n_best=n_best,
+                joint=joint,
             )
 
         return self._predict(sources, find, need_alignment, batch_size)

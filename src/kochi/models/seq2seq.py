@@ -33,7 +33,7 @@ class Seq2Seq(nn.Module):
         size = self.encoder.memory_size
         assert isinstance(size, int)
         self.ctc = nn.Linear(size, vocabulary)
-        nn.init.normal_(self.ctc.weight, std=size**-0.5)
+        nn.init.xavier_uniform_(self.ctc.weight)
         nn.init.zeros_(self.ctc.bias)
 
     def encode(

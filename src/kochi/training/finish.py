@@ -82,8 +82,12 @@ def _measure(
         return chosen[0].loss, chosen[0].metric
     use_gpu = run.training.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if use_gpu else "cpu")
-    source = folder.model_input(prepared.source)
-    model = build_model(run.model, source, prepared.target.size)
+    model = build_model(
+        run.model,
+        folder.model_input(prepared.source),
+        prepared.target.size,
+        ctc=run.training.ctc_weight > 0,
+    )
     folder.load_weights(model, weights, str(run.output))
     measured = evaluator(model.to(device), device)
     return measured.loss, measured.metric

@@ -192,7 +192,12 @@ def _model(run: config.Run, prepared: Prepared) -> Any:
 
 def _build(run: config.Run, source: Input, target_vocabulary: int) -> Any:
     try:
-        return build_model(run.model, source, target_vocabulary)
+        return build_model(
+            run.model,
+            source,
+            target_vocabulary,
+            ctc=run.training.ctc_weight > 0,
+        )
     except ValueError as error:
         raise UserError(f"model: {error}") from None
 
