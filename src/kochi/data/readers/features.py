@@ -1,5 +1,6 @@
 """Frames of features that somebody computed: arrays in .npz and .npy files."""
 
+import weakref
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,9 +22,7 @@ from kochi.data.readers.rows import FeatureRow
 from kochi.errors import UserError
 from kochi.sound.files import MAX_SECONDS
 
-FeatureSource = (
-    FeatureRow | str | Path | Shaped[np.ndarray, "frames size"] | Shaped[Tensor, "frames size"]
-)
+FeatureSource = FeatureRow | str | Path | Shaped[np.ndarray, "..."] | Shaped[Tensor, "..."]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,9 +220,24 @@ def _open_archive(path: Path, changed: int) -> Any:
     return _read(path, str(path), np.lib.npyio.NpzFile)
 
 
+def _load_file(path: Path) -> Any:
+    """Load an array or open an archive; its file closes with it (numpy leaves bad ones open)."""
+    file = path.open("rb")
+    try:
+        found = np.load(file, allow_pickle=False)
+    except Exception:
+        file.close()
+        raise
+    if isinstance(found, np.ndarray):
+        file.close()
+    else:
+        weakref.finalize(found, file.close)
+    return found
+
+
 def _read(path: Path, name: str, expected: Any) -> Any:
     try:
-        found = np.load(path, allow_pickle=False)
+        found = _load_file(path)
     except FileNotFoundError:
         raise UserError(f"{name}: no such file; check the path") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

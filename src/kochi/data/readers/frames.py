@@ -15,7 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
-from kochi.data.readers.base import FrameShape, Numbers, Reader
+from kochi.data.readers.base import FrameShape, Numbers, Reader, Row
 from kochi.errors import UserError
 from kochi.sound.augmentation import Masks, mask_spectrograms
 from kochi.sound.deltas import append_deltas
@@ -97,7 +97,7 @@ class FrameReader(Reader[Source]):
             frames = mask_spectrograms(frames, counts, masks, draws, streams=1 + self.deltas)
         return frames.masked_fill(~mask[..., None], 0.0), mask
 
-    def fitted(self, rows: Iterable[Numbers]) -> "FrameReader[Source]":
+    def fitted(self, rows: Iterable[Row]) -> "FrameReader[Source]":
         """Return a reader that normalises by the mean and deviation of these rows.
 
         Where normalisation is not global there is nothing to measure.

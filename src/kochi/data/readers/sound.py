@@ -21,7 +21,7 @@ from kochi.sound.files import MAX_SECONDS, Recording, read_recording
 from kochi.sound.mel import MelOptions, log_mel, num_frames
 from kochi.sound.resampling import to_int16
 
-SoundSource = Recording | str | Path | Num[np.ndarray, " samples"] | Num[Tensor, " samples"]
+SoundSource = Recording | str | Path | Num[np.ndarray, "..."] | Num[Tensor, "..."]
 
 
 @dataclass(frozen=True, kw_only=True)
