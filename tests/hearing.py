@@ -84,7 +84,7 @@ def write_sounds(folder: Path, words: list[str] = WORDS) -> Path:
     for number, word in enumerate(words):
         rows.append(f"{word}.wav\ttrain\t{word}")
         if number % 4 == 0:
-            rows.append(f"{word}.wav\tdev\t{word}")
+            rows += [f"{word}.wav\t{split}\t{word}" for split in ("dev", "test")]
     (folder / "all.tsv").write_text("\n".join(rows) + "\n")
     data = f"""
 [data]

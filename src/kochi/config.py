@@ -630,6 +630,7 @@ def _known_keys(path: list[str]) -> list[str]:
             table = _kinds()[part]
         elif part in table.model_fields:
             annotation = table.model_fields[part].annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                table = annotation
+            for found in (annotation, *get_args(annotation)):  # of "table or None", the table
+                if isinstance(found, type) and issubclass(found, BaseModel):
+                    table = found
     return list(table.model_fields)

@@ -99,7 +99,10 @@ def test_a_folder_of_recordings_is_a_split(sound_task: Path) -> None:
     assert len(load_data(run).corpus) == 39
 
 
-def test_text_is_not_augmented(make_run) -> None:
+def test_augmentation_that_cannot_be_done_is_refused(make_run, features_task: Path) -> None:
     run = make_run(augmentation={"time_masks": 1})
     with pytest.raises(UserError, match=r"training\.augmentation is for sound and features"):
+        _train(run)
+    run = _read(features_task, "model", "training.augmentation={ speeds = [0.9] }")
+    with pytest.raises(UserError, match="only sound can be played at another speed"):
         _train(run)

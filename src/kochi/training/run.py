@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from kochi import config, folder
 from kochi.data.batches import TokenBatches
-from kochi.data.readers.making import for_training
+from kochi.data.readers.making import check_augmentation, for_training
 from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
 from kochi.models.inputs import FrameInput, Input, TokenInput
@@ -180,6 +180,7 @@ def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> 
 
 def check_model(run: config.Run) -> None:
     """Refuse a model table that cannot be built, before any data is read; no memory is taken."""
+    check_augmentation(run.data, run.training)
     text = isinstance(run.data, config.TextData)
     with torch.device("meta"):
         _build(run, TokenInput(8) if text else FrameInput(8, 0.01), 8)

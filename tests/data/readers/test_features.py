@@ -58,8 +58,6 @@ def test_masks_are_drawn_from_what_is_given_and_only_then():
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.sum() < 80
-    with pytest.raises(UserError, match="only sound can be played at another speed"):
-        READER.augmented(config.Augmentation(speeds=(0.9,)))
 
 
 def test_a_saved_reader_comes_back(tmp_path):

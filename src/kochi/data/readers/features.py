@@ -109,15 +109,6 @@ class FeatureReader(FrameReader[FeatureSource]):
         return torch.from_numpy(padded), torch.from_numpy(lengths.astype(np.int64))
 
     @override
-    def augmented(self, augmentation: config.Augmentation | None) -> FrameReader[FeatureSource]:
-        if augmentation is not None and augmentation.speeds:
-            raise UserError(
-                "training.augmentation.speeds: only sound can be played at another speed; remove "
-                "it where data.kind = 'features'"
-            )
-        return super().augmented(augmentation)
-
-    @override
     def describe(self, source: FeatureSource) -> str:
         if isinstance(source, FeatureRow):
             return source.name

@@ -108,11 +108,7 @@ class FrameReader(Reader[Source]):
         return replace(self, moments=measure(bare.batch([row])[0][0] for row in rows))
 
     def augmented(self, augmentation: config.Augmentation | None) -> "FrameReader[Source]":
-        """Return a reader that changes what is trained on.
-
-        Raises:
-            UserError: It cannot change frames so.
-        """
+        """Return a reader that changes what is trained on."""
         return replace(self, augmentation=augmentation)
 
     def _masks(self, options: config.Augmentation) -> Masks:

@@ -56,14 +56,23 @@ def load_reader(data: config.Data, path: Path) -> Reader[Any]:
     return Tokenizer.load(path)
 
 
-def for_training(source: Reader[Any], training: config.Training) -> Reader[Any]:
-    """Return the reader that training takes its batches from, with what is to be changed in them.
+def check_augmentation(data: config.Data, training: config.Training) -> None:
+    """Refuse augmentation for which the sources are of the wrong kind.
 
     Raises:
-        UserError: There is augmentation for which the sources are of the wrong kind.
+        UserError: That is so.
     """
-    if training.augmentation is None:
-        return source
-    if not isinstance(source, FrameReader):
+    if training.augmentation is None or isinstance(data, config.SoundData):
+        return
+    if not isinstance(data, config.FeaturesData):
         raise UserError("training.augmentation is for sound and features; remove it for text")
-    return source.augmented(training.augmentation)
+    if training.augmentation.speeds:
+        raise UserError(
+            "training.augmentation.speeds: only sound can be played at another speed; remove it "
+            "where data.kind = 'features'"
+        )
+
+
+def for_training(source: Reader[Any], training: config.Training) -> Reader[Any]:
+    """Return the reader that makes the batches of training, with what is changed in them."""
+    return source.augmented(training.augmentation) if isinstance(source, FrameReader) else source
