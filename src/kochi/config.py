@@ -584,6 +584,7 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
     path = [str(part) for part in first["loc"]]
     names = [part for part in path if part not in _kinds()]
     key = ".".join(names)
+    context = first.get("ctx", {})
     if first["type"] == "extra_forbidden":
         known = _known_keys(path)
         near = difflib.get_close_matches(names[-1], known, n=1, cutoff=0.0)
@@ -593,9 +594,9 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
     if first["type"] == "union_tag_not_found":
         return f"{key}.kind is missing; it must be one of {_kinds_of(names[-1])}"
     if first["type"] == "union_tag_invalid":
-        return f"{key}: kind must be one of {first['ctx']['expected_tags']}"
+        return f"{key}: kind must be one of {context['expected_tags']}"
     if not key and first["type"] == "value_error":
-        return str(first["ctx"]["error"])
+        return str(context["error"])
     return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
