@@ -17,6 +17,8 @@ import jaxtyping
 import pytest
 import torch
 
+from tests.hearing import write_features, write_sounds
+
 LETTERS = "abcdef"
 RUN = """
 [data]
@@ -141,3 +143,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def task(tmp_path: Path) -> Path:
     """A run file with its data, in a folder of its own."""
     return write_data(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: it has learned to read features of letters. Not to be changed."""
+    run_file = write_features(tmp_path_factory.mktemp("heard"))
+    changes = ["--set", "training.epochs=30", "--set", "training.metric=loss"]
+    result = run_command("train", run_file, *changes)
+    assert result.code == 0, result.err
+    return run_file.parent / "model"
+
+
+@pytest.fixture
+def features_task(tmp_path: Path) -> Path:
+    """A run file on features, in a folder of its own."""
+    return write_features(tmp_path)
+
+
+@pytest.fixture
+def sound_task(tmp_path: Path) -> Path:
+    """A run file on recordings, in a folder of its own."""
+    return write_sounds(tmp_path)

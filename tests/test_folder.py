@@ -10,6 +10,7 @@ from kochi import config, folder
 from kochi.data.tokenizer import train_tokenizer
 from kochi.errors import UserError
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 
 
 def _parts() -> dict:
@@ -21,7 +22,7 @@ def _parts() -> dict:
     tokens = config.Tokens(tokens="characters")
     source = train_tokenizer(tokens, ["abc"])
     target = train_tokenizer(tokens, ["xyz"])
-    weights = folder.weights_of(build_model(run.model, source.size, target.size))
+    weights = folder.weights_of(build_model(run.model, TokenInput(source.size), target.size))
     metrics = {"dev": {"value": 1.5}, "näme": "ü"}
     return {
         "run": run,

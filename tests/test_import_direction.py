@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
 BASE = {"errors", "config"}
-DATA = BASE | {"data"}
+DATA = BASE | {"data", "sound"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
@@ -25,16 +25,27 @@ DIRECTION: dict[str, set[str]] = {
     "encoders": MODEL_PARTS,
     "decoders": MODEL_PARTS,
     "models": MODELS | BASE,
-    "data": BASE,
+    "data": BASE | {"sound"},
     "metrics": BASE,
-    "view": BASE,
+    "view": BASE | {"times"},
     "search": {"memory"},
     "folder": DATA | {"models"},
+    "times": {"memory"},
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
-    "predictor": DATA | MODELS | {"search", "folder"},
+    "predictor": DATA | MODELS | {"search", "folder", "times"},
     "starting": DATA,
     "commands": DATA
-    | {"attention", "metrics", "view", "training", "predictor", "starting", "folder"},
+    | {
+        "attention",
+        "metrics",
+        "view",
+        "training",
+        "predictor",
+        "starting",
+        "folder",
+        "memory",
+        "times",
+    },
     "cli": {"commands", "errors"},
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},

@@ -7,6 +7,7 @@ import kochi
 from kochi.config import check_run
 from kochi.errors import UserError
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.predictor import SourceError
 
 
@@ -134,7 +135,7 @@ def test_too_long_source_is_refused_where_positions_are_learned(predictor):
     model = {"kind": "transformer", "positions": "learned", "max_positions": 8, "size": 8}
     tree = predictor.run.model_dump(mode="json", exclude_none=True) | {"model": model}
     run = check_run(tree, "test")
-    made = build_model(run.model, predictor.source.size, predictor.target.size)
+    made = build_model(run.model, TokenInput(predictor.source.size), predictor.target.size)
     learned = kochi.Predictor(
         made, predictor.source, predictor.target, run, {}, torch.device("cpu")
     )

@@ -23,6 +23,7 @@ from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLay
 from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
 from kochi.layers.feedforward import FeedForward
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import Hypothesis, in_parallel, search, share_size
 
@@ -165,7 +166,7 @@ def measure(model: Seq2Seq, name: str, sources: list[list[int]], work: Path) -> 
 def main() -> None:
     text, work, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     table = config.TransformerModel.model_validate(TINY | {"norm": "post", "dropout": 0.0})
-    model = build_model(table, VOCABULARY, VOCABULARY).eval()
+    model = build_model(table, TokenInput(VOCABULARY), VOCABULARY).eval()
     assert isinstance(model.encoder, TransformerEncoder)
     assert isinstance(model.decoder, TransformerDecoder)
     Carrier(load_file(work / "marian.safetensors")).model(model.encoder, model.decoder)

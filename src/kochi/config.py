@@ -7,7 +7,7 @@ resolved tree is saved beside the model, so that a model folder says how it came
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,7 @@ from kochi.errors import UserError
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Column = str | Positive
+AboveZero = Annotated[float, Field(gt=0.0)]
 
 
 class Table(BaseModel):
@@ -40,21 +41,28 @@ class Tokens(Table):
     lowercase: bool = False
 
 
-class TextData(Table):
-    """What all text data have in common. Relative paths start at ``folder``.
+class BaseData(Table):
+    """What all data have in common. Relative paths start at ``folder``.
 
-    ``folder`` itself starts at the run file's folder. ``shared_vocabulary`` trains one tokenizer on
-    both sides. Pairs with a side longer than ``max_length`` tokens are left out of training (and
-    counted in the log). ``tokenized`` says that the text is tokenised already: BLEU then counts its
-    tokens as they are.
+    ``folder`` itself starts at the run file's folder. Pairs with more than ``max_length`` tokens of
+    text on a side are left out of training (and counted in the log). ``tokenized`` says that the
+    text is tokenised already: BLEU then counts its tokens as they are.
     """
 
     folder: Path = Path(".")
-    source: Tokens = Tokens()
     target: Tokens = Tokens()
-    shared_vocabulary: bool = False
     tokenized: bool = False
     max_length: Positive = 256
+
+
+class TextData(BaseData):
+    """What all data have in common that are text on both sides.
+
+    ``shared_vocabulary`` trains one tokenizer on both sides.
+    """
+
+    source: Tokens = Tokens()
+    shared_vocabulary: bool = False
 
 
 class TsvData(TextData):
@@ -117,7 +125,104 @@ class HuggingFaceData(TextData):
     target_field: str = "target"
 
 
-Data = Annotated[TsvData | JsonlData | ParallelData | HuggingFaceData, Field(discriminator="kind")]
+class ManifestData(BaseData):
+    """What all data have in common whose text stands in a manifest beside what is heard.
+
+    A manifest is tab-separated with a header, or has one JSON object a line. Where one manifest
+    holds several splits, ``split_column`` names the column that says which of them ("train", "dev"
+    or "test") a row is of. Rows that last longer than ``max_seconds`` are left out of training (and
+    counted in the log).
+    """
+
+    text_column: str = "text"
+    split_column: str | None = None
+    max_seconds: AboveZero = 30.0
+
+
+class Frames(Table):
+    """What is done to frames before a model reads them.
+
+    ``deltas`` counts the differences over time (first, second) that are put beside each number.
+    ``normalisation`` then brings every number to mean 0 and standard deviation 1: "global" over the
+    training data (kept with the model), "utterance" over each row by itself.
+    """
+
+    deltas: Annotated[int, Field(ge=0, le=2)] = 0
+    normalisation: Literal["global", "utterance", "none"] = "global"
+
+
+class GivenFrames(Frames):
+    """Frames as they are found: ``first_seconds`` is the middle of the first one."""
+
+    hop_seconds: AboveZero = 0.010
+    first_seconds: Annotated[float, Field(ge=0.0)] = 0.0125
+
+
+class FeatureFiles(Table):
+    """A manifest, and the .npz file that holds the frames of its rows."""
+
+    manifest: Path
+    arrays: Path | None = None
+
+
+class FeaturesData(ManifestData):
+    """Frames of features that somebody computed: one array ``[frames, size]`` a row.
+
+    A cell of ``key_column`` is a row's key in ``arrays``; without ``arrays`` it is the path of a
+    .npy file.
+    """
+
+    kind: Literal["features"]
+    train: FeatureFiles
+    dev: FeatureFiles | None = None
+    test: FeatureFiles | None = None
+    key_column: str = "id"
+    front_end: GivenFrames = GivenFrames()
+
+
+class MelFrames(Frames):
+    """Log-mel frames of sound; see ``kochi.sound.mel.MelOptions``.
+
+    Sound of another rate is resampled to ``sample_rate_hz``. ``highest_hz`` is half of that if it
+    is not set.
+    """
+
+    sample_rate_hz: Positive = 16_000
+    window_seconds: AboveZero = 0.025
+    hop_seconds: AboveZero = 0.010
+    mel_bins: Positive = 80
+    lowest_hz: Annotated[float, Field(ge=0.0)] = 20.0
+    highest_hz: AboveZero | None = None
+    preemphasis: Annotated[float, Field(ge=0.0, le=1.0)] = 0.97
+
+
+class SoundData(ManifestData):
+    """Recordings (wav, flac, ogg, mp3) with their text.
+
+    A split is a manifest, or a folder in which every recording has its text in a .txt file of the
+    same name. A cell of ``audio_column`` is the path of a recording, relative to ``audio_folder``
+    if that is set, else to ``folder``; a list of paths (in JSON), or paths separated by
+    ``joined_by``, are joined to one utterance. ``start_column`` and ``end_column``, where a row has
+    them, are seconds.
+    """
+
+    kind: Literal["sound"]
+    train: Path
+    dev: Path | None = None
+    test: Path | None = None
+    audio_column: str = "audio"
+    start_column: str = "start"
+    end_column: str = "end"
+    audio_folder: Path | None = None
+    joined_by: str | None = None
+    front_end: MelFrames = MelFrames()
+
+
+TextSources = TsvData | JsonlData | ParallelData | HuggingFaceData
+Data = Annotated[
+    TextSources | FeaturesData | SoundData,
+    Field(discriminator="kind"),
+]
 
 # ------------------------------------------------------------------------------------------ model
 
@@ -147,10 +252,87 @@ class HeadsAttention(Attention):
     num_heads: Positive = 4
 
 
+class RecurrentLayers(Table):
+    """Recurrent layers of an encoder of frames; ``hidden_size`` is the width of a direction."""
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    hidden_size: Positive = 256
+    layers: Positive = 3
+    bidirectional: bool = True
+    dropout: Fraction = 0.2
+
+
+class PyramidEncoder(RecurrentLayers):
+    """Listener of Chan et al. 2016: after the first one, ``halvings`` layers halve the frames."""
+
+    kind: Literal["pyramid"]
+    halvings: Annotated[int, Field(ge=0)] = 2
+
+    @model_validator(mode="after")
+    def _first_layer_does_not_halve(self) -> "PyramidEncoder":
+        if self.halvings >= self.layers:
+            raise ValueError(
+                f"halvings = {self.halvings} needs at least {self.halvings + 1} layers, of which "
+                f"the first does not halve; got layers = {self.layers}"
+            )
+        return self
+
+
+class ConvRnnEncoder(RecurrentLayers):
+    """Two strided convolutions with ``channels`` filters (four frames become one), then LSTM."""
+
+    kind: Literal["conv_rnn"]
+    channels: Positive = 32
+
+
+class SelfAttentionLayers(Table):
+    """Self-attention over frames, of which two strided convolutions make four one.
+
+    ``causal`` convolutions look at no later frame; the scope of ``self_attention`` is to match
+    (``{ kind = "sliding_window", right = 0 }``) where frames are read as they come.
+    """
+
+    channels: Positive = 32
+    size: Positive = 128
+    layers: Positive = 4
+    causal: bool = False
+    dropout: Fraction = 0.1
+    attention_dropout: Fraction = 0.0
+
+
+class ConvTransformerEncoder(SelfAttentionLayers):
+    """Strided convolutions and a Transformer's encoder."""
+
+    kind: Literal["conv_transformer"]
+    feedforward_size: Positive = 256
+    norm: Literal["pre", "post"] = "pre"
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
+    max_positions: Positive = 1024
+    activation: Literal["relu", "gelu", "silu"] = "relu"
+    self_attention: HeadsAttention = HeadsAttention()
+
+
+class ConformerEncoder(SelfAttentionLayers):
+    """Strided convolutions and Conformer layers (Gulati et al. 2020)."""
+
+    kind: Literal["conformer"]
+    feedforward_size: Positive = 512
+    conv_width: Positive = 31
+    self_attention: HeadsAttention = HeadsAttention(relative="rotary")
+
+
+Encoder = Annotated[
+    PyramidEncoder | ConvRnnEncoder | ConvTransformerEncoder | ConformerEncoder,
+    Field(discriminator="kind"),
+]
+
+
 class RecurrentModel(Table):
     """What the recurrent models share. Sizes are widths; ``hidden_size`` is the decoder's.
 
-    A two-directional encoder has ``hidden_size`` in each direction.
+    A two-directional encoder has ``hidden_size`` in each direction. ``encoder`` says what reads
+    frames (by default a pyramid of that size); ``encoder_layers``, ``bidirectional`` and
+    ``reverse_source`` are of the encoder of tokens.
     """
 
     cell: Literal["lstm", "gru"] = "lstm"
@@ -162,6 +344,7 @@ class RecurrentModel(Table):
     reverse_source: bool = False
     dropout: Fraction = 0.2
     tie_embeddings: Literal["none", "target", "all"] = "none"
+    encoder: Encoder | None = None
 
 
 class PlainModel(RecurrentModel):
@@ -197,6 +380,7 @@ class TransformerModel(Table):
     """Transformer (Vaswani et al. 2017).
 
     ``self_attention`` is that of the encoder and of the decoder, whose scope is causal beside it.
+    ``encoder`` says what reads frames: by default convolutions and an encoder as this table has it.
     """
 
     kind: Literal["transformer"]
@@ -213,6 +397,7 @@ class TransformerModel(Table):
     tie_embeddings: Literal["none", "target", "all"] = "target"
     self_attention: HeadsAttention = HeadsAttention()
     attention: HeadsAttention = HeadsAttention()
+    encoder: Encoder | None = None
 
 
 Model = Annotated[PlainModel | RnnModel | TransformerModel, Field(discriminator="kind")]
@@ -250,15 +435,34 @@ class Reinforce(Table):
     baseline_decay: Fraction = 0.9
 
 
+class Augmentation(Table):
+    """How frames and sound are changed in training, anew in every epoch.
+
+    ``speeds`` are those that a recording is played at, each as likely (Ko et al. 2015: 0.9, 1.0 and
+    1.1); only for sound. The rest are masks as in SpecAugment (Park et al. 2019): how many over
+    time and over the numbers of a frame, and how wide at most: ``time_width`` frames and
+    ``time_share`` of the row, ``bin_width`` numbers (a third of them if it is not set).
+    """
+
+    speeds: tuple[Annotated[float, Field(ge=0.1, le=10.0)], ...] = ()
+    time_masks: Annotated[int, Field(ge=0)] = 2
+    time_width: Annotated[int, Field(ge=0)] = 70
+    time_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
+    bin_masks: Annotated[int, Field(ge=0)] = 2
+    bin_width: Annotated[int, Field(ge=0)] | None = None
+
+
 class Training(Table):
     """How the model is trained.
 
-    ``batch_tokens`` bounds rows times the longer padded side. ``evaluate_every`` and
+    ``batch_tokens`` bounds rows times the longer padded side, in tokens, or in frames where the
+    source is sound or features (10 ms frames: 6000 are a minute). ``evaluate_every`` and
     ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
     best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
     ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
     float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
-    (See et al. 2017, equation 12).
+    (See et al. 2017, equation 12). ``ctc_weight`` w makes the loss (1 - w) times the decoder's plus
+    w times that of CTC over the memory (Watanabe et al. 2017).
     """
 
     epochs: Positive = 20
@@ -273,6 +477,8 @@ class Training(Table):
     gradient_clip: Annotated[float, Field(ge=0.0)] = 1.0
     reinforce: Reinforce = Reinforce()
     coverage_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    ctc_weight: Fraction = 0.0
+    augmentation: Augmentation | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     metric: Metric = "bleu"
@@ -290,7 +496,9 @@ class Search(Table):
     """How answers are searched; ``beam = 1`` is greedy.
 
     ``length_penalty`` is the exponent a of length ** a that divides the log-probability. An answer
-    has at most ``max_length_ratio`` times the source's tokens plus ``max_length_extra``.
+    has at most ``max_length_ratio`` times the source's tokens plus ``max_length_extra``. With
+    ``ctc_weight`` w, beginnings are scored by 1 - w times the decoder's log-probability plus w
+    times CTC's, for a model that was trained with CTC.
     """
 
     beam: Positive = 5
@@ -298,6 +506,7 @@ class Search(Table):
     max_length_ratio: Annotated[float, Field(gt=0.0)] = 2.0
     max_length_extra: Positive = 20
     batch_size: Positive = 64
+    ctc_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
 
 
 class Run(Table):
@@ -309,6 +518,14 @@ class Run(Table):
     model: Model
     training: Training = Training()
     search: Search = Search()
+
+    @model_validator(mode="after")
+    def _search_knows_what_was_trained(self) -> "Run":
+        if self.search.ctc_weight and not self.training.ctc_weight:
+            raise ValueError(
+                "search.ctc_weight needs a model trained with CTC: set training.ctc_weight, too"
+            )
+        return self
 
 
 # ------------------------------------------------------------------------------- reading, writing
@@ -378,14 +595,19 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
     path = [str(part) for part in first["loc"]]
     names = [part for part in path if part not in _kinds()]
     key = ".".join(names)
+    context = first.get("ctx", {})
     if first["type"] == "extra_forbidden":
         known = _known_keys(path)
         near = difflib.get_close_matches(names[-1], known, n=1, cutoff=0.0)
         return f"unknown key {key}; did you mean {near[0]}? (known: {', '.join(sorted(known))})"
     if first["type"] == "missing":
         return f"{key} is missing; add it to the run file"
-    if first["type"].startswith("union_tag"):
-        return f"{key}: kind must be one of {first.get('ctx', {}).get('expected_tags', _kinds())}"
+    if first["type"] == "union_tag_not_found":
+        return f"{key}.kind is missing; it must be one of {_kinds_of(names[-1])}"
+    if first["type"] == "union_tag_invalid":
+        return f"{key}: kind must be one of {context['expected_tags']}"
+    if not key and first["type"] == "value_error":
+        return str(context["error"])
     return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
@@ -395,10 +617,22 @@ def _kinds() -> dict[str, type[Table]]:
         "jsonl": JsonlData,
         "parallel": ParallelData,
         "huggingface": HuggingFaceData,
+        "features": FeaturesData,
+        "sound": SoundData,
         "plain": PlainModel,
         "rnn": RnnModel,
         "transformer": TransformerModel,
+        "pyramid": PyramidEncoder,
+        "conv_rnn": ConvRnnEncoder,
+        "conv_transformer": ConvTransformerEncoder,
+        "conformer": ConformerEncoder,
     }
+
+
+def _kinds_of(name: str) -> str:
+    union = {"data": Data, "model": Model, "encoder": Encoder}[name]
+    tables = get_args(get_args(union)[0])
+    return ", ".join(repr(get_args(table.model_fields["kind"].annotation)[0]) for table in tables)
 
 
 def _known_keys(path: list[str]) -> list[str]:
@@ -408,6 +642,7 @@ def _known_keys(path: list[str]) -> list[str]:
             table = _kinds()[part]
         elif part in table.model_fields:
             annotation = table.model_fields[part].annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                table = annotation
+            for found in (annotation, *get_args(annotation)):  # of "table or None", the table
+                if isinstance(found, type) and issubclass(found, BaseModel):
+                    table = found
     return list(table.model_fields)

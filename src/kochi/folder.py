@@ -23,7 +23,9 @@ from kochi import config
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
+    from kochi.data.readers.base import Reader
     from kochi.data.tokenizer import Tokenizer
+    from kochi.models.inputs import Input
     from kochi.models.seq2seq import Seq2Seq
 
 RUN, WEIGHTS, MANIFEST = "run.toml", "model.safetensors", "manifest.json"
@@ -39,14 +41,14 @@ class ModelFolder:
     Attributes:
         run: The resolved run file.
         weights: Tensors by name; of tied weights only the first name is there.
-        source: Tokenizer of the source side.
+        source: Reader of the source side.
         target: Tokenizer of the target side.
         metrics: What was measured when the training ended.
     """
 
     run: config.Run
     weights: dict[str, Tensor]
-    source: "Tokenizer"
+    source: "Reader[Any]"
     target: "Tokenizer"
     metrics: dict[str, Any]
 
@@ -58,9 +60,24 @@ class ModelFolder:
         """
         from kochi.models.build import build_model
 
-        model = build_model(self.run.model, self.source.size, self.target.size)
+        model = build_model(
+            self.run.model,
+            model_input(self.source),
+            self.target.size,
+            ctc=self.run.training.ctc_weight > 0,
+        )
         load_weights(model, self.weights, WEIGHTS)
         return model.eval()
+
+
+def model_input(source: "Reader[Any]") -> "Input":
+    """Return what a model is built to read."""
+    from kochi.models.inputs import FrameInput, TokenInput
+
+    found = source.inputs
+    if isinstance(found, int):
+        return TokenInput(found)
+    return FrameInput(found.size, found.hop_seconds, found.first_seconds)
 
 
 # --------------------------------------------------------------------------------- writing a file
@@ -168,7 +185,7 @@ def save_folder(
     folder: Path,
     run: config.Run,
     weights: dict[str, Tensor],
-    source: "Tokenizer",
+    source: "Reader[Any]",
     target: "Tokenizer",
     metrics: dict[str, Any],
     card: str,
@@ -186,8 +203,8 @@ def save_folder(
         WEIGHTS: pack_weights(weights),
         METRICS: _json(metrics),
         CARD: card.encode(),
-        SOURCE: _tokenizer_bytes(source, folder),
-        TARGET: _tokenizer_bytes(target, folder),
+        SOURCE: _reader_bytes(source, folder),
+        TARGET: _reader_bytes(target, folder),
     }
     entries = {name: _entry(content) for name, content in sorted(contents.items())}
     contents[MANIFEST] = _json({"format": 1, "files": entries})
@@ -211,6 +228,7 @@ def load_folder(folder: Path) -> ModelFolder:
     Raises:
         UserError: The folder or one of its files is missing, cut short or altered.
     """
+    from kochi.data.readers.making import load_reader
     from kochi.data.tokenizer import Tokenizer
 
     contents = _checked_contents(folder)
@@ -222,7 +240,7 @@ def load_folder(folder: Path) -> ModelFolder:
     return ModelFolder(
         run=run,
         weights=_unpack_weights(contents[WEIGHTS], folder / WEIGHTS),
-        source=Tokenizer.load(folder / SOURCE),
+        source=load_reader(run.data, folder / SOURCE),
         target=Tokenizer.load(folder / TARGET),
         metrics=metrics,
     )
@@ -290,9 +308,9 @@ def _json(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _tokenizer_bytes(tokenizer: "Tokenizer", folder: Path) -> bytes:
-    path = folder / ("tokenizer" + PARTIAL)
-    tokenizer.save(path)
+def _reader_bytes(reader: "Reader[Any]", folder: Path) -> bytes:
+    path = folder / ("reader" + PARTIAL)
+    reader.save(path)
     content = path.read_bytes()
     path.unlink()
     return content

@@ -11,7 +11,28 @@ class Words:
     """Layout of a memory whose positions are the tokens of a text, one after the other."""
 
 
-Layout = Words  # frames of speech and grids of pictures join here
+@dataclass(frozen=True)
+class Frames:
+    """Layout of a memory whose positions follow each other in time at equal distances.
+
+    Attributes:
+        hop_seconds: Time from the centre of one position to that of the next.
+        first_seconds: Time of the centre of position 0.
+    """
+
+    hop_seconds: float
+    first_seconds: float = 0.0
+
+    def centre_seconds(self, position: int) -> float:
+        """Return the time of a position's centre.
+
+        >>> Frames(hop_seconds=0.5, first_seconds=0.25).centre_seconds(3)
+        1.75
+        """
+        return self.first_seconds + position * self.hop_seconds
+
+
+Layout = Words | Frames
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.config import Run, TransformerModel
-from kochi.data.batches import batch_sources
-from kochi.data.tokenizer import BOS, EOS, UNK, Tokenizer
+from kochi.data.padding import BOS, EOS
+from kochi.data.readers.base import Reader
+from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.folder import load_folder
-from kochi.memory import Memory
+from kochi.memory import Frames, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
+    CtcPrefixScore,
     Hypothesis,
     in_parallel,
     length_limits,
@@ -26,9 +28,14 @@ from kochi.search import (
     sentence_seeds,
     share_size,
 )
+from kochi.times import Timed, time_tokens, time_words
 
 READ_AHEAD = 16  # batches that are sorted by length together
+Found = tuple[list[Hypothesis], Tensor | None, Layout]
 Find = Callable[[Memory, Int[Tensor, " batch"], list[int]], list[list[Hypothesis]]]
+
+
+WORDS = Words()
 
 
 class SourceError(ValueError):
@@ -70,15 +77,20 @@ class Prediction:
     """What a model says to one source.
 
     Attributes:
-        source: The text that was asked.
+        source: The text that was asked, or the name of the recording or array.
         text: The best answer.
         score: Its score, see `Answer`.
         tokens: Its tokens.
-        source_tokens: What the model read; the last one is the end mark.
+        source_tokens: What the model read; the last one is the end mark. Frames have no names:
+            then it is empty.
         n_best: The best answers, best first (or all drawn ones); the first one is the answer.
         alignment: Row i says how much each source token was looked at when ``tokens[i]`` was
             written; a row sums to 1. None if it was not asked for, or the model has no attention.
         unknown: Characters (or words, where the model reads words) never seen in training.
+        layout: What the alignment's columns are: tokens, or places in time.
+        times: When each of ``tokens`` was said, where the model hears and an alignment was asked
+            for; see `kochi.times`.
+        words: The same for the words of ``text``.
     """
 
     source: str
@@ -89,14 +101,17 @@ class Prediction:
     n_best: tuple[Answer, ...]
     alignment: Float[Tensor, "target source"] | None
     unknown: tuple[str, ...]
+    layout: Layout = WORDS
+    times: tuple[Timed, ...] | None = None
+    words: tuple[Timed, ...] | None = None
 
 
 class Predictor:
-    """A trained model with its tokenizers and its ways of searching.
+    """A trained model with its readers and its ways of searching.
 
     Args:
         model: The network; it is set to evaluation.
-        source: Cuts the sources.
+        source: Reads the sources: cuts text, or turns sound or features into frames.
         target: Joins the answers.
         run: The run file that the model came from; its search table gives the defaults.
         metrics: What was measured when the training ended.
@@ -106,7 +121,7 @@ class Predictor:
     def __init__(
         self,
         model: Seq2Seq,
-        source: Tokenizer,
+        source: Reader[Any],
         target: Tokenizer,
         run: Run,
         metrics: dict[str, Any],
@@ -118,11 +133,10 @@ class Predictor:
         self.run = run
         self.metrics = metrics
         self.device = device
-        self._known: dict[str, bool] = {}
 
     def predict(
         self,
-        sources: Iterable[str],
+        sources: Iterable[Any],
         beam: int | None = None,
         n_best: int = 1,
         need_alignment: bool = False,
@@ -132,7 +146,10 @@ class Predictor:
         """Answer each source. The answers do not depend on the batch size or on each other.
 
         Args:
-            sources: Texts, not empty.
+            sources: What the model reads. Texts, not empty; for a model of sound paths of
+                recordings, `kochi.sound.files.Recording`, or samples at its rate (int16, or floats
+                from -1 to 1); for one of features paths of .npy files,
+                `kochi.data.readers.rows.FeatureRow`, or arrays ``[frames, size]``.
             beam: Hypotheses kept for each source; 1 is greedy. Default: the run file's.
             n_best: How many answers to give for each source; at most ``beam``.
             need_alignment: Whether to give the alignment of the best answer.
@@ -143,7 +160,7 @@ class Predictor:
             One prediction a source, in the order of the sources.
 
         Raises:
-            SourceError: A source is empty or too long.
+            SourceError: A source is empty or too long, or cannot be read.
             ValueError: A number is out of range.
         """
         options = self.run.search
@@ -151,6 +168,8 @@ class Predictor:
         penalty = options.length_penalty if length_penalty is None else length_penalty
         if not 1 <= n_best <= beam:
             raise ValueError(f"n_best = {n_best}; expected from 1 to the beam, {beam}")
+        ctc = self.model.ctc
+        joint = CtcPrefixScore(ctc, options.ctc_weight) if ctc and options.ctc_weight else None
 
         def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
             return search(
@@ -160,13 +179,14 @@ class Predictor:
                 length_penalty=penalty,
                 max_length=limits,
                 n_best=n_best,
+                joint=joint,
             )
 
         return self._predict(sources, find, need_alignment, batch_size)
 
     def sample(
         self,
-        sources: Iterable[str],
+        sources: Iterable[Any],
         num_samples: int = 1,
         temperature: float = 1.0,
         top_k: int | None = None,
@@ -177,7 +197,7 @@ class Predictor:
         """Draw answers from the model's distribution.
 
         Args:
-            sources: Texts, not empty.
+            sources: As in `predict`.
             num_samples: Answers to draw for each source: the prediction's ``n_best``, in the order
                 drawn, so that each is a fair draw.
             temperature: Below 1 bolder than the model, above 1 wilder.
@@ -191,8 +211,8 @@ class Predictor:
             SourceError: As in `predict`.
             ValueError: A number is out of range.
         """
-        texts = _as_list(sources)
-        seeds = sentence_seeds(generator, len(texts))
+        listed = _as_list(sources)
+        seeds = sentence_seeds(generator, len(listed))
 
         def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
             return sample(
@@ -206,9 +226,9 @@ class Predictor:
                 length_penalty=self.run.search.length_penalty,
             )
 
-        return self._predict(texts, find, need_alignment, batch_size)
+        return self._predict(listed, find, need_alignment, batch_size)
 
-    def predict_stream(self, sources: Iterable[str], **options: Any) -> Iterator[Prediction]:
+    def predict_stream(self, sources: Iterable[Any], **options: Any) -> Iterator[Prediction]:
         """Answer sources as they come, some batches at a time, in their order.
 
         Takes the options of `predict`; uses little memory however many sources there are.
@@ -224,34 +244,50 @@ class Predictor:
             place += len(chunk)
 
     def _predict(
-        self, sources: Iterable[str], find: Find, need_alignment: bool, batch_size: int | None
+        self, sources: Iterable[Any], find: Find, need_alignment: bool, batch_size: int | None
     ) -> list[Prediction]:
-        texts = _as_list(sources)
+        listed = _as_list(sources)
         size = self.run.search.batch_size if batch_size is None else batch_size
         if size < 1:
             raise ValueError(f"batch_size = {size}; expected at least 1")
-        encoded = self._encode(texts)
-        order = sorted(range(len(texts)), key=lambda place: len(encoded[place]))
+        encoded = self._encode(listed)
+        order = sorted(range(len(listed)), key=lambda place: len(encoded[place]))
         size = share_size(len(order), size, self.device)
         batches = [order[start : start + size] for start in range(0, len(order), size)]
 
         @torch.inference_mode()
-        def answer(places: list[int]) -> list[tuple[list[Hypothesis], Tensor | None]]:
-            ids, mask = batch_sources([encoded[place] for place in places])
-            memory = self.model.encode(ids.to(self.device), mask.to(self.device))
+        def answer(places: list[int]) -> list[Found]:
+            source, mask = self.source.batch([encoded[place] for place in places])
+            if source.is_floating_point():
+                source = source.to(self.precision)
+            memory = self.model.encode(source.to(self.device), mask.to(self.device))
             found = find(memory, self._limits(memory), places)
             alignments = self._align(memory, found) if need_alignment else [None] * len(places)
-            return list(zip(found, alignments, strict=True))
+            return [(*one, memory.layout) for one in zip(found, alignments, strict=True)]
 
         answers: dict[int, Prediction] = {}
         for places, found in zip(batches, in_parallel(answer, batches, self.device), strict=True):
-            for place, (hypotheses, alignment) in zip(places, found, strict=True):
-                answers[place] = self._prediction(
-                    texts[place], encoded[place], hypotheses, alignment
-                )
-        return [answers[place] for place in range(len(texts))]
+            for place, parts in zip(places, found, strict=True):
+                answers[place] = self._prediction(listed[place], encoded[place], *parts)
+        return [answers[place] for place in range(len(listed))]
 
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+    @property
+    def precision(self) -> torch.dtype:
+        """Return the type of number that the model computes with."""
+        return next(self.model.parameters()).dtype
+
+    def _encode(self, sources: Sequence[Any]) -> Sequence[Any]:
+        if not isinstance(self.source, Tokenizer):
+            return [self._read(place, source) for place, source in enumerate(sources)]
+        return self._cut(sources)
+
+    def _read(self, place: int, source: Any) -> Any:
+        try:
+            return self.source.encode(source)
+        except UserError as error:
+            raise SourceError(place, str(error)) from None
+
+    def _cut(self, texts: Sequence[str]) -> Sequence[Any]:
         for place, text in enumerate(texts):
             if not text or text.isspace():
                 raise SourceError(place, "empty; expected something to read")
@@ -293,18 +329,32 @@ class Predictor:
         ]
 
     def _prediction(
-        self, text: str, ids: list[int], found: list[Hypothesis], alignment: Tensor | None
+        self,
+        source: Any,
+        row: Any,
+        found: list[Hypothesis],
+        alignment: Tensor | None,
+        layout: Layout,
     ) -> Prediction:
         answers = tuple(self._answer(hypothesis) for hypothesis in found)
+        times = words = None
+        if alignment is not None and isinstance(layout, Frames):
+            pieces = self.target.pieces(found[0].tokens)
+            end = self.source.seconds(len(row))
+            times = time_tokens(alignment, answers[0].tokens, layout, end)
+            words = time_words(times, pieces)
         return Prediction(
-            source=text,
+            source=self.source.describe(source),
             text=answers[0].text,
             score=answers[0].score,
             tokens=answers[0].tokens,
-            source_tokens=tuple(self.source.tokens([*ids, EOS])),
+            source_tokens=self.source.labels(row),
             n_best=answers,
             alignment=alignment,
-            unknown=self._unknown(text) if UNK in ids else (),
+            unknown=self.source.unknown(source, row),
+            layout=layout,
+            times=times,
+            words=words,
         )
 
     def _answer(self, hypothesis: Hypothesis) -> Answer:
@@ -319,19 +369,10 @@ class Predictor:
     @property
     def source_parts(self) -> str:
         """Say what ``Prediction.unknown`` holds: "characters" or "words"."""
-        return "words" if self.source.kind == "whitespace" else "characters"
-
-    def _unknown(self, text: str) -> tuple[str, ...]:
-        parts = text.split() if self.source_parts == "words" else text
-        return tuple(part for part in dict.fromkeys(parts) if not self._knows(part))
-
-    def _knows(self, part: str) -> bool:
-        if part not in self._known:
-            self._known[part] = UNK not in self.source.encode(part)
-        return self._known[part]
+        return self.source.parts if isinstance(self.source, Tokenizer) else ""
 
 
-def _as_list(sources: Iterable[str]) -> list[str]:
+def _as_list(sources: Iterable[Any]) -> list[Any]:
     if isinstance(sources, str):
         raise ValueError(f"sources: a single text {sources!r}; expected a list of texts")
     return list(sources)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kochi import config
 from kochi.data.batches import (
     Batch,
     EvaluationBatches,
@@ -15,6 +16,7 @@ from kochi.data.batches import (
     batch_sources,
 )
 from kochi.data.corpus import Corpus
+from kochi.data.readers.features import FeatureReader
 from kochi.data.tokenizer import EOS
 from kochi.errors import UserError
 
@@ -267,3 +269,73 @@ def test_evaluation_mistakes():
         EvaluationBatches([[4]], [])
     with pytest.raises(ValueError, match="batch_tokens: 0"):
         EvaluationBatches([[4]], [[4]], batch_tokens=0)
+
+
+# --------------------------------------------------------------------------------------- frames
+
+
+class Heard(Lengths):
+    """Like `Lengths`, but the sources are frames of two numbers, both r + 4."""
+
+    def gather(self, side, rows):
+        numbers = super().gather(side, rows)
+        return numbers if side else np.stack([numbers] * 2, axis=1).astype(np.float32)
+
+
+READER = FeatureReader(size=2, hop=0.01, first=0.0, normalisation="none")
+MASKED = READER.augmented(config.Augmentation(time_share=1.0, bin_width=1))
+
+
+def heard(count: int = 211) -> Heard:
+    lengths = [(20 + (37 * row) % 83, 1 + (11 * row) % 7) for row in range(count)]
+    return Heard(lengths)
+
+
+def test_frames_are_batched_by_their_number_and_each_row_comes_once():
+    corpus = heard()
+    batches = TokenBatches(corpus, 500, seed=1, reader=READER)
+    rows, padding = [], 0
+    for batch in batches:
+        assert batch.source.numel() / 2 <= 500 or len(batch.source) == 1
+        found = rows_of(batch)
+        rows += found
+        assert batch.source_mask.sum(1).tolist() == corpus.source_lengths[found].tolist()
+        for row, frames, mask in zip(found, batch.source, batch.source_mask, strict=True):
+            assert (frames[mask] == row + 4).all()
+            assert (frames[~mask] == 0).all()
+        padding += int((~batch.source_mask).sum())
+    assert sorted(rows) == list(range(len(corpus)))
+    assert padding < 0.03 * corpus.source_lengths.sum()
+
+
+def test_what_is_drawn_depends_on_seed_epoch_and_batch_alone():
+    def epoch(seed: int, number: int) -> list[Batch]:
+        batches = TokenBatches(heard(), 500, seed=seed, reader=MASKED)
+        batches.set_epoch(number)
+        return list(batches)
+
+    first = epoch(1, 0)
+    assert all(map(same, first, epoch(1, 0)))
+    assert any((batch.source == 0)[batch.source_mask].any() for batch in first)
+    batches = TokenBatches(heard(), 500, seed=1, reader=MASKED)
+    iterator = iter(batches)
+    for _ in range(5):
+        next(iterator)
+    state = batches.state_dict()
+    resumed = TokenBatches(heard(), 500, seed=1, reader=MASKED)
+    resumed.load_state_dict(state)
+    rest = list(resumed)
+    assert len(rest) == len(first) - 5
+    assert all(map(same, first[5:], rest))
+    sums = [sum(float(batch.source.sum()) for batch in epoch(*which)) for which in ((1, 1), (2, 0))]
+    assert len({*sums, sum(float(batch.source.sum()) for batch in first)}) == 3
+
+
+def test_evaluation_draws_nothing_and_sorts_by_frames():
+    sources = [np.full((length, 2), 5, np.float32) for length in (3, 9, 4, 9)]
+    batches = EvaluationBatches(sources, [[7], [7, 8], [9], [7]], 18, MASKED)
+    found = list(batches)
+    assert [rows for rows, _ in found] == [[1, 3], [2, 0]]
+    for rows, batch in found:
+        assert batch.source_mask.sum(1).tolist() == [len(sources[row]) for row in rows]
+        assert (batch.source[batch.source_mask] == 5).all()

@@ -10,6 +10,8 @@ from kochi import config
 from kochi.data import corpus as corpus_module
 from kochi.data.corpus import Corpus
 from kochi.data.pairs import Pair
+from kochi.data.readers.features import FeatureReader
+from kochi.data.readers.sound import SoundReader
 from kochi.data.tokenizer import Tokenizer, train_tokenizer
 from kochi.errors import UserError
 
@@ -24,7 +26,7 @@ def build(folder: Path, pairs=PAIRS, max_length: int = 5) -> Corpus:
 
 @pytest.mark.parametrize("chunk", [1, 3, 10_000])
 def test_rows_are_the_encoded_texts(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(corpus_module, "_CHUNK_PAIRS", chunk)
+    monkeypatch.setattr(Tokenizer, "chunk_rows", chunk)
     corpus = build(tmp_path / "c", iter(PAIRS))
     assert len(corpus) == 4
     for row, pair in enumerate(PAIRS):
@@ -57,7 +59,7 @@ def test_large_vocabularies_keep_their_ids(tmp_path):
 
 
 def test_building_keeps_only_a_chunk_of_pairs(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "_CHUNK_PAIRS", 5)
+    monkeypatch.setattr(Tokenizer, "chunk_rows", 5)
     most, read, encoded = 0, itertools.count(1), 0
 
     def pairs():
@@ -147,3 +149,68 @@ def test_reading_does_not_map_the_files(tmp_path):
 
 def _resident_kilobytes(status: Path) -> int:
     return int(status.read_text().split("VmRSS:")[1].split()[0])
+
+
+# ------------------------------------------------------------------------------ frames and samples
+
+FRAMES = FeatureReader(size=3, hop=0.01, first=0.0, normalisation="none", max_seconds=0.05)
+VALUES = [
+    np.array([[0.1, -0.0, 1e-40], [3e38, np.pi, 7]], np.float32),
+    np.array([[1 / 3, 2, 3]] * 5, np.float32),
+]
+
+
+def test_frames_come_back_to_the_bit(tmp_path):
+    pairs = [Pair(value, ("a",)) for value in VALUES]
+    built = Corpus.build(pairs, FRAMES, TOKENIZER, tmp_path / "c", 9)
+    for corpus in (built, Corpus(tmp_path / "c")):
+        assert corpus.source_lengths.tolist() == [2, 5]
+        for row, value in enumerate(VALUES):
+            assert corpus.source(row).dtype == np.float32
+            assert corpus.source(row).tobytes() == value.tobytes()
+        both = np.concatenate(VALUES[::-1])
+        assert corpus.gather(0, np.array([1, 0])).tobytes() == both.tobytes()
+
+
+def test_samples_come_back_to_the_bit(tmp_path):
+    reader = SoundReader(front_end=config.MelFrames(sample_rate_hz=8000, mel_bins=8))
+    samples = np.arange(-32768, 32768, 91).astype(np.int16)
+    corpus = Corpus.build([Pair(samples, ("a",))], reader, TOKENIZER, tmp_path / "c", 9)
+    assert corpus.source(0).dtype == np.int16
+    assert np.array_equal(corpus.source(0), samples)
+    assert (tmp_path / "c" / "source.samples").stat().st_size == 2 * len(samples)
+
+
+def test_long_rows_of_frames_are_skipped_and_counted(tmp_path):
+    pairs = [Pair(value, ("a",)) for value in (*VALUES, np.ones((6, 3)))]
+    corpus = Corpus.build(pairs, FRAMES, TOKENIZER, tmp_path / "c", 9)
+    assert (len(corpus), corpus.skipped) == (2, 1)
+    with pytest.raises(UserError, match="no pair is left of 1: each has more than 5 frames or"):
+        Corpus.build(pairs[2:], FRAMES, TOKENIZER, tmp_path / "d", 9)
+
+
+def test_more_text_than_frames_is_refused(tmp_path):
+    pair = Pair(VALUES[0], ("aba",), "train.tsv:7")
+    expected = r"train\.tsv:7: array of shape \(2, 3\) has 2 frames, but its text has 3 tokens"
+    with pytest.raises(UserError, match=expected):
+        Corpus.build([pair], FRAMES, TOKENIZER, tmp_path / "c", 9)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"frames"', '"words"'),
+        ("float32", "int16"),
+        ('"source_width": 3', '"source_width": 0'),
+        ('"source_width": 3', '"source_width": "3"'),
+        ('"source_width": 3', '"source_width": 4'),
+    ],
+)
+def test_damaged_description_of_frames(tmp_path, old, new):
+    Corpus.build([Pair(VALUES[0], ("a",))], FRAMES, TOKENIZER, tmp_path / "c", 9)
+    about = (tmp_path / "c" / "corpus.json").read_text()
+    assert old in about
+    (tmp_path / "c" / "corpus.json").write_text(about.replace(old, new))
+    with pytest.raises(UserError, match="not a whole corpus"):
+        Corpus(tmp_path / "c")

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from kochi import config
-from kochi.data.pairs import Pair, decode_lines, lines, read_pairs, split_files
+from kochi.data.lines import decode_lines, lines
+from kochi.data.pairs import Pair, read_pairs, split_files
 from kochi.errors import UserError
 
 

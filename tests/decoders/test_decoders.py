@@ -5,6 +5,7 @@ import torch
 
 from kochi import config
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 
 SOURCE_VOCABULARY, TARGET_VOCABULARY = 11, 13
 BATCH, SOURCE, TARGET = 3, 7, 5
@@ -73,7 +74,7 @@ def make(name: str):
         table = {"embedding_size": 6, "hidden_size": 8} | table
     run = config.check_run({"data": {"kind": "tsv", "train": "x.tsv"}, "model": table}, "test")
     torch.manual_seed(3)
-    model = build_model(run.model, SOURCE_VOCABULARY, TARGET_VOCABULARY)
+    model = build_model(run.model, TokenInput(SOURCE_VOCABULARY), TARGET_VOCABULARY)
     for parameter in model.parameters():  # large weights, so that mistakes show
         parameter.data.mul_(2.0)
     return model.double().eval()
@@ -205,4 +206,4 @@ def test_tied_embeddings_of_another_width_are_refused():
     table = {"kind": "rnn", "embedding_size": 6, "hidden_size": 8, "tie_embeddings": "all"}
     run = config.check_run({"data": {"kind": "tsv", "train": "x.tsv"}, "model": table}, "test")
     with pytest.raises(ValueError, match="shared_vocabulary"):
-        build_model(run.model, 11, 13)
+        build_model(run.model, TokenInput(11), 13)

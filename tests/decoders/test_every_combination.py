@@ -11,6 +11,7 @@ from kochi import config
 from kochi.attention import SCOPES, SCORES, SELECTIONS
 from kochi.memory import Memory
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
@@ -56,9 +57,9 @@ def test_it_learns_and_writes_as_it_was_trained_or_is_refused(
     torch.manual_seed(1)
     if selection == "marginal" and (decoder, heads) != ("rnn", 1):
         with pytest.raises(ValueError, match=SUMMED_OUT):
-            build_model(run.model, VOCABULARY, VOCABULARY)
+            build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
         return
-    model = build_model(run.model, VOCABULARY, VOCABULARY)
+    model = build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
     assert learns(model.train(), 0.9 * WITHOUT_LOOKING)
     check_steps(model.double().eval())
 

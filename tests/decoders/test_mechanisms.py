@@ -10,6 +10,7 @@ from kochi import config
 from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS, Positions, Scope
 from kochi.decoders.transformer import TransformerDecoder
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
@@ -54,13 +55,13 @@ def build(decoder: str, mechanism: dict[str, Any]) -> Seq2Seq | None:
     torch.manual_seed(1)
     if table["kind"] == "rnn" and mechanism.get("relative") == "rotary":
         with pytest.raises(ValueError, match="one head of `build` has none"):
-            build_model(run.model, VOCABULARY, VOCABULARY)
+            build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
         return None
     if mechanism.get("selection") == "marginal" and decoder != "luong without feeding":
         with pytest.raises(ValueError, match=r"'marginal' sums over the choice .* exponentially"):
-            build_model(run.model, VOCABULARY, VOCABULARY)
+            build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
         return None
-    return build_model(run.model, VOCABULARY, VOCABULARY)
+    return build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
 
 
 def named(mechanism: dict[str, Any]) -> str:
@@ -81,7 +82,7 @@ def test_a_sequence_that_looks_at_itself_neither_looks_back_nor_draws(part: dict
     table = {"kind": "transformer", "size": 16, "self_attention": {"num_heads": 2} | part}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
     with pytest.raises(ValueError, match=r"self_attention: .* looks back at earlier alignments"):
-        build_model(run.model, VOCABULARY, VOCABULARY)
+        build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
 
 
 @pytest.mark.parametrize("relative", RELATIVES)
@@ -125,7 +126,7 @@ def looks_at_itself(own: dict[str, Any]) -> Seq2Seq:
     table |= {"attention": {"num_heads": 2}}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
     torch.manual_seed(1)
-    return build_model(run.model, VOCABULARY, VOCABULARY).double().eval()
+    return build_model(run.model, TokenInput(VOCABULARY), VOCABULARY).double().eval()
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

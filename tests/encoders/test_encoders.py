@@ -6,6 +6,7 @@ import torch
 from kochi.attention import build_multihead
 from kochi.encoders.recurrent import RecurrentEncoder
 from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
+from kochi.layers.directions import RecurrentLayer
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward
 
@@ -82,7 +83,9 @@ def test_two_directions_equal_the_library():
     source = torch.tensor([[4, 7, 5, 9]])
     values = encoder(source, source != 0).values
     library = torch.nn.LSTM(SIZE, HIDDEN, batch_first=True, bidirectional=True).double()
-    forward, backward = encoder.stacks[0]
+    layer = encoder.layers[0]
+    assert isinstance(layer, RecurrentLayer)
+    forward, backward = layer.directions
     with torch.no_grad():
         for stack, suffix in ((forward, ""), (backward, "_reverse")):
             for name, weight in stack.cells[0].named_parameters():

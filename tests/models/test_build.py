@@ -7,11 +7,12 @@ from kochi import config
 from kochi.attention.scopes import SlidingWindow
 from kochi.errors import UserError
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 
 
 def build(table: dict, source=11, target=13):
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "run.toml")
-    return build_model(run.model, source, target)
+    return build_model(run.model, TokenInput(source), target)
 
 
 def count(model):
@@ -126,3 +127,35 @@ def test_scopes_that_self_attention_refuses(scope, message):
 def test_input_feeding_belongs_to_luong():
     with pytest.raises(UserError, match="input_feeding belongs to order = 'luong'"):
         build({"kind": "rnn", "input_feeding": True})
+
+
+def test_a_table_for_frames_is_refused_for_tokens():
+    with pytest.raises(ValueError, match="encoder: 'conformer' reads frames"):
+        build({"kind": "transformer", "encoder": {"kind": "conformer"}})
+
+
+def test_a_layer_for_ctc_is_drawn_after_all_other_weights():
+    run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": {"kind": "rnn"}}, "r")
+    torch.manual_seed(1)
+    plain = build_model(run.model, TokenInput(11), 13)
+    torch.manual_seed(1)
+    model = build_model(run.model, TokenInput(11), 13, ctc=True)
+    weights = model.state_dict()
+    assert weights.keys() - plain.state_dict().keys() == {"ctc.weight", "ctc.bias"}
+    assert all(torch.equal(weight, weights[name]) for name, weight in plain.state_dict().items())
+
+
+def test_an_encoder_without_kind_is_told_which_there_are():
+    message = "model.encoder.kind is missing; it must be one of 'pyramid', 'conv_rnn'"
+    with pytest.raises(UserError, match=message):
+        build({"kind": "rnn", "encoder": {"halvings": 1}})
+
+
+def test_search_asks_ctc_only_where_it_was_trained():
+    tree = {
+        "data": {"kind": "tsv", "train": "x"},
+        "model": {"kind": "rnn"},
+        "search": {"ctc_weight": 0.3},
+    }
+    with pytest.raises(UserError, match="ctc_weight needs a model trained with CTC"):
+        config.check_run(tree, "run.toml")

@@ -3,6 +3,7 @@ from torch import nn
 
 from kochi import config
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.training.optimizers import build_optimizer
 
 
@@ -26,7 +27,7 @@ def test_biases_norms_and_embeddings_are_not_decayed() -> None:
 
 def test_a_tied_output_layer_is_an_embedding() -> None:
     table = {"kind": "transformer", "size": 8, "feedforward_size": 8}
-    model = build_model(config.TransformerModel.model_validate(table), 11, 13)
+    model = build_model(config.TransformerModel.model_validate(table), TokenInput(11), 13)
     decayed = _names(model, 0.1)
     assert decayed
     assert not any("embedding" in name or "output_weight" in name for name in decayed)
@@ -35,7 +36,7 @@ def test_a_tied_output_layer_is_an_embedding() -> None:
 def test_every_parameter_is_trained_once() -> None:
     for tie in ("none", "target", "all"):
         table = {"kind": "transformer", "size": 8, "feedforward_size": 8, "tie_embeddings": tie}
-        model = build_model(config.TransformerModel.model_validate(table), 11, 11)
+        model = build_model(config.TransformerModel.model_validate(table), TokenInput(11), 11)
         optimizer = build_optimizer(model, config.Training(weight_decay=0.1))
         trained = [id(p) for group in optimizer.param_groups for p in group["params"]]
         assert sorted(trained) == sorted(id(p) for p in model.parameters())

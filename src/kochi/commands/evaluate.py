@@ -83,7 +83,9 @@ def default_metrics(run: "Run") -> list[str]:
         "whitespace": ["per", "exact"],
         "bpe": ["bleu", "chrf"],
     }
-    chosen = [run.training.metric, *usual[run.data.target.tokens]]
+    heard = run.data.kind in ("features", "sound")
+    others = ["wer", "cer"] if heard else usual[run.data.target.tokens]
+    chosen = [run.training.metric, *others]
     return [name for name in dict.fromkeys(chosen) if name != "loss"]
 
 
@@ -100,7 +102,14 @@ def _pairs(run: "Run", data: list[str]) -> "list[Pair]":
 
 def _with_test(data: "Data", files: list[Path]) -> "Data":
     """Return the data table with other test files, which start where the command runs."""
-    from kochi.config import HuggingFaceData, ParallelData, ParallelFiles
+    from kochi.config import (
+        FeatureFiles,
+        FeaturesData,
+        HuggingFaceData,
+        ParallelData,
+        ParallelFiles,
+        SoundData,
+    )
 
     files = [Path.cwd() / file for file in files]
     if isinstance(data, HuggingFaceData):
@@ -110,6 +119,13 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
             raise UserError("the run's data are parallel: expected a source and a target file")
         test = ParallelFiles(source=files[0], target=list(files[1:]))
         return data.model_copy(update={"test": test})
+    if isinstance(data, FeaturesData):
+        if len(files) > 2:
+            raise UserError("the run's data are features: expected a manifest and an .npz file")
+        test = FeatureFiles(manifest=files[0], arrays=files[1] if len(files) > 1 else None)
+        return data.model_copy(update={"test": test, "split_column": None})
+    if isinstance(data, SoundData):
+        data = data.model_copy(update={"split_column": None})
     if len(files) != 1:
         raise UserError(f"the run's data are {data.kind}: expected one file, found {len(files)}")
     return data.model_copy(update={"test": files[0]})
@@ -137,7 +153,8 @@ def _answers(
     try:
         return [" ".join(prediction.text.splitlines()) for prediction in shown]
     except SourceError as error:
-        raise UserError(f"source {error.place + 1} of the data: {error.reason}") from None
+        where = f"source {error.place + 1} of the data: " if predictor.source_parts else ""
+        raise UserError(f"{where}{error.reason}") from None
 
 
 def _scores(

@@ -63,7 +63,7 @@ def chunks(file: Path, stream: io.BufferedReader | io.BytesIO, most: int) -> Ite
     Raises:
         UserError: There are no lines, or one is empty or is not text.
     """
-    from kochi.data.pairs import decode_lines, lines
+    from kochi.data.lines import decode_lines, lines
 
     arriving = Arriving(stream) if str(file) == "-" else None
     if arriving is None:

@@ -1,9 +1,10 @@
-"""``kochi predict``: answer line by line."""
+"""``kochi predict``: answer line by line, or recording by recording."""
 
 import io
 import json
 import sys
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -17,17 +18,34 @@ from kochi.errors import UserError
 
 if TYPE_CHECKING:
     from kochi.predictor import Prediction, Predictor
+    from kochi.times import Timed
+
+
+class Form(Enum):
+    """How an answer is written."""
+
+    SRT = "srt"
+    VTT = "vtt"
+    JSON = "json"
 
 
 @worked_example(
     "$ echo hello | kochi predict model",
     "$ kochi predict model words.txt --beam 5 --n-best 2",
+    "$ kochi predict model one.wav two.flac --json",
+    "$ kochi predict model talk.wav --format srt",
 )
 def predict(
     model: ModelFolder,
-    file: Annotated[
-        Path, typer.Argument(metavar="[FILE|-]", help="One source a line; - is standard input.")
-    ] = Path("-"),
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE...|-]",
+            help="Text, one source a line; for a model of sound recordings, for one of features "
+            ".npy or .npz files. - is standard input (names of files, one a line, unless the model "
+            "reads text).",
+        ),
+    ] = None,
     beam: Beam = None,
     n_best: Annotated[
         int, typer.Option(min=1, help="Answers for each line: line number, score, text.")
@@ -35,6 +53,10 @@ def predict(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, with score and alignment.")
     ] = False,
+    form: Annotated[
+        Form | None,
+        typer.Option("--format", help="Of one recording: srt or vtt (subtitles), or json."),
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Draw answers.")] = False,
     temperature: Annotated[
         float | None,
@@ -47,18 +69,23 @@ def predict(
     device: Device = "auto",
     precision: Precision = PrecisionName.FP32,
 ) -> None:
-    """Answer each line of FILE, or of standard input as it comes.
+    """Answer each line of FILE, or of standard input as it comes, or each recording.
 
     Lines that trickle in are answered at once; lines that are there already are answered in
     batches, always in their order.
     """
+    as_json = as_json or form is Form.JSON
+    subtitles = None if form is Form.JSON else form
     _check_options(beam, n_best, sample, temperature, seed)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
-    from kochi.commands.lines import chunks
+    from kochi.commands.sources import read_sources
     from kochi.predictor import READ_AHEAD, SourceError, load
 
     predictor = load(model, device, precision.value)
+    named = files or [Path("-")]
+    text = bool(predictor.source_parts)
+    _check_files(predictor, named, subtitles)
     size = batch_size or predictor.run.search.batch_size
     if sample:
         answer = _sampler(predictor, n_best, temperature, seed)
@@ -66,16 +93,32 @@ def predict(
         answer = partial(predictor.predict, beam=beam, n_best=n_best)
     warned: set[str] = set()
     number = 0
-    for chunk in chunks(file, _standard_input(file), READ_AHEAD * size):
+    aligned = as_json or subtitles is not None
+    waiting = read_sources(predictor.source, named, _standard_input(named, text), READ_AHEAD * size)
+    for chunk in waiting:
         try:
-            found = answer(chunk, need_alignment=as_json, batch_size=size)
+            found, wrong = answer(chunk, need_alignment=aligned, batch_size=size), None
         except SourceError as error:
-            raise UserError(f"line {number + error.place + 1}: {error.reason}") from None
+            before = chunk[: error.place]
+            found, wrong = answer(before, need_alignment=aligned, batch_size=size), error
         for prediction in found:
             number += 1
             _warn(prediction, number, warned, predictor)
-            _print(prediction, number, n_best, as_json)
+            _print(prediction, number, n_best, as_json, subtitles)
         sys.stdout.flush()
+        if wrong is not None:
+            raise UserError(f"line {number + 1}: {wrong.reason}" if text else wrong.reason)
+
+
+def _check_files(predictor: "Predictor", files: list[Path], subtitles: "Form | None") -> None:
+    if predictor.source_parts and len(files) > 1:
+        raise UserError(f"expected one FILE of text, found {len(files)}; join them, or run again")
+    if subtitles is None:
+        return
+    if predictor.source_parts:
+        raise UserError(f"--format {subtitles.value}: a model of text hears nothing to subtitle")
+    if len(files) > 1 or str(files[0]) == "-":
+        raise UserError(f"--format {subtitles.value}: expected one FILE, a recording")
 
 
 def _check_options(
@@ -104,9 +147,10 @@ def _sampler(
     )
 
 
-def _standard_input(file: Path) -> io.BufferedReader | io.BytesIO:
-    if str(file) == "-" and sys.stdin.isatty():
-        print("One source a line; Ctrl-D ends.", file=sys.stderr)
+def _standard_input(files: list[Path], text: bool) -> io.BufferedReader | io.BytesIO:
+    if str(files[0]) == "-" and sys.stdin.isatty():
+        what = "source" if text else "file"
+        print(f"One {what} a line; Ctrl-D ends.", file=sys.stderr)
     return cast(io.BufferedReader, sys.stdin.buffer)
 
 
@@ -118,8 +162,16 @@ def _warn(prediction: "Prediction", number: int, warned: set[str], predictor: "P
         warn_unknown(new, predictor.source_parts, f"line {number}")
 
 
-def _print(prediction: "Prediction", number: int, n_best: int, as_json: bool) -> None:
-    if as_json:
+def _print(
+    prediction: "Prediction", number: int, n_best: int, as_json: bool, subtitles: "Form | None"
+) -> None:
+    if subtitles is not None:
+        from kochi.view.subtitles import srt, vtt
+
+        if prediction.words is None:
+            raise UserError("a plain model has no attention, so no times are known for subtitles")
+        print((srt if subtitles is Form.SRT else vtt)(prediction.words))
+    elif as_json:
         print(json.dumps(as_record(prediction), ensure_ascii=False))
     elif n_best == 1:
         print(_one_line(prediction.text))
@@ -149,4 +201,25 @@ def as_record(prediction: "Prediction") -> dict[str, Any]:
         if weights is None
         else [[round(w, 6) for w in row] for row in weights.tolist()],
         "unknown": list(prediction.unknown),
+    } | _times(prediction)
+
+
+def _times(prediction: "Prediction") -> dict[str, Any]:
+    """Return when tokens and words were said, and where the alignment's columns are in time."""
+    from kochi.memory import Frames
+
+    if not isinstance(prediction.layout, Frames):
+        return {}
+    frames = prediction.layout
+    record: dict[str, Any] = {
+        "hop_seconds": frames.hop_seconds,
+        "first_seconds": frames.first_seconds,
     }
+    for name, timed in (("times", prediction.times), ("words", prediction.words)):
+        record[name] = None if timed is None else [_span(one) for one in timed]
+    return record
+
+
+def _span(timed: "Timed") -> dict[str, Any]:
+    start, end = round(timed.start_seconds, 3), round(timed.end_seconds, 3)
+    return {"text": timed.text, "start_seconds": start, "end_seconds": end}

@@ -5,17 +5,20 @@ The order is a pure function of seed and epoch, so that a run can go on in the m
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int32, Int64, Integer
+from jaxtyping import Bool, Float32, Int32, Int64, Integer
 from torch import Tensor
 
 from kochi.data.corpus import Corpus
-from kochi.data.tokenizer import BOS, EOS, PAD
+from kochi.data.padding import BOS, PAD, pad_tokens
+from kochi.data.readers.base import Padded, Reader, Row
+from kochi.data.tokenizer import collate_tokens, flatten
 from kochi.errors import UserError
+
+AUGMENTATION = 2  # which use of the seed: draws of a batch are of (seed, epoch, 2, batch, rank)
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Batch:
     """Padded pairs, as a model reads and predicts them.
 
     Attributes:
-        source: Source tokens, each row ended by ``EOS``, padded by ``PAD``.
-        source_mask: True at the tokens, ``EOS`` included.
+        source: Source tokens, each row ended by ``EOS``, padded by ``PAD``; or frames, padded by 0.
+        source_mask: True at the tokens, ``EOS`` included, or at the frames.
         inputs: What the decoder reads: ``BOS``, then the target.
         outputs: What it is to say: the target, then ``EOS``.
         output_mask: True at the outputs that count.
@@ -32,7 +35,7 @@ class Batch:
         global_num_tokens: Outputs that count in the batches of all processes at this step.
     """
 
-    source: Int64[Tensor, "batch source"]
+    source: Int64[Tensor, "batch source"] | Float32[Tensor, "batch source size"]
     source_mask: Bool[Tensor, "batch source"]
     inputs: Int64[Tensor, "batch target"]
     outputs: Int64[Tensor, "batch target"]
@@ -63,19 +66,28 @@ def batch_sources(
         >>> tokens.tolist()
         [[7, 8, 3], [9, 3, 0]]
     """
-    ended, mask = _pad(*_flatten(sources))
-    return torch.from_numpy(ended), torch.from_numpy(mask)
+    return collate_tokens(*flatten(sources))
 
 
-def batch_pairs(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> Batch:
+def batch_pairs(
+    sources: Sequence[Row],
+    targets: Sequence[Sequence[int]],
+    reader: Reader[Any] | None = None,
+) -> Batch:
     """Pad pairs of sources and targets to one batch.
+
+    Args:
+        sources: Rows of numbers.
+        targets: As many rows of tokens.
+        reader: Whose rows the sources are; None means tokens.
 
     Raises:
         ValueError: There are not as many targets as sources.
     """
     if len(sources) != len(targets):
         raise ValueError(f"targets: found {len(targets)}, expected {len(sources)}")
-    return _collate(*_flatten(sources), *_flatten(targets))
+    source = batch_sources(sources) if reader is None else reader.batch(sources)
+    return _collate(*source, *flatten(targets))
 
 
 class TokenBatches:
@@ -85,7 +97,8 @@ class TokenBatches:
     stay similar), with random ties, and cut into batches of at most ``batch_tokens``: rows times
     the longer padded side, end token included. A row that is longer still is a batch of its own.
     The order of the batches is random. Batches hold the same lengths in every epoch, so that their
-    number does not change.
+    number does not change. Rows of frames are sorted by source length first, since there are many
+    more frames than tokens; ``batch_tokens`` then bounds rows times frames.
 
     Iterating yields what is left of the current epoch, or, if nothing is left, the next epoch.
 
@@ -101,6 +114,8 @@ class TokenBatches:
         rank: Number of this process, from 0.
         world: Number of processes.
         shuffle: False gives the sorted order in every epoch.
+        reader: Makes batches of the corpus's sources; None means that they are tokens. What it
+            draws is a function of seed, epoch, number of the batch and rank.
 
     Raises:
         ValueError: ``batch_tokens`` or ``world`` is not positive, or ``rank`` is not below it.
@@ -114,6 +129,7 @@ class TokenBatches:
         rank: int = 0,
         world: int = 1,
         shuffle: bool = True,
+        reader: Reader[Any] | None = None,
     ):
         if batch_tokens < 1:
             raise ValueError(f"batch_tokens: {batch_tokens}, expected at least 1")
@@ -125,6 +141,7 @@ class TokenBatches:
         self.rank = rank
         self.world = world
         self.shuffle = shuffle
+        self.reader = reader
         self._epoch = 0
         self._next = 0
         self._order_epoch = -1
@@ -188,16 +205,25 @@ class TokenBatches:
         order = np.arange(len(self.corpus), dtype=np.int32)
         if generator is not None:
             generator.shuffle(order)
-        target = _narrow(self.corpus.target_lengths)
-        source = _narrow(self.corpus.source_lengths)
-        source = np.where(target % 2 == 0, source, source.max() - source)
-        for lengths in (source, target):
+        major = _narrow(self.corpus.target_lengths)
+        minor = _narrow(self._source_positions())
+        if self._reads_frames():
+            major, minor = minor, major
+        minor = np.where(major % 2 == 0, minor, minor.max() - minor)
+        for lengths in (minor, major):
             order = order[np.argsort(lengths[order], kind="stable")]
         return order
 
     def _widths(self, order: Int32[np.ndarray, " rows"]) -> Int32[np.ndarray, " rows"]:
-        widths = np.maximum(self.corpus.source_lengths, self.corpus.target_lengths)
-        return widths[order] + np.int32(1)
+        target = self.corpus.target_lengths + np.int32(1)
+        return np.maximum(self._source_positions(), target)[order]
+
+    def _source_positions(self) -> Int32[np.ndarray, " rows"]:
+        lengths = self.corpus.source_lengths
+        return lengths + np.int32(1) if self.reader is None else self.reader.positions(lengths)
+
+    def _reads_frames(self) -> bool:
+        return self.reader is not None and self.reader.unit != "tokens"
 
     def _batch(self, number: int) -> Batch:
         rows = self._order[self._starts[number] : self._starts[number + 1]]
@@ -206,14 +232,23 @@ class TokenBatches:
         idle = not len(own)
         own = rows[:1] if idle else own
         corpus = self.corpus
+        source = corpus.gather(0, own), corpus.source_lengths[own]
+        if self.reader is None:
+            source = collate_tokens(*source)
+        else:
+            source = self.reader.collate(*source, self._draws(number))
         return _collate(
-            corpus.gather(0, own),
-            corpus.source_lengths[own],
+            *source,
             corpus.gather(1, own),
             corpus.target_lengths[own],
             global_num_tokens=global_num_tokens,
             idle=idle,
         )
+
+    def _draws(self, number: int) -> np.random.Generator | None:
+        if self.reader is None or not self.reader.draws:
+            return None
+        return np.random.default_rng([self.seed, self._epoch, AUGMENTATION, number, self.rank])
 
 
 class EvaluationBatches:
@@ -222,9 +257,10 @@ class EvaluationBatches:
     Iterating yields row numbers (places in ``sources``) and their batch.
 
     Args:
-        sources: Token ids, without begin and end.
-        targets: As many.
+        sources: Token ids, without begin and end, or rows of other numbers.
+        targets: As many rows of tokens.
         batch_tokens: Rows times longer padded side, at most; a longer row is a batch of its own.
+        reader: Whose rows the sources are; None means tokens.
 
     Raises:
         ValueError: ``batch_tokens`` is not positive, or there are not as many targets as sources.
@@ -232,9 +268,10 @@ class EvaluationBatches:
 
     def __init__(
         self,
-        sources: Sequence[Sequence[int]],
+        sources: Sequence[Row],
         targets: Sequence[Sequence[int]],
         batch_tokens: int = 4096,
+        reader: Reader[Any] | None = None,
     ):
         if len(targets) != len(sources):
             raise ValueError(
@@ -244,8 +281,13 @@ class EvaluationBatches:
             raise ValueError(f"batch_tokens: {batch_tokens}, expected at least 1")
         self._sources = sources
         self._targets = targets
-        lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
-        self._rows = _longest_first(lengths, batch_tokens)
+        self._reader = reader
+        ends = [len(row) + 1 for row in sources]
+        if reader is not None:
+            ends = [reader.positions(len(row)) for row in sources]
+        pairs = zip(ends, targets, strict=True)
+        widths = [max(end, len(target) + 1) for end, target in pairs]
+        self._rows = _longest_first(widths, batch_tokens)
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -254,23 +296,23 @@ class EvaluationBatches:
     def __iter__(self) -> Iterator[tuple[list[int], Batch]]:
         for rows in self._rows:
             sources = [self._sources[row] for row in rows]
-            yield rows, batch_pairs(sources, [self._targets[row] for row in rows])
+            yield rows, batch_pairs(sources, [self._targets[row] for row in rows], self._reader)
 
 
-def _longest_first(lengths: list[int], batch_tokens: int) -> list[list[int]]:
+def _longest_first(widths: list[int], batch_tokens: int) -> list[list[int]]:
     """Cut row numbers, sorted by falling length, into batches."""
     batches: list[list[int]] = []
     room = 0
-    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+    for row in sorted(range(len(widths)), key=lambda row: -widths[row]):
         if not room:
-            room = max(1, batch_tokens // (lengths[row] + 1))
+            room = max(1, batch_tokens // widths[row])
             batches.append([])
         batches[-1].append(row)
         room -= 1
     return batches
 
 
-# -------------------------------------------------------------------------------- cutting, padding
+# ------------------------------------------------------------------------------ cutting, collating
 
 
 def _narrow(lengths: Int32[np.ndarray, " rows"]) -> Integer[np.ndarray, " rows"]:
@@ -289,36 +331,19 @@ def _cut(widths: Int32[np.ndarray, " rows"], batch_tokens: int) -> Int64[np.ndar
     return np.array(starts, np.int64)
 
 
-def _flatten(
-    sequences: Sequence[Sequence[int]],
-) -> tuple[Int64[np.ndarray, " tokens"], Int64[np.ndarray, " batch"]]:
-    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
-    total = int(lengths.sum())
-    return np.fromiter(chain.from_iterable(sequences), np.int64, total), lengths
-
-
-def _pad(
-    tokens: Int64[np.ndarray, " tokens"], lengths: Integer[np.ndarray, " batch"]
-) -> tuple[Int64[np.ndarray, "batch ended"], Bool[np.ndarray, "batch ended"]]:
-    """Lay rows one below the other, each ended by ``EOS``."""
-    places = np.arange(int(lengths.max(initial=0)) + 1)
-    padded = np.full((len(lengths), len(places)), PAD, np.int64)
-    padded[places < lengths[:, None]] = tokens
-    padded[np.arange(len(lengths)), lengths] = EOS
-    return padded, places <= lengths[:, None]
-
-
 def _collate(
-    source: Int64[np.ndarray, " source_tokens"],
-    source_lengths: Integer[np.ndarray, " batch"],
+    source: Padded,
+    source_mask: Bool[Tensor, "batch source"],
     target: Int64[np.ndarray, " target_tokens"],
     target_lengths: Integer[np.ndarray, " batch"],
     global_num_tokens: int | None = None,
     idle: bool = False,
 ) -> Batch:
-    """Make a batch of tokens that lie one row after the other; idle means no output counts."""
-    sources, source_mask = _pad(source, source_lengths)
-    outputs, output_mask = _pad(target, target_lengths)
+    """Put a padded source and tokens that lie one row after the other together.
+
+    Idle means that no output counts.
+    """
+    outputs, output_mask = pad_tokens(target, target_lengths)
     inputs = np.full_like(outputs, PAD)
     inputs[:, 0] = BOS
     inputs[:, 1:] = np.where(output_mask[:, 1:], outputs[:, :-1], PAD)
@@ -326,8 +351,8 @@ def _collate(
         output_mask[:] = False
     num_tokens = int(output_mask.sum())
     return Batch(
-        source=torch.from_numpy(sources),
-        source_mask=torch.from_numpy(source_mask),
+        source=source,
+        source_mask=source_mask,
         inputs=torch.from_numpy(inputs),
         outputs=torch.from_numpy(outputs),
         output_mask=torch.from_numpy(output_mask),

@@ -1,7 +1,8 @@
-"""Token ids of a whole training set on disk.
+"""The numbers of a whole training set on disk: tokens, samples of sound, frames of features.
 
-Pairs are cut into tokens a chunk at a time, and tokens are read a batch at a time: what stays in
-memory is where each row starts and how long it is, 8 bytes a row and side.
+Pairs are read a chunk at a time, and numbers are read back a batch at a time: what stays in memory
+is where each row starts and how long it is, 8 bytes a row and side. Numbers come back as they were
+written, to the bit.
 """
 
 import errno
@@ -9,25 +10,26 @@ import json
 import os
 import shutil
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Int32, Int64, Integer
+from jaxtyping import Int32, Integer
 
 from kochi.data.pairs import Pair
-from kochi.data.tokenizer import Tokenizer
+from kochi.data.readers.base import Numbers, Reader
 from kochi.errors import UserError
 
 _FORMAT = 1
 _SIDES = ("source", "target")
-_CHUNK_PAIRS = 10_000
+_UNITS = {"tokens": ("uint16", "uint32"), "samples": ("int16",), "frames": ("float32",)}
 
 
 class Corpus:
-    """Pairs of token sequences in files; neither begin nor end tokens are stored.
+    """Pairs of rows of numbers in files; of tokens neither begin nor end are stored.
 
     Args:
         folder: What `Corpus.build` wrote.
@@ -44,10 +46,14 @@ class Corpus:
         self.folder = folder
         self.skipped: int = about["skipped"]
         self._rows: int = about["rows"]
-        self._tokens = [_Tokens(folder / f"{s}.tokens", np.dtype(about[s])) for s in _SIDES]
+        kinds = [_Kind.of(about, side) for side in _SIDES]
+        self._numbers = [
+            _Numbers(folder / f"{side}.{kind.unit}", kind)
+            for side, kind in zip(_SIDES, kinds, strict=True)
+        ]
         self._offsets = [
-            _read_offsets(folder / f"{side}.offsets", self._rows, tokens.count)
-            for side, tokens in zip(_SIDES, self._tokens, strict=True)
+            _read_offsets(folder / f"{side}.offsets", self._rows, numbers.count)
+            for side, numbers in zip(_SIDES, self._numbers, strict=True)
         ]
         self._lengths = [np.diff(offsets).astype(np.int32) for offsets in self._offsets]
 
@@ -56,7 +62,7 @@ class Corpus:
 
     @property
     def source_lengths(self) -> Int32[np.ndarray, " rows"]:
-        """Number of source tokens of every row."""
+        """Number of source tokens (or samples, or frames) of every row."""
         return self._lengths[0]
 
     @property
@@ -64,53 +70,54 @@ class Corpus:
         """Number of target tokens of every row."""
         return self._lengths[1]
 
-    def source(self, row: int) -> Int64[np.ndarray, " length"]:
-        """Return the source tokens of a row."""
+    def source(self, row: int) -> Numbers:
+        """Return the source tokens (or samples, or frames) of a row."""
         return self.gather(0, np.array([row]))
 
-    def target(self, row: int) -> Int64[np.ndarray, " length"]:
+    def target(self, row: int) -> Numbers:
         """Return the target tokens of a row."""
         return self.gather(1, np.array([row]))
 
-    def gather(
-        self, side: int, rows: Integer[np.ndarray, " batch"]
-    ) -> Int64[np.ndarray, " tokens"]:
-        """Return the tokens of several rows one after the other.
+    def gather(self, side: int, rows: Integer[np.ndarray, " batch"]) -> Numbers:
+        """Return the numbers of several rows one after the other; tokens as 64-bit integers.
 
         Args:
             side: 0 for the sources, 1 for the targets.
             rows: Row numbers, from 0.
         """
         starts, lengths = self._offsets[side][rows], self._lengths[side][rows]
-        return self._tokens[side].read(starts, lengths).astype(np.int64)
+        numbers = self._numbers[side].read(starts, lengths)
+        return numbers.astype(np.int64) if numbers.dtype.kind == "u" else numbers
 
     @staticmethod
     def build(
         pairs: Iterable[Pair],
-        source_tokenizer: Tokenizer,
-        target_tokenizer: Tokenizer,
+        source: Reader[Any],
+        target: Reader[Any],
         folder: Path,
         max_length: int,
     ) -> "Corpus":
-        """Cut pairs into tokens and write them, all or nothing; keep a chunk of them in memory.
+        """Turn pairs into numbers and write them, all or nothing; keep a chunk of them in memory.
 
         The first reference of a pair is its target.
 
         Args:
             pairs: Read once.
-            source_tokenizer: Cuts the sources.
-            target_tokenizer: Cuts the targets.
+            source: Reads the sources.
+            target: Reads the targets.
             folder: Is made; what it holds is replaced.
-            max_length: Pairs with a longer side, in tokens, are skipped and counted.
+            max_length: Pairs with a side of more tokens, or a source longer than ``source.longest``
+                where that is not None, are skipped and counted.
 
         Raises:
-            UserError: No pair is left, or the disk is full.
+            UserError: No pair is left, a source of frames is shorter than its target, or the disk
+                is full.
         """
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(parents=True)
-            _write(partial, pairs, (source_tokenizer, target_tokenizer), max_length)
+            _write(partial, pairs, (source, target), max_length)
             if folder.exists():
                 shutil.rmtree(folder)
             partial.rename(folder)
@@ -127,108 +134,172 @@ class Corpus:
 
 
 def _write(
-    folder: Path, pairs: Iterable[Pair], tokenizers: tuple[Tokenizer, Tokenizer], max_length: int
+    folder: Path,
+    pairs: Iterable[Pair],
+    readers: tuple[Reader[Any], Reader[Any]],
+    max_length: int,
 ) -> None:
-    dtypes = [np.dtype(np.uint16 if t.size <= 1 << 16 else np.uint32) for t in tokenizers]
-    writers = [_Writer(folder, *about) for about in zip(_SIDES, dtypes, strict=True)]
+    kinds = [_Kind(reader.dtype, reader.width, reader.unit) for reader in readers]
+    writers = [_Writer(folder, *about) for about in zip(_SIDES, kinds, strict=True)]
+    longest = max_length if readers[0].longest is None else readers[0].longest
     rows = seen = 0
     try:
-        for chunk in _chunks(pairs):
-            sources = tokenizers[0].encode_batch([pair.source for pair in chunk])
-            targets = tokenizers[1].encode_batch([pair.references[0] for pair in chunk])
+        for chunk in _chunks(pairs, readers[0].chunk_rows):
+            sources = readers[0].encode_batch([pair.source for pair in chunk])
+            targets = readers[1].encode_batch([pair.references[0] for pair in chunk])
             seen += len(chunk)
-            both = zip(sources, targets, strict=True)
-            kept = [pair for pair in both if max(map(len, pair)) <= max_length]
+            both = zip(chunk, sources, targets, strict=True)
+            kept = [row for row in both if len(row[1]) <= longest and len(row[2]) <= max_length]
             rows += len(kept)
-            for side, writer in enumerate(writers):
-                writer.write([pair[side] for pair in kept])
+            if kinds[0].unit != "tokens":
+                for row in kept:
+                    check_room(readers[0], *row)
+            for side, writer in enumerate(writers, 1):
+                writer.write([row[side] for row in kept])
     finally:
         for writer in writers:
             writer.close()
     if not rows:
-        raise UserError(
-            f"no pair is left of {seen}: a side of each is longer than data.max_length = "
-            f"{max_length} tokens; raise it or split the texts"
-        )
-    about = {"format": _FORMAT, "rows": rows, "skipped": seen - rows}
-    about |= {side: dtype.name for side, dtype in zip(_SIDES, dtypes, strict=True)}
+        raise UserError(_none_left(seen, readers[0], max_length))
+    about: dict[str, Any] = {"format": _FORMAT, "rows": rows, "skipped": seen - rows}
+    for side, kind in zip(_SIDES, kinds, strict=True):
+        about |= kind.to_dict(side)
     (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+def check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[int]) -> None:
+    """Refuse a source with fewer frames than its target has tokens: they cannot belong together.
+
+    Raises:
+        UserError: That is so; the line names the pair.
+    """
+    frames = reader.positions(len(source))
+    if frames < len(target):
+        where = f"{pair.where}: " if pair.where else ""
+        raise UserError(
+            f"{where}{reader.describe(pair.source)} has {frames} frames, but its text has "
+            f"{len(target)} tokens; expected at least a frame for each: check that they belong "
+            "together"
+        )
+
+
+def _none_left(seen: int, reader: Reader[Any], max_length: int) -> str:
+    if reader.longest is None:
+        return (
+            f"no pair is left of {seen}: a side of each is longer than data.max_length = "
+            f"{max_length} tokens; raise it or split the texts"
+        )
+    return (
+        f"no pair is left of {seen}: each has more than {reader.longest} {reader.unit} or more "
+        f"than data.max_length = {max_length} tokens; raise the bounds or cut the rows"
+    )
+
+
+def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
     stream = iter(pairs)
-    while chunk := list(islice(stream, _CHUNK_PAIRS)):
+    while chunk := list(islice(stream, size)):
         yield chunk
 
 
-class _Writer:
-    """Append token sequences of one side to its two files."""
+@dataclass(frozen=True)
+class _Kind:
+    """What the rows of a side are made of."""
 
-    def __init__(self, folder: Path, side: str, dtype: np.dtype[Any]):
-        self._dtype = dtype
-        self._tokens: BinaryIO = (folder / f"{side}.tokens").open("wb")
+    dtype: "np.dtype[Any]"
+    width: int
+    unit: str
+
+    def to_dict(self, side: str) -> dict[str, Any]:
+        about: dict[str, Any] = {side: self.dtype.name}
+        if self.unit != "tokens":
+            about |= {f"{side}_width": self.width, f"{side}_unit": self.unit}
+        return about
+
+    @staticmethod
+    def of(about: dict[str, Any], side: str) -> "_Kind":
+        unit, width = about.get(f"{side}_unit", "tokens"), about.get(f"{side}_width", 1)
+        return _Kind(np.dtype(about[side]), width, unit)
+
+    @property
+    def row_bytes(self) -> int:
+        return self.dtype.itemsize * self.width
+
+
+class _Writer:
+    """Append rows of numbers of one side to its two files."""
+
+    def __init__(self, folder: Path, side: str, kind: _Kind):
+        self._kind = kind
+        self._numbers: BinaryIO = (folder / f"{side}.{kind.unit}").open("wb")
         self._offsets: BinaryIO = (folder / f"{side}.offsets").open("wb")
         self._end = 0
         self._offsets.write(np.zeros(1, np.int64).tobytes())
 
-    def write(self, sequences: list[list[int]]) -> None:
-        lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    def write(self, rows: Sequence[Any]) -> None:
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         total = int(lengths.sum())
-        tokens = np.fromiter(chain.from_iterable(sequences), self._dtype, total)
-        self._tokens.write(tokens.tobytes())
+        if self._kind.unit == "tokens":
+            tokens = np.fromiter(chain.from_iterable(rows), self._kind.dtype, total)
+            self._numbers.write(tokens.tobytes())
+        else:
+            for row in rows:
+                self._numbers.write(np.asarray(row, self._kind.dtype).tobytes())
         self._offsets.write((np.cumsum(lengths) + self._end).tobytes())
         self._end += total
 
     def close(self) -> None:
-        self._tokens.close()
+        self._numbers.close()
         self._offsets.close()
 
 
 # ---------------------------------------------------------------------------------------- reading
 
 
-class _Tokens:
+class _Numbers:
     """Read stretches of a file of numbers, each by a call of its own.
 
     A memory map would count as memory of this process whatever the system maps around each
     number that is read: up to 2 MiB where files are cached in large pages.
     """
 
-    def __init__(self, path: Path, dtype: np.dtype[Any]):
-        self._dtype = dtype
+    def __init__(self, path: Path, kind: _Kind):
+        self._kind = kind
         try:
             self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise _damaged(path.parent, str(error)) from None
         weakref.finalize(self, os.close, self._file)
-        self.count = os.fstat(self._file).st_size // dtype.itemsize
+        self.count = os.fstat(self._file).st_size // kind.row_bytes
 
     def read(
         self, starts: Integer[np.ndarray, " batch"], lengths: Integer[np.ndarray, " batch"]
-    ) -> Integer[np.ndarray, " tokens"]:
-        size = self._dtype.itemsize
+    ) -> Numbers:
+        size = self._kind.row_bytes
         sizes = (lengths * size).tolist()
         places = (starts.astype(np.int64) * size).tolist()
         parts = [os.pread(self._file, *part) for part in zip(sizes, places, strict=True)]
-        return np.frombuffer(b"".join(parts), self._dtype)
+        numbers = np.frombuffer(b"".join(parts), self._kind.dtype)
+        return numbers.reshape(-1, self._kind.width) if self._kind.unit == "frames" else numbers
 
 
-def _read_offsets(path: Path, rows: int, tokens: int) -> Integer[np.ndarray, " ends"]:
+def _read_offsets(path: Path, rows: int, count: int) -> Integer[np.ndarray, " ends"]:
     """Read where each row starts and the last one ends; 32 bits each where they do."""
     try:
         offsets = np.memmap(path, np.int64, mode="r")
     except (OSError, ValueError) as error:
         raise _damaged(path.parent, str(error)) from None
-    if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != tokens:
+    if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != count:
         raise _damaged(path.parent, "the files do not have the sizes they should have")
-    return np.array(offsets, np.uint32 if tokens < 1 << 32 else np.int64)
+    return np.array(offsets, np.uint32 if count < 1 << 32 else np.int64)
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         whole = about["format"] == _FORMAT and about["rows"] > 0 and about["skipped"] >= 0
-        whole = whole and all(about[side] in ("uint16", "uint32") for side in _SIDES)
+        kinds = [_Kind.of(about, side) for side in _SIDES]
+        whole = whole and all(kind.dtype.name in _UNITS[kind.unit] for kind in kinds)
+        whole = whole and all(type(kind.width) is int and kind.width > 0 for kind in kinds)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, str(error)) from None
     if not whole:

@@ -1,38 +1,42 @@
 """Pairs of text, streamed from TSV, parallel files, JSON lines or Hugging Face data sets.
 
-Only a line feed ends a line (a carriage return before it belongs to the ending): other Unicode
-line separators are text. A UTF-8 byte-order mark at the start of a file is dropped. Everything
-wrong with the input is one `UserError` that names file and line.
+Everything wrong with the input is one `UserError` that names file and line.
 """
 
-import gzip
 import importlib
-import io
 import json
 import re
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
 from kochi import config
+from kochi.data.lines import lines
+from kochi.data.manifest import read_rows
+from kochi.data.readers.rows import FeatureRow
+from kochi.data.recordings import folder_recordings, row_recording, sound_files
 from kochi.errors import UserError
+from kochi.sound.files import Recording
 
 Split = Literal["train", "dev", "test"]
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-GZIP_MAGIC = b"\x1f\x8b"
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One source text and its right answers (one in training data)."""
+    """One source and its right answers (one in training data).
 
-    source: str
+    Attributes:
+        source: Text; or what the data's kind reads: a `FeatureRow`, a recording.
+        references: The right answers.
+        where: File and line that it stands in; of sources that are not text.
+    """
+
+    source: Any
     references: tuple[str, ...]
+    where: str = field(default="", compare=False)
 
 
 def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
@@ -66,96 +70,15 @@ def split_files(data: config.Data, split: Split) -> list[Path]:
     value = _split_value(data, split)
     if isinstance(data, config.HuggingFaceData):
         return [path for path in map(Path, _data_files(data).values()) if path.is_file()]
+    if isinstance(value, config.FeatureFiles):
+        named = [value.manifest] if value.arrays is None else [value.manifest, value.arrays]
+        return [data.folder / path for path in named]
+    if isinstance(data, config.SoundData) and (data.folder / value).is_dir():
+        return [path.with_suffix(".txt") for path in sound_files(data.folder / value)]
     if isinstance(value, config.ParallelFiles):
         targets = value.target if isinstance(value.target, list) else [value.target]
         return [data.folder / path for path in (value.source, *targets)]
     return [data.folder / value]
-
-
-# ------------------------------------------------------------------------------------------ lines
-
-
-def lines(path: Path) -> Iterator[str]:
-    r"""Stream the lines of a plain or gzip text file, without their endings.
-
-    Gzip is known by its first bytes, not by the name.
-
-    Raises:
-        UserError: The file is missing, unreadable or broken gzip, or a line is not UTF-8 or has a
-            NUL byte.
-    """
-    with closing(_open(path)) as stream:
-        yield from decode_lines(stream, str(path))
-
-
-def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
-
-    Args:
-        stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
-        name: What error messages call the input.
-
-    Raises:
-        UserError: The stream breaks off (gzip), or a line is not UTF-8 or has a NUL byte.
-
-    Example:
-        >>> list(decode_lines([b"\xef\xbb\xbfa\r\n", "b\u2028c\n".encode()], "x"))
-        ['a', 'b\u2028c']
-    """
-    number = 0
-    try:
-        for number, raw in enumerate(stream, 1):
-            if number == 1:
-                raw = raw.removeprefix(BYTE_ORDER_MARK)
-            if raw.endswith(b"\n"):
-                raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-            if b"\0" in raw:
-                byte = raw.index(b"\0") + 1
-                raise UserError(
-                    f"{name}:{number}: a NUL byte at byte {byte} of the line; expected text: "
-                    "remove it, or convert the file (it may be UTF-16) to UTF-8"
-                )
-            yield raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{name}:{number}: not UTF-8: byte 0x{error.object[error.start]:02x} at byte "
-            f"{error.start + 1} of the line; convert the file to UTF-8"
-        ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{name}: broken gzip after line {number}: {error}; copy the file again"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
-
-
-def _open(path: Path) -> io.BufferedIOBase:
-    try:
-        raw = path.open("rb")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path in the run file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; expected a file of text") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be opened: {error}") from None
-    if raw.peek(2)[:2] == GZIP_MAGIC:
-        return io.BufferedReader(_Gzip(raw), 1 << 16)
-    if path.suffix == ".gz" and raw.peek(1):
-        raw.close()
-        raise UserError(f"{path}: is not gzip though its name ends in .gz; rename or compress it")
-    return raw
-
-
-class _Gzip(gzip.GzipFile):
-    """A gzip stream that closes the file below it too."""
-
-    def __init__(self, raw: io.BufferedReader):
-        super().__init__(fileobj=raw)
-        self._raw = raw
-
-    def close(self) -> None:
-        super().close()
-        self._raw.close()
 
 
 # ----------------------------------------------------------------------------------------- splits
@@ -177,6 +100,10 @@ def _rows(data: config.Data, split: Split) -> Iterator[Pair]:
     elif isinstance(data, config.ParallelData):
         paths = split_files(data, split)
         rows, name = _read_parallel(paths[0], paths[1:]), str(paths[0])
+    elif isinstance(data, config.FeaturesData):
+        rows, name = _read_features(data, value, split), str(data.folder / value.manifest)
+    elif isinstance(data, config.SoundData):
+        rows, name = _read_sound(data, value, split), str(data.folder / value)
     else:
         rows, name = _read_huggingface(data, value), f"{data.name} ({value})"
     return _refuse_empty(rows, name)
@@ -370,3 +297,28 @@ def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
         split: str(data.folder / name) if (data.folder / name).is_file() else name
         for split, name in found.items()
     }
+
+
+# ---------------------------------------------------------------------------- features, recordings
+
+
+def _read_features(
+    data: config.FeaturesData, files: config.FeatureFiles, split: Split
+) -> Iterator[Pair]:
+    for row in read_rows(data.folder / files.manifest, data.split_column, split):
+        cell = row.text(data.key_column)
+        if files.arrays is None:
+            source = FeatureRow(data.folder / cell, where=row.where)
+        else:
+            source = FeatureRow(data.folder / files.arrays, cell, row.where)
+        yield Pair(source, (row.text(data.text_column),), row.where)
+
+
+def _read_sound(data: config.SoundData, value: Path, split: Split) -> Iterator[Pair]:
+    place = data.folder / value
+    if place.is_dir():
+        for path, text in folder_recordings(place):
+            yield Pair(Recording((path,)), (text,), str(path))
+        return
+    for row in read_rows(place, data.split_column, split):
+        yield Pair(row_recording(row, data), (row.text(data.text_column),), row.where)

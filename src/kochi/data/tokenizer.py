@@ -8,20 +8,27 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import tokenizers
+import torch
+from jaxtyping import Bool, Int64, Integer
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+from typing_extensions import override
 
 from kochi import config
+from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
 from kochi.data.pairs import read_pairs
+from kochi.data.readers.base import Reader
 from kochi.errors import UserError
 
-PAD, UNK, BOS, EOS = range(4)
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 _STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")
-_WORD_MARK = "▁"
+WORD_MARK = "▁"
 _DEFAULT_BPE_SIZE = 8000
 _ALL = 2**31 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -29,8 +36,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 Kind = Literal["characters", "whitespace", "bpe"]
 
 
-class Tokenizer:
-    """Cut text into token ids and join them again.
+class Tokenizer(Reader[str]):
+    """Cut text into token ids and join them again: the reader of text.
 
     Args:
         library: The tokenizer of the ``tokenizers`` library that does the work; made by
@@ -39,23 +46,39 @@ class Tokenizer:
         lowercase: Whether text is lower-cased first.
     """
 
+    unit: ClassVar[str] = "tokens"
+    chunk_rows: ClassVar[int] = 10_000
+
     def __init__(self, library: tokenizers.Tokenizer, kind: Kind, lowercase: bool):
         self._library = library
         self.kind: Kind = kind
         self.lowercase = lowercase
+        self._known: dict[str, bool] = {}
 
     @property
     def size(self) -> int:
         """Number of tokens, the four special ones included."""
         return self._library.get_vocab_size(with_added_tokens=False)
 
-    def encode(self, text: str) -> list[int]:
-        """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1)."""
-        return self._library.encode(_valid(text), add_special_tokens=False).ids
+    @property
+    @override
+    def dtype(self) -> "np.dtype[Any]":
+        return np.dtype(np.uint16 if self.size <= 1 << 16 else np.uint32)
 
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+    @property
+    @override
+    def inputs(self) -> int:
+        return self.size
+
+    @override
+    def encode(self, source: str) -> list[int]:
+        """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1)."""
+        return self._library.encode(_valid(source), add_special_tokens=False).ids
+
+    @override
+    def encode_batch(self, sources: Sequence[str]) -> list[list[int]]:
         """Cut many texts at once, on all cores."""
-        valid = [_valid(text) for text in texts]
+        valid = [_valid(text) for text in sources]
         encodings = self._library.encode_batch_fast(valid, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
@@ -71,6 +94,56 @@ class Tokenizer:
         """
         return [self._name(i) for i in ids]
 
+    @override
+    def positions(self, lengths: Any) -> Any:
+        return lengths + 1
+
+    @override
+    def collate(
+        self,
+        numbers: Int64[np.ndarray, " tokens"],
+        lengths: Integer[np.ndarray, " batch"],
+        draws: np.random.Generator | None = None,
+    ) -> tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]:
+        return collate_tokens(numbers, lengths)
+
+    @override
+    def batch(
+        self, rows: Sequence[Sequence[int]]
+    ) -> tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]:
+        return collate_tokens(*flatten(rows))
+
+    @override
+    def labels(self, row: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.tokens([*row, EOS]))
+
+    @property
+    def parts(self) -> str:
+        """Say what `unknown` names: "characters" or "words"."""
+        return "words" if self.kind == "whitespace" else "characters"
+
+    @override
+    def unknown(self, source: str, row: Sequence[int]) -> tuple[str, ...]:
+        if UNK not in row:
+            return ()
+        parts = source.split() if self.parts == "words" else source
+        return tuple(part for part in dict.fromkeys(parts) if not self._knows(part))
+
+    @override
+    def describe(self, source: str) -> str:
+        return source
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return what each token adds to a text; joined, they are the text and its spaces.
+
+        Special tokens add nothing. Before each token that stands for a word there is a space.
+        """
+        names = ["" if i <= EOS else self._name(i) for i in ids]
+        if self.kind == "bpe":
+            return [name.replace(WORD_MARK, " ") for name in names]
+        return [f" {name}" if name else "" for name in names] if self.parts == "words" else names
+
+    @override
     def save(self, path: Path) -> None:
         """Write the library's own JSON, all or nothing."""
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -104,6 +177,11 @@ class Tokenizer:
             ) from None
         return Tokenizer(library, kind, lowercase)
 
+    def _knows(self, part: str) -> bool:
+        if part not in self._known:
+            self._known[part] = UNK not in self.encode(part)
+        return self._known[part]
+
     def _name(self, i: int) -> str:
         if 0 <= i <= EOS:
             return SPECIAL_TOKENS[i]
@@ -111,6 +189,26 @@ class Tokenizer:
         if name is None:
             raise ValueError(f"ids: {i} is not in the vocabulary of {self.size} tokens")
         return name
+
+
+# --------------------------------------------------------------------------------------- batches
+
+
+def flatten(
+    sequences: Sequence[Sequence[int]],
+) -> tuple[Int64[np.ndarray, " tokens"], Int64[np.ndarray, " batch"]]:
+    """Lay rows of tokens one after the other; return them and their lengths."""
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    total = int(lengths.sum())
+    return np.fromiter(chain.from_iterable(sequences), np.int64, total), lengths
+
+
+def collate_tokens(
+    tokens: Int64[np.ndarray, " tokens"], lengths: Integer[np.ndarray, " batch"]
+) -> tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]:
+    """Pad rows that lie one after the other, each ended by ``EOS``; the mask is True at tokens."""
+    padded, mask = pad_tokens(tokens, lengths)
+    return torch.from_numpy(padded), torch.from_numpy(mask)
 
 
 # --------------------------------------------------------------------------------------- training
@@ -145,7 +243,7 @@ def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
     )
 
 
-def prepare_tokenizers(data: config.Data, folder: Path) -> tuple[Tokenizer, Tokenizer]:
+def prepare_tokenizers(data: config.TextSources, folder: Path) -> tuple[Tokenizer, Tokenizer]:
     """Load ``source.json`` and ``target.json`` from a folder, or train them and save them there.
 
     Raises:
@@ -170,7 +268,7 @@ def prepare_tokenizers(data: config.Data, folder: Path) -> tuple[Tokenizer, Toke
     return source, target
 
 
-def _texts(data: config.Data, source: bool = False, target: bool = False) -> Iterable[str]:
+def _texts(data: config.TextSources, source: bool = False, target: bool = False) -> Iterable[str]:
     for pair in read_pairs(data, "train"):
         if source:
             yield pair.source
@@ -178,7 +276,7 @@ def _texts(data: config.Data, source: bool = False, target: bool = False) -> Ite
             yield pair.references[0]
 
 
-def _check_shared(data: config.Data) -> None:
+def _check_shared(data: config.TextSources) -> None:
     if data.shared_vocabulary and data.source != data.target:
         raise UserError(
             "data.shared_vocabulary = true needs the same data.source and data.target settings; "
@@ -205,9 +303,9 @@ def _build(kind: Kind, lowercase: bool, model: Any) -> tokenizers.Tokenizer:
     library = tokenizers.Tokenizer(model)
     steps: list[Any] = [normalizers.Lowercase()] if lowercase else []
     if kind == "bpe":
-        steps += [normalizers.Prepend(_WORD_MARK), normalizers.Replace(" ", _WORD_MARK)]
-        library.pre_tokenizer = pre_tokenizers.Split(_WORD_MARK, "merged_with_next")
-        joined = [decoders.Replace(_WORD_MARK, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        steps += [normalizers.Prepend(WORD_MARK), normalizers.Replace(" ", WORD_MARK)]
+        library.pre_tokenizer = pre_tokenizers.Split(WORD_MARK, "merged_with_next")
+        joined = [decoders.Replace(WORD_MARK, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
         library.decoder = decoders.Sequence(joined)
     elif kind == "characters":
         library.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")

@@ -1,1 +1,1 @@
-"""Encoders: one architecture a file. Each reads token ids and a mask and leaves a `Memory`."""
+"""Encoders: one architecture a file. Each reads tokens or frames and leaves a `Memory`."""

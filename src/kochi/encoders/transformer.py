@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import MultiHeadAttention
+from kochi.encoders.encoder import mean_over_places
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward, Residual
@@ -55,9 +56,7 @@ class TransformerEncoder(nn.Module):
         for layer in self.layers:
             values = layer(values, mask)
         values = self.norm(values)
-        counts = mask.sum(1, keepdim=True).clamp(min=1)
-        summary = (values * mask.unsqueeze(-1)).sum(1) / counts
-        return Memory(values, mask, summary)
+        return Memory(values, mask, mean_over_places(values, mask))
 
 
 class TransformerEncoderLayer(nn.Module):

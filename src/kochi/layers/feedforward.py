@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from kochi.layers.dropout import Dropout
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
 
 
 class FeedForward(nn.Module):

@@ -12,11 +12,14 @@ from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.marginal import MarginalDecoder
 from kochi.decoders.plain import PlainDecoder
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
+from kochi.encoders.encoder import FrameEncoder
 from kochi.encoders.recurrent import RecurrentEncoder
 from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward
 from kochi.layers.positions import LearnedPositions, SinusoidalPositions
+from kochi.models.frame_encoders import build_frame_encoder
+from kochi.models.inputs import FrameInput, Input
 from kochi.models.seq2seq import Seq2Seq
 
 ONLY_FOR_A_MEMORY = (
@@ -27,19 +30,52 @@ ONLY_FOR_A_MEMORY = (
 )
 
 
-def build_model(model: config.Model, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
+def build_model(
+    model: config.Model, source: Input, target_vocabulary: int, *, ctc: bool = False
+) -> Seq2Seq:
     """Build an untrained model; its weights depend on torch's random state alone.
 
     Args:
         model: The model table of a run file.
-        source_vocabulary: Number of source tokens, special ones included.
+        source: What the model reads.
         target_vocabulary: Number of target tokens, special ones included.
+        ctc: Give the model a layer that tells a token for each place of the memory (see
+            `Seq2Seq`), drawn after all other weights.
 
     Raises:
         ValueError: Sizes that do not fit together; the message names them.
     """
-    if isinstance(model, config.TransformerModel):
-        return _transformer(model, source_vocabulary, target_vocabulary)
+    if isinstance(source, FrameInput):
+        built = _on_frames(model, source, target_vocabulary)
+    elif model.encoder is not None:
+        raise ValueError(
+            f"encoder: {model.encoder.kind!r} reads frames, and the source is tokens: remove the "
+            "table"
+        )
+    elif isinstance(model, config.TransformerModel):
+        built = _transformer(model, source.vocabulary, target_vocabulary)
+    else:
+        built = _recurrent(model, source.vocabulary, target_vocabulary)
+    if ctc:
+        built.add_ctc(target_vocabulary)
+    return built
+
+
+def _on_frames(model: config.Model, source: FrameInput, target_vocabulary: int) -> Seq2Seq:
+    if model.tie_embeddings == "all":
+        raise ValueError("tie_embeddings = 'all' needs source tokens, and the source is frames")
+    encoder = build_frame_encoder(model, source)
+    if not isinstance(model, config.TransformerModel):
+        target = Embedding(target_vocabulary, model.embedding_size)
+        return Seq2Seq(encoder, _recurrent_decoder(model, target, encoder))
+    layers = _decoder_layers(model, encoder.memory_size)
+    target = Embedding(target_vocabulary, model.size)
+    return Seq2Seq(encoder, _transformer_decoder(model, target, layers))
+
+
+def _recurrent(
+    model: config.PlainModel | config.RnnModel, source_vocabulary: int, target_vocabulary: int
+) -> Seq2Seq:
     source, target = _embeddings(
         model.tie_embeddings, source_vocabulary, target_vocabulary, model.embedding_size
     )
@@ -70,7 +106,9 @@ def _embeddings(
 
 
 def _recurrent_decoder(
-    model: config.PlainModel | config.RnnModel, target: Embedding, encoder: RecurrentEncoder
+    model: config.PlainModel | config.RnnModel,
+    target: Embedding,
+    encoder: RecurrentEncoder | FrameEncoder,
 ) -> Decoder:
     common = {
         "summary_size": encoder.summary_size,
@@ -130,35 +168,52 @@ def _transformer(
         TransformerEncoderLayer(_self_attention(model, [], rotary), _feedforward(model), **common)
         for _ in range(model.encoder_layers)
     ]
-    decoder_layers = [
+    decoder_layers = _decoder_layers(model, model.size)
+    return Seq2Seq(
+        TransformerEncoder(source, _positions(model), encoder_layers, _norm(model), model.dropout),
+        _transformer_decoder(model, target, decoder_layers),
+    )
+
+
+def _decoder_layers(
+    model: config.TransformerModel, memory_size: int
+) -> list[TransformerDecoderLayer]:
+    common = {"norm": model.norm, "dropout": model.dropout}
+    rotary = model.positions == "rotary"
+    return [
         TransformerDecoderLayer(
             _self_attention(model, ["causal"], rotary),
-            _multihead(model, model.attention.model_dump(), False),
+            _multihead(model, model.attention.model_dump(), False, memory_size),
             _feedforward(model),
             **common,
         )
         for _ in range(model.decoder_layers)
     ]
-    return Seq2Seq(
-        TransformerEncoder(source, _positions(model), encoder_layers, _norm(model), model.dropout),
-        TransformerDecoder(
-            target,
-            _positions(model),
-            decoder_layers,
-            _norm(model),
-            dropout=model.dropout,
-            tie_embeddings=model.tie_embeddings != "none",
-        ),
+
+
+def _transformer_decoder(
+    model: config.TransformerModel, target: Embedding, layers: list[TransformerDecoderLayer]
+) -> TransformerDecoder:
+    return TransformerDecoder(
+        target,
+        _positions(model),
+        layers,
+        _norm(model),
+        dropout=model.dropout,
+        tie_embeddings=model.tie_embeddings != "none",
     )
 
 
 def _multihead(
-    model: config.TransformerModel, table: dict[str, Any], rotary: bool
+    model: config.TransformerModel,
+    table: dict[str, Any],
+    rotary: bool,
+    memory_size: int | None = None,
 ) -> attention.MultiHeadAttention:
     module = attention.build_multihead(
         **table,
         query_size=model.size,
-        memory_size=model.size,
+        memory_size=model.size if memory_size is None else memory_size,
         dropout=model.attention_dropout,
         rotary=rotary,
     )

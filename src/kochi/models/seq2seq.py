@@ -14,22 +14,40 @@ class Seq2Seq(nn.Module):
     Args:
         encoder: Turns a source and its mask into a `Memory`.
         decoder: Writes the target while it looks at the memory.
+
+    Attributes:
+        ctc: Tells which token each place of the memory stands for, if any: its outputs are the
+            logits of the target's tokens, the padding's being that of none (CTC's blank). None for
+            a model without it.
     """
+
+    ctc: nn.Linear | None
 
     def __init__(self, encoder: nn.Module, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.ctc = None
+
+    def add_ctc(self, vocabulary: int) -> None:
+        """Add an untrained layer for CTC (Graves et al. 2006)."""
+        size = self.encoder.memory_size
+        assert isinstance(size, int)
+        self.ctc = nn.Linear(size, vocabulary)
+        nn.init.xavier_uniform_(self.ctc.weight)
+        nn.init.zeros_(self.ctc.bias)
 
     def encode(
-        self, source: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
+        self,
+        source: Int[Tensor, "batch source"] | Float[Tensor, "batch source size"],
+        mask: Bool[Tensor, "batch source"],
     ) -> Memory:
-        """Return what may be looked at."""
+        """Return what may be looked at, of tokens or frames."""
         return self.encoder(source, mask)
 
     def forward(
         self,
-        source: Int[Tensor, "batch source"],
+        source: Int[Tensor, "batch source"] | Float[Tensor, "batch source size"],
         mask: Bool[Tensor, "batch source"],
         inputs: Int[Tensor, "batch target"],
     ) -> Float[Tensor, "batch target feature_size"] | Mixture:

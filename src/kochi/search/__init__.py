@@ -6,17 +6,21 @@ depend on what shares its batch: limits, stopping and random numbers are the sen
 """
 
 from kochi.search.beam import beam_search
+from kochi.search.ctc import CtcPrefixScore
 from kochi.search.decoder import StepDecoder
 from kochi.search.forced import score_targets
 from kochi.search.greedy import greedy
 from kochi.search.hypothesis import Hypothesis
+from kochi.search.joint import JointScore
 from kochi.search.limits import length_limits
 from kochi.search.parallel import in_parallel, share_size
 from kochi.search.sampling import sample, sentence_seeds
 from kochi.search.search import search
 
 __all__ = [
+    "CtcPrefixScore",
     "Hypothesis",
+    "JointScore",
     "StepDecoder",
     "beam_search",
     "greedy",

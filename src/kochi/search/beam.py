@@ -23,6 +23,7 @@ from kochi.search.candidates import (
 )
 from kochi.search.decoder import BOS, EOS, StepDecoder
 from kochi.search.hypothesis import Hypothesis, normalise
+from kochi.search.joint import JointScore, JointState
 from kochi.search.limits import check_limits, check_options
 from kochi.search.roster import Record, Roster
 
@@ -40,6 +41,7 @@ def beam_search(
     n_best: int = 1,
     min_length: int = 0,
     patience: float | None = None,
+    joint: JointScore | None = None,
 ) -> list[list[Hypothesis]]:
     """Keep the ``beam`` likeliest beginnings of each sentence.
 
@@ -62,6 +64,7 @@ def beam_search(
             et al. 2022, https://arxiv.org/abs/2204.05424; 1 is what most toolkits do). Faster, as
             the bound is loose where ``length_penalty`` is large, but something longer that would
             have scored better can be missed. None for never.
+        joint: Scores beside the decoder; a hypothesis' log-probability is then the joint one.
 
     Returns:
         For each sentence up to ``n_best`` hypotheses: the finished ones, best first, then, if they
@@ -80,6 +83,7 @@ def beam_search(
     if len(limits) == 0:
         return []
     run = _Beams(limits, beam, length_penalty, n_best, patience)
+    run.joint = None if joint is None else joint.start(memory)
     state = decoder.start(memory, width=1, max_length=int(limits.max()))
     while True:
         out = run.scratch.for_logits(*run.tokens.shape)
@@ -139,6 +143,7 @@ class _Beams:
         self.roster = Roster(limits)
         self.record = Record()
         self.scratch = Scratch()
+        self.joint: JointState | None = None
         self.live = torch.zeros(len(limits), 1, device=limits.device)
         self.tokens = torch.full((len(limits), 1), BOS, device=limits.device)
         nothing = torch.full((len(limits), n_best), -torch.inf, device=limits.device)
@@ -153,12 +158,16 @@ class _Beams:
         """Take a step; return the old beams that the new ones continue."""
         self.length += 1
         log_probs = log_probabilities(logits, self.scratch.for_log_probs(logits))
+        if self.joint is not None:
+            log_probs = self.joint.join(log_probs)
         ending = self.live + log_probs[..., EOS]
         forbid_marks(log_probs, end=True)
         live, parents, tokens = best_candidates(log_probs, self.live, self.beam)
         if self.length > min_length:
             self._collect(ending, live)
         self.live, self.tokens = live, tokens
+        if self.joint is not None:
+            self.joint = self.joint.follow(parents, tokens)
         self.record.append(tokens, parents)
         return parents
 
@@ -198,6 +207,7 @@ class _Beams:
         if kept is not None:
             self.record.keep(kept)
             self.live, self.tokens = self.live[kept], self.tokens[kept]
+            self.joint = None if self.joint is None else self.joint.keep(kept)
             self.ended, self.num_ended = self.ended.rows(kept), self.num_ended[kept]
         return kept
 

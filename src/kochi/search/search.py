@@ -8,6 +8,7 @@ from kochi.search.beam import beam_search
 from kochi.search.decoder import StepDecoder
 from kochi.search.greedy import greedy
 from kochi.search.hypothesis import Hypothesis
+from kochi.search.joint import JointScore
 
 
 def search(
@@ -20,6 +21,7 @@ def search(
     n_best: int = 1,
     min_length: int = 0,
     patience: float | None = None,
+    joint: JointScore | None = None,
 ) -> list[list[Hypothesis]]:
     """Search the best answers; ``beam`` = 1 is `greedy`, more is `beam_search`.
 
@@ -33,6 +35,7 @@ def search(
         min_length: Fewest tokens before the end mark.
         patience: Stop a sentence also when ``patience`` times ``beam`` hypotheses have ended; see
             `beam_search`. Greedy search stops at the first.
+        joint: Scores beside the decoder, such as `CtcPrefixScore`; then it is always `beam_search`.
 
     Returns:
         For each sentence its hypotheses, best first.
@@ -40,7 +43,7 @@ def search(
     Raises:
         ValueError: An option out of range, or logits that are NaN or +inf.
     """
-    if beam != 1 or n_best != 1:
+    if beam != 1 or n_best != 1 or joint is not None:
         return beam_search(
             decoder,
             memory,
@@ -50,6 +53,7 @@ def search(
             n_best=n_best,
             min_length=min_length,
             patience=patience,
+            joint=joint,
         )
     return greedy(
         decoder,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from kochi.data.pairs import lines
+from kochi.data.lines import lines
 from kochi.errors import UserError
 
 SPLIT_NAMES = {

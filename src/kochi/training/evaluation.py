@@ -10,7 +10,9 @@ import torch.distributed
 
 from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches
+from kochi.data.corpus import check_room
 from kochi.data.pairs import read_pairs
+from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.training.output_loss import output_loss
 
@@ -42,21 +44,24 @@ class Evaluator:
 
     Args:
         run: The run file; it has dev data.
-        source: Tokenizer of the sources.
+        source: Reader of the sources.
         target: Tokenizer of the answers.
 
     Raises:
         UserError: The dev data cannot be read.
     """
 
-    def __init__(self, run: config.Run, source: Tokenizer, target: Tokenizer) -> None:
+    def __init__(self, run: config.Run, source: Reader[Any], target: Tokenizer) -> None:
         pairs = list(read_pairs(run.data, "dev"))
         sources = source.encode_batch([pair.source for pair in pairs])
         targets = target.encode_batch([pair.references[0] for pair in pairs])
         self._run = run
         self._target = target
         self._references = [list(pair.references) for pair in pairs]
-        self._batches = EvaluationBatches(sources, targets, run.training.batch_tokens)
+        if source.unit != "tokens":
+            for row in zip(pairs, sources, targets, strict=True):
+                check_room(source, *row)
+        self._batches = EvaluationBatches(sources, targets, run.training.batch_tokens, source)
 
     def __call__(
         self,
@@ -117,15 +122,13 @@ class Evaluator:
         _, nll = output_loss(model.decoder, features, batch.outputs, batch.output_mask)
         if self._run.training.metric == "loss":
             return nll.sum().item(), []
-        return nll.sum().item(), self._answers(model, memory, batch)
+        return nll.sum().item(), self._answers(model, memory)
 
-    def _answers(self, model: "Seq2Seq", memory: Any, batch: Batch) -> list[str]:
+    def _answers(self, model: "Seq2Seq", memory: Any) -> list[str]:
         from kochi.search import greedy, length_limits
 
         options = self._run.search
-        limits = length_limits(
-            batch.source_mask, options.max_length_ratio, options.max_length_extra
-        )
+        limits = length_limits(memory.mask, options.max_length_ratio, options.max_length_extra)
         found = greedy(model.decoder, memory, max_length=limits)
         return [self._target.decode(best.tokens) for best, *_ in found]
 

@@ -82,7 +82,12 @@ def _measure(
         return chosen[0].loss, chosen[0].metric
     use_gpu = run.training.accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda" if use_gpu else "cpu")
-    model = build_model(run.model, prepared.source.size, prepared.target.size)
+    model = build_model(
+        run.model,
+        folder.model_input(prepared.source),
+        prepared.target.size,
+        ctc=run.training.ctc_weight > 0,
+    )
     folder.load_weights(model, weights, str(run.output))
     measured = evaluator(model.to(device), device)
     return measured.loss, measured.metric
@@ -118,6 +123,14 @@ def _metrics(
     }
 
 
+def _reads(prepared: Prepared) -> str:
+    found, target = prepared.source.inputs, prepared.target.size
+    if isinstance(found, int):
+        return f"vocabulary: {found} source and {target} target tokens"
+    hop = f"one each {1000 * found.hop_seconds:g} ms"
+    return f"reads frames of {found.size} numbers, {hop}; vocabulary: {target} target tokens"
+
+
 def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
     dev = metrics["dev"]
     loss = dev["loss_nats_per_token"]
@@ -126,7 +139,7 @@ def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
     return f"""# A kochi model ({run.model.kind})
 
 - parameters: {metrics["parameters"]:,}
-- vocabulary: {prepared.source.size} source and {prepared.target.size} target tokens
+- {_reads(prepared)}
 - trained on {len(prepared.corpus):,} pairs ({prepared.corpus.skipped:,} longer ones left out)
 - steps: {metrics["steps"]:,} ({metrics["target_tokens"]:,} target tokens, seed {run.seed})
 {score}- dev loss: {measured}

@@ -58,6 +58,7 @@ class Loop(pl.Callback):
         self._meter = Meter("log", "progress")
         self._clock = time.monotonic()
         self._start = (0, 0.0)
+        self._skipped = 0
 
     # ------------------------------------------------------------------------------- when to do it
 
@@ -144,6 +145,7 @@ class Loop(pl.Callback):
         if trainer.is_global_zero:
             self._prune(state.evaluations)
             self._report(evaluation, state.evaluations)
+            self._report_skipped(module)
         self._meter.pause(evaluation.seconds)
 
     def _measure(self, trainer: pl.Trainer, module: TrainingModule) -> Measured | None:
@@ -171,6 +173,14 @@ class Loop(pl.Callback):
         self._progress.evaluated(evaluation, metric, is_best)
         if self._logs is not None:
             self._logs.evaluation(vars(evaluation))
+
+    def _report_skipped(self, module: TrainingModule) -> None:
+        skipped, self._skipped = self._skipped, module.num_without_path
+        if module.num_without_path > skipped:
+            self._progress.message(
+                f"CTC: {module.num_without_path} times so far a source had fewer places than its "
+                "target needs; there the decoder's loss alone was trained"
+            )
 
     def _log(self, module: TrainingModule) -> None:
         window = self._meter.take("log")

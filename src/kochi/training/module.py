@@ -10,6 +10,8 @@ from torch import Tensor
 
 from kochi import config
 from kochi.attention.scopes.coverage import coverage_loss
+from kochi.data.tokenizer import EOS
+from kochi.training.ctc import ctc_loss
 from kochi.training.interrupts import Interrupts
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.optimizers import build_optimizer
@@ -21,6 +23,7 @@ from kochi.training.stream import Group, is_due
 
 if TYPE_CHECKING:
     from kochi.data.batches import Batch
+    from kochi.memory import Memory
     from kochi.models.seq2seq import Seq2Seq
 
 STATE_KEY = "kochi"
@@ -46,6 +49,8 @@ class TrainingModule(pl.LightningModule):
         outcome: Summed label-smoothed loss and summed negative log-likelihood of the last step
             (nats, all processes), and the norm of its gradient before clipping.
         stop_requested: One of the processes is to stop after the last step.
+        num_without_path: How many sentences (of this process, since it started) had fewer places
+            than CTC needs for their tokens.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class TrainingModule(pl.LightningModule):
         self.learning_rate = 0.0
         self.outcome = torch.zeros(3)
         self.stop_requested = False
+        self.num_without_path = 0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return AdamW."""
@@ -129,7 +135,19 @@ class TrainingModule(pl.LightningModule):
         if training.coverage_weight and written.alignment is not None:
             coverage = coverage_loss(written.alignment.unsqueeze(1), mask).sum()
             loss = loss + training.coverage_weight * coverage
+        if self.model.ctc is not None:
+            loss = self._with_ctc(loss, memory, batch, self.model.ctc)
         return loss, nll.sum()
+
+    def _with_ctc(
+        self, loss: Tensor, memory: "Memory", batch: "Batch", layer: torch.nn.Linear
+    ) -> Tensor:
+        """Mix in the loss of CTC; sentences too short for it keep the decoder's alone."""
+        words = batch.output_mask & (batch.outputs != EOS)
+        ctc = ctc_loss(layer, memory.values, memory.mask, batch.outputs, words)
+        self.num_without_path += ctc.num_skipped
+        weight = self.run.training.ctc_weight
+        return (1.0 - weight) * loss + weight * ctc.loss
 
     def _synchronise(self, last: bool) -> AbstractContextManager[Any]:
         strategy: Any = self.trainer.strategy

@@ -1,4 +1,4 @@
-"""Begin a run or take it up again: what may be resumed, tokenizers, corpus."""
+"""Begin a run or take it up again: what may be resumed, readers, corpus."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import tomli_w
 from kochi import config, folder
 from kochi.data.corpus import Corpus
 from kochi.data.pairs import Split, read_pairs, split_files
-from kochi.data.tokenizer import Tokenizer, prepare_tokenizers
+from kochi.data.readers.base import Reader
+from kochi.data.readers.making import fit_and_save, load_reader, make_readers
+from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.training.layout import Layout
 
@@ -45,9 +47,9 @@ EXTENT = ("training.epochs", "training.max_steps", "training.patience")
 
 @dataclass(frozen=True)
 class Prepared:
-    """Tokenizers and corpus of a run."""
+    """Readers and corpus of a run."""
 
-    source: Tokenizer
+    source: Reader[Any]
     target: Tokenizer
     corpus: Corpus
 
@@ -172,11 +174,15 @@ def _show(value: Any) -> str:
     return "not set" if value is None else repr(value)
 
 
-# --------------------------------------------------------------------------- tokenizers and corpus
+# ------------------------------------------------------------------------------ readers and corpus
 
 
-def prepare_data(run: config.Run) -> Prepared:
-    """Return tokenizers and corpus of a run, made on first use.
+def prepare_data(run: config.Run, say: Callable[[str], object] = lambda line: None) -> Prepared:
+    """Return readers and corpus of a run, made on first use.
+
+    Args:
+        run: The run.
+        say: Called with one line where recordings may not hold what was meant.
 
     Raises:
         UserError: Something is wrong with the data, or they have changed since the run was started.
@@ -186,7 +192,7 @@ def prepare_data(run: config.Run) -> Prepared:
         partial = layout.data.with_name("data.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _build(run, partial)
+        _build(run, partial, say)
         os.replace(partial, layout.data)
     else:
         _check_files(run, layout.data / "files.json")
@@ -196,16 +202,22 @@ def prepare_data(run: config.Run) -> Prepared:
 def load_data(run: config.Run) -> Prepared:
     """Load what `prepare_data` made."""
     place = Layout(run.output).data
-    source, target = (Tokenizer.load(place / f"{side}.json") for side in ("source", "target"))
+    source = load_reader(run.data, place / "source.json")
+    target = Tokenizer.load(place / "target.json")
     return Prepared(source, target, Corpus(place / "corpus"))
 
 
-def _build(run: config.Run, place: Path) -> None:
+def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
     hashes = json.dumps(_hashes(run)).encode()
-    source, target = prepare_tokenizers(run.data, place)
+    source, target = make_readers(run.data, place)
     pairs = read_pairs(run.data, "train")
-    Corpus.build(pairs, source, target, place / "corpus", run.data.max_length)
+    corpus = Corpus.build(pairs, source, target, place / "corpus", run.data.max_length)
+    fit_and_save(source, corpus, place)
     folder.write_atomic(place / "files.json", hashes)
+    if source.remarks:
+        more = len(source.remarks) - 1
+        others = f" (and {more} more remarks on recordings)" if more else ""
+        say(f"note: {source.remarks[0]}{others}")
 
 
 def _hashes(run: config.Run) -> dict[str, list[str]]:

@@ -9,10 +9,12 @@ import torch
 import torch.distributed
 from lightning.pytorch.strategies import DDPStrategy
 
-from kochi import config
+from kochi import config, folder
 from kochi.data.batches import TokenBatches
+from kochi.data.readers.making import check_augmentation, for_training
 from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
+from kochi.models.inputs import FrameInput, Input, TokenInput
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator
@@ -91,8 +93,10 @@ def train(
 def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_every: int) -> None:
     layout = Layout(run.output)
     if not layout.data.exists():
-        progress.message("cutting the training data into tokens ...")
-    prepared = prepare_data(run)
+        text = isinstance(run.data, config.TextData)
+        what = "cutting the training data into tokens" if text else "reading the training data"
+        progress.message(f"{what} ...")
+    prepared = prepare_data(run, progress.message)
     _say_what_is_left_out(prepared, run, progress)
     with Workers(layout, run.training.devices) as workers:
         evaluator = build_evaluator(run, prepared)
@@ -157,7 +161,12 @@ def _saved_state(layout: Layout) -> RunState:
 def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> StepStream:
     training = run.training
     batches = TokenBatches(
-        prepared.corpus, training.batch_tokens, run.seed, rank=rank, world=training.devices
+        prepared.corpus,
+        training.batch_tokens,
+        run.seed,
+        rank=rank,
+        world=training.devices,
+        reader=for_training(prepared.source, training),
     )
     return StepStream(
         batches,
@@ -171,18 +180,25 @@ def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> 
 
 def check_model(run: config.Run) -> None:
     """Refuse a model table that cannot be built, before any data is read; no memory is taken."""
+    check_augmentation(run.data, run.training)
+    text = isinstance(run.data, config.TextData)
     with torch.device("meta"):
-        _build(run, 8, 8)
+        _build(run, TokenInput(8) if text else FrameInput(8, 0.01), 8)
 
 
 def _model(run: config.Run, prepared: Prepared) -> Any:
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
-    return _build(run, prepared.source.size, prepared.target.size)
+    return _build(run, folder.model_input(prepared.source), prepared.target.size)
 
 
-def _build(run: config.Run, source_vocabulary: int, target_vocabulary: int) -> Any:
+def _build(run: config.Run, source: Input, target_vocabulary: int) -> Any:
     try:
-        return build_model(run.model, source_vocabulary, target_vocabulary)
+        return build_model(
+            run.model,
+            source,
+            target_vocabulary,
+            ctc=run.training.ctc_weight > 0,
+        )
     except ValueError as error:
         raise UserError(f"model: {error}") from None
 
@@ -215,9 +231,12 @@ def _trainer(run: config.Run, loop: Loop, rank: int, port: int) -> pl.Trainer:
 def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progress) -> None:
     corpus = prepared.corpus
     if corpus.skipped:
+        bounds = f"data.max_length = {run.data.max_length} tokens"
+        if isinstance(run.data, config.ManifestData):
+            bounds = f"data.max_seconds = {run.data.max_seconds:g} or {bounds}"
         progress.message(
             f"{corpus.skipped} of {len(corpus) + corpus.skipped} training pairs are left out: "
-            f"longer than data.max_length = {run.data.max_length} tokens"
+            f"longer than {bounds}"
         )
 
 

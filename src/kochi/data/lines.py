@@ -1,0 +1,101 @@
+"""Lines of text files, plain or gzip, decoded with care.
+
+Only a line feed ends a line (a carriage return before it belongs to the ending): other Unicode
+line separators are text. A UTF-8 byte-order mark at the start of a file is dropped. Everything
+wrong with the input is one `UserError` that names file and line.
+"""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from kochi.errors import UserError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def lines(path: Path) -> Iterator[str]:
+    r"""Stream the lines of a plain or gzip text file, without their endings.
+
+    Gzip is known by its first bytes, not by the name.
+
+    Raises:
+        UserError: The file is missing, unreadable or broken gzip, or a line is not UTF-8 or has a
+            NUL byte.
+    """
+    with closing(_open(path)) as stream:
+        yield from decode_lines(stream, str(path))
+
+
+def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
+
+    Args:
+        stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
+        name: What error messages call the input.
+
+    Raises:
+        UserError: The stream breaks off (gzip), or a line is not UTF-8 or has a NUL byte.
+
+    Example:
+        >>> list(decode_lines([b"\xef\xbb\xbfa\r\n", "b\u2028c\n".encode()], "x"))
+        ['a', 'b\u2028c']
+    """
+    number = 0
+    try:
+        for number, raw in enumerate(stream, 1):
+            if number == 1:
+                raw = raw.removeprefix(BYTE_ORDER_MARK)
+            if raw.endswith(b"\n"):
+                raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+            if b"\0" in raw:
+                byte = raw.index(b"\0") + 1
+                raise UserError(
+                    f"{name}:{number}: a NUL byte at byte {byte} of the line; expected text: "
+                    "remove it, or convert the file (it may be UTF-16) to UTF-8"
+                )
+            yield raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name}:{number}: not UTF-8: byte 0x{error.object[error.start]:02x} at byte "
+            f"{error.start + 1} of the line; convert the file to UTF-8"
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{name}: broken gzip after line {number}: {error}; copy the file again"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _open(path: Path) -> io.BufferedIOBase:
+    try:
+        raw = path.open("rb")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the path in the run file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; expected a file of text") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be opened: {error}") from None
+    if raw.peek(2)[:2] == GZIP_MAGIC:
+        return io.BufferedReader(_Gzip(raw), 1 << 16)
+    if path.suffix == ".gz" and raw.peek(1):
+        raw.close()
+        raise UserError(f"{path}: is not gzip though its name ends in .gz; rename or compress it")
+    return raw
+
+
+class _Gzip(gzip.GzipFile):
+    """A gzip stream that closes the file below it too."""
+
+    def __init__(self, raw: io.BufferedReader):
+        super().__init__(fileobj=raw)
+        self._raw = raw
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()

@@ -1,0 +1,43 @@
+"""Rows of different lengths, one below the other in a padded batch."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, Integer
+
+PAD, UNK, BOS, EOS = range(4)
+
+
+def pad_tokens(
+    tokens: Int64[np.ndarray, " tokens"], lengths: Integer[np.ndarray, " batch"]
+) -> tuple[Int64[np.ndarray, "batch ended"], Bool[np.ndarray, "batch ended"]]:
+    """Lay rows one below the other, each ended by ``EOS``.
+
+    Args:
+        tokens: The rows one after the other.
+        lengths: How many tokens each row has.
+
+    Returns:
+        The rows, padded by ``PAD``, and a mask that is True at tokens and ``EOS``.
+    """
+    places = np.arange(int(lengths.max(initial=0)) + 1)
+    padded = np.full((len(lengths), len(places)), PAD, np.int64)
+    padded[places < lengths[:, None]] = tokens
+    padded[np.arange(len(lengths)), lengths] = EOS
+    return padded, places <= lengths[:, None]
+
+
+def pad_frames(
+    frames: Float32[np.ndarray, "frames size"], lengths: Integer[np.ndarray, " batch"]
+) -> tuple[Float32[np.ndarray, "batch longest size"], Bool[np.ndarray, "batch longest"]]:
+    """Lay rows of frames one below the other, padded by zeros.
+
+    Args:
+        frames: The rows one after the other.
+        lengths: How many frames each row has.
+
+    Returns:
+        The rows and a mask that is True at frames.
+    """
+    mask = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
+    padded = np.zeros((*mask.shape, frames.shape[1]), np.float32)
+    padded[mask] = frames
+    return padded, mask

@@ -1,0 +1,1 @@
+"""What turns one side of the data into numbers: text, recordings, frames of features."""

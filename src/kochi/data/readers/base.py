@@ -1,0 +1,144 @@
+"""What every reader of one side of the data can do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64, Integer, Shaped
+from torch import Tensor
+
+Source = TypeVar("Source")
+Numbers = Shaped[np.ndarray, "numbers ..."]
+Row = Any  # what `Reader.encode` gives of one source: a list of tokens, or an array
+Padded = Int64[Tensor, "batch source"] | Float32[Tensor, "batch source size"]
+
+
+@dataclass(frozen=True)
+class FrameShape:
+    """What an encoder of frames must know of them.
+
+    Attributes:
+        size: Numbers in a frame.
+        hop_seconds: From one frame to the next.
+        first_seconds: The middle of the first frame.
+    """
+
+    size: int
+    hop_seconds: float
+    first_seconds: float
+
+
+class Reader(ABC, Generic[Source]):
+    """Turn sources into numbers that a corpus keeps, and those into what an encoder reads.
+
+    A row of numbers is one-dimensional (tokens, samples) or has ``width`` columns (frames). Lengths
+    of rows count tokens, samples or frames as they are kept; positions are what an encoder reads:
+    tokens and their end mark, or frames.
+
+    Attributes:
+        unit: What a row is a row of: "tokens", "samples" or "frames".
+        chunk_rows: How many rows may be held in memory while a corpus is written.
+    """
+
+    unit: ClassVar[str]
+    chunk_rows: ClassVar[int] = 100
+
+    @property
+    def width(self) -> int:
+        """Return how many columns a row of frames has."""
+        return 1
+
+    @property
+    def longest(self) -> int | None:
+        """Return the longest row that is trained on; None leaves it to ``data.max_length``."""
+        return None
+
+    @property
+    def draws(self) -> bool:
+        """Say whether `collate` draws (augmentation) when it is given something to draw from."""
+        return False
+
+    @property
+    @abstractmethod
+    def dtype(self) -> "np.dtype[Any]":
+        """Return the type of number that a corpus keeps."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> int | FrameShape:
+        """Return what an encoder must know: the number of tokens, or the shape of frames."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Return lines about sources that can be read but may not hold what was meant."""
+        return ()
+
+    @abstractmethod
+    def encode(self, source: Source) -> Row:
+        """Return the numbers of one source.
+
+        Raises:
+            UserError: The source cannot be read; the line names it.
+        """
+
+    def encode_batch(self, sources: Sequence[Source]) -> Sequence[Row]:
+        """Return the numbers of many sources.
+
+        Raises:
+            UserError: As in `encode`, for the first that cannot be read.
+        """
+        return [self.encode(source) for source in sources]
+
+    @abstractmethod
+    def positions(self, lengths: Any) -> Any:
+        """Return how many positions rows of these lengths make (a number or an array)."""
+
+    @abstractmethod
+    def collate(
+        self,
+        numbers: Numbers,
+        lengths: Integer[np.ndarray, " batch"],
+        draws: np.random.Generator | None = None,
+    ) -> tuple[Padded, Bool[Tensor, "batch source"]]:
+        """Make the padded batch that an encoder reads.
+
+        Args:
+            numbers: The rows one after the other.
+            lengths: The length of each.
+            draws: What augmentation draws from; given in training alone.
+
+        Returns:
+            The batch, and a mask that is True at positions of the source.
+        """
+
+    def batch(self, rows: Sequence[Row]) -> tuple[Padded, Bool[Tensor, "batch source"]]:
+        """Make a padded batch of single rows; nothing is drawn."""
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return self.collate(np.concatenate([np.asarray(row, self.dtype) for row in rows]), lengths)
+
+    def labels(self, row: Row) -> tuple[str, ...]:
+        """Name the positions of a row for people to read; nothing where they have no names."""
+        return ()
+
+    def unknown(self, source: Source, row: Row) -> tuple[str, ...]:
+        """Name the parts of a source, read as ``row``, that were never seen in training."""
+        return ()
+
+    def seconds(self, length: int) -> float:
+        """Return how long a row of this length lasts; 0 where rows do not last."""
+        return 0.0
+
+    @abstractmethod
+    def describe(self, source: Source) -> str:
+        """Name a source in one line."""
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Write all that reading needs as data that cannot run code.
+
+        Raises:
+            UserError: The file cannot be written.
+        """

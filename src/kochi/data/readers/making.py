@@ -1,0 +1,78 @@
+"""Make the readers of a run's two sides, or load them."""
+
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from kochi import config
+from kochi.data.corpus import Corpus
+from kochi.data.pairs import read_pairs
+from kochi.data.readers.base import Reader
+from kochi.data.readers.features import FeatureReader
+from kochi.data.readers.frames import FrameReader
+from kochi.data.readers.sound import SoundReader
+from kochi.data.tokenizer import Tokenizer, prepare_tokenizers, train_tokenizer
+from kochi.errors import UserError
+
+SOURCE, TARGET = "source.json", "target.json"
+
+
+def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenizer]:
+    """Make the readers of the training data; tokenizers are trained and saved in a folder.
+
+    A reader of frames is not fitted yet; see `fit_and_save`.
+
+    Raises:
+        UserError: Something is wrong with the training data.
+    """
+    if not isinstance(data, config.FeaturesData | config.SoundData):
+        return prepare_tokenizers(data, folder)
+    pairs = read_pairs(data, "train")
+    first = next(pairs)
+    texts = (pair.references[0] for pair in chain([first], pairs))
+    target = train_tokenizer(data.target, texts)
+    target.save(folder / TARGET)
+    if isinstance(data, config.FeaturesData):
+        return FeatureReader.like(first.source, data), target
+    return SoundReader.like(data), target
+
+
+def fit_and_save(source: Reader[Any], corpus: Corpus, folder: Path) -> None:
+    """Let a reader of frames measure what it normalises by, and save it."""
+    if isinstance(source, FrameReader):
+        source.fitted(corpus.source(row) for row in range(len(corpus))).save(folder / SOURCE)
+
+
+def load_reader(data: config.Data, path: Path) -> Reader[Any]:
+    """Load the reader of a run's sources from what was saved.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
+    if isinstance(data, config.FeaturesData):
+        return FeatureReader.load(path)
+    if isinstance(data, config.SoundData):
+        return SoundReader.load(path)
+    return Tokenizer.load(path)
+
+
+def check_augmentation(data: config.Data, training: config.Training) -> None:
+    """Refuse augmentation for which the sources are of the wrong kind.
+
+    Raises:
+        UserError: That is so.
+    """
+    if training.augmentation is None or isinstance(data, config.SoundData):
+        return
+    if not isinstance(data, config.FeaturesData):
+        raise UserError("training.augmentation is for sound and features; remove it for text")
+    if training.augmentation.speeds:
+        raise UserError(
+            "training.augmentation.speeds: only sound can be played at another speed; remove it "
+            "where data.kind = 'features'"
+        )
+
+
+def for_training(source: Reader[Any], training: config.Training) -> Reader[Any]:
+    """Return the reader that makes the batches of training, with what is changed in them."""
+    return source.augmented(training.augmentation) if isinstance(source, FrameReader) else source

@@ -1,0 +1,25 @@
+"""Where the frames of a row of features are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """Where the frames of one row are.
+
+    Attributes:
+        path: A .npy file, or an .npz file.
+        key: The array's name in the .npz file; None for .npy.
+        where: File and line of the manifest that names it, for messages.
+    """
+
+    path: Path
+    key: str | None = None
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """What messages call the row."""
+        what = str(self.path) if self.key is None else f"{self.path}: '{self.key}'"
+        return f"{self.where}: {what}" if self.where else what

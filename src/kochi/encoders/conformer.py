@@ -1,0 +1,103 @@
+"""The layer of the Conformer: self-attention and convolution between two halves of feed-forward.
+
+Gulati et al. 2020, "Conformer: convolution-augmented Transformer for speech recognition", section
+2, https://arxiv.org/abs/2005.08100.
+"""
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from kochi.attention import MultiHeadAttention
+from kochi.encoders.encoder import quiet_padding
+from kochi.layers.feedforward import FeedForward, Residual
+
+
+class ConformerLayer(nn.Module):
+    """One layer.
+
+    x1 = x + FFN(x) / 2; x2 = x1 + MHSA(x1); x3 = x2 + Conv(x2); y = LayerNorm(x3 + FFN'(x3) / 2)
+    (section 2.4, equation 1); each part normalises its own input first. Positions are the
+    attention's: the paper has the relative ones of Transformer-XL, kochi those it is built with.
+
+    Args:
+        attention: Attends from the frames to themselves.
+        first: The first feed-forward part (FFN).
+        convolution: The convolution (Conv).
+        second: The second feed-forward part (FFN').
+        dropout: Rate on what each part adds.
+    """
+
+    def __init__(
+        self,
+        attention: MultiHeadAttention,
+        first: FeedForward,
+        convolution: "Convolution",
+        second: FeedForward,
+        *,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        size = attention.context_size
+        self.first, self.second = first, second
+        self.attention, self.convolution = attention, convolution
+        self.first_residual = Residual(size, "pre", dropout)
+        self.attention_residual = Residual(size, "pre", dropout)
+        self.convolution_residual = Residual(size, "pre", dropout)
+        self.second_residual = Residual(size, "pre", dropout)
+        self.norm = nn.LayerNorm(size)
+
+    @override
+    def forward(
+        self, x: Float[Tensor, "batch source size"], mask: Bool[Tensor, "batch source"]
+    ) -> Float[Tensor, "batch source size"]:
+        x = self.first_residual.after(x, 0.5 * self.first(self.first_residual.before(x)))
+        query, projected = self.attention.project_self(self.attention_residual.before(x), mask)
+        x = self.attention_residual.after(x, self.attention.attend_heads(query, projected).context)
+        x = self.convolution_residual.after(
+            x, self.convolution(self.convolution_residual.before(x), mask)
+        )
+        x = self.second_residual.after(x, 0.5 * self.second(self.second_residual.before(x)))
+        return self.norm(x)
+
+
+class Convolution(nn.Module):
+    """W2 swish(norm(depthwise(GLU(W1 x)))), over time (section 2.2).
+
+    ``norm`` is a layer norm where the paper has a batch norm, so that neither the padding nor the
+    rest of the batch takes part.
+
+    Args:
+        size: Width of the frames.
+        width: How many frames a filter spans.
+        causal: The filters span earlier frames only; else ``width`` must be odd.
+
+    Raises:
+        ValueError: A filter without a centre.
+    """
+
+    def __init__(self, size: int, width: int, causal: bool) -> None:
+        super().__init__()
+        if not causal and width % 2 == 0:
+            raise ValueError(
+                f"width of the convolution: got {width}, expected an odd number (a filter has a "
+                "centre), or a causal convolution"
+            )
+        self.inner = nn.Linear(size, 2 * size)  # W1
+        self.depthwise = nn.Conv1d(size, size, width, groups=size)
+        self.norm = nn.LayerNorm(size)
+        self.outer = nn.Linear(size, size)  # W2
+        after = 0 if causal else width // 2
+        self.reach = (width - 1 - after, after)
+        for layer in (self.inner, self.outer):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    @override
+    def forward(
+        self, x: Float[Tensor, "batch source size"], mask: Bool[Tensor, "batch source"]
+    ) -> Float[Tensor, "batch source size"]:
+        gated = quiet_padding(F.glu(self.inner(x), dim=-1), mask).transpose(1, 2)
+        found = self.depthwise(F.pad(gated, self.reach)).transpose(1, 2)
+        return self.outer(F.silu(self.norm(found)))

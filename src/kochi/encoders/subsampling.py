@@ -1,0 +1,62 @@
+"""Two strided convolutions that make four frames one.
+
+As in front of the Transformer of Dong, Xu and Xu 2018, "Speech-Transformer",
+https://doi.org/10.1109/ICASSP.2018.8462506, and of the Conformer, Gulati et al. 2020, section 2,
+https://arxiv.org/abs/2005.08100.
+"""
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from kochi.encoders.encoder import quiet_padding
+from kochi.memory import Frames
+
+KERNEL = 3
+
+
+class ConvSubsampling(nn.Module):
+    """Convolve time and frequency twice with 3 x 3 filters, stride 2 and ReLU, then project.
+
+    With zeros around the frames, so that n frames leave ceil(n / 4) and one frame is enough.
+    Position i looks at frames 4 i - 3 to 4 i + 3, its centre is frame 4 i; if ``causal``, at frames
+    4 i - 6 to 4 i.
+
+    Args:
+        input_size: Numbers a frame; neighbours in a frame are taken to belong together.
+        output_size: Width of what is left.
+        channels: Number of filters of each convolution.
+        causal: Look at no later frame.
+    """
+
+    factor = 4
+
+    def __init__(self, input_size: int, output_size: int, channels: int, causal: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, channels, KERNEL, stride=2, padding=(0, 1))
+        self.second = nn.Conv2d(channels, channels, KERNEL, stride=2, padding=(0, 1))
+        bands = -(-input_size // self.factor)
+        self.output_proj = nn.Linear(channels * bands, output_size)
+        self.before = KERNEL - 1 if causal else 1  # zeros in front of the frames
+        for layer in (self.first, self.second):
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+        nn.init.xavier_uniform_(self.output_proj.weight)
+        nn.init.zeros_(self.output_proj.bias)
+
+    def layout(self, layout: Frames) -> Frames:
+        """Return when the positions happen that such frames leave."""
+        return Frames(layout.hop_seconds * self.factor, layout.first_seconds)
+
+    @override
+    def forward(
+        self, source: Float[Tensor, "batch frames size"], mask: Bool[Tensor, "batch frames"]
+    ) -> tuple[Float[Tensor, "batch length output_size"], Bool[Tensor, "batch length"]]:
+        """Return the positions that are left and their mask."""
+        values = quiet_padding(source, mask).unsqueeze(1)
+        for layer in (self.first, self.second):
+            values = layer(F.pad(values, (0, 0, self.before, KERNEL - 1 - self.before))).relu()
+            mask = mask[:, ::2]
+            values = values * mask[:, None, :, None]  # the next filters look over the row's end
+        return self.output_proj(values.transpose(1, 2).flatten(2)), mask
