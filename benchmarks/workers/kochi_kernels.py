@@ -175,7 +175,7 @@ def _compare(
                 call(*inputs)
                 seconds.append(time.perf_counter() - started)
     best = {name: min(seconds) for name, seconds in times.items()}
-    chosen = choose("auto", parts, Case.of(inputs[0], inputs[1], visible))[0]
+    chosen = choose("auto", parts, Case.of(inputs[0], inputs[1], inputs[2], visible, 0.0))[0]
     milliseconds = {name: 1000 * seconds for name, seconds in best.items()}
     share = min(best.values()) / best[chosen]
     return {"share": share, "chosen": DOT_KERNELS.index(chosen), **milliseconds}

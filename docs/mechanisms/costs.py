@@ -33,6 +33,7 @@ from kochi.attention import build
 from kochi.config import read_run
 from kochi.errors import UserError
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 
 HERE = Path(__file__).resolve().parent
 FOUND = HERE / "costs.json"
@@ -112,7 +113,7 @@ def in_a_model(parts: dict[str, Any]) -> Step | None:
         changes += [part(what, inline(table)) for what, table in parts.items()]
     try:
         run = read_run(RUN_FILE, changes)
-        model = build_model(run.model, VOCABULARY, VOCABULARY).train()
+        model = build_model(run.model, TokenInput(VOCABULARY), VOCABULARY).train()
     except (UserError, ValueError):
         return None
     source = torch.randint(4, VOCABULARY, (WORDS, LETTERS))
@@ -121,7 +122,7 @@ def in_a_model(parts: dict[str, Any]) -> Step | None:
 
     def step() -> None:
         written = decoder.write(model.encode(source, mask), target)
-        logits = F.linear(written.features, decoder.output_weight, decoder.output_bias)
+        logits = decoder.logits(written.features)
         loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
         if written.looks is not None:
             loss = loss + written.looks.log_probability.sum()

@@ -11,6 +11,7 @@ from kochi import config
 from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.marginal import MarginalDecoder
 from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import beam_search, greedy, sample
 from kochi.search.forced import score_targets
@@ -31,7 +32,7 @@ def build(selection: str = "marginal", dropout: float = 0.0, **options: Any) -> 
     }
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
     torch.manual_seed(4)
-    model = build_model(run.model, VOCABULARY, VOCABULARY).double().eval()
+    model = build_model(run.model, TokenInput(VOCABULARY), VOCABULARY).double().eval()
     for parameter in model.parameters():  # large weights, so that mistakes show
         parameter.data.mul_(2.0)
     return model
@@ -197,7 +198,7 @@ def test_what_it_cannot_sum_is_refused(change: dict[str, Any], message: str) -> 
     table["attention"] = {"selection": "marginal"} | table.get("attention", {})
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
     with pytest.raises(ValueError, match=message):
-        build_model(run.model, VOCABULARY, VOCABULARY)
+        build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
 
 
 @pytest.mark.parametrize("where", ["attention", "self_attention"])
@@ -205,4 +206,4 @@ def test_a_transformer_refuses_it(where: str) -> None:
     table = {"kind": "transformer", where: {"num_heads": 4, "selection": "marginal"}}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
     with pytest.raises(ValueError, match="layers and positions above read what was chosen"):
-        build_model(run.model, VOCABULARY, VOCABULARY)
+        build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)

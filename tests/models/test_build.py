@@ -92,7 +92,7 @@ def test_scopes_reach_the_encoder_as_they_are_and_the_decoder_beside_causal(tmp_
     config.write_run(run, tmp_path / "run.toml")
     read = config.read_run(tmp_path / "run.toml")
     assert read.model == run.model
-    model = build_model(read.model, 11, 13)
+    model = build_model(read.model, TokenInput(11), 13)
     found = {
         name: (scope.left, scope.right)
         for name, scope in model.named_modules()

@@ -21,7 +21,9 @@ def make(make_run: Callable[..., config.Run]):
         open_run(run, resume=False, overwrite=True)
         prepared = prepare_data(run)
         torch.manual_seed(2)
-        model = build_model(run.model, TokenInput(prepared.source.size), prepared.target.size)
+        vocabulary = prepared.source.inputs
+        assert isinstance(vocabulary, int)
+        model = build_model(run.model, TokenInput(vocabulary), prepared.target.size)
         return run, prepared, model, Evaluator(run, prepared.source, prepared.target)
 
     return made

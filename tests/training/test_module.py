@@ -35,7 +35,9 @@ def test_a_step_is_the_mean_over_the_tokens_of_all_its_batches(
     row = _first_row(train(run, progress=Progress(silent=True), log_every=1))
     prepared = load_data(run)
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
-    model = build_model(run.model, TokenInput(prepared.source.size), prepared.target.size)
+    vocabulary = prepared.source.inputs
+    assert isinstance(vocabulary, int)
+    model = build_model(run.model, TokenInput(vocabulary), prepared.target.size)
     batches = TokenBatches(prepared.corpus, run.training.batch_tokens, run.seed)
     group = next(iter(StepStream(batches, accumulate, 1)))
     assert len(group.batches) == accumulate
