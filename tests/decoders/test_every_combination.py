@@ -17,7 +17,7 @@ from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
 
 BEGIN, FIRST, VOCABULARY = 2, 4, 9
-LENGTH, BATCH, STEPS = 3, 24, 80
+LENGTH, BATCH, STEPS = 3, 24, 200
 WITHOUT_LOOKING = math.log(VOCABULARY - FIRST)  # nats a token; the tokens are drawn evenly
 DECODERS = {
     "rnn": {
