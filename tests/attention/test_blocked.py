@@ -198,3 +198,16 @@ def test_the_rule_takes_it_where_much_would_be_kept() -> None:
         60, 500, batch=16, need_gradient=False
     )
     assert module.explain(60, 50, batch=16).startswith("kernel 'reference': each query has a hid")
+
+
+@pytest.mark.parametrize("largest", [0.1, 19.0, 21.0, 1e4])
+def test_far_numbers(largest: float, gradients: Gradients) -> None:
+    """Up to 20 a product of exponentials stands for the tanh, beyond it the tanh itself."""
+    query, keys = torch.randn(2, 1, 5, 7), torch.randn(2, 1, 11, 7)
+    query, keys = query / query.abs().max() * largest, -keys / keys.abs().max() * largest
+    vector, results = torch.randn(1, 7), []
+    for score in (additive_score, blocked.blocked_scores):
+        inputs = [tensor.clone().requires_grad_() for tensor in (query, keys, vector)]
+        scores = score(*inputs)
+        results.append([scores, *gradients(scores, inputs)])
+    torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-5)
