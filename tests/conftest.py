@@ -151,6 +151,15 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_file.parent / "model"
 
 
+@pytest.fixture(scope="session")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: it reads recordings, but has hardly learned anything. Not to be changed."""
+    run_file = write_sounds(tmp_path_factory.mktemp("listener"))
+    result = run_command("train", run_file, "--set", "training.max_steps=2")
+    assert result.code == 0, result.err
+    return run_file.parent / "model"
+
+
 @pytest.fixture
 def features_task(tmp_path: Path) -> Path:
     """A run file on features, in a folder of its own."""

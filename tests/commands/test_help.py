@@ -4,14 +4,20 @@ import shlex
 import shutil
 
 import pytest
+import soundfile
+
+from tests.hearing import RATE_HZ, samples_of
 
 VERBS = ("init", "train", "predict", "evaluate", "show")
 
 
 @pytest.fixture
-def desk(tiny, tmp_path, monkeypatch):
-    """A folder with what the examples name: a model, and words with and without answers."""
-    shutil.copytree(tiny, tmp_path / "model", ignore=shutil.ignore_patterns("training"))
+def desk(tiny, listener, tmp_path, monkeypatch):
+    """A folder with what the examples name: models, words with and without answers, recordings."""
+    for model, name in ((tiny, "model"), (listener, "speech-model")):
+        shutil.copytree(model, tmp_path / name, ignore=shutil.ignore_patterns("training"))
+    soundfile.write(tmp_path / "one.wav", samples_of("abc"), RATE_HZ)
+    soundfile.write(tmp_path / "two.flac", samples_of("ba"), RATE_HZ)
     rows = [f"{word}\t{' '.join(word.upper())}" for word in ("abc", "bad", "cafe", "dead") * 10]
     (tmp_path / "words.tsv").write_text("\n".join(rows) + "\n")
     (tmp_path / "words.txt").write_text("abc\nbad\n")

@@ -32,8 +32,8 @@ class Form(Enum):
 @worked_example(
     "$ echo hello | kochi predict model",
     "$ kochi predict model words.txt --beam 5 --n-best 2",
-    "$ kochi predict model one.wav two.flac --json",
-    "$ kochi predict model talk.wav --format srt",
+    "$ kochi predict speech-model one.wav two.flac --json",
+    "$ kochi predict speech-model one.wav --format srt",
 )
 def predict(
     model: ModelFolder,
