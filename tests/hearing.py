@@ -2,6 +2,7 @@
 
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -54,7 +55,8 @@ def write_features(folder: Path) -> Path:
     lines = ["id\ttext", *(f"row-{word}\t{word}" for word in WORDS)]
     (folder / "train.tsv").write_text("\n".join(lines) + "\n")
     (folder / "dev.tsv").write_text("\n".join([lines[0], *lines[1::4]]) + "\n")
-    np.savez(folder / "all.npz", **{f"row-{word}": frames_of(word) for word in WORDS})
+    arrays: dict[str, Any] = {f"row-{word}": frames_of(word) for word in WORDS}
+    np.savez(folder / "all.npz", **arrays)
     data = """
 [data]
 kind = "features"

@@ -87,6 +87,8 @@ def test_the_library_takes_arrays_and_rows(heard):
     assert together[0].source == "array of shape (8, 5)"
     assert together[0].unknown == ()
     alone = model.predict(arrays[1:], need_alignment=True)[0]
+    assert alone.alignment is not None and together[1].alignment is not None
+    assert alone.times is not None and together[1].times is not None
     assert torch.allclose(alone.alignment, together[1].alignment, atol=1e-5)
     for one, other in zip(alone.times, together[1].times, strict=True):
         assert one.text == other.text

@@ -1,5 +1,6 @@
 import itertools
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -277,7 +278,7 @@ def test_evaluation_mistakes():
 class Heard(Lengths):
     """Like `Lengths`, but the sources are frames of two numbers, both r + 4."""
 
-    def gather(self, side, rows):
+    def gather(self, side, rows) -> Any:
         numbers = super().gather(side, rows)
         return numbers if side else np.stack([numbers] * 2, axis=1).astype(np.float32)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_a_resumed_run_draws_the_same(kind: str, changes: str, request) -> None:
 def test_what_frames_are_normalised_by_is_kept_with_the_model(features_task: Path) -> None:
     run = _read(features_task, "model", "training.max_steps=1")
     _train(run)
-    reader = kochi.load(run.output, device="cpu").source
+    reader: Any = kochi.load(run.output, device="cpu").source
     with np.load(features_task.parent / "all.npz") as arrays:
         frames = np.concatenate([arrays[key] for key in arrays.files]).astype(np.float64)
     assert reader.moments.mean.numpy() == pytest.approx(frames.mean(0))
