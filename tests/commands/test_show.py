@@ -1,4 +1,7 @@
+import numpy as np
 import pytest
+
+from tests.hearing import frames_of
 
 
 def test_draws_the_alignment(kochi, tiny):
@@ -20,3 +23,12 @@ def test_warns_of_what_was_never_seen(kochi, tiny):
     result = kochi("show", tiny, "bäd")
     assert result.code == 0
     assert result.err == "kochi: warning: INPUT: characters never seen in training: 'ä'\n"
+
+
+def test_draws_over_time(kochi, heard, tmp_path):
+    np.save(tmp_path / "a.npy", np.concatenate([frames_of("abc")] * 3))
+    result = kochi("show", heard, tmp_path / "a.npy")
+    assert result.code == 0, result.err
+    times = [label for label in result.lines[1].split() if label != "·"]
+    assert times[:3] == ["0.0", "0.1", "0.2"]
+    assert [line.split()[0] for line in result.lines[2:4]] == list(result.lines[0][:2])

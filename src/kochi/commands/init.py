@@ -15,7 +15,8 @@ from kochi.errors import UserError
 )
 def init(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A file or a folder with pairs of text.")
+        Path,
+        typer.Argument(metavar="DATA", help="Pairs of text, or recordings: a file or a folder."),
     ],
     out: Annotated[Path, typer.Option(help="The run file to write.")] = Path("run.toml"),
     seed: Annotated[int, typer.Option(min=0, help="Governs the split and the training.")] = 1,
@@ -26,6 +27,10 @@ def init(
     DATA is a file of tab-separated columns, a file of JSON objects, one of two parallel files (such
     as train.en beside train.de), plain or gzip, or a folder with such files. Files for dev and test
     are found by their names; if there are none, the pairs are split, always in the same way.
+
+    For sound DATA is a manifest (tab-separated with a header, or JSON objects; a column of paths
+    and one of text), or a folder of recordings with a .txt file beside each. A manifest beside an
+    .npz file of the same name lists features.
     """
     if out.exists() and not overwrite:
         raise UserError(f"{out}: is there already; give --out another name, or --overwrite")
@@ -34,9 +39,8 @@ def init(
     from kochi.starting.write import start
 
     started = start(data, out, "model" if out.name == "run.toml" else f"{out.stem}-model", seed)
-    guess = started.guess
-    print(f"{data}: {started.num_pairs:,} training pairs ({started.found.kind})")
-    print(f"tokens: {guess.source} to {guess.target}; model: {guess.model}")
+    print(f"{data}: {started.num_pairs:,} training pairs ({started.kind})")
+    print(started.chosen)
     for note in started.notes:
         print(f"note: {note}")
     print(f"wrote {out}; next: kochi train {out}")

@@ -1,7 +1,7 @@
 """``kochi show``: where a model looked while it wrote."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from kochi.commands.messages import warn_unknown
 from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
 
+if TYPE_CHECKING:
+    from kochi.predictor import Prediction
+
 
 @worked_example(
     '$ kochi show model "hello"',
@@ -17,7 +20,10 @@ from kochi.errors import UserError
 )
 def show(
     model: ModelFolder,
-    text: Annotated[str, typer.Argument(metavar="INPUT", help="What the model is to read.")],
+    text: Annotated[
+        str,
+        typer.Argument(metavar="INPUT", help="What the model is to read: a text, or a recording."),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Write a picture, .png or .svg, as well.")
     ] = None,
@@ -38,17 +44,33 @@ def show(
     try:
         [prediction] = predictor.predict([text], beam=beam, need_alignment=True)
     except SourceError as error:
-        raise UserError(f"INPUT: {error.reason}") from None
+        where = "INPUT: " if predictor.source_parts else ""
+        raise UserError(f"{where}{error.reason}") from None
     if prediction.alignment is None:
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to draw")
     if prediction.unknown:
         warn_unknown(prediction.unknown, predictor.source_parts, "INPUT")
     console = Console(highlight=False)
     console.print(prediction.text, markup=False, soft_wrap=True)
-    sides = prediction.source_tokens, prediction.tokens
+    sides = prediction.source_tokens or _clock(prediction), prediction.tokens
     console.print(draw_alignment(prediction.alignment, *sides, legend=True))
     if out is not None:
         from kochi.view.picture import save_alignment
 
         save_alignment(prediction.alignment, *sides, out, title=prediction.text)
         console.print(f"wrote {out}", markup=False)
+
+
+def _clock(prediction: "Prediction") -> tuple[str, ...]:
+    """Label the places of a memory of sound: tenths of a second, where a new one begins."""
+    from kochi.memory import Frames
+
+    layout, weights = prediction.layout, prediction.alignment
+    if weights is None or not isinstance(layout, Frames):
+        return ()
+    labels, before = [], -1
+    for place in range(weights.shape[1]):
+        tenth = int(layout.centre_seconds(place) * 10 + 1e-6)
+        labels.append(f"{tenth / 10:.1f}" if tenth != before else "·")
+        before = tenth
+    return tuple(labels)

@@ -130,7 +130,7 @@ def _is_side(word: str) -> bool:
     return word in SOURCE_NAMES or word in TARGET_NAMES or bool(re.fullmatch("[a-z]{2,3}", word))
 
 
-def _splits(path: Path) -> dict[str, Path]:
+def splits_beside(path: Path) -> dict[str, Path]:
     """Find the dev and test files that are named as the training file ``path`` is."""
     for word in _WORD.finditer(path.name):
         if word.group().lower() in SPLIT_NAMES["train"]:
@@ -155,7 +155,7 @@ def _found_parallel(path: Path, sibling: Path) -> Found:
     assert sides is not None
     if sides[0] in TARGET_NAMES or sides[1] in SOURCE_NAMES:
         path, sibling, sides = sibling, path, (sides[1], sides[0])
-    sources, targets = _splits(path), _splits(sibling)
+    sources, targets = splits_beside(path), splits_beside(sibling)
     splits = {s: (sources[s], targets[s]) for s in sources if s in targets}
     note = f"{path.name} is the source and {sibling.name} the target; swap them if you want to"
     return Found("parallel", splits, sides[0], sides[1], (note,))
@@ -170,13 +170,13 @@ def _found_jsonl(path: Path, first: list[str]) -> Found:
         raise UserError(f"{path}:1: expected a JSON object a line, found a {type(record).__name__}")
     usable = [key for key, value in record.items() if isinstance(value, str | list)]
     source, target = _choose_sides(path, usable, "fields")
-    splits = {split: (file,) for split, file in _splits(path).items()}
+    splits = {split: (file,) for split, file in splits_beside(path).items()}
     return Found("jsonl", splits, source, target)
 
 
 def _found_tsv(path: Path, first: list[str]) -> Found:
     header = [cell.strip() for cell in first[0].split("\t")]
-    splits = {split: (file,) for split, file in _splits(path).items()}
+    splits = {split: (file,) for split, file in splits_beside(path).items()}
     if _is_header(header):
         source, target = _choose_sides(path, header, "columns")
         return Found("tsv", splits, source, target)

@@ -37,8 +37,15 @@ def choose_sources(
     Raises:
         ValueError: There are too few different sources.
     """
+    return choose_keys((pair.source for pair in pairs), wanted, seed, num_pairs)
+
+
+def choose_keys(
+    sources: Iterable[str], wanted: list[str], seed: int, num_pairs: int
+) -> dict[int, str]:
+    """Choose as `choose_sources` does, from texts or from names of what is heard."""
     count = _share(num_pairs)
-    smallest = _smallest_hashes((pair.source for pair in pairs), seed, count * len(wanted) + 1)
+    smallest = _smallest_hashes(sources, seed, count * len(wanted) + 1)
     if len(smallest) <= count * len(wanted):
         count = _share(len(smallest))
     if len(smallest) <= count * len(wanted):

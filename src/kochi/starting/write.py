@@ -11,19 +11,29 @@ from kochi.data.pairs import Pair, read_pairs
 from kochi.errors import UserError
 from kochi.starting.find import Found, find_data
 from kochi.starting.guess import Guess, count_side, guess_run
+from kochi.starting.hear import find_hearing
 from kochi.starting.split import choose_sources, write_splits
+from kochi.starting.write_hearing import write_hearing
 
 SAMPLE = 20_000
 
 
 @dataclass(frozen=True)
 class Started:
-    """What `start` wrote: the run file, the pairs of each split, and remarks for the user."""
+    """What `start` wrote.
+
+    Attributes:
+        run_file: The run file.
+        kind: What the data are: "tsv", "sound", ...
+        num_pairs: Pairs to train on.
+        chosen: Tokens and model, in a line.
+        notes: Remarks for the user.
+    """
 
     run_file: Path
-    found: Found
-    guess: Guess
+    kind: str
     num_pairs: int
+    chosen: str
     notes: tuple[str, ...]
 
 
@@ -36,6 +46,9 @@ def start(data: Path, run_file: Path, output: str, seed: int = 1) -> Started:
     Raises:
         UserError: The data cannot be read or understood, or are too few to split.
     """
+    heard = find_hearing(data) if data.exists() else None
+    if heard is not None:
+        return Started(run_file, heard.kind, *write_hearing(heard, run_file, output, seed))
     found = find_data(data)
     num_pairs = sum(1 for _ in _read(found, "train"))
     if not num_pairs:
@@ -55,7 +68,8 @@ def start(data: Path, run_file: Path, output: str, seed: int = 1) -> Started:
     guess = guess_run(*sides, num_pairs)
     text = run_text(found, guess, run_file, output, seed, num_pairs)
     run_file.write_text(text, encoding="utf-8")
-    return Started(run_file, found, guess, num_pairs, tuple(notes))
+    chosen = f"tokens: {guess.source} to {guess.target}; model: {guess.model}"
+    return Started(run_file, found.kind, num_pairs, chosen, tuple(notes))
 
 
 def _read(found: Found, split: str) -> Iterator[Pair]:
