@@ -3,6 +3,7 @@
 from torch import nn
 
 from kochi import attention, config
+from kochi.attention.selections import Marginal
 from kochi.encoders.conformer import ConformerLayer, Convolution
 from kochi.encoders.conv_recurrent import ConvRecurrentEncoder
 from kochi.encoders.conv_transformer import ConvTransformerEncoder
@@ -153,10 +154,10 @@ def _self_attention(
         dropout=table.attention_dropout,
         rotary=rotary,
     )
-    only_for_a_memory = (attention.PredictedScope, attention.SampledSelection)
+    only_for_a_memory = (attention.PredictedScope, attention.SampledSelection, Marginal)
     if module.parts.look_back or any(isinstance(p, only_for_a_memory) for p in module.parts):
         raise ValueError(
             "encoder.self_attention: choose parts that neither look back at earlier alignments nor "
-            "draw nor predict where to look; attention to the memory can"
+            "draw nor sum over a choice nor predict where to look; attention to the memory can"
         )
     return module

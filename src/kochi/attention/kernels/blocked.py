@@ -25,6 +25,7 @@ FARTHEST = 20.0
 """Numbers up to this have exponentials whose products float32 can hold: ``exp(80)``."""
 
 Block = tuple[slice, slice, slice]
+Hidden = Float[Tensor, "some_rows some_target some_source size"]
 
 
 def blocked_refusal(parts: Parts) -> str | None:
@@ -142,8 +143,9 @@ class _Scores(torch.autograd.Function):
         with torch.autocast(query.device.type, enabled=False):
             apart = _apart(query, keys, wide) if features is None else None
             if apart is not None:
-                for block, half in _sigmoids(*apart):
-                    scores[block] = (2.0 * (half @ vector) - vector.sum()).to(dtype)
+                total = vector.sum()
+                for block, sigmoid in _sigmoids(*apart):
+                    scores[block] = (2.0 * (sigmoid @ vector) - total).to(dtype)
                 return scores
             for block, hidden in _hidden(query, keys, features, weight, wide):
                 scores[block] = (hidden @ vector).to(dtype)
@@ -165,25 +167,20 @@ class _Scores(torch.autograd.Function):
             carrying = weight.to(wide) * vector.to(wide).unsqueeze(1)
         apart = _apart(query, keys, wide) if features is None else None
         with torch.autocast(query.device.type, enabled=False):
-            for block, half in () if apart is None else _sigmoids(*apart):
-                rows, queries, places = block
-                slope = grad[block]
-                vector_grad += 2.0 * (slope.flatten() @ half.flatten(0, 2)) - slope.sum()
-                # 1 - h^2 = 4 (s - s^2); the 4 comes at the end.
-                bent = torch.addcmul(half, half, half, value=-1.0, out=half)
-                bent = bent.mul_(slope.unsqueeze(-1))
-                query_grad[rows, queries] += bent.sum(2)
-                keys_grad[rows, places] += bent.sum(1)
             if apart is not None:
-                fourfold = 4.0 * vector.to(wide)
-                return (
-                    query_grad.mul_(fourfold).to(query.dtype),
-                    keys_grad.mul_(fourfold).to(keys.dtype),
-                    vector_grad.to(vector.dtype),
-                    None,
-                    None,
-                    None,
-                )
+                for block, sigmoid in _sigmoids(*apart):
+                    rows, queries, places = block
+                    slope = grad[block]
+                    vector_grad += 2.0 * (slope.flatten() @ sigmoid.flatten(0, 2)) - slope.sum()
+                    # 1 - h^2 = 4 (s - s^2); the 4 comes at the end.
+                    bent = torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1.0, out=sigmoid)
+                    bent = bent.mul_(slope.unsqueeze(-1))
+                    query_grad[rows, queries] += bent.sum(2)
+                    keys_grad[rows, places] += bent.sum(1)
+                vector = 4.0 * vector.to(wide)
+                query_grad, keys_grad = query_grad.mul_(vector), keys_grad.mul_(vector)
+                narrow = query_grad.to(query.dtype), keys_grad.to(keys.dtype)
+                return *narrow, vector_grad.to(ctx.saved_tensors[2].dtype), None, None, None
             for block, hidden in _hidden(query, keys, features, weight, wide):
                 rows, queries, places = block
                 slope = grad[block]
@@ -233,18 +230,11 @@ def _apart(
 
 def _sigmoids(
     query: Float[Tensor, "rows target size"], keys: Float[Tensor, "rows source size"]
-) -> Iterator[tuple[Block, Float[Tensor, "some_rows some_target some_source size"]]]:
+) -> Iterator[tuple[Block, Hidden]]:
     """Compute ``1 / (1 + query keys)`` block by block, each in the place of the one before."""
-    blocks = list(_blocks(query, keys))
-    rows, queries, places = blocks[0]
-    store = query.new_empty(rows.stop * queries.stop * places.stop * query.shape[2])
     one = query.new_ones(())
-    for rows, queries, places in blocks:
-        some, keyed = query[rows, queries].unsqueeze(2), keys[rows, places].unsqueeze(1)
-        shape = torch.broadcast_shapes(some.shape, keyed.shape)
-        half = store[: shape.numel()].view(shape)
-        torch.addcmul(one, some, keyed, out=half).reciprocal_()
-        yield (rows, queries, places), half
+    for block, some, keyed, out in _pairs(query, keys, query.dtype):
+        yield block, torch.addcmul(one, some, keyed, out=out).reciprocal_()
 
 
 def _hidden(
@@ -253,26 +243,33 @@ def _hidden(
     features: Float[Tensor, "rows target source filters"] | None,
     weight: Float[Tensor, "size filters"] | None,
     wide: torch.dtype,
-) -> Iterator[tuple[Block, Float[Tensor, "some_rows some_target some_source size"]]]:
+) -> Iterator[tuple[Block, Hidden]]:
     """Compute the hidden layer block by block, each in the place of the one before."""
+    weight = None if weight is None else weight.to(wide).T
+    for block, some, keyed, out in _pairs(query, keys, wide):
+        torch.add(some, keyed, out=out)
+        if features is not None and weight is not None:
+            located = features[block].to(wide).reshape(-1, weight.shape[0])
+            out.view(-1, out.shape[-1]).addmm_(located, weight)
+        yield block, out.tanh_()
+
+
+def _pairs(
+    query: Float[Tensor, "rows target size"],
+    keys: Float[Tensor, "rows source size"],
+    dtype: torch.dtype,
+) -> Iterator[tuple[Block, Tensor, Tensor, Hidden]]:
+    """Go through the blocks: queries and keys that broadcast to a block, and where to write it."""
     blocks = list(_blocks(query, keys))
     if not blocks:
         return
     rows, queries, places = blocks[0]
-    size = query.shape[2]
-    store = query.new_empty(rows.stop * queries.stop * places.stop * size, dtype=wide)
-    weight = None if weight is None else weight.to(wide).T
+    store = query.new_empty(rows.stop * queries.stop * places.stop * query.shape[2], dtype=dtype)
     for rows, queries, places in blocks:
-        some = query[rows, queries].to(wide).unsqueeze(2)
-        keyed = keys[rows, places].to(wide).unsqueeze(1)
+        some = query[rows, queries].to(dtype).unsqueeze(2)
+        keyed = keys[rows, places].to(dtype).unsqueeze(1)
         shape = torch.broadcast_shapes(some.shape, keyed.shape)
-        hidden = store[: shape.numel()].view(shape)
-        torch.add(some, keyed, out=hidden)
-        if features is not None and weight is not None:
-            located = features[rows, queries, places].to(wide).reshape(-1, weight.shape[0])
-            hidden.view(-1, size).addmm_(located, weight)
-        hidden.tanh_()
-        yield (rows, queries, places), hidden
+        yield (rows, queries, places), some, keyed, store[: shape.numel()].view(shape)
 
 
 def _blocks(query: Tensor, keys: Tensor) -> Iterator[Block]:
