@@ -31,8 +31,10 @@ DIRECTION: dict[str, set[str]] = {
     "search": {"memory"},
     "folder": DATA | {"models"},
     "times": {"memory"},
+    "links": set(),
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
-    "predictor": DATA | MODELS | {"search", "folder", "times"},
+    "studies": DATA | MODELS | {"metrics", "search", "training", "predictor", "links", "view"},
+    "predictor": DATA | MODELS | {"search", "folder", "times", "links"},
     "starting": DATA,
     "commands": DATA
     | {
@@ -45,6 +47,7 @@ DIRECTION: dict[str, set[str]] = {
         "folder",
         "memory",
         "times",
+        "links",
     },
     "cli": {"commands", "errors"},
     "kochi": {"attention", "errors", "predictor"},

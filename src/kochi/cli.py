@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from kochi import __version__
+from kochi.commands.align import align
 from kochi.commands.evaluate import evaluate
 from kochi.commands.init import init
 from kochi.commands.mechanisms import mechanisms
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (init, train, predict, evaluate, show, mechanisms):
+for _verb in (init, train, predict, evaluate, show, align, mechanisms):
     app.command(epilog=getattr(_verb, "example", None))(_verb)
 
 
