@@ -31,9 +31,11 @@ DIRECTION: dict[str, set[str]] = {
     "search": {"memory"},
     "folder": DATA | {"models"},
     "times": {"memory"},
-    "links": set(),
+    "links": {"errors", "data", "metrics"},
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
-    "studies": DATA | MODELS | {"metrics", "search", "training", "predictor", "links", "view"},
+    "studies": DATA
+    | MODELS
+    | {"metrics", "search", "training", "predictor", "links", "view", "folder"},
     "predictor": DATA | MODELS | {"search", "folder", "times", "links"},
     "starting": DATA,
     "commands": DATA
@@ -48,6 +50,7 @@ DIRECTION: dict[str, set[str]] = {
         "memory",
         "times",
         "links",
+        "studies",
     },
     "cli": {"commands", "errors"},
     "kochi": {"attention", "errors", "predictor"},

@@ -11,10 +11,18 @@ The rule:
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from torch import Tensor
+
+from kochi.data.lines import lines
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from kochi.metrics.alignment import GoldLinks
 
 Weights = Shaped[Tensor, "target source"] | Shaped[np.ndarray, "target source"]
 
@@ -86,3 +94,34 @@ def pharaoh(links: Sequence[tuple[int, int]]) -> str:
     '0-1 2-0'
     """
     return " ".join(f"{source}-{target}" for source, target in links)
+
+
+def read_gold(path: Path, texts: Sequence[tuple[str, str]]) -> "list[GoldLinks]":
+    """Read the right links of some pairs of texts, a line for each pair.
+
+    Raises:
+        UserError: The file cannot be read, there are more or fewer lines than pairs, or a link
+            leads past the end of a text.
+    """
+    from kochi.metrics.alignment import read_links
+
+    rows = []
+    for number, line in enumerate(lines(path), 1):
+        try:
+            rows.append(read_links(line))
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: {error}") from None
+    if len(rows) != len(texts):
+        raise UserError(
+            f"{path}: {len(rows):,} lines of links, but there are {len(texts):,} pairs; expected "
+            "a line for each pair"
+        )
+    for number, (row, pair) in enumerate(zip(rows, texts, strict=True), 1):
+        sources, targets = (len(text.split()) for text in pair)
+        for source, target in sorted(row.possible):
+            if source >= sources or target >= targets:
+                raise UserError(
+                    f"{path}:{number}: link {source}-{target}, but the pair has {sources} source "
+                    f"and {targets} target words (counted from 0); are these links of another text?"
+                )
+    return rows

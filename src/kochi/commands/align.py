@@ -14,7 +14,7 @@ from kochi.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kochi.metrics.alignment import GoldLinks, Link
+    from kochi.metrics.alignment import Link
     from kochi.predictor import Prediction, Predictor
 
 CHUNK = 1024  # pairs read at a time
@@ -61,22 +61,20 @@ def align(
         raise UserError(f"--threshold {threshold:g}: expected a share above 0 and at most 1")
     if as_json and gold is None:
         raise UserError("--json prints scores, and there are none without --gold")
-    from kochi.links import pharaoh
+    from kochi.links import pharaoh, read_gold
     from kochi.metrics.alignment import alignment_scores
     from kochi.predictor import load
 
     predictor = load(model, device)
     _check_reads_text(predictor, model)
-    right = None if gold is None else _read_gold(gold)
     found: list[list[Link]] = []
-    lengths: list[tuple[int, int]] = []
+    texts: list[tuple[str, str]] = []
     for sources, targets in _pairs(source, target):
         predictions = _forced(predictor, source, target, (sources, targets), len(found), batch_size)
         for prediction, text in zip(predictions, targets, strict=True):
             found.append(_links(predictor, prediction, text, model, layer, threshold))
-            lengths.append((len(prediction.source.split()), len(text.split())))
-    if right is not None:
-        _check_gold(gold, right, lengths)
+            texts.append((prediction.source, text))
+    right = None if gold is None else read_gold(gold, texts)
     text = "".join(f"{pharaoh(links)}\n" for links in found)
     if out is not None:
         out.write_text(text, encoding="utf-8")
@@ -167,32 +165,3 @@ def _links(
         raise UserError(f"--layer {layer}: {model} has {layers} that look{'s' * (layers == 1)}")
     alignment = prediction.heads[(layer or layers) - 1].mean(0)
     return find_links(predictor.merge_words(alignment, prediction.source, target), threshold)
-
-
-def _read_gold(path: Path) -> "list[GoldLinks]":
-    from kochi.data.lines import lines
-    from kochi.metrics.alignment import read_links
-
-    rows = []
-    for number, line in enumerate(lines(path), 1):
-        try:
-            rows.append(read_links(line))
-        except ValueError as error:
-            raise UserError(f"{path}:{number}: {error}") from None
-    return rows
-
-
-def _check_gold(path: Path | None, gold: "list[GoldLinks]", lengths: list[tuple[int, int]]) -> None:
-    """Refuse gold links that are not of these pairs."""
-    if len(gold) != len(lengths):
-        raise UserError(
-            f"{path}: {len(gold):,} lines of links, but there are {len(lengths):,} pairs; expected "
-            "a line for each pair"
-        )
-    for number, (row, (sources, targets)) in enumerate(zip(gold, lengths, strict=True), 1):
-        for source, target in sorted(row.possible):
-            if source >= sources or target >= targets:
-                raise UserError(
-                    f"{path}:{number}: link {source}-{target}, but the pair has {sources} source "
-                    f"and {targets} target words (counted from 0); are these links of another text?"
-                )
