@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kochi.config import Tokens
 from kochi.data.tokenizer import train_tokenizer
-from kochi.links import find_links, merge_words, pharaoh
+from kochi.links import find_links, merge_words, pharaoh, words_of_pieces
 
 
 def test_pieces_are_merged_into_words():
@@ -60,3 +60,16 @@ def test_words_of_tokens(kind, text):
     for piece, word in zip(tokenizer.pieces(tokenizer.encode(text)), words, strict=True):
         if piece.strip() and word is not None:
             assert piece.strip() in text.split()[word]
+
+
+@given(st.lists(st.sampled_from(["", " ", "a", " a", "b c", " d ", "é"]), max_size=8))
+def test_words_of_pieces_are_those_of_the_text(pieces):
+    words = words_of_pieces(pieces)
+    assert len(words) == len(pieces)
+    found = {word for word in words if word is not None}
+    texts = "".join(pieces).split()
+    assert found <= set(range(len(texts)))
+    for piece, word in zip(pieces, words, strict=True):
+        assert (word is None) == (not piece.strip())
+        if word is not None:
+            assert piece.split()[-1] in texts[word]

@@ -10,6 +10,7 @@ The rule:
    least so much.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,27 @@ def merge_words(
     for word, places in rows.items():
         np.add.at(merged[word], columns, alignment[places].mean(0))
     return merged
+
+
+def words_of_pieces(pieces: Sequence[str]) -> list[int | None]:
+    """Say which word of a text each token is of, by what the tokens add to the text.
+
+    Args:
+        pieces: Joined, they are the text; spaces part its words.
+
+    >>> words_of_pieces([" un", "like", " us", " "])
+    [0, 0, 1, None]
+    """
+    text = "".join(pieces)
+    of_place: list[int | None] = [None] * len(text)
+    for number, word in enumerate(re.finditer(r"\S+", text)):
+        of_place[word.start() : word.end()] = [number] * len(word[0])
+    words, start = [], 0
+    for piece in pieces:
+        covered = of_place[start : start + len(piece)]
+        words.append(max((word for word in covered if word is not None), default=None))
+        start += len(piece)
+    return words
 
 
 def find_links(

@@ -110,6 +110,7 @@ class Prediction:
         times: When each of ``tokens`` was said, where the model hears and an alignment was asked
             for; see `kochi.times`.
         words: The same for the words of ``text``.
+        pieces: What each of ``tokens`` adds to the text, with its spaces.
         heads: As ``alignment``, for every layer that looks and each of its heads, where that was
             asked for.
     """
@@ -125,6 +126,7 @@ class Prediction:
     layout: Layout = WORDS
     times: tuple[Timed, ...] | None = None
     words: tuple[Timed, ...] | None = None
+    pieces: tuple[str, ...] = ()
     heads: Float[Tensor, "layers heads target source"] | None = None
 
 
@@ -439,8 +441,8 @@ class Predictor:
         alignment = None if heads is None else heads[-1].mean(0)
         answers = tuple(self._answer(hypothesis) for hypothesis in found)
         times = words = None
+        pieces = self.target.pieces(found[0].tokens)
         if alignment is not None and isinstance(layout, Frames):
-            pieces = self.target.pieces(found[0].tokens)
             end = self.source.seconds(len(row))
             times = time_tokens(alignment, answers[0].tokens, layout, end)
             words = time_words(times, pieces)
@@ -456,6 +458,7 @@ class Predictor:
             layout=layout,
             times=times,
             words=words,
+            pieces=tuple(pieces),
             heads=heads if need_heads else None,
         )
 

@@ -44,6 +44,13 @@ class Cell(abc.ABC):
             UserError: The data do not allow it.
         """
 
+    def check(self) -> None:  # noqa: B027 - most cells have nothing to check
+        """Refuse what could not be measured, before any cell is begun.
+
+        Raises:
+            UserError: There is no such model.
+        """
+
     @property
     def name(self) -> str:
         """A name of its own, made of the key."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from kochi.studies.estimates import Estimate
 from kochi.studies.report import Chart
@@ -61,6 +62,8 @@ def _lines(axes: Axes, chart: Chart) -> None:
         axes.set(xscale="log", yscale="log")
         axes.set_xticks([float(place) for place in chart.places], [f"{p:g}" for p in chart.places])
         axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _bars(axes: Axes, chart: Chart) -> None:

@@ -48,7 +48,7 @@ class Cost(Study):
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:
-        plain = models.plain(task.size)
+        plain = models.one_way(models.plain(task.size))
         additive = models.luong(task.size, input_feeding=False, score="additive")
         cells: dict[str, Cell] = {}
         for length in LENGTHS:

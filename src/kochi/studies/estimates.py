@@ -36,12 +36,13 @@ class Estimate:
     high: float
     count: int = 1
 
-    def show(self, digits: int = 1) -> str:
-        """Write the figure and its interval.
+    def show(self) -> str:
+        """Write the figure and its interval; small ones with two digits.
 
-        >>> Estimate(12.34, 11.0, 13.0).show()
-        '12.3 [11.0, 13.0]'
+        >>> Estimate(12.34, 11.0, 13.0).show(), Estimate(0.123, -1.0, 2.0).show()
+        ('12.3 [11.0, 13.0]', '0.12 [-1.00, 2.00]')
         """
+        digits = 1 if max(abs(self.low), abs(self.high)) >= 10.0 else 2
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 

@@ -10,6 +10,11 @@ def plain(size: int) -> Model:
     return {"kind": "plain", **_recurrent(size)}
 
 
+def one_way(model: Model) -> Model:
+    """Return the model with an encoder that reads forward only."""
+    return {**model, "bidirectional": False}
+
+
 def bahdanau(size: int) -> Model:
     """Recurrent, with additive attention before each step (Bahdanau et al. 2015)."""
     return {"kind": "rnn", "order": "bahdanau", **_recurrent(size)}
@@ -18,13 +23,16 @@ def bahdanau(size: int) -> Model:
 def luong(size: int, input_feeding: bool = True, **attention: Any) -> Model:
     """Recurrent, with attention after each step (Luong et al. 2015).
 
+    The encoder reads forward only, as in the paper: so queries and memory have the same width,
+    which the dot score needs.
+
     Args:
         size: Width.
         input_feeding: Whether the next step is told what was seen.
         attention: Parts, as the run file's table of attention has them.
     """
     feeding = {"order": "luong", "input_feeding": input_feeding}
-    return {"kind": "rnn", **feeding, **_recurrent(size), "attention": attention}
+    return one_way({"kind": "rnn", **feeding, **_recurrent(size), "attention": attention})
 
 
 def transformer(size: int) -> Model:

@@ -181,7 +181,7 @@ def show(value: Value) -> str:
     """Write one cell for people.
 
     >>> show(Estimate(2.0, 1.0, 3.0)), show(12345), show(None)
-    ('2.0 [1.0, 3.0]', '12,345', '-')
+    ('2.00 [1.00, 3.00]', '12,345', '-')
     """
     if value is None:
         return "-"

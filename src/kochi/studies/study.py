@@ -102,6 +102,8 @@ def do(studies: Sequence[Study], task: Task, options: Options, say: Say) -> dict
         for study in studies:
             for label, cell in study.cells(task, seed).items():
                 cells.setdefault(f"{study.name}: {label}, seed {seed}", cell)
+        for cell in cells.values():
+            cell.check()
         measure_all(_each_once(cells), store, options.jobs, budget, say)
         for study in studies:
             reports[study.name] = _report(study, task, options, store, seed)

@@ -60,6 +60,12 @@ class Trained(Cell):
         files = {split: fingerprint(self.run.data, split) for split in splits}
         return {"run": tree, "files": files}
 
+    def check(self) -> None:
+        """Refuse a model that cannot be built."""
+        from kochi.training.run import check_model
+
+        check_model(self.run)
+
     def model_folder(self, folder: Path) -> Path:
         """Where the trained model is kept; cells that differ only in the test set share it."""
         return folder / "models" / digest(self._training_key())
