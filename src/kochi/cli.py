@@ -13,6 +13,7 @@ import typer
 
 from kochi import __version__
 from kochi.commands.align import align
+from kochi.commands.compare import compare
 from kochi.commands.evaluate import evaluate
 from kochi.commands.init import init
 from kochi.commands.mechanisms import mechanisms
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (init, train, predict, evaluate, show, align, study, mechanisms):
+for _verb in (init, train, predict, evaluate, compare, show, align, study, mechanisms):
     app.command(epilog=getattr(_verb, "example", None))(_verb)
 
 

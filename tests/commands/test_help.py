@@ -8,13 +8,14 @@ import soundfile
 
 from tests.hearing import RATE_HZ, samples_of
 
-VERBS = ("init", "train", "predict", "evaluate", "show", "align")
+VERBS = ("init", "train", "predict", "evaluate", "show", "align", "compare", "study")
 
 
 @pytest.fixture
 def desk(tiny, listener, tmp_path, monkeypatch):
     """A folder with what the examples name: models, words with and without answers, recordings."""
-    for model, name in ((tiny, "model"), (listener, "speech-model")):
+    named = ((tiny, "model"), (tiny, "other-model"), (listener, "speech-model"))
+    for model, name in named:
         shutil.copytree(model, tmp_path / name, ignore=shutil.ignore_patterns("training"))
     soundfile.write(tmp_path / "one.wav", samples_of("abc"), RATE_HZ)
     soundfile.write(tmp_path / "two.flac", samples_of("ba"), RATE_HZ)

@@ -59,8 +59,8 @@ def evaluate(
         if name not in METRICS:
             raise UserError(f"--metric {name}: expected one of {', '.join(METRICS)}")
     predictor = load(model, device, precision.value)
-    pairs = _pairs(predictor.run, data)
-    answers = _answers(predictor, pairs, beam, batch_size)
+    pairs = read_data(predictor.run, data)
+    answers = answer(predictor, pairs, beam, batch_size)
     if out is not None:
         out.write_text("".join(f"{answer}\n" for answer in answers), encoding="utf-8")
     tokenize = tokenize or ("none" if predictor.run.data.tokenized else "13a")
@@ -89,7 +89,12 @@ def default_metrics(run: "Run") -> list[str]:
     return [name for name in dict.fromkeys(chosen) if name != "loss"]
 
 
-def _pairs(run: "Run", data: list[str]) -> "list[Pair]":
+def read_data(run: "Run", data: list[str]) -> "list[Pair]":
+    """Read what DATA names: dev or test of the run file, or files of the same form.
+
+    Raises:
+        UserError: There is no such data, or it cannot be read.
+    """
     from kochi.data.pairs import read_pairs
 
     match data:
@@ -131,9 +136,14 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
     return data.model_copy(update={"test": files[0]})
 
 
-def _answers(
+def answer(
     predictor: "Predictor", pairs: "list[Pair]", beam: int | None, batch_size: int | None
 ) -> list[str]:
+    """Answer the sources, each in one line, and show how far it is.
+
+    Raises:
+        UserError: A source cannot be answered.
+    """
     from rich.console import Console
     from rich.progress import track
 

@@ -7,6 +7,7 @@ attention adds grows with the product of the lengths and the rest with their sum
 https://arxiv.org/abs/1409.0473).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from typing_extensions import override
@@ -14,7 +15,7 @@ from typing_extensions import override
 from kochi.studies import models
 from kochi.studies.cells import Cell
 from kochi.studies.estimates import Estimate, exponent, of_rounds
-from kochi.studies.reading import numbers
+from kochi.studies.reading import numbers, rounds
 from kochi.studies.report import Chart, Check, Claim, Report, Series, Value
 from kochi.studies.study import Found, Study
 from kochi.studies.task import Task
@@ -90,9 +91,9 @@ def _row(label: str, found: Found, length: int) -> tuple[Value, ...]:
     results, plain = found[label], found[f"{PLAIN}, {length}"]
     if not results or not plain:
         return (label, None, None, None, None)
-    times = zip(results, plain, strict=False)
-    ratios = [one["milliseconds"] / other["milliseconds"] for one, other in times]
-    kept = results[0]["kept_bytes"] / 1e6
+    times = zip(rounds(results, "milliseconds"), rounds(plain, "milliseconds"), strict=False)
+    ratios = [one / other for one, other in times]
+    kept = results[0]["kept_bytes"][0] / 1e6
     return (
         label,
         results[0]["parameters"],
@@ -103,15 +104,15 @@ def _row(label: str, found: Found, length: int) -> tuple[Value, ...]:
 
 
 def _claims(found: Found) -> tuple[Claim, ...]:
-    added = _fit(found, lambda plain, other: other["kept_bytes"] - plain["kept_bytes"])
-    rest = _fit(found, lambda plain, other: plain["kept_bytes"])
+    added = _fit(found, lambda plain, other: other - plain)
+    rest = _fit(found, lambda plain, other: plain)
     apart = None
     if added is not None and rest is not None:
         apart = Estimate(
             added.value - rest.value, added.low - rest.high, added.high - rest.low, added.count
         )
-    usual = zip(found[f"{PLAIN}, {USUAL}"], found[f"{ATTENTION}, {USUAL}"], strict=False)
-    spare = [200.0 - 100.0 * two["milliseconds"] / one["milliseconds"] for one, two in usual]
+    usual = (rounds(found[f"{kind}, {USUAL}"], "milliseconds") for kind in (PLAIN, ATTENTION))
+    spare = [200.0 - 100.0 * two / one for one, two in zip(*usual, strict=False)]
     return (
         Claim(
             "What attention adds grows faster with the length than all the rest.",
@@ -132,16 +133,13 @@ def _claims(found: Found) -> tuple[Claim, ...]:
     )
 
 
-def _fit(found: Found, number: Any) -> Estimate | None:
-    """Fit the exponent of a number made of the plain result and that with attention."""
-    columns = [
-        [
-            number(*pair)
-            for pair in zip(*(found[f"{kind}, {n}"] for kind in (PLAIN, ATTENTION)), strict=False)
-        ]
-        for n in LENGTHS
-    ]
-    rounds = min(map(len, columns))
-    if not rounds or min(min(column) for column in columns) <= 0:
+def _fit(found: Found, number: Callable[[float, float], float]) -> Estimate | None:
+    """Fit the exponent of a number made of the bytes kept without and with attention."""
+    columns = []
+    for length in LENGTHS:
+        kept = [rounds(found[f"{kind}, {length}"], "kept_bytes") for kind in (PLAIN, ATTENTION)]
+        columns.append([number(*pair) for pair in zip(*kept, strict=False)])
+    count = min(map(len, columns))
+    if not count or min(map(min, columns)) <= 0:
         return None
-    return exponent(LENGTHS, [[column[one] for column in columns] for one in range(rounds)])
+    return exponent(LENGTHS, [[column[one] for column in columns] for one in range(count)])

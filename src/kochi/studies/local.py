@@ -11,8 +11,7 @@ from typing_extensions import override
 
 from kochi.studies import models
 from kochi.studies.cells import Cell
-from kochi.studies.estimates import Estimate, of_rounds
-from kochi.studies.reading import Reading, estimate, numbers
+from kochi.studies.reading import Reading, estimate, numbers, saved
 from kochi.studies.report import Chart, Check, Claim, Report, Series
 from kochi.studies.study import Found, Study
 from kochi.studies.task import Task
@@ -104,7 +103,10 @@ class Local(Study):
                 "On long sentences a window is cheaper than to look everywhere.",
                 SOURCE,
                 tuple(
-                    Check(f"({name}): {what} saved by a step, %", _saved(found, name, measure))
+                    Check(
+                        f"({name}): {what} saved by a step, %",
+                        saved(found[f"step, {name}"], found[f"step, {GLOBAL}"], measure),
+                    )
                     for name in (wide, predicted)
                     for what, measure in (("time", "milliseconds"), ("memory", "kept_bytes"))
                 ),
@@ -114,11 +116,4 @@ class Local(Study):
 
 def _megabytes(found: Found, name: str) -> float | None:
     results = found[f"step, {name}"]
-    return results[0]["kept_bytes"] / 1e6 if results else None
-
-
-def _saved(found: Found, name: str, what: str) -> Estimate | None:
-    ours, others = found[f"step, {name}"], found[f"step, {GLOBAL}"]
-    pairs = zip(ours, others, strict=False)
-    shares = [100.0 * (1.0 - one[what] / other[what]) for one, other in pairs]
-    return of_rounds(shares) if shares else None
+    return results[0]["kept_bytes"][0] / 1e6 if results else None

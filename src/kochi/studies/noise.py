@@ -19,7 +19,7 @@ from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
 from kochi.training.seeds import derive, seed_generators
 
-DRAWS, PAIRS = 24, 32
+DRAWS, GROUPS, PAIRS = 32, 4, 32
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class GradientNoise(Cell):
 
     The weights are those of a trained model, so that all selections are asked at the same point;
     dropout is off. The result holds ``variance``: the mean squared distance of a gradient from the
-    mean one, over the squared length of the mean one, for the parameters of the attention.
+    mean one, over the squared length of the mean one, for the parameters of the attention; one
+    number for each of some groups of draws.
 
     Args:
         trained: The model whose weights are taken.
@@ -61,8 +62,9 @@ class GradientNoise(Cell):
             drawn.append(_gradient(model, batch, run.training))
         gradients = torch.stack(drawn).double()
         mean = gradients.mean(0)
-        spread = (gradients - mean).square().sum(1).mean() * DRAWS / (DRAWS - 1)
-        return {"variance": (spread / mean.square().sum()).item()}
+        spread = (gradients - mean).square().sum(1) * DRAWS / (DRAWS - 1)
+        groups = spread.unflatten(0, (GROUPS, -1)).mean(1) / mean.square().sum()
+        return {"variance": groups.tolist()}
 
 
 def _gradient(model: Seq2Seq, batch: Batch, training: config.Training) -> torch.Tensor:

@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from kochi.studies import models
 from kochi.studies.cells import Cell
-from kochi.studies.estimates import Estimate, exponent, of_rounds
-from kochi.studies.reading import numbers
+from kochi.studies.estimates import Estimate, exponent
+from kochi.studies.reading import numbers, rounds, saved
 from kochi.studies.report import Chart, Check, Claim, Report, Series
 from kochi.studies.study import Found, Study
 from kochi.studies.task import Task
@@ -68,8 +68,8 @@ def _claims(found: Found, fits: dict[str, Estimate | None]) -> tuple[Claim, ...]
     if slow is not None and fast is not None:
         ends = slow.low - fast.high, slow.high - fast.low
         apart = Estimate(slow.value - fast.value, *ends, slow.count)
-    usual = zip(*(found[f"{name}, {USUAL}"] for name in (RECURRENT, TRANSFORMER)), strict=False)
-    saved = [100.0 * (1.0 - two["milliseconds"] / one["milliseconds"]) for one, two in usual]
+    fast_ones, slow_ones = (found[f"{name}, {USUAL}"] for name in (TRANSFORMER, RECURRENT))
+    faster = saved(fast_ones, slow_ones, "milliseconds")
     return (
         Claim(
             "The time of recurrent models grows faster with the length than the Transformer's.",
@@ -79,18 +79,14 @@ def _claims(found: Found, fits: dict[str, Estimate | None]) -> tuple[Claim, ...]
         Claim(
             "The Transformer trains faster at the length of sentences.",
             SOURCE,
-            (
-                Check(
-                    f"time of a step saved at {USUAL} words, %", of_rounds(saved) if saved else None
-                ),
-            ),
+            (Check(f"time of a step saved at {USUAL} words, %", faster),),
         ),
     )
 
 
 def _fit(found: Found, name: str) -> Estimate | None:
-    columns = [[one["milliseconds"] for one in found[f"{name}, {n}"]] for n in LENGTHS]
-    rounds = min(map(len, columns))
-    if not rounds:
+    columns = [rounds(found[f"{name}, {length}"], "milliseconds") for length in LENGTHS]
+    count = min(map(len, columns))
+    if not count:
         return None
-    return exponent(LENGTHS, [[column[one] for column in columns] for one in range(rounds)])
+    return exponent(LENGTHS, [[column[one] for column in columns] for one in range(count)])

@@ -90,6 +90,19 @@ def estimate(measured: Measured | None) -> Estimate | None:
     return None if measured is None else measured.estimate()
 
 
+def rounds(results: Sequence[Result], name: str) -> list[float]:
+    """Return all that was measured under a name, one seed after the other."""
+    return [number for result in results for number in result[name]]
+
+
 def numbers(results: Sequence[Result], name: str) -> Estimate | None:
-    """Return the median of a number that each result holds, with the smallest and the largest."""
-    return of_rounds([float(result[name]) for result in results]) if results else None
+    """Return the median of what was measured under a name, with the smallest and the largest."""
+    found = rounds(results, name)
+    return of_rounds(found) if found else None
+
+
+def saved(results: Sequence[Result], others: Sequence[Result], name: str) -> Estimate | None:
+    """Return by how many percent a number is smaller than that of others."""
+    pairs = zip(rounds(results, name), rounds(others, name), strict=False)
+    shares = [100.0 * (1.0 - one / other) for one, other in pairs]
+    return of_rounds(shares) if shares else None

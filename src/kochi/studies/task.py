@@ -15,7 +15,7 @@ SIZES = {"train": 4000, "dev": 200, "test": 400}
 LONGEST = 12  # source words that sentences of the made-up language have, more or less
 BEYOND = 30  # and those of the test of long ones
 TRAINING = {
-    "max_steps": 400,
+    "max_steps": 800,
     "batch_tokens": 1024,
     "learning_rate": 4e-3,
     "schedule": {"kind": "cosine", "warmup_steps": 50},

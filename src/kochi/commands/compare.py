@@ -1,0 +1,194 @@
+"""``kochi compare``: models side by side, and where they differ."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kochi.commands.evaluate import answer, default_metrics, read_data
+from kochi.commands.example import worked_example
+from kochi.commands.options import BatchSize, Beam, Device
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kochi.data.pairs import Pair
+    from kochi.metrics import Comparison, Score
+    from kochi.predictor import Predictor
+
+
+@worked_example(
+    "$ kochi compare model other-model test",
+    "$ kochi compare model other-model more.tsv --metric exact --show 1",
+)
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL MODEL... DATA",
+            help="Model folders, then dev or test of the first one's run file, or a file of the "
+            "same form.",
+        ),
+    ],
+    metric: Annotated[
+        str | None, typer.Option(help="bleu, chrf, wer, cer, per or exact. Default: by the target.")
+    ] = None,
+    show: Annotated[
+        int, typer.Option(min=0, help="How many sources to show where two models differ most.")
+    ] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    beam: Beam = None,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+) -> None:
+    """Answer the sources of DATA with every MODEL, and compare the others with the first.
+
+    The interval and the p-value of a difference are those of the paired bootstrap over the pairs.
+    Below stand the sources where the answers differ most, with where the models looked.
+    """
+    *models, data = names
+    if len(models) < 2:
+        raise UserError(f"{' '.join(names)}: expected two models or more, and then the data")
+    from rich.console import Console
+
+    from kochi.metrics import METRICS
+    from kochi.predictor import load
+
+    if metric is not None and metric not in METRICS:
+        raise UserError(f"--metric {metric}: expected one of {', '.join(METRICS)}")
+    predictors = {name: load(Path(name), device) for name in dict.fromkeys(models)}
+    if len(predictors) < len(models):
+        raise UserError("the same model is named twice; expected different ones")
+    _check_alike(predictors)
+    first = predictors[models[0]]
+    pairs = read_data(first.run, [data])
+    answers = {name: answer(one, pairs, beam, batch_size) for name, one in predictors.items()}
+    judge = _Judge(first, metric or default_metrics(first.run)[0], pairs)
+    found = {name: judge.compare(answers[models[0]], answers[name]) for name in models[1:]}
+    scores = {name: judge.score(answers[name]) for name in models}
+    if as_json:
+        print(json.dumps(_record(data, pairs, scores, found), ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    _print_scores(console, len(pairs), scores, found)
+    for name in models[1:]:
+        two = {one: predictors[one] for one in (models[0], name)}
+        texts = (answers[models[0]], answers[name])
+        for place in judge.most_different(*texts, show):
+            _print_pair(console, two, pairs[place], [text[place] for text in texts], beam)
+
+
+class _Judge:
+    """Scores answers to some pairs by one metric.
+
+    Args:
+        first: How its run is evaluated counts for all.
+        metric: The metric.
+        pairs: The pairs.
+    """
+
+    def __init__(self, first: "Predictor", metric: str, pairs: "list[Pair]") -> None:
+        self.metric = metric
+        self.references = [list(pair.references) for pair in pairs]
+        data = first.run.data
+        tokenize = "none" if data.tokenized else "13a"
+        self.options: Any = {"tokenize": tokenize, "lowercase": data.target.lowercase}
+
+    def score(self, answers: list[str]) -> "Score":
+        from kochi.metrics import evaluate
+
+        return evaluate([self.metric], answers, self.references, **self.options)[self.metric]
+
+    def compare(self, first: list[str], second: list[str]) -> "Comparison":
+        from kochi.metrics import compare
+
+        return compare(self.metric, first, second, self.references, **self.options)
+
+    def most_different(self, first: list[str], second: list[str], count: int) -> list[int]:
+        """Return the places where one is better than the other by most.
+
+        BLEU says little about one sentence, so chrF decides for it.
+        """
+        from kochi.metrics.names import make_metric
+
+        name = "chrf" if self.metric == "bleu" else self.metric
+        metric = make_metric(name, **self.options)
+        rows = [metric.statistics(answers, self.references) for answers in (first, second)]
+        apart = [abs(metric.value(one) - metric.value(two)) for one, two in zip(*rows, strict=True)]
+        order = sorted(range(len(apart)), key=lambda place: -apart[place])
+        return [place for place in order[:count] if apart[place] > 0.0]
+
+
+def _check_alike(predictors: "dict[str, Predictor]") -> None:
+    """Refuse models that do not read the same kind of thing."""
+    (first, one), *others = predictors.items()
+    for name, other in others:
+        if one.source.unit != other.source.unit:
+            raise UserError(
+                f"{name}: reads {other.source.unit}, but {first} reads {one.source.unit}; expected "
+                "models of the same kind of data"
+            )
+
+
+def _record(
+    data: str,
+    pairs: "list[Pair]",
+    scores: "dict[str, Score]",
+    found: "dict[str, Comparison]",
+) -> dict[str, Any]:
+    return {
+        "data": data,
+        "pairs": len(pairs),
+        "scores": {name: dataclasses.asdict(score) for name, score in scores.items()},
+        "against_first": {name: one.to_dict() for name, one in found.items()},
+    }
+
+
+def _print_scores(
+    console: "Console",
+    count: int,
+    scores: "dict[str, Score]",
+    found: "dict[str, Comparison]",
+) -> None:
+    console.print(f"{count:,} sources")
+    width = max(map(len, scores))
+    for name, score in scores.items():
+        console.print(f"{name:<{width}}  {score}", markup=False, soft_wrap=True)
+        if name not in found:
+            continue
+        one = found[name]
+        verdict = {"second": "better", "first": "worse", None: "no clear difference"}[one.better]
+        line = f"{one.difference:+.1f} [{one.low:+.1f}, {one.high:+.1f}], p = {one.p_value:.3f}"
+        console.print(f"{'':<{width}}  {line}: {verdict}", markup=False, soft_wrap=True)
+    console.print(next(iter(scores.values())).signature, markup=False, soft_wrap=True)
+
+
+def _print_pair(
+    console: "Console",
+    predictors: "dict[str, Predictor]",
+    pair: "Pair",
+    texts: Sequence[str],
+    beam: int | None,
+) -> None:
+    """Show a source, the right answer, and both answers with their alignments."""
+    from kochi.view.labelled import visible_title
+    from kochi.view.terminal import draw_alignment, draw_alignments
+
+    source = next(iter(predictors.values())).source.describe(pair.source)
+    lines = [f"source: {source}", f"right:  {pair.references[0]}"]
+    lines += [f"{name}: {text}" for name, text in zip(predictors, texts, strict=True)]
+    console.print()
+    for line in lines:
+        console.print(visible_title(line), markup=False, soft_wrap=True)
+    drawings = []
+    for name, predictor in predictors.items():
+        [prediction] = predictor.predict([pair.source], beam=beam, need_alignment=True)
+        if prediction.alignment is not None and prediction.source_tokens:
+            sides = prediction.source_tokens, prediction.tokens
+            drawings.append(draw_alignment(prediction.alignment, *sides, title=name))
+    if drawings:
+        console.print(draw_alignments(drawings))

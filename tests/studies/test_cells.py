@@ -1,0 +1,117 @@
+"""Cells are measured once, kept whole, and found again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kochi.studies.cells import Budget, Cell, Store, digest, measure_all
+
+
+@dataclass(frozen=True)
+class Counted(Cell):
+    """Write down that it was measured."""
+
+    number: int
+    seconds: float = 0.0
+    alone: bool = False
+
+    def key(self) -> dict[str, Any]:
+        return {"number": self.number}
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        folder.mkdir(parents=True, exist_ok=True)
+        time.sleep(self.seconds)
+        with (folder / "measured").open("a") as file:
+            file.write(f"{self.number}\n")
+        return {"square": self.number**2}
+
+
+def no_limit():
+    return Budget(None, time.monotonic())
+
+
+def run(cells, folder, jobs=1, budget=None):
+    said = []
+    named = {str(cell.number): cell for cell in cells}
+    measure_all(named, Store(folder), jobs, budget or no_limit(), said.append)
+    return said
+
+
+def measured(folder):
+    file = folder / "measured"
+    return sorted(map(int, file.read_text().split())) if file.exists() else []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_cell_is_measured_once(tmp_path, jobs):
+    cells = [Counted(number) for number in range(4)]
+    run(cells[:2], tmp_path, jobs)
+    said = run(cells, tmp_path, jobs)
+    assert measured(tmp_path) == [0, 1, 2, 3]
+    assert len(said) == 2
+    assert [Store(tmp_path).find(cell) for cell in cells] == [{"square": n**2} for n in range(4)]
+
+
+def test_another_key_is_another_cell(tmp_path):
+    assert Store(tmp_path).find(Counted(1)) is None
+    Store(tmp_path).measure(Counted(1))
+    assert Store(tmp_path).find(Counted(2)) is None
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize("content", [b"", b'{"key": {}', b"[]", b"\xff"])
+def test_a_damaged_result_is_measured_again(tmp_path, content):
+    store = Store(tmp_path)
+    store.measure(Counted(3))
+    [file] = (tmp_path / "cells").iterdir()
+    file.write_bytes(content)
+    assert store.find(Counted(3)) is None
+    assert store.measure(Counted(3)) == {"square": 9}
+
+
+def test_nothing_is_begun_that_would_not_be_done_in_time(tmp_path):
+    cells = [Counted(number, seconds=0.3) for number in range(4)]
+    said = run(cells, tmp_path, budget=Budget(0.8, time.monotonic()))
+    assert measured(tmp_path) == [0, 1]
+    assert said[2:] == ["left out for lack of time: 2", "left out for lack of time: 3"]
+    assert run(cells, tmp_path)[-1].startswith("3 ")
+    assert measured(tmp_path) == [0, 1, 2, 3]
+
+
+def test_time_is_measured_alone_and_last(tmp_path):
+    cells = [Counted(0, alone=True), Counted(1), Counted(2)]
+    run(cells, tmp_path, jobs=2)
+    assert (tmp_path / "measured").read_text().split()[-1] == "0"
+
+
+STUDY = ("study", "sparse", "--size", "8", "--seeds", "1", "--out", "found")
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on(tmp_path):
+    """Killed in the middle of a training, it ends with the same table, and no cell is lost."""
+    command = [sys.executable, "-m", "kochi", *STUDY]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("found/cells/*.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    while not list(tmp_path.glob("found/models/*/training/last.ckpt")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("found/cells/*.json")}
+    assert before
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name, content in before.items():
+        assert (tmp_path / "found" / "cells" / name).read_bytes() == content
+    assert "softmax" in (tmp_path / "found" / "sparse" / "table.csv").read_text()

@@ -1,0 +1,124 @@
+"""Every study: cells that can be built, a report of whatever there is, and a small one for real."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from kochi.studies import task as tasks
+from kochi.studies.names import STUDIES
+from kochi.studies.study import Options, do
+from kochi.studies.task import made_up
+from tests.commands.test_bad_input import complaint
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """The default task with little training."""
+    folder = tmp_path_factory.mktemp("made-up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "SIZES", {"train": 300, "dev": 10, "test": 30})
+        task = made_up(folder)
+    return task
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_question_expectation_and_source_stand_in_the_file(name):
+    text = STUDIES[name].text
+    assert STUDIES[name].question.endswith("?")
+    assert "Expected: " in text
+    assert re.search(r"https://(arxiv|aclanthology)\.org/\S+", text)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_cells_can_be_built_and_nothing_found_is_reported(name, small):
+    study = STUDIES[name]
+    cells = study.cells(small, 1)
+    for cell in cells.values():
+        cell.check()
+    assert len({cell.name for cell in cells.values()}) >= len(cells) - 1
+    assert cells.keys() == study.cells(small, 2).keys()
+    names = {cell.name for cell in cells.values()}
+    assert not names & {cell.name for cell in study.cells(small, 2).values()}
+    report = study.report(small, {label: [] for label in cells})
+    assert {claim.outcome for claim in report.claims} <= {"not measured"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_small_study_for_real(name, small, tmp_path, monkeypatch):
+    """A few steps of the smallest models; every figure is there and every claim is judged."""
+    for module, sizes in (("parallel", (4, 8)), ("cost", (4, 8))):
+        monkeypatch.setattr(f"kochi.studies.{module}.LENGTHS", sizes)
+        monkeypatch.setattr(f"kochi.studies.{module}.USUAL", sizes[-1])
+    monkeypatch.setattr("kochi.studies.parallel.WORDS", 32)
+    monkeypatch.setattr("kochi.studies.local.LENGTH", 12)
+    training = small.run.training.model_copy(update={"max_steps": 6})
+    run = small.run.model_copy(update={"training": training})
+    task = dataclasses.replace(small, run=run, size=8)
+    said = []
+    reports = do([STUDIES[name]], task, Options(tmp_path, seeds=2), said.append)
+    assert said and not any("left out" in line for line in said)
+    report = reports[name]
+    assert report.claims
+    assert "not measured" not in {claim.outcome for claim in report.claims}
+    record = json.loads((tmp_path / name / "report.json").read_text())
+    assert record["about"]["seeds"] == 2
+    again = []
+    do([STUDIES[name]], task, Options(tmp_path, seeds=2), again.append)
+    assert again == []
+
+
+def test_own_pairs(kochi, task, tmp_path, monkeypatch):
+    """Letters and their names: no right links, so no alignment error; characters are read."""
+    monkeypatch.chdir(tmp_path)
+    changes = ("--set", "training.max_steps=3", "--size", 8, "--seeds", 1, "--out", "found")
+    result = kochi("study", "sparse", "--data", task, *changes)
+    assert result.code == 0, result.err
+    table = (tmp_path / "found" / "sparse" / "table.csv").read_text()
+    assert "PER, %" in table
+    assert (tmp_path / "found" / "index.html").exists()
+
+
+def test_list(kochi):
+    result = kochi("study", "list")
+    assert result.code == 0
+    assert [line.split()[0] for line in result.lines] == list(STUDIES)
+
+
+# --------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["focsu"], "no study 'focsu'; expected list, all or one of focus, cost"),
+        (["focus", "--size", 6], "--size 6: expected a multiple of 4"),
+        (["focus", "--gold", "x"], "--gold and --set are about data of your own; give them with"),
+        (["focus", "--data", "none.toml"], "none.toml: no such run file"),
+        (["focus", "--minutes", 0], "Invalid value for '--minutes'"),
+    ],
+)
+def test_what_cannot_be_studied(kochi, tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    assert expected in complaint(kochi("study", *arguments))
+    assert not (tmp_path / "studies").exists()
+
+
+def test_data_of_the_wrong_kind(kochi, features_task):
+    line = complaint(kochi("study", "focus", "--data", features_task))
+    assert line.endswith("the data are of kind 'features'; these studies need pairs of text")
+
+
+def test_gold_of_other_data(kochi, task, tmp_path):
+    (tmp_path / "gold").write_text("0-0\n")
+    line = complaint(kochi("study", "focus", "--data", task, "--gold", tmp_path / "gold"))
+    assert "gold: 1 lines of links, but there are 30 pairs" in line
+
+
+def test_data_without_anything_to_measure_on(kochi, task):
+    text = task.read_text().replace('dev = "dev.tsv"\ntest = "dev.tsv"\n', "")
+    task.write_text(text)
+    line = complaint(kochi("study", "focus", "--data", task))
+    assert "neither data.test nor data.dev is set" in line
