@@ -26,6 +26,7 @@ def desk(tiny, listener, tmp_path, monkeypatch):
     (tmp_path / "targets.txt").write_text("A B C\nB A D\n")
     (tmp_path / "links.txt").write_text("0-0 0?1\n0-0 0-1 0-2\n")
     (tmp_path / "more.tsv").write_text("source\ttarget\nabc\tA B C\n")
+    monkeypatch.setattr("kochi.studies.parallel.WORDS", 256)  # of each step that is timed
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

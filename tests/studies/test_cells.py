@@ -91,13 +91,14 @@ def test_time_is_measured_alone_and_last(tmp_path):
     assert (tmp_path / "measured").read_text().split()[-1] == "0"
 
 
-STUDY = ("study", "sparse", "--size", "8", "--seeds", "1", "--out", "found")
+STUDY = ["study", "sparse", "--size", "8", "--seeds", "1", "--out", "found", "--data", "run.toml"]
+SHORT = ["--set", "training.max_steps=60", "--set", "training.checkpoint_every=5"]
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on(tmp_path):
+def test_a_killed_study_goes_on(task, tmp_path):
     """Killed in the middle of a training, it ends with the same table, and no cell is lost."""
-    command = [sys.executable, "-m", "kochi", *STUDY]
+    command = [sys.executable, "-m", "kochi", *STUDY, *SHORT]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     while not list(tmp_path.glob("found/cells/*.json")):

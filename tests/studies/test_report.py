@@ -1,5 +1,6 @@
 import csv
 import json
+from typing import Literal
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_outcome(found, outcome):
     assert claim(*found).outcome == outcome
 
 
-def report(kind="lines"):
+def report(kind: Literal["lines", "bars"] = "lines"):
     places = (1.0, 2.0) if kind == "lines" else ("one", "two")
     series = (Series("a", (ABOVE, None)), Series("b", (BELOW, AROUND)))
     chart = Chart(kind, "place", "value", places, series)

@@ -19,13 +19,14 @@ def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made-up")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "SIZES", {"train": 300, "dev": 10, "test": 30})
+        patch.setattr(tasks, "LONG_SIZE", 60)
         task = made_up(folder)
     return task
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_question_expectation_and_source_stand_in_the_file(name):
-    text = STUDIES[name].text
+    text = " ".join(STUDIES[name].text.split())
     assert STUDIES[name].question.endswith("?")
     assert "Expected: " in text
     assert re.search(r"https://(arxiv|aclanthology)\.org/\S+", text)
@@ -53,9 +54,11 @@ def test_a_small_study_for_real(name, small, tmp_path, monkeypatch):
         monkeypatch.setattr(f"kochi.studies.{module}.LENGTHS", sizes)
         monkeypatch.setattr(f"kochi.studies.{module}.USUAL", sizes[-1])
     monkeypatch.setattr("kochi.studies.parallel.WORDS", 32)
+    monkeypatch.setattr("kochi.studies.focus.FEWEST", 1)
     monkeypatch.setattr("kochi.studies.local.LENGTH", 12)
     training = small.run.training.model_copy(update={"max_steps": 6})
-    run = small.run.model_copy(update={"training": training})
+    search = small.run.search.model_copy(update={"max_length_ratio": 0.5, "max_length_extra": 2})
+    run = small.run.model_copy(update={"training": training, "search": search})
     task = dataclasses.replace(small, run=run, size=8)
     said = []
     reports = do([STUDIES[name]], task, Options(tmp_path, seeds=2), said.append)

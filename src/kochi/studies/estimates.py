@@ -101,7 +101,7 @@ def of_rounds(values: Sequence[float]) -> Estimate:
     return Estimate(float(np.median(values)), min(values), max(values), len(values))
 
 
-def exponent(lengths: Sequence[float], rounds: Sequence[Sequence[float]]) -> Estimate:
+def exponent(lengths: Sequence[int | float], rounds: Sequence[Sequence[float]]) -> Estimate:
     """Fit ``value = c length^e`` by least squares of the logarithms; return e.
 
     Args:

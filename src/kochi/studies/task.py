@@ -12,6 +12,7 @@ from kochi.links import read_gold
 from kochi.studies.language import write_pairs
 
 SIZES = {"train": 4000, "dev": 200, "test": 400}
+LONG_SIZE = 600
 LONGEST = 12  # source words that sentences of the made-up language have, more or less
 BEYOND = 30  # and those of the test of long ones
 TRAINING = {
@@ -77,7 +78,7 @@ def made_up(folder: Path, seed: int = 1) -> Task:
     place = folder.resolve()
     if not (place / "long.tsv").exists():
         write_pairs(place, SIZES, longest=LONGEST, seed=seed)
-        write_pairs(place, {"long": 600}, longest=BEYOND, seed=seed)
+        write_pairs(place, {"long": LONG_SIZE}, longest=BEYOND, seed=seed)
     tokens = {"tokens": "whitespace"}
     splits = {split: f"{split}.tsv" for split in SIZES}
     tree = {

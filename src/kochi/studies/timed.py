@@ -72,7 +72,7 @@ class StepCost(Cell):
             times.append(time.perf_counter() - start)
         return {
             "milliseconds": [1000.0 * seconds for seconds in times[WARM:]],
-            "kept_bytes": [kept],
+            "kept_bytes": [float(kept)],
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
 
