@@ -14,6 +14,7 @@ from kochi.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kochi.metrics import Score
     from kochi.metrics.alignment import Link
     from kochi.predictor import Prediction, Predictor
 
@@ -80,14 +81,16 @@ def align(
         out.write_text(text, encoding="utf-8")
     elif right is None:
         print(text, end="")
-    if right is None:
-        return
-    scores = alignment_scores(found, right)
+    if right is not None:
+        _print_scores(alignment_scores(found, right), len(found), model, as_json)
+
+
+def _print_scores(scores: "dict[str, Score]", count: int, model: Path, as_json: bool) -> None:
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}
-        print(json.dumps({"model": str(model), "pairs": len(found), "scores": values}))
+        print(json.dumps({"model": str(model), "pairs": count, "scores": values}))
         return
-    print(f"{len(found):,} pairs")
+    print(f"{count:,} pairs")
     for score in scores.values():
         print(f"{score}   {score.signature}")
 

@@ -62,7 +62,7 @@ const percent = (share) => `${Math.round(share / 10)} %`;
 function shade(share) {
   const strength = Math.min(1, share / 1000);
   const mix = (light, dark) => Math.round(light + (dark - light) * strength);
-  return [`rgb(${mix(255, 11)},${mix(255, 47)},${mix(255, 87)})`, strength > 0.45 ? "#fff" : "#1a1a1a"];
+  return [`rgb(${mix(255, 11)},${mix(255, 47)},${mix(255, 87)})`, strength > 0.55 ? "#fff" : "#1a1a1a"];
 }
 
 function wordButton(name, special, place, choose) {
@@ -121,12 +121,14 @@ function timeOf(place) {
   return data.read.firstSeconds + place * data.read.hopSeconds;
 }
 
+// Many places share a look: the tallest bar stands for the largest share, which is said above.
 function drawHeard(shares) {
+  const top = Math.max(1, ...shares);
   const svg = byId("curve");
   const width = data.read.hopSeconds;
   const bars = shares.map((share, place) => {
     const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-    const sizes = { x: timeOf(place) - width / 2, width, y: 1 - share / 1000, height: share / 1000 };
+    const sizes = { x: timeOf(place) - width / 2, width, y: 1 - share / top, height: share / top };
     for (const [name, value] of Object.entries(sizes)) bar.setAttribute(name, value);
     bar.setAttribute("fill", "#1f5fa8");
     return bar;
