@@ -43,6 +43,9 @@ class AttentionBase(nn.Module, abc.ABC):
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or the name of the kernel that must serve.
 
+    Attributes:
+        parts: The parts; each is a submodule too.
+
     Raises:
         ValueError: The named kernel cannot serve these parts, or an argument is out of range.
     """
@@ -63,7 +66,9 @@ class AttentionBase(nn.Module, abc.ABC):
         why = refusal(kernel, parts)
         if why is not None:
             raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
-        self.score, self.scope, self.selection, self.relative = parts
+        self.parts = parts
+        self.score, self.scope = parts.score, parts.scope
+        self.selection, self.relative = parts.selection, parts.relative
         self.query_size, self.memory_size = query_size, memory_size
         self.dropout, self.kernel = dropout, kernel
 
@@ -133,11 +138,6 @@ class AttentionBase(nn.Module, abc.ABC):
             mask: As in `forward`.
             need_alignment: As in `forward`.
         """
-
-    @property
-    def parts(self) -> Parts:
-        """The parts."""
-        return Parts(self.score, self.scope, self.selection, self.relative)
 
     def visible(
         self,
@@ -296,7 +296,7 @@ class AttentionBase(nn.Module, abc.ABC):
         length, expected = query.shape[2], None
         if isinstance(parts.selection, SampledSelection):
             settled, expected = parts.selection.settle(state.expected, query.shape[0], query.device)
-            parts = parts._replace(selection=settled)
+            parts = replace(parts, selection=settled)
         past = None if state.past is None else state.past.over(keys.shape[2])
         visible = call.visible
         if visible is None:

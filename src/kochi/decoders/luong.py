@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention, Projected, Readout
+from kochi.attention.products import Linear, linear_onto
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -72,9 +73,7 @@ class LuongDecoder(Decoder):
             cell, embedding_size + self.feed_size, hidden_size, num_layers, dropout
         )
         self.bridge = Bridge(summary_size, self.stack)
-        self.attentional_proj = nn.Linear(
-            attention.context_size + hidden_size, self.feature_size
-        )  # W
+        self.attentional_proj = Linear(attention.context_size + hidden_size, self.feature_size)  # W
         self.dropout = Dropout(dropout)
 
     @override
@@ -95,12 +94,12 @@ class LuongDecoder(Decoder):
         self, embedded: Tensor, layers: State, projected: Projected, need_alignment: bool
     ) -> Written:
         gates = token_gates(self.stack, embedded).unbind(1)
-        feed_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
+        feed_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
         feed = embedded.new_zeros(len(embedded), self.feed_size)
         vectors, alignments, draws, looked = [], [], [], START
         for gate in gates:
             output, layers = self.stack.step_from_gates(
-                torch.addmm(gate, feed, feed_weight), layers
+                linear_onto(gate, feed, feed_weight), layers
             )
             query = output.unsqueeze(1)
             readout = self.attention.step(query, projected, looked, need_alignment=need_alignment)

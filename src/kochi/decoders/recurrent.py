@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import START, AttentionState, Projected
+from kochi.attention.products import Linear, linear
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
 
@@ -67,9 +68,7 @@ class Bridge(nn.Module):
     def __init__(self, summary_size: int, stack: RecurrentStack) -> None:
         super().__init__()
         self.shape = (stack.num_layers, stack.num_vectors, stack.hidden_size)
-        self.linear = nn.Linear(
-            summary_size, stack.num_layers * stack.num_vectors * stack.hidden_size
-        )
+        self.linear = Linear(summary_size, stack.num_layers * stack.num_vectors * stack.hidden_size)
 
     @override
     def forward(self, summary: Float[Tensor, "batch summary_size"]) -> State:
@@ -105,7 +104,7 @@ def token_gates(
 ) -> Float[Tensor, "batch target gates"]:
     """Multiply the tokens' vectors by their part of the input weights, all steps at once."""
     token_weight, _ = input_columns(stack, embedded.shape[-1])
-    return nn.functional.linear(embedded, token_weight, stack.input_bias)
+    return linear(embedded, token_weight, stack.input_bias)
 
 
 def stack_steps(
