@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, build
+from kochi.attention.kernels import rule
+from kochi.attention.processor import Processor
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 """Largest difference, relative to the largest number: float32 sums of 257 terms in another order;
@@ -143,13 +145,14 @@ def test_a_named_kernel_is_never_replaced() -> None:
         build("additive", query_size=8, memory_size=8, kernel="fast")
 
 
-def test_explain_says_which_kernel_and_why() -> None:
+def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule, "this_processor", lambda: Processor("", 0, wide=False))
     additive = build("additive", query_size=8, memory_size=8)
     assert additive.explain(1, 20).startswith(
         "kernel 'reference': the hidden layer of the additive"
     )
     assert additive.explain(300, 2000, batch=4) == (
-        "kernel 'blocked': the hidden layer of the additive score has 19.2 million numbers: it is "
+        "kernel 'blocked': the hidden layer of the additive score has 19.20 million numbers: it is "
         "computed a block at a time"
     )
     window = {"kind": "sliding_window", "left": 9, "right": 0}
@@ -168,3 +171,21 @@ def test_explain_says_which_kernel_and_why() -> None:
     assert dot.explain(5, 100, need_gradient=False).startswith("kernel 'sdpa': ")
     named = build("dot", query_size=8, memory_size=8, kernel="reference")
     assert named.explain() == "kernel 'reference': named by the caller"
+
+
+@pytest.mark.parametrize(
+    ("processor", "limit"),
+    [
+        (Processor("AuthenticAMD", 25, wide=True), 96),
+        (Processor("AuthenticAMD", 26, wide=True), 256),
+        (Processor("AuthenticAMD", 26, wide=False), 96),
+        (Processor("GenuineIntel", 26, wide=True), 96),
+    ],
+)
+def test_the_limit_of_plain_products_goes_by_the_processor(
+    monkeypatch: pytest.MonkeyPatch, processor: Processor, limit: int
+) -> None:
+    monkeypatch.setattr(rule, "this_processor", lambda: processor)
+    dot = build("dot", query_size=8, memory_size=8)
+    assert f"up to {limit} places" in dot.explain(limit, limit)
+    assert dot.explain(limit, limit + 1).startswith("kernel 'sdpa'")

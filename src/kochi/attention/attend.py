@@ -2,7 +2,7 @@
 
 import abc
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -31,6 +31,9 @@ from kochi.attention.selections.base import Choice, SampledSelection, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
+
+
+PARTS = {"score", "scope", "selection", "relative"}
 
 
 class AttentionBase(nn.Module, abc.ABC):
@@ -66,11 +69,16 @@ class AttentionBase(nn.Module, abc.ABC):
         why = refusal(kernel, parts)
         if why is not None:
             raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
-        self.parts = parts
         self.score, self.scope = parts.score, parts.scope
         self.selection, self.relative = parts.selection, parts.relative
+        self.parts = parts
         self.query_size, self.memory_size = query_size, memory_size
         self.dropout, self.kernel = dropout, kernel
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in PARTS and "parts" in self.__dict__:  # a part was exchanged
+            self.parts = replace(self.parts, **{name: value})
 
     @abc.abstractmethod
     def project(

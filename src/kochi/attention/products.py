@@ -5,14 +5,13 @@ AMD's newer processors have; oneDNN, which comes with torch too, uses all of it.
 """
 
 import functools
-import platform
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from typing_extensions import override
+
+from kochi.attention.processor import this_processor
 
 LEAST = 2**21
 """Multiplications from which oneDNN's greater cost for a call pays. Measured with torch 2.13 on
@@ -85,8 +84,8 @@ def linear_into(
 class Linear(nn.Linear):
     """``nn.Linear`` computed by `linear`; its weights have the same names."""
 
-    @override
     def forward(self, input: Tensor) -> Tensor:
+        """See `linear`."""
         return linear(input, self.weight, self.bias)
 
 
@@ -110,17 +109,9 @@ def onednn_is_faster() -> bool:
     return (
         torch.backends.mkl.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-        and "AuthenticAMD" in _processor()
+        and this_processor().wide
+        and this_processor().maker == "AuthenticAMD"
     )
-
-
-def _processor() -> str:
-    description = Path("/proc/cpuinfo")
-    if not description.exists():
-        return platform.processor()
-    with description.open() as lines:
-        return next((line for line in lines if line.startswith("vendor_id")), "")
 
 
 def weight_gradient(
