@@ -104,16 +104,15 @@ def test_scratch_is_used_again_and_grows(dtype):
         assert room.shape == logits.shape
         places.append((room.data_ptr(), out.data_ptr()))
     assert places[1] == places[2] == places[3]
-    assert all((room == out) == (dtype == torch.float32) for room, out in places)
+    assert len(set(places[0] + places[1])) == 4
     assert scratch.for_logits(3, 5) is None
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("where", ["new memory", "given memory", "in place"])
-def test_a_row_of_minus_infinity_stays_so(dtype, where):
+@pytest.mark.parametrize("given", [True, False])
+def test_a_row_of_minus_infinity_stays_so(dtype, given):
     logits = torch.tensor([[[0.0, 0.0], [-torch.inf, -torch.inf]]], dtype=dtype)
-    out = {"new memory": None, "given memory": torch.empty(1, 2, 2), "in place": logits}[where]
-    log_probs = log_probabilities(logits, None if out is None else out.float())
+    log_probs = log_probabilities(logits, torch.empty(1, 2, 2) if given else None)
     assert log_probs[0, 1].tolist() == [-torch.inf, -torch.inf]
     assert log_probs[0, 0].exp().tolist() == pytest.approx([0.5, 0.5])
 

@@ -15,8 +15,6 @@ class Scratch:
     """Memory for the logits and log-probabilities of a step, used again by the next one.
 
     At ten megabytes a step, the system's clearing of new pages takes longer than the log-softmax.
-    Logits that were written here are overwritten by their log-probabilities: two such buffers and
-    two batches side by side would not fit into the cache together.
     """
 
     def __init__(self) -> None:
@@ -33,20 +31,17 @@ class Scratch:
     ) -> Float[Tensor, "batch width vocabulary"]:
         """Return where the log-softmax of these logits may be written."""
         batch, width, _ = logits.shape
-        rows = batch * width
-        if len(self._logits) < rows:
+        if len(self._log_probs) < batch * width:
             self._logits = torch.empty_like(logits).flatten(0, 1)
-            self._log_probs = self._logits
-            if logits.dtype != torch.float32:
-                self._log_probs = torch.empty_like(self._logits, dtype=torch.float32)
-        return self._log_probs[:rows].unflatten(0, (batch, width))
+            self._log_probs = torch.empty_like(self._logits, dtype=torch.float32)
+        return self._log_probs[: batch * width].unflatten(0, (batch, width))
 
 
 def log_probabilities(
     logits: Float[Tensor, "batch width vocabulary"],
     out: Float[Tensor, "batch width vocabulary"] | None = None,
 ) -> Float[Tensor, "batch width vocabulary"]:
-    """Return the log-softmax in float32, in ``out``, which may be the logits, or new memory.
+    """Return the log-softmax in float32, in ``out`` or new memory.
 
     A row that is -inf everywhere stays so: nothing can follow. The fused log-softmax is the
     cheapest exact normaliser on a CPU (two thirds of logsumexp).
@@ -54,24 +49,16 @@ def log_probabilities(
     Raises:
         ValueError: NaN or +inf among the logits.
     """
-    largest = logits.amax(-1)
-    hopeless = _check_largest(largest)
     # Where they are narrow, torch would widen them in new memory.
     wide = logits if out is None or logits.dtype == torch.float32 else out.copy_(logits)
     log_probs = torch.log_softmax(wide, -1, dtype=torch.float32, out=out)
-    if hopeless:
-        log_probs[largest == -torch.inf] = -torch.inf
+    first = log_probs[..., 0]
+    if first.sum().isnan():  # cheaper than to ask every row
+        spoilt = first.isnan()
+        if not (logits[spoilt] == -torch.inf).all():
+            raise ValueError("the decoder's step gave logits that are NaN or +inf")
+        log_probs[spoilt] = -torch.inf
     return log_probs
-
-
-def _check_largest(largest: Float[Tensor, "batch width"]) -> bool:
-    """Return whether a row's largest logit is -inf; refuse NaN and +inf."""
-    if largest.numel() == 0:
-        return False
-    lowest, highest = largest.aminmax()  # NaN if any is
-    if not highest < torch.inf:
-        raise ValueError("the decoder's step gave logits that are NaN or +inf")
-    return bool(lowest == -torch.inf)
 
 
 def forbid_marks(log_probs: Float[Tensor, "batch width vocabulary"], end: bool) -> None:
