@@ -24,7 +24,7 @@ from kochi.decoders.recurrent import (
     unflat,
     widen,
 )
-from kochi.decoders.written import Written, mean_heads, one_after_the_other
+from kochi.decoders.written import Written, every_head, one_after_the_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -96,7 +96,7 @@ class BahdanauDecoder(Decoder):
                 linear_onto(gate, contexts[-1], context_weight), layers
             )
             outputs.append(output)
-            alignments.append(mean_heads(readout))
+            alignments.append(every_head(readout))
             draws.append(looked.draws)
         features = self._features(torch.stack(outputs, 1), embedded, torch.stack(contexts, 1))
         return Written(features, stack_steps(alignments), one_after_the_other(draws))

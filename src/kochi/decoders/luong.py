@@ -24,7 +24,13 @@ from kochi.decoders.recurrent import (
     unflat,
     widen,
 )
-from kochi.decoders.written import Written, mean_heads, on_top_of_each_other, one_after_the_other
+from kochi.decoders.written import (
+    Written,
+    every_head,
+    layers_of,
+    on_top_of_each_other,
+    one_after_the_other,
+)
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack, State
@@ -88,7 +94,8 @@ class LuongDecoder(Decoder):
         outputs = self.stack.sequence(embedded, layers)
         readout = self.attention(outputs, projected, need_alignment=need_alignment)
         features = self.dropout(self._vector(readout, outputs))
-        return Written(features, mean_heads(readout), on_top_of_each_other([readout.state.draws]))
+        alignment = layers_of([every_head(readout)])
+        return Written(features, alignment, on_top_of_each_other([readout.state.draws]))
 
     def _write_step_by_step(
         self, embedded: Tensor, layers: State, projected: Projected, need_alignment: bool
@@ -106,7 +113,7 @@ class LuongDecoder(Decoder):
             looked = readout.state
             feed = self._vector(readout, query).squeeze(1)
             vectors.append(feed)
-            alignments.append(mean_heads(readout))
+            alignments.append(every_head(readout))
             draws.append(looked.draws)
         features = self.dropout(torch.stack(vectors, 1))
         return Written(features, stack_steps(alignments), one_after_the_other(draws))

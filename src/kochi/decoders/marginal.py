@@ -95,7 +95,7 @@ class MarginalDecoder(Decoder):
         readout = self.attention(outputs, projected, need_alignment=True)
         alignment = _shares(readout.alignment)
         mixture = self._mixture(outputs, self._of_places(projected.values), alignment)
-        return Written(mixture, alignment if need_alignment else None)
+        return Written(mixture, (alignment.unsqueeze(1),) if need_alignment else ())
 
     def _of_places(
         self, values: Float[Tensor, "batch 1 source memory_size"]

@@ -109,7 +109,7 @@ def token_gates(
 
 def stack_steps(
     alignments: list[Tensor | None],
-) -> Float[Tensor, "batch target source"] | None:
-    """Join the alignments of single steps, if there are any."""
+) -> tuple[Float[Tensor, "batch heads target source"], ...]:
+    """Join the alignments of single steps to that of the one layer, if there are any."""
     steps = [alignment for alignment in alignments if alignment is not None]
-    return torch.cat(steps, 1) if steps else None
+    return (torch.cat(steps, 2),) if steps else ()
