@@ -32,3 +32,12 @@ def test_draws_over_time(kochi, heard, tmp_path):
     times = [label for label in result.lines[1].split() if label != "·"]
     assert times[:3] == ["0.0", "0.1", "0.2"]
     assert [line.split()[0] for line in result.lines[2:4]] == list(result.lines[0][:2])
+
+
+def test_a_recording_is_drawn_with_its_spectrogram(kochi, heard, tmp_path):
+    np.save(tmp_path / "abc.npy", frames_of("abc"))
+    result = kochi("show", heard, tmp_path / "abc.npy", "--out", tmp_path / "abc.svg")
+    assert result.code == 0, result.err
+    assert result.lines[0] == "abc"
+    drawn = (tmp_path / "abc.svg").read_text()
+    assert ">seconds<" in drawn and drawn.count(">abc<") == 2  # the title, and the word below
