@@ -27,7 +27,7 @@ DIRECTION: dict[str, set[str]] = {
     "models": MODELS | BASE,
     "data": BASE | {"sound"},
     "metrics": BASE,
-    "view": BASE | {"times"},
+    "view": BASE | {"times", "memory"},
     "search": {"memory"},
     "folder": DATA | {"models"},
     "times": {"memory"},
