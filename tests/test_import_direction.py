@@ -33,6 +33,7 @@ DIRECTION: dict[str, set[str]] = {
     "times": {"memory"},
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
     "predictor": DATA | MODELS | {"search", "folder", "times"},
+    "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
     "commands": DATA
     | {
@@ -41,6 +42,7 @@ DIRECTION: dict[str, set[str]] = {
         "view",
         "training",
         "predictor",
+        "listening",
         "starting",
         "folder",
         "memory",
