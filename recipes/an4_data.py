@@ -1,16 +1,18 @@
-"""Prepare AN4 for recipes/an4.toml: hold out speakers for dev, join test utterances to long ones.
+"""Prepare AN4 for recipes/an4.toml: hold out speakers for dev, join utterances to long ones.
 
     python recipes/an4_data.py DATA OUT
 
 DATA holds train.npz and test.npz (one array [frames, 13] an utterance) and train.tsv and test.tsv
 (id, frames, text), where an id is utterance-speaker-take. OUT gets what the run file reads: the
-manifests train, dev, test, and test-x2, test-x5, test-x10 of so many test utterances joined.
+manifests train, dev and test; train-joined, which adds to train as many rows again of two
+utterances of one speaker; and test-x2, test-x5, test-x10 of so many test utterances joined.
 """
 
 import argparse
 import csv
 import random
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,9 @@ def main() -> None:
         shutil.copyfile(given.data / f"{split}.npz", given.out / f"{split}.npz")
     rows = read(given.data / "train.tsv")
     held_out = set(sorted({speaker(row) for row in rows})[::EVERY])
-    write(given.out / "train.tsv", [row for row in rows if speaker(row) not in held_out])
+    train = [row for row in rows if speaker(row) not in held_out]
+    write(given.out / "train.tsv", train)
+    join_pairs(train, given.data / "train.npz", given.out / "train-joined")
     write(given.out / "dev.tsv", [row for row in rows if speaker(row) in held_out])
     test = read(given.data / "test.tsv")
     write(given.out / "test.tsv", test)
@@ -49,20 +53,33 @@ def speaker(row: dict[str, str]) -> str:
     return row["id"].split("-")[1]
 
 
+def join_pairs(rows: Rows, arrays: Path, to: Path) -> None:
+    """Put each utterance in front of another one of its speaker; keep the single ones, too."""
+    found, chance = np.load(arrays), random.Random(SEED)
+    own: dict[str, Rows] = {}
+    for row in rows:
+        own.setdefault(speaker(row), []).append(row)
+    pairs = [[row, chance.choice(own[speaker(row)])] for row in rows]
+    save([[row] for row in rows] + pairs, found, to)
+
+
 def join(rows: Rows, arrays: Path, to: Path, count: int) -> None:
     """Join utterances in a drawn order, each once; the last row may hold fewer."""
-    found, order = np.load(arrays), list(rows)
+    order = list(rows)
     random.Random(SEED).shuffle(order)
     groups = [order[start : start + count] for start in range(0, len(order), count)]
-    joined = {f"{to.name}-{n}": [found[row["id"]] for row in g] for n, g in enumerate(groups)}
-    frames = {name: np.concatenate(parts) for name, parts in joined.items()}
+    save(groups, np.load(arrays), to)
+
+
+def save(groups: list[Rows], arrays: Mapping[str, np.ndarray], to: Path) -> None:
+    """Write a manifest and the frames of rows that are each joined from some."""
+    frames, rows = {}, []
+    for number, group in enumerate(groups):
+        name, text = f"{to.name}-{number}", " ".join(row["text"] for row in group)
+        frames[name] = np.concatenate([arrays[row["id"]] for row in group])
+        rows.append({"id": name, "frames": str(len(frames[name])), "text": text})
     np.savez(to.with_suffix(".npz"), allow_pickle=False, **frames)
-    texts = [" ".join(row["text"] for row in group) for group in groups]
-    named = zip(frames.items(), texts, strict=True)
-    write(
-        to.with_suffix(".tsv"),
-        [{"id": name, "frames": str(len(found)), "text": text} for (name, found), text in named],
-    )
+    write(to.with_suffix(".tsv"), rows)
 
 
 def read(path: Path) -> Rows:

@@ -12,9 +12,10 @@ VERBS = ("init", "train", "predict", "evaluate", "show", "align")
 
 
 @pytest.fixture
-def desk(tiny, listener, tmp_path, monkeypatch):
+def desk(tiny, listener, streamer, tmp_path, monkeypatch):
     """A folder with what the examples name: models, words with and without answers, recordings."""
-    for model, name in ((tiny, "model"), (listener, "speech-model")):
+    models = {"model": tiny, "speech-model": listener, "streaming-model": streamer}
+    for name, model in models.items():
         shutil.copytree(model, tmp_path / name, ignore=shutil.ignore_patterns("training"))
     soundfile.write(tmp_path / "one.wav", samples_of("abc"), RATE_HZ)
     soundfile.write(tmp_path / "two.flac", samples_of("ba"), RATE_HZ)

@@ -47,7 +47,7 @@ class LuongDecoder(Decoder):
     Args:
         embedding: Embeds the target tokens.
         attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
-        summary_size: Width of the encoder's summary.
+        summary_size: Width of the encoder's summary; None: the first state is learned alone.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
         num_layers: Number of layers; the top one's output is the query.
@@ -61,7 +61,7 @@ class LuongDecoder(Decoder):
         embedding: Embedding,
         attention: Attention | MultiHeadAttention,
         *,
-        summary_size: int,
+        summary_size: int | None,
         cell: str,
         hidden_size: int,
         num_layers: int,

@@ -55,7 +55,7 @@ class MarginalDecoder(Decoder):
         embedding: Embeds the target tokens.
         attention: Of one head, made by ``kochi.attention.build`` with query_size = hidden_size and
             the selection "marginal".
-        summary_size: Width of the encoder's summary.
+        summary_size: Width of the encoder's summary; None: the first state is learned alone.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
         num_layers: Number of layers; the top one's output is the query.
@@ -68,7 +68,7 @@ class MarginalDecoder(Decoder):
         embedding: Embedding,
         attention: Attention,
         *,
-        summary_size: int,
+        summary_size: int | None,
         cell: str,
         hidden_size: int,
         num_layers: int,

@@ -5,6 +5,7 @@ https://doi.org/10.1109/ICASSP.2018.8462506, and of the Conformer, Gulati et al.
 https://arxiv.org/abs/2005.08100.
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -49,6 +50,30 @@ class ConvSubsampling(nn.Module):
     def layout(self, layout: Frames) -> Frames:
         """Return when the positions happen that such frames leave."""
         return Frames(layout.hop_seconds * self.factor, layout.first_seconds)
+
+    def feed(
+        self, frames: Float[Tensor, "1 frames size"], rests: tuple[Tensor, ...]
+    ) -> tuple[Float[Tensor, "1 places output_size"], tuple[Tensor, ...]]:
+        """Read the next frames of one recording, if causal; see `FrameEncoder.feed`.
+
+        Args:
+            frames: The frames.
+            rests: For each convolution the rows that its next filters still look at; nothing at the
+                beginning.
+        """
+        values, after = frames.unsqueeze(1), []
+        for number, layer in enumerate((self.first, self.second)):
+            if rests:
+                values = torch.cat([rests[number], values], 2)
+            else:
+                values = F.pad(values, (0, 0, self.before, 0))
+            count = max(0, (values.shape[2] - KERNEL) // 2 + 1)
+            after.append(values[:, :, 2 * count :])
+            if count:
+                values = layer(values).relu()
+            else:
+                values = values.new_zeros(1, layer.out_channels, 0, (values.shape[3] + 1) // 2)
+        return self.output_proj(values.transpose(1, 2).flatten(2)), tuple(after)
 
     @override
     def forward(

@@ -68,12 +68,21 @@ class RecurrentStack(nn.Module):
         state: State,
     ) -> Float[Tensor, "rows length hidden_size"]:
         """Run over whole sequences from ``state`` and return the top layer's outputs."""
-        outputs = inputs
+        return self.read(inputs, state)[0]
+
+    def read(
+        self,
+        inputs: Float[Tensor, "rows length input_size"],
+        state: State,
+    ) -> tuple[Float[Tensor, "rows length hidden_size"], State]:
+        """Do as `sequence`; also return the state behind the last place, to go on from."""
+        outputs, states = inputs, []
         for index, layer in enumerate(self.cells):
             if index:
                 outputs = self.dropout(outputs)
-            outputs = layer(outputs, _library_state(state[index]))[0]
-        return outputs
+            outputs, after = layer(outputs, _library_state(state[index]))
+            states.append(torch.cat(after) if isinstance(after, tuple) else after)
+        return outputs, tuple(states)
 
     def step(
         self,
