@@ -92,14 +92,14 @@ class Linear(nn.Linear):
 def onednn_serves(x: Tensor, weight: Tensor) -> bool:
     """Say whether oneDNN computes ``x weight^T`` faster here."""
     return (
-        x.numel() * weight.size(0) >= LEAST
+        not torch.compiler.is_compiling()
+        and x.numel() * weight.size(0) >= LEAST
         and x.dtype == torch.float32
         and x.device.type == "cpu"
         and onednn_is_faster()
         and weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and torch.get_float32_matmul_precision() == "highest"
-        and not torch.compiler.is_compiling()
     )
 
 

@@ -60,6 +60,8 @@ cores: 0.15 against 0.12 at 64 sentences of 30 keys, 0.04 against 0.05 at 8 of t
 an AMD EPYC of the fifth generation (Zen 5) plain products gain more, in float32: 4.5 against 3.4 at
 16 of 128, 3.2 against 3.5 at 4 of 256, 6.2 against 7.0 at 2 of 512, without a gradient 1.3 against
 1.0, 0.94 against 0.99 and 1.9 against 2.2."""
+SHORT_HERE = SHORT_ON_ZEN_5 if this_processor().is_zen_5 else SHORT
+
 LARGE = 2**23
 LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
     (True, False, True): 2**19,
@@ -325,7 +327,7 @@ def _choose_location_aware(hidden: int, need_gradient: bool) -> tuple[str, str]:
 
 def _choose_dot(case: Case) -> tuple[str, str]:
     longest = max(case.target_length, case.source_length)
-    limit = SHORT_ON_ZEN_5 if this_processor().is_zen_5 else SHORT
+    limit = SHORT_HERE
     if case.dtype.itemsize == 2:
         limit = SHORT_IN_HALF
     if case.target_length == 1 and case.batch < MANY:
