@@ -20,6 +20,7 @@ DIRECTION: dict[str, set[str]] = {
     "config": {"errors"},
     "memory": set(),
     "sound": {"errors"},
+    "picture": {"errors"},
     "attention": set(),
     "layers": {"attention"},
     "encoders": MODEL_PARTS,
