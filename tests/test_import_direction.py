@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
 BASE = {"errors", "config"}
-DATA = BASE | {"data", "sound"}
+DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
@@ -21,12 +21,13 @@ DIRECTION: dict[str, set[str]] = {
     "memory": set(),
     "sound": {"errors"},
     "picture": {"errors"},
+    "scenes": {"errors"},
     "attention": set(),
     "layers": {"attention"},
     "encoders": MODEL_PARTS,
     "decoders": MODEL_PARTS,
     "models": MODELS | BASE,
-    "data": BASE | {"sound"},
+    "data": BASE | {"sound", "picture"},
     "metrics": BASE,
     "view": BASE | {"times"},
     "search": {"memory"},
@@ -35,6 +36,7 @@ DIRECTION: dict[str, set[str]] = {
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
     "predictor": DATA | MODELS | {"search", "folder", "times"},
     "starting": DATA,
+    "looking": DATA | {"memory", "predictor", "view"},
     "commands": DATA
     | {
         "attention",
@@ -46,6 +48,8 @@ DIRECTION: dict[str, set[str]] = {
         "folder",
         "memory",
         "times",
+        "scenes",
+        "looking",
     },
     "cli": {"commands", "errors"},
     "kochi": {"attention", "errors", "predictor"},
@@ -63,6 +67,7 @@ HEAVY = (
     "rich",
     "soundfile",
     "soxr",
+    "PIL",
     "triton",
 )
 

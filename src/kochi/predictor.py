@@ -16,14 +16,16 @@ from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.folder import load_folder
-from kochi.memory import Frames, Layout, Memory, Words
+from kochi.memory import Frames, Grid, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
     CtcPrefixScore,
     Hypothesis,
     in_parallel,
     length_limits,
+    normalise,
     sample,
+    score_targets,
     search,
     sentence_seeds,
     share_size,
@@ -48,6 +50,20 @@ class SourceError(ValueError):
 
     def __init__(self, place: int, reason: str) -> None:
         super().__init__(f"sources[{place}]: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class TargetError(ValueError):
+    """Say which of the given targets cannot be written, and why.
+
+    Attributes:
+        place: Its place among the targets, from 0.
+        reason: What was found and what was expected.
+    """
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(f"targets[{place}]: {reason}")
         self.place = place
         self.reason = reason
 
@@ -87,7 +103,8 @@ class Prediction:
         alignment: Row i says how much each source token was looked at when ``tokens[i]`` was
             written; a row sums to 1. None if it was not asked for, or the model has no attention.
         unknown: Characters (or words, where the model reads words) never seen in training.
-        layout: What the alignment's columns are: tokens, or places in time.
+        layout: What the alignment's columns are: tokens, places in time, or cells of a picture.
+        grid: Rows and columns of the cells, row after row in the alignment; None for all else.
         times: When each of ``tokens`` was said, where the model hears and an alignment was asked
             for; see `kochi.times`.
         words: The same for the words of ``text``.
@@ -102,6 +119,7 @@ class Prediction:
     alignment: Float[Tensor, "target source"] | None
     unknown: tuple[str, ...]
     layout: Layout = WORDS
+    grid: tuple[int, int] | None = None
     times: tuple[Timed, ...] | None = None
     words: tuple[Timed, ...] | None = None
 
@@ -111,7 +129,7 @@ class Predictor:
 
     Args:
         model: The network; it is set to evaluation.
-        source: Reads the sources: cuts text, or turns sound or features into frames.
+        source: Reads the sources: cuts text, or turns sound, features or pictures into numbers.
         target: Joins the answers.
         run: The run file that the model came from; its search table gives the defaults.
         metrics: What was measured when the training ended.
@@ -149,7 +167,9 @@ class Predictor:
             sources: What the model reads. Texts, not empty; for a model of sound paths of
                 recordings, `kochi.sound.files.Recording`, or samples at its rate (int16, or floats
                 from -1 to 1); for one of features paths of .npy files,
-                `kochi.data.readers.rows.FeatureRow`, or arrays ``[frames, size]``.
+                `kochi.data.readers.rows.FeatureRow`, or arrays ``[frames, size]``; for one of
+                pictures paths, `kochi.picture.files.Picture`, or 8-bit pixels
+                ``[height, width, channels]``.
             beam: Hypotheses kept for each source; 1 is greedy. Default: the run file's.
             n_best: How many answers to give for each source; at most ``beam``.
             need_alignment: Whether to give the alignment of the best answer.
@@ -183,6 +203,50 @@ class Predictor:
             )
 
         return self._predict(sources, find, need_alignment, batch_size)
+
+    def align(
+        self,
+        sources: Iterable[Any],
+        targets: Iterable[str],
+        batch_size: int | None = None,
+    ) -> list[Prediction]:
+        """Write given targets, whatever the model itself would say, and see where it looks.
+
+        Args:
+            sources: As in `predict`.
+            targets: What is to be written, one for each source. A prediction's ``score`` is what it
+                would have competed by, its ``tokens`` are those of the target.
+            batch_size: As in `predict`.
+
+        Raises:
+            SourceError: As in `predict`.
+            TargetError: A target is empty or too long.
+            ValueError: There is not one target for each source.
+        """
+        listed, rows = _as_list(sources), self._cut_targets(_as_list(targets))
+        if len(rows) != len(listed):
+            raise ValueError(f"targets: {len(rows)}, but there are {len(listed)} sources")
+
+        def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
+            chosen = [rows[place] for place in places]
+            sums = score_targets(self.model.decoder, memory, chosen).tolist()
+            penalty = self.run.search.length_penalty
+            return [
+                [Hypothesis(row, normalise(total, len(row) + 1, penalty), total, True)]
+                for row, total in zip(chosen, sums, strict=True)
+            ]
+
+        return self._predict(listed, find, True, batch_size)
+
+    def _cut_targets(self, targets: Sequence[str]) -> list[list[int]]:
+        rows = self.target.encode_batch(targets) if targets else []
+        limit = self.longest_source
+        for place, row in enumerate(rows):
+            if not row:
+                raise TargetError(place, "empty; expected something to write")
+            if limit is not None and len(row) + 1 > limit:
+                raise TargetError(place, f"{len(row)} tokens; the model writes at most {limit - 1}")
+        return rows
 
     def sample(
         self,
@@ -271,15 +335,22 @@ class Predictor:
                 answers[place] = self._prediction(listed[place], encoded[place], *parts)
         return [answers[place] for place in range(len(listed))]
 
+    def _grid(self, row: Any, layout: Layout) -> tuple[int, int] | None:
+        extent = self.source.extent(row)
+        return layout.shape(*extent) if extent and isinstance(layout, Grid) else None
+
     @property
     def precision(self) -> torch.dtype:
         """Return the type of number that the model computes with."""
         return next(self.model.parameters()).dtype
 
     def _encode(self, sources: Sequence[Any]) -> Sequence[Any]:
-        if not isinstance(self.source, Tokenizer):
+        if isinstance(self.source, Tokenizer):
+            return self._cut(sources)
+        try:
+            return self.source.encode_batch(sources)
+        except UserError:  # read one by one, to say which
             return [self._read(place, source) for place, source in enumerate(sources)]
-        return self._cut(sources)
 
     def _read(self, place: int, source: Any) -> Any:
         try:
@@ -353,6 +424,7 @@ class Predictor:
             alignment=alignment,
             unknown=self.source.unknown(source, row),
             layout=layout,
+            grid=self._grid(row, layout),
             times=times,
             words=words,
         )

@@ -8,7 +8,7 @@ from kochi.picture.distortion import Distortion, distort
 
 
 class Draws(np.random.Generator):
-    """Draws the numbers that it is told, from -1 to 1: right, down, turn, zoom, contrast, mirror."""
+    """Draws what it is told, from -1 to 1: right, down, turn, zoom, contrast, mirror."""
 
     def __init__(self, *numbers):
         super().__init__(np.random.PCG64(1))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kochi.errors import UserError
-from kochi.picture.files import MAX_PIXELS, Picture, from_array, read_picture
+from kochi.picture.files import MAX_PIXELS, Colour, Picture, from_array, read_picture
 
 RED = (200, 10, 20)
 
@@ -23,7 +23,7 @@ def image(mode="RGB", colour=RED, size=(6, 5)):
     return Image.new(mode, size, colour)
 
 
-def read(path, colour="rgb"):
+def read(path, colour: Colour = "rgb"):
     return read_picture(Picture(path), colour)
 
 
