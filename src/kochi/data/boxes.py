@@ -1,7 +1,7 @@
 """Where in a picture each word of its text is to be seen, as a manifest says it.
 
 A cell is a JSON list of ``[word, left, top, right, bottom]``: the word's place in the text, from 0,
-and a box in pixels of the picture. A word may have several boxes (its look may lie in any of them)
+and a box in pixels of the picture (it may reach over the edge). A word may have several boxes (its look may lie in any of them)
 or none (it names nothing).
 """
 

@@ -29,7 +29,8 @@ def draw_picture(scene: Scene) -> UInt8[np.ndarray, "side side 3"]:
 def _draw_shape(
     pen: "ImageDraw.ImageDraw", shape: str, place: Place, colour: tuple[int, int, int]
 ) -> None:
-    left, top, right, bottom = (FINER * edge for edge in place.box)
+    left, top, side = (FINER * length for length in place)
+    right, bottom = left + side, top + side
     if shape == "circle":
         pen.ellipse((left, top, right - 1, bottom - 1), fill=colour)
     elif shape == "square":

@@ -24,6 +24,7 @@ SIZES = {"small": (9, 11), "large": (16, 18)}  # pixels on a side
 COUNTS = ("a", "two", "three")
 GAP = 3  # pixels between the shapes of a group
 CLEARLY = 5  # pixels by which one group is further above than left of the other, or the reverse
+MARGIN = 3  # pixels around a group that belong to its box: an outline is seen from both sides
 EDGE = 1  # pixels that stay white around the picture
 SECOND_SHARE = 0.75  # of the scenes show two groups
 HELD_OUT_EVERY = 8  # of so many names of groups one is held out
@@ -73,11 +74,6 @@ class Place(NamedTuple):
     top: int
     side: int
 
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom."""
-        return self.left, self.top, self.left + self.side, self.top + self.side
-
 
 @dataclass(frozen=True)
 class Group:
@@ -94,8 +90,19 @@ class Group:
     @property
     def middle(self) -> tuple[float, float]:
         """The middle of all its shapes, from the left and from the top."""
-        first, last = self.places[0].box, self.places[-1].box
-        return (first[0] + last[2]) / 2, (first[1] + last[3]) / 2
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what is to be looked at: all its shapes, with a margin."""
+        first, last = self.places[0], self.places[-1]
+        return (
+            first.left - MARGIN,
+            first.top - MARGIN,
+            last.left + last.side + MARGIN,
+            last.top + last.side + MARGIN,
+        )
 
 
 @dataclass(frozen=True)
@@ -125,15 +132,15 @@ class Scene:
 
     @property
     def boxes(self) -> list[tuple[int, int, int, int, int]]:
-        """Where each word is to be seen: its place in the caption, then a box, one a shape.
+        """Where each word is to be seen: its place in the caption, then left, top, right, bottom.
 
-        Size, colour and shape of a group have the boxes of all its shapes. How many they are is
-        nowhere in particular, nor is how the groups lie.
+        Size, colour and shape of a group have a box around all its shapes, with `MARGIN`. How many
+        they are is nowhere in particular, nor is how the groups lie.
         """
         found, start = [], 0
         for group in self.groups:
             named = range(start + 1, start + len(group.name.words))
-            found += [(word, *place.box) for word in named for place in group.places]
+            found += [(word, *group.box) for word in named]
             start = named.stop + (1 if self.upright else 2)
         return found
 
