@@ -1,4 +1,5 @@
 # make demo   train a model that reads spelling and writes phones, in a few minutes
+# make demo-speech  speak commands, train a model that hears them, in some minutes
 # make test   check, then every test
 # make check  lint, format and types only
 # make bench DATA=...  measure speed beside other toolkits, see benchmarks/README.md
@@ -11,11 +12,14 @@ PINS := $(shell cat requirements/torch.txt requirements/dev.txt | cksum | cut -d
 READY := .venv/ready-$(PINS)
 PIP := .venv/bin/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo test check bench
+.PHONY: demo demo-speech test check bench
 .DEFAULT_GOAL := test
 
 demo: $(READY)
 	.venv/bin/python demos/pronounce.py
+
+demo-speech: $(READY)
+	.venv/bin/python demos/listen.py
 
 test: check
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto

@@ -17,7 +17,7 @@ import jaxtyping
 import pytest
 import torch
 
-from tests.hearing import write_features, write_sounds
+from tests.hearing import ENCODERS, STREAMING, write_features, write_sounds
 
 LETTERS = "abcdef"
 RUN = """
@@ -208,6 +208,16 @@ def listener(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder: it reads recordings, but has hardly learned anything. Not to be changed."""
     run_file = write_sounds(tmp_path_factory.mktemp("listener"))
     result = run_command("train", run_file, "--set", "training.max_steps=2")
+    assert result.code == 0, result.err
+    return run_file.parent / "model"
+
+
+@pytest.fixture(scope="session")
+def streamer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: it has learned to hear tones while they come. Not to be changed."""
+    run_file = write_sounds(tmp_path_factory.mktemp("streamer"))
+    changes = (*STREAMING, f"model.encoder={ENCODERS['conv_rnn']}")
+    result = run_command("train", run_file, *(part for one in changes for part in ("--set", one)))
     assert result.code == 0, result.err
     return run_file.parent / "model"
 

@@ -35,6 +35,25 @@ batch_size = 4
 max_length_ratio = 1.0
 max_length_extra = 2
 """
+# What makes a model of these tones one that writes while they still come.
+STREAMING = (
+    "training.epochs=30",
+    "training.metric=loss",
+    "training.ctc_weight=0.3",
+    "training.learning_rate=0.01",
+    "model.order=luong",
+    "model.first_state=learned",
+    "model.hidden_size=24",
+    "model.attention.score=location_aware",
+    "model.attention.selection=monotonic",
+    "data.front_end.deltas=1",
+)
+ENCODERS = {
+    "conv_rnn": '{ kind = "conv_rnn", channels = 4, hidden_size = 24, layers = 2, dropout = 0.0, '
+    "bidirectional = false }",
+    "pyramid": '{ kind = "pyramid", hidden_size = 24, layers = 3, halvings = 2, dropout = 0.0, '
+    "bidirectional = false }",
+}
 WORDS = ["".join(letters) for count in (1, 2, 3) for letters in product(LETTERS, repeat=count)]
 
 

@@ -27,7 +27,7 @@ DIRECTION: dict[str, set[str]] = {
     "models": MODELS | BASE,
     "data": BASE | {"sound"},
     "metrics": BASE,
-    "view": BASE | {"times"},
+    "view": BASE | {"times", "memory"},
     "search": {"memory"},
     "folder": DATA | {"models"},
     "times": {"memory"},
@@ -37,6 +37,7 @@ DIRECTION: dict[str, set[str]] = {
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "view", "folder"},
     "predictor": DATA | MODELS | {"search", "folder", "times", "links"},
+    "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
     "commands": DATA
     | {
@@ -45,6 +46,7 @@ DIRECTION: dict[str, set[str]] = {
         "view",
         "training",
         "predictor",
+        "listening",
         "starting",
         "folder",
         "memory",

@@ -358,12 +358,15 @@ class RnnModel(RecurrentModel):
 
     ``order`` is "bahdanau" (attend with the previous state, then step) or "luong" (step, then
     attend, then an attentional vector). ``input_feeding`` belongs to Luong's order (on unless it is
-    false); in Bahdanau's the context always enters the step.
+    false); in Bahdanau's the context always enters the step. The decoder's ``first_state`` comes
+    from the encoder's summary, or is "learned" alone, for a decoder that begins while the source
+    still comes.
     """
 
     kind: Literal["rnn"]
     order: Literal["bahdanau", "luong"] = "bahdanau"
     input_feeding: bool | None = None
+    first_state: Literal["summary", "learned"] = "summary"
     attention: Attention = Attention()
 
     @model_validator(mode="after")
@@ -439,9 +442,9 @@ class Augmentation(Table):
     """How frames and sound are changed in training, anew in every epoch.
 
     ``speeds`` are those that a recording is played at, each as likely (Ko et al. 2015: 0.9, 1.0 and
-    1.1); only for sound. The rest are masks as in SpecAugment (Park et al. 2019): how many over
-    time and over the numbers of a frame, and how wide at most: ``time_width`` frames and
-    ``time_share`` of the row, ``bin_width`` numbers (a third of them if it is not set).
+    1.1); features change their tempo only. The rest are masks as in SpecAugment (Park et al. 2019):
+    how many over time and over the numbers of a frame, and how wide at most: ``time_width`` frames
+    and ``time_share`` of the row, ``bin_width`` numbers (a third of them if it is not set).
     """
 
     speeds: tuple[Annotated[float, Field(ge=0.1, le=10.0)], ...] = ()

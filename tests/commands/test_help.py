@@ -12,10 +12,11 @@ VERBS = ("init", "train", "predict", "evaluate", "show", "align", "compare", "st
 
 
 @pytest.fixture
-def desk(tiny, listener, tmp_path, monkeypatch):
+def desk(tiny, listener, streamer, tmp_path, monkeypatch):
     """A folder with what the examples name: models, words with and without answers, recordings."""
-    named = ((tiny, "model"), (tiny, "other-model"), (listener, "speech-model"))
-    for model, name in named:
+    models = {"model": tiny, "other-model": tiny}
+    models |= {"speech-model": listener, "streaming-model": streamer}
+    for name, model in models.items():
         shutil.copytree(model, tmp_path / name, ignore=shutil.ignore_patterns("training"))
     soundfile.write(tmp_path / "one.wav", samples_of("abc"), RATE_HZ)
     soundfile.write(tmp_path / "two.flac", samples_of("ba"), RATE_HZ)

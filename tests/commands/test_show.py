@@ -79,3 +79,12 @@ def test_a_page_without_a_folder(kochi, tiny):
     result = kochi("show", tiny, "abc", "--out", "none/a.html")
     assert result.code == 2
     assert result.err == "kochi: none/a.html: no such folder none; make it first\n"
+
+
+def test_a_recording_is_drawn_with_its_spectrogram(kochi, heard, tmp_path):
+    np.save(tmp_path / "abc.npy", frames_of("abc"))
+    result = kochi("show", heard, tmp_path / "abc.npy", "--out", tmp_path / "abc.svg")
+    assert result.code == 0, result.err
+    assert result.lines[0] == "abc"
+    drawn = (tmp_path / "abc.svg").read_text()
+    assert ">seconds<" in drawn and drawn.count(">abc<") == 2  # the title, and the word below

@@ -292,3 +292,42 @@ def test_a_pyramid_needs_layers_that_halve():
 def test_an_unknown_key_of_an_encoder_is_named():
     with pytest.raises(UserError, match=r"key model\.encoder\.halving; did you mean halvings\?"):
         run_of({"kind": "rnn", "encoder": {"kind": "pyramid", "halving": 3}})
+
+
+FED = {
+    "conv_rnn": CAUSAL["conv_rnn"],
+    "pyramid": TABLES["one-directional pyramid"],
+    "gru pyramid of eight": {
+        "kind": "pyramid",
+        **RECURRENT,
+        "layers": 5,
+        "halvings": 3,
+        "cell": "gru",
+        "bidirectional": False,
+    },
+}
+
+
+@pytest.mark.parametrize("cuts", [(23,), (1,) * 23, (3, 0, 11, 9), (0, 22, 1)])
+@pytest.mark.parametrize("table", FED.values(), ids=list(FED))
+def test_fed_piece_by_piece_leaves_the_memory_of_the_whole(table, cuts):
+    encoder = build(table)
+    source, mask = frames(23)
+    pieces, fed = [], None
+    for number, piece in enumerate(source.split(cuts, dim=1)):
+        values, fed = encoder.feed(piece, fed, number == len(cuts) - 1)
+        pieces.append(values)
+    torch.testing.assert_close(torch.cat(pieces, 1), encoder(source, mask).values)
+
+
+def test_places_come_as_soon_as_their_frames():
+    encoder = build(FED["conv_rnn"])
+    values, fed = encoder.feed(frames(5)[0], None, False)  # frames 0 to 4: places 0 and 1
+    assert values.shape[1] == 2
+    assert encoder.feed(frames(3)[0], fed, False)[0].shape[1] == 0
+
+
+@pytest.mark.parametrize("name", ["pyramid", "conv_rnn", "conformer"])
+def test_encoders_that_wait_for_the_end_say_so(name):
+    with pytest.raises(ValueError, match="the encoder waits for the end of a recording"):
+        build(TABLES[name]).feed(frames(4)[0], None, True)

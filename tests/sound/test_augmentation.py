@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from kochi.sound.augmentation import (
     Masks,
     change_speed,
+    change_tempo,
     draw_spans,
     mask_spectrograms,
     perturb_speed,
+    perturb_tempo,
 )
 from kochi.sound.resampling import to_int16
 from tests.sound.sounds import sine
@@ -106,6 +108,28 @@ def test_each_speed_is_drawn_and_the_same_draws_give_the_same():
     for seed in range(9):
         one, other = (perturb_speed(samples, (0.8, 1.25), draws(seed)) for _ in range(2))
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.85, 1.0, 1.3, 5.0])
+def test_tempo_keeps_a_line_a_line(factor):
+    line = np.arange(40, dtype=np.float32)[:, None] * np.array([1.0, -2.0], np.float32)
+    changed = change_tempo(line, factor)
+    assert changed.shape == (round(40 / factor), 2)
+    inside = np.arange(len(changed)) * factor <= 39
+    expected = np.arange(len(changed))[:, None] * factor * np.array([1.0, -2.0])
+    np.testing.assert_allclose(changed[inside], expected[inside], rtol=1e-5, atol=1e-5)
+
+
+def test_tempo_is_drawn_among_those_given():
+    frames, found = np.ones((10, 3), np.float32), set()
+    generator = draws(5)
+    for _ in range(40):
+        found.add(len(perturb_tempo(frames, [0.5, 1.0, 2.0], generator)))
+    assert found == {20, 10, 5}
+
+
+def test_one_frame_stays_one():
+    assert change_tempo(np.ones((1, 2), np.float32), 9.0).tolist() == [[1.0, 1.0]]
 
 
 @pytest.mark.parametrize("speeds", [[], [0.0], [1.0, -1.0], [11.0], [float("nan")]])

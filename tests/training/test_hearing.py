@@ -104,6 +104,10 @@ def test_augmentation_that_cannot_be_done_is_refused(make_run, features_task: Pa
     run = make_run(augmentation={"time_masks": 1})
     with pytest.raises(UserError, match=r"training\.augmentation is for sound and features"):
         _train(run)
-    run = _read(features_task, "model", "training.augmentation={ speeds = [0.9] }")
-    with pytest.raises(UserError, match="only sound can be played at another speed"):
-        _train(run)
+
+
+def test_features_change_their_tempo(features_task: Path) -> None:
+    steps = "training.max_steps=3"
+    speeds = "training.augmentation={ speeds = [0.5, 2.0], time_masks = 0, bin_masks = 0 }"
+    plain = _train(_read(features_task, "plain", steps))
+    assert _train(_read(features_task, "changed", steps, speeds)) != plain

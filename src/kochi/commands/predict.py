@@ -34,6 +34,7 @@ class Form(Enum):
     "$ kochi predict model words.txt --beam 5 --n-best 2",
     "$ kochi predict speech-model one.wav two.flac --json",
     "$ kochi predict speech-model one.wav --format srt",
+    "$ kochi predict streaming-model one.wav --stream",
 )
 def predict(
     model: ModelFolder,
@@ -65,6 +66,22 @@ def predict(
     seed: Annotated[
         int | None, typer.Option(min=0, help="With --sample: another seed, others. Default: 0.")
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Write words while the sound still comes: from standard input (wav or ogg), or "
+            "from one recording as fast as it was spoken. Needs a model whose encoder reads in one "
+            "direction and whose attention is monotonic.",
+        ),
+    ] = False,
+    pcm: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --stream: standard input is bare 16-bit samples, Hz."),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="With --stream: do not wait for a recording's time.")
+    ] = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
     precision: Precision = PrecisionName.FP32,
@@ -75,6 +92,17 @@ def predict(
     batches, always in their order.
     """
     as_json = as_json or form is Form.JSON
+    if stream or pcm is not None or fast:
+        others = beam, batch_size, sample or None, None if n_best == 1 else n_best
+        if not stream or form not in (None, Form.JSON) or others != (None,) * 4:
+            raise UserError(
+                "--stream goes with --json, --pcm, --fast, --device and --precision only, and "
+                "--pcm and --fast only with --stream"
+            )
+        from kochi.commands.listen import Stream, listen
+
+        listen(Stream(model, tuple(files or ()), pcm, fast, as_json, device, precision.value))
+        return
     subtitles = None if form is Form.JSON else form
     _check_options(beam, n_best, sample, temperature, seed)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -12,13 +12,14 @@ from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
-    from kochi.predictor import Prediction
+    from kochi.predictor import Prediction, Predictor
 
 
 @worked_example(
     '$ kochi show model "hello"',
     '$ kochi show model "hello" --out hello.svg',
     '$ kochi show model "hello" --out hello.html',
+    "$ kochi show speech-model one.wav --out one.png",
 )
 def show(
     model: ModelFolder,
@@ -33,7 +34,11 @@ def show(
     beam: Beam = None,
     device: Device = "auto",
 ) -> None:
-    """Answer INPUT and draw the alignment: a row for each token written, a column for each read."""
+    """Answer INPUT and draw the alignment: a row for each token written, a column for each read.
+
+    The picture of a recording is its spectrogram with the alignment over it, and the words under
+    their sound.
+    """
     page = out if out is not None and out.suffix.lower() == ".html" else None
     if page is not None:
         check_page(page)
@@ -66,10 +71,39 @@ def show(
         write_answer(predictor, text, prediction, page)
         console.print(f"wrote {page}", markup=False)
     elif out is not None:
-        from kochi.view.picture import save_alignment
-
-        save_alignment(prediction.alignment, *sides, out, title=prediction.text)
+        _save(predictor, text, prediction, sides, out)
         console.print(f"wrote {out}", markup=False)
+
+
+def _save(
+    predictor: "Predictor",
+    source: str,
+    prediction: "Prediction",
+    sides: tuple[tuple[str, ...], tuple[str, ...]],
+    out: Path,
+) -> None:
+    """Write the picture: of a recording or features with what was heard."""
+    from kochi.data.readers.frames import FrameReader
+    from kochi.memory import Frames
+    from kochi.view.figures import picture_format, save_figure
+    from kochi.view.labelled import label_alignment
+    from kochi.view.picture import save_alignment
+    from kochi.view.spectrogram import draw_spectrogram
+
+    assert prediction.alignment is not None
+    reader, layout = predictor.source, prediction.layout
+    if not isinstance(reader, FrameReader) or not isinstance(layout, Frames):
+        save_alignment(prediction.alignment, *sides, out, title=prediction.text)
+        return
+    figure = draw_spectrogram(
+        reader.plain(reader.encode(source)),
+        Frames(reader.hop_seconds, reader.first_seconds),
+        label_alignment(prediction.alignment, *sides, title=prediction.text),
+        layout,
+        prediction.words or (),
+        picture_format(out),
+    )
+    save_figure(figure, out)
 
 
 def _clock(prediction: "Prediction") -> tuple[str, ...]:

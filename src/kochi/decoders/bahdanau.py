@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention
+from kochi.attention.products import Linear, linear_onto
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -40,7 +41,7 @@ class BahdanauDecoder(Decoder):
     Args:
         embedding: Embeds the target tokens.
         attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
-        summary_size: Width of the encoder's summary.
+        summary_size: Width of the encoder's summary; None: the first state is learned alone.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
         num_layers: Number of layers; the top one's output is the query.
@@ -53,7 +54,7 @@ class BahdanauDecoder(Decoder):
         embedding: Embedding,
         attention: Attention | MultiHeadAttention,
         *,
-        summary_size: int,
+        summary_size: int | None,
         cell: str,
         hidden_size: int,
         num_layers: int,
@@ -70,7 +71,7 @@ class BahdanauDecoder(Decoder):
             cell, embedding_size + context_size, hidden_size, num_layers, dropout
         )
         self.bridge = Bridge(summary_size, self.stack)
-        self.feature_proj = nn.Linear(
+        self.feature_proj = Linear(
             hidden_size + embedding_size + context_size, self.feature_size
         )  # W
         self.dropout = Dropout(dropout)
@@ -82,7 +83,7 @@ class BahdanauDecoder(Decoder):
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
-        context_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
+        context_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
         output = layers[-1][0]
         outputs, contexts, alignments, draws, looked = [], [], [], [], START
         for gate in token_gates(self.stack, embedded).unbind(1):
@@ -92,7 +93,7 @@ class BahdanauDecoder(Decoder):
             looked = readout.state
             contexts.append(readout.context.squeeze(1))
             output, layers = self.stack.step_from_gates(
-                torch.addmm(gate, contexts[-1], context_weight), layers
+                linear_onto(gate, contexts[-1], context_weight), layers
             )
             outputs.append(output)
             alignments.append(every_head(readout))

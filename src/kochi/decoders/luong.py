@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention, Projected, Readout
+from kochi.attention.products import Linear, linear_onto
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -46,7 +47,7 @@ class LuongDecoder(Decoder):
     Args:
         embedding: Embeds the target tokens.
         attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
-        summary_size: Width of the encoder's summary.
+        summary_size: Width of the encoder's summary; None: the first state is learned alone.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
         num_layers: Number of layers; the top one's output is the query.
@@ -60,7 +61,7 @@ class LuongDecoder(Decoder):
         embedding: Embedding,
         attention: Attention | MultiHeadAttention,
         *,
-        summary_size: int,
+        summary_size: int | None,
         cell: str,
         hidden_size: int,
         num_layers: int,
@@ -78,9 +79,7 @@ class LuongDecoder(Decoder):
             cell, embedding_size + self.feed_size, hidden_size, num_layers, dropout
         )
         self.bridge = Bridge(summary_size, self.stack)
-        self.attentional_proj = nn.Linear(
-            attention.context_size + hidden_size, self.feature_size
-        )  # W
+        self.attentional_proj = Linear(attention.context_size + hidden_size, self.feature_size)  # W
         self.dropout = Dropout(dropout)
 
     @override
@@ -102,12 +101,12 @@ class LuongDecoder(Decoder):
         self, embedded: Tensor, layers: State, projected: Projected, need_alignment: bool
     ) -> Written:
         gates = token_gates(self.stack, embedded).unbind(1)
-        feed_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
+        feed_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
         feed = embedded.new_zeros(len(embedded), self.feed_size)
         vectors, alignments, draws, looked = [], [], [], START
         for gate in gates:
             output, layers = self.stack.step_from_gates(
-                torch.addmm(gate, feed, feed_weight), layers
+                linear_onto(gate, feed, feed_weight), layers
             )
             query = output.unsqueeze(1)
             readout = self.attention.step(query, projected, looked, need_alignment=need_alignment)

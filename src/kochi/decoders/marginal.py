@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import Attention
+from kochi.attention.products import Linear, linear
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
@@ -54,7 +55,7 @@ class MarginalDecoder(Decoder):
         embedding: Embeds the target tokens.
         attention: Of one head, made by ``kochi.attention.build`` with query_size = hidden_size and
             the selection "marginal".
-        summary_size: Width of the encoder's summary.
+        summary_size: Width of the encoder's summary; None: the first state is learned alone.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
         num_layers: Number of layers; the top one's output is the query.
@@ -67,7 +68,7 @@ class MarginalDecoder(Decoder):
         embedding: Embedding,
         attention: Attention,
         *,
-        summary_size: int,
+        summary_size: int | None,
         cell: str,
         hidden_size: int,
         num_layers: int,
@@ -81,9 +82,7 @@ class MarginalDecoder(Decoder):
         self.attention = attention
         self.stack = RecurrentStack(cell, embedding_size, hidden_size, num_layers, dropout)
         self.bridge = Bridge(summary_size, self.stack)
-        self.attentional_proj = nn.Linear(
-            attention.context_size + hidden_size, self.feature_size
-        )  # W
+        self.attentional_proj = Linear(attention.context_size + hidden_size, self.feature_size)  # W
         self.dropout = Dropout(dropout)
 
     @override
@@ -101,10 +100,10 @@ class MarginalDecoder(Decoder):
     def _of_places(
         self, values: Float[Tensor, "batch 1 source memory_size"]
     ) -> Float[Tensor, "batch source feature_size"]:
-        return F.linear(values.squeeze(1), self._columns()[0])
+        return linear(values.squeeze(1), self._columns()[0])
 
     def _mixture(self, outputs: Tensor, of_places: Tensor, alignment: Tensor) -> Mixture:
-        of_target = F.linear(outputs, self._columns()[1], self.attentional_proj.bias)
+        of_target = linear(outputs, self._columns()[1], self.attentional_proj.bias)
         kept = None
         if self.training and self.dropout.rate:
             kept = self.dropout(torch.ones_like(of_target))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import START, AttentionState, Projected
+from kochi.attention.products import Linear, linear
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
 
@@ -62,18 +63,28 @@ class Bridge(nn.Module):
     """Make a decoder's first state from the encoder's summary: tanh(W summary + b).
 
     Bahdanau et al. 2015, appendix A.2.2, for every layer and for the LSTM's cells too.
+
+    Args:
+        summary_size: Width of the summary; None leaves it out: tanh(b), for a decoder that begins
+            before the encoder has ended.
+        stack: The decoder's layers.
     """
 
-    def __init__(self, summary_size: int, stack: RecurrentStack) -> None:
+    def __init__(self, summary_size: int | None, stack: RecurrentStack) -> None:
         super().__init__()
         self.shape = (stack.num_layers, stack.num_vectors, stack.hidden_size)
-        self.linear = nn.Linear(
-            summary_size, stack.num_layers * stack.num_vectors * stack.hidden_size
-        )
+        size = stack.num_layers * stack.num_vectors * stack.hidden_size
+        self.linear = None if summary_size is None else Linear(summary_size, size)
+        self.first = nn.Parameter(torch.zeros(size)) if summary_size is None else None
 
     @override
     def forward(self, summary: Float[Tensor, "batch summary_size"]) -> State:
-        first = self.linear(summary).tanh().view(len(summary), *self.shape)
+        if self.linear is not None:
+            first = self.linear(summary)
+        else:
+            assert self.first is not None
+            first = self.first.expand(len(summary), -1)
+        first = first.tanh().view(len(summary), *self.shape)
         return tuple(first.permute(1, 2, 0, 3).unbind(0))
 
 
@@ -105,7 +116,7 @@ def token_gates(
 ) -> Float[Tensor, "batch target gates"]:
     """Multiply the tokens' vectors by their part of the input weights, all steps at once."""
     token_weight, _ = input_columns(stack, embedded.shape[-1])
-    return nn.functional.linear(embedded, token_weight, stack.input_bias)
+    return linear(embedded, token_weight, stack.input_bias)
 
 
 def stack_steps(

@@ -5,13 +5,15 @@ CTC/attention architecture for end-to-end speech recognition",
 https://ieeexplore.ieee.org/document/8068205, have layers that skip frames.
 """
 
+from typing import cast
+
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import FrameEncoder
+from kochi.encoders.encoder import Fed, FrameEncoder
 from kochi.encoders.subsampling import ConvSubsampling
-from kochi.layers.directions import read_layers, stack_layers
+from kochi.layers.directions import RecurrentLayer, read_layers, stack_layers
 from kochi.layers.dropout import Dropout
 from kochi.memory import Frames, Memory
 
@@ -59,3 +61,17 @@ class ConvRecurrentEncoder(FrameEncoder):
         values, mask = self.convolutions(source, mask)
         values, summary = read_layers(self.layers, self.dropout(values), mask, self.dropout)
         return Memory(values * mask.unsqueeze(-1), mask, summary, self.layout)
+
+    @override
+    def feed(
+        self, frames: Float[Tensor, "1 frames size"], fed: Fed | None, last: bool
+    ) -> tuple[Float[Tensor, "1 places memory_size"], Fed]:
+        layers = cast(list[RecurrentLayer], list(self.layers))
+        if len(layers[0].directions) > 1:
+            return super().feed(frames, fed, last)
+        values, rests = self.convolutions.feed(frames, () if fed is None else fed.rests)
+        states = []
+        for level, layer in enumerate(layers):
+            values, state = layer.read(values, None if fed is None else fed.states[level])
+            states.append(state)
+        return values, Fed(rests, tuple(states))

@@ -1,12 +1,27 @@
 """What every encoder of frames offers."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kochi.layers.recurrent import State
 from kochi.memory import Frames, Memory
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What an encoder that is fed remembers between two calls.
+
+    Attributes:
+        rests: What waits for its neighbours to become a place, level by level.
+        states: Those of the recurrent layers.
+    """
+
+    rests: tuple[Tensor, ...]
+    states: tuple[State | None, ...]
 
 
 class FrameEncoder(nn.Module, ABC):
@@ -39,6 +54,29 @@ class FrameEncoder(nn.Module, ABC):
             source: The frames, and anything at all where there is padding.
             mask: True where there is a frame.
         """
+
+    def feed(
+        self, frames: Float[Tensor, "1 frames size"], fed: Fed | None, last: bool
+    ) -> tuple[Float[Tensor, "1 places memory_size"], Fed]:
+        """Read the next frames of one recording as it comes.
+
+        Joined, the places of all calls are the memory of the whole recording.
+
+        Args:
+            frames: Perhaps none.
+            fed: What the call before returned; None at the beginning.
+            last: Nothing comes behind these frames.
+
+        Returns:
+            The places that are now complete, and what to give to the next call.
+
+        Raises:
+            ValueError: A place of this encoder waits for the end of the recording.
+        """
+        raise ValueError(
+            "the encoder waits for the end of a recording; frames are read as they come by kind "
+            "'pyramid' and 'conv_rnn' with bidirectional = false"
+        )
 
     def memory_lengths(self, lengths: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         """Return how many positions rows of so many frames leave."""

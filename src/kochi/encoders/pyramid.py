@@ -6,11 +6,12 @@ https://arxiv.org/abs/1508.01211.
 
 from typing import cast
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import FrameEncoder, join_neighbours, quiet_padding
+from kochi.encoders.encoder import Fed, FrameEncoder, join_neighbours, quiet_padding
 from kochi.layers.directions import RecurrentLayer, read_layers
 from kochi.layers.dropout import Dropout
 from kochi.memory import Frames, Memory
@@ -76,3 +77,22 @@ class PyramidEncoder(FrameEncoder):
             values, mask = join_neighbours(values, mask)
         values, summary = read_layers(layers[self.halvings :], values, mask, self.dropout)
         return Memory(values * mask.unsqueeze(-1), mask, summary, self.layout)
+
+    @override
+    def feed(
+        self, frames: Float[Tensor, "1 frames size"], fed: Fed | None, last: bool
+    ) -> tuple[Float[Tensor, "1 places memory_size"], Fed]:
+        layers = cast(list[RecurrentLayer], list(self.layers))
+        if len(layers[0].directions) > 1:
+            return super().feed(frames, fed, last)
+        values, rests, states = frames, [], []
+        for level, layer in enumerate(layers):
+            values, state = layer.read(values, None if fed is None else fed.states[level])
+            states.append(state)
+            if level < self.halvings:
+                waiting = values if fed is None else torch.cat([fed.rests[level], values], 1)
+                whole = waiting.shape[1] if last else waiting.shape[1] // 2 * 2
+                rests.append(waiting[:, whole:])
+                values = waiting[:, :whole]
+                values, _ = join_neighbours(values, values.new_ones(values.shape[:2]).bool())
+        return values, Fed(tuple(rests), tuple(states))

@@ -5,11 +5,13 @@ https://doi.org/10.1109/ICASSP.2018.8462506, and of the Conformer, Gulati et al.
 https://arxiv.org/abs/2005.08100.
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from kochi.attention.products import Linear
 from kochi.encoders.encoder import quiet_padding
 from kochi.memory import Frames
 
@@ -37,7 +39,7 @@ class ConvSubsampling(nn.Module):
         self.first = nn.Conv2d(1, channels, KERNEL, stride=2, padding=(0, 1))
         self.second = nn.Conv2d(channels, channels, KERNEL, stride=2, padding=(0, 1))
         bands = -(-input_size // self.factor)
-        self.output_proj = nn.Linear(channels * bands, output_size)
+        self.output_proj = Linear(channels * bands, output_size)
         self.before = KERNEL - 1 if causal else 1  # zeros in front of the frames
         for layer in (self.first, self.second):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
@@ -48,6 +50,30 @@ class ConvSubsampling(nn.Module):
     def layout(self, layout: Frames) -> Frames:
         """Return when the positions happen that such frames leave."""
         return Frames(layout.hop_seconds * self.factor, layout.first_seconds)
+
+    def feed(
+        self, frames: Float[Tensor, "1 frames size"], rests: tuple[Tensor, ...]
+    ) -> tuple[Float[Tensor, "1 places output_size"], tuple[Tensor, ...]]:
+        """Read the next frames of one recording, if causal; see `FrameEncoder.feed`.
+
+        Args:
+            frames: The frames.
+            rests: For each convolution the rows that its next filters still look at; nothing at the
+                beginning.
+        """
+        values, after = frames.unsqueeze(1), []
+        for number, layer in enumerate((self.first, self.second)):
+            if rests:
+                values = torch.cat([rests[number], values], 2)
+            else:
+                values = F.pad(values, (0, 0, self.before, 0))
+            count = max(0, (values.shape[2] - KERNEL) // 2 + 1)
+            after.append(values[:, :, 2 * count :])
+            if count:
+                values = layer(values).relu()
+            else:
+                values = values.new_zeros(1, layer.out_channels, 0, (values.shape[3] + 1) // 2)
+        return self.output_proj(values.transpose(1, 2).flatten(2)), tuple(after)
 
     @override
     def forward(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.layers.dropout import Dropout
-from kochi.layers.recurrent import RecurrentStack
+from kochi.layers.recurrent import RecurrentStack, State
 
 
 class RecurrentLayer(nn.ModuleList):
@@ -56,6 +56,20 @@ class RecurrentLayer(nn.ModuleList):
             return read
         read_back = others[0].sequence(permute(values, backwards), zero)
         return torch.cat([read, permute(read_back, backwards)], dim=-1)
+
+    def read(
+        self, values: Float[Tensor, "rows length input_size"], state: State | None
+    ) -> tuple[Float[Tensor, "rows length output_size"], State]:
+        """Read on from ``state`` (None: from the beginning); of a layer that reads forwards only.
+
+        Returns:
+            What was written, and the state to go on from.
+        """
+        [forward] = self.directions
+        state = forward.start(len(values), values) if state is None else state
+        if not values.shape[1]:
+            return values.new_zeros(len(values), 0, self.output_size), state
+        return forward.read(values, state)
 
     if TYPE_CHECKING:
 

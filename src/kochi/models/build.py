@@ -110,8 +110,9 @@ def _recurrent_decoder(
     target: Embedding,
     encoder: RecurrentEncoder | FrameEncoder,
 ) -> Decoder:
+    alone = isinstance(model, config.RnnModel) and model.first_state == "learned"
     common = {
-        "summary_size": encoder.summary_size,
+        "summary_size": None if alone else encoder.summary_size,
         "cell": model.cell,
         "hidden_size": model.hidden_size,
         "num_layers": model.decoder_layers,

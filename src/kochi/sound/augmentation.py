@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Int16
+from jaxtyping import Float, Float32, Int, Int16
 from torch import Tensor
 
 from kochi.sound.resampling import resample, to_float, to_int16
@@ -133,6 +133,44 @@ def perturb_speed(
     """
     check_speeds(speeds)
     return change_speed(samples, speeds[int(draws.integers(len(speeds)))])
+
+
+def change_tempo(
+    frames: Float32[np.ndarray, "frames size"], factor: float
+) -> Float32[np.ndarray, "changed size"]:
+    """Spread frames over less or more time: x(factor * t), between neighbours a straight line.
+
+    For features whose sound is not at hand: the tempo changes, the pitch does not.
+
+    Args:
+        frames: At least one frame.
+        factor: Above 1 is faster; the length becomes ``len(frames) / factor``, rounded, at least 1.
+
+    Raises:
+        ValueError: A factor outside 0.1 to 10.
+
+    >>> change_tempo(np.array([[0.0], [1.0], [2.0]], np.float32), 0.5)[:, 0].tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
+    """
+    check_speeds([factor])
+    count = max(1, round(len(frames) / factor))
+    places = np.minimum(np.arange(count) * factor, len(frames) - 1)
+    before = np.floor(places).astype(np.int64)
+    after = np.minimum(before + 1, len(frames) - 1)
+    share = (places - before).astype(np.float32)[:, None]
+    return frames[before] * (1 - share) + frames[after] * share
+
+
+def perturb_tempo(
+    frames: Float32[np.ndarray, "frames size"], speeds: Sequence[float], draws: np.random.Generator
+) -> Float32[np.ndarray, "changed size"]:
+    """Spread frames at one of some speeds, each as likely as the others.
+
+    Raises:
+        ValueError: No speeds, or one outside 0.1 to 10.
+    """
+    check_speeds(speeds)
+    return change_tempo(frames, speeds[int(draws.integers(len(speeds)))])
 
 
 def check_speeds(speeds: Sequence[float]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int16
 
 from kochi.errors import UserError
-from kochi.sound.resampling import Resampler, to_int16
+from kochi.sound.resampling import Resampler, to_float, to_int16
 
 if TYPE_CHECKING:
     from kochi.sound.decoding import Decoder
@@ -40,6 +40,53 @@ def read_blocks(
             f"{sample_rate_hz} and {block_seconds}"
         )
     return _stream(source, sample_rate_hz, block_seconds)
+
+
+def read_pcm(
+    pipe: io.BufferedReader | io.BytesIO,
+    from_hz: int,
+    sample_rate_hz: int,
+    block_seconds: float = 0.1,
+) -> Iterator[Int16[np.ndarray, " samples"]]:
+    """Stream bare samples without a header: 16 bit, little-endian, one channel.
+
+    A block comes out as soon as there is one sample, with what has come by then.
+
+    Args:
+        pipe: Such as ``sys.stdin.buffer``.
+        from_hz: Rate of what comes in.
+        sample_rate_hz: Rate of the samples returned.
+        block_seconds: The longest block that is taken at once.
+
+    Raises:
+        UserError: While streaming: nothing comes, or half a sample at the end.
+        ValueError: A rate or block length that is not positive.
+    """
+    if min(from_hz, sample_rate_hz) < 1 or not block_seconds > 0:
+        raise ValueError(
+            "from_hz, sample_rate_hz and block_seconds must be positive, got "
+            f"{from_hz}, {sample_rate_hz} and {block_seconds}"
+        )
+    return _stream_pcm(pipe, Resampler(from_hz, sample_rate_hz), from_hz, block_seconds)
+
+
+def _stream_pcm(
+    pipe: io.BufferedReader | io.BytesIO, resampler: Resampler, from_hz: int, block_seconds: float
+) -> Iterator[Int16[np.ndarray, " samples"]]:
+    most, half, empty = 2 * max(1, round(block_seconds * from_hz)), b"", True
+    while piece := pipe.read1(most):
+        piece, empty = half + piece, False
+        whole = len(piece) // 2 * 2
+        half = piece[whole:]
+        samples = np.frombuffer(piece[:whole], "<i2").astype(np.int16)
+        yield from _some(resampler.push(to_float(samples)))
+    if empty or half:
+        found = "half a sample at the end" if half else "nothing"
+        raise UserError(
+            f"standard input: found {found}; expected 16-bit samples of one channel at "
+            f"{from_hz} Hz; check what sends them"
+        )
+    yield from _some(resampler.push(np.zeros(0, np.float32), last=True))
 
 
 def _stream(

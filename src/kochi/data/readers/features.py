@@ -20,6 +20,7 @@ from kochi.data.readers.base import Numbers
 from kochi.data.readers.frames import FrameReader, read_saved
 from kochi.data.readers.rows import FeatureRow
 from kochi.errors import UserError
+from kochi.sound.augmentation import perturb_tempo
 from kochi.sound.files import MAX_SECONDS
 
 FeatureSource = FeatureRow | str | Path | Shaped[np.ndarray, "..."] | Shaped[Tensor, "..."]
@@ -105,6 +106,10 @@ class FeatureReader(FrameReader[FeatureSource]):
         lengths: Integer[np.ndarray, " batch"],
         draws: np.random.Generator | None,
     ) -> tuple[Float32[Tensor, "batch frames size"], Int64[Tensor, " batch"]]:
+        if draws is not None and self.augmentation is not None and self.augmentation.speeds:
+            rows = np.split(numbers, np.cumsum(lengths)[:-1])
+            rows = [perturb_tempo(row, self.augmentation.speeds, draws) for row in rows]
+            numbers, lengths = np.concatenate(rows), np.array([len(row) for row in rows])
         padded, _ = pad_frames(numbers, lengths)
         return torch.from_numpy(padded), torch.from_numpy(lengths.astype(np.int64))
 

@@ -97,6 +97,11 @@ class FrameReader(Reader[Source]):
             frames = mask_spectrograms(frames, counts, masks, draws, streams=1 + self.deltas)
         return frames.masked_fill(~mask[..., None], 0.0), mask
 
+    def plain(self, row: Row) -> Float32[np.ndarray, "frames size"]:
+        """Return a row's frames for people to look at: without deltas, not normalised."""
+        frames, _ = self.frames(np.asarray(row), np.array([len(row)]), None)
+        return frames[0].numpy()
+
     def fitted(self, rows: Iterable[Row]) -> "FrameReader[Source]":
         """Return a reader that normalises by the mean and deviation of these rows.
 

@@ -62,15 +62,9 @@ def check_augmentation(data: config.Data, training: config.Training) -> None:
     Raises:
         UserError: That is so.
     """
-    if training.augmentation is None or isinstance(data, config.SoundData):
-        return
-    if not isinstance(data, config.FeaturesData):
+    heard = isinstance(data, config.SoundData | config.FeaturesData)
+    if training.augmentation is not None and not heard:
         raise UserError("training.augmentation is for sound and features; remove it for text")
-    if training.augmentation.speeds:
-        raise UserError(
-            "training.augmentation.speeds: only sound can be played at another speed; remove it "
-            "where data.kind = 'features'"
-        )
 
 
 def for_training(source: Reader[Any], training: config.Training) -> Reader[Any]:

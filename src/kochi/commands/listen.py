@@ -1,0 +1,159 @@
+"""``kochi predict --stream``: write words while the sound still comes."""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from kochi.listening import Heard
+
+BLOCK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is asked for.
+
+    Attributes:
+        model: The model folder.
+        files: One recording, or none or "-" for standard input.
+        pcm_hz: Standard input is bare samples of this rate; None: wav or ogg.
+        fast: Do not wait for a recording's time.
+        as_json: One JSON object a token.
+        device: What torch calls it.
+        precision: Of the weights.
+    """
+
+    model: Path
+    files: tuple[Path, ...]
+    pcm_hz: int | None
+    fast: bool
+    as_json: bool
+    device: str
+    precision: Literal["fp32", "bf16"]
+
+    @property
+    def file(self) -> Path | None:
+        """The recording; None for standard input."""
+        return None if not self.files or str(self.files[0]) == "-" else self.files[0]
+
+
+@dataclass
+class Clock:
+    """How late tokens are, and how long computing took.
+
+    Attributes:
+        latencies: Seconds from the middle of the place looked at, when it sounded, until the token
+            was written: of sound waited for and of computing. Where a recording is played in its
+            time these are seconds of the clock.
+        computing: Seconds.
+    """
+
+    latencies: list[float] = field(default_factory=list)
+    computing: float = 0.0
+
+    def report(self, seconds: float) -> str:
+        """Say it in one line."""
+        share = f"computing took {100 * self.computing / max(seconds, 1e-9):.1f} % of the time"
+        if not self.latencies:
+            return f"{seconds:.1f} s of sound, no tokens; {share}"
+        mean, largest = sum(self.latencies) / len(self.latencies), max(self.latencies)
+        return (
+            f"{seconds:.1f} s of sound, {len(self.latencies)} tokens; latency: mean "
+            f"{1000 * mean:.0f} ms, largest {1000 * largest:.0f} ms; {share}"
+        )
+
+
+def listen(asked: Stream) -> None:
+    """Write what is heard to standard output; at the end say on stderr how late it was.
+
+    Raises:
+        UserError: The model cannot listen, or something is wrong with the sound.
+    """
+    _check(asked)
+    from kochi.listening import Listener
+    from kochi.predictor import load
+
+    predictor = load(asked.model, asked.device, asked.precision)
+    listener, clock = Listener(predictor), Clock()
+    show = _show_json if asked.as_json else _Text()
+    heard_seconds, began = 0.0, time.monotonic()
+    for block, last in _blocks(asked, listener.sample_rate_hz):
+        heard_seconds += len(block) / listener.sample_rate_hz
+        due = began + heard_seconds
+        if asked.file is not None and not asked.fast:
+            time.sleep(max(0.0, due - time.monotonic()))
+        else:
+            due = time.monotonic()
+        started = time.monotonic()
+        found = listener.push(block, last)
+        now = time.monotonic()
+        clock.computing += now - started
+        for one in found:
+            latency = None
+            if one.look_seconds is not None:
+                latency = heard_seconds - one.look_seconds + now - due
+                clock.latencies.append(latency)
+            show(one, latency)
+        sys.stdout.flush()
+    print(f"kochi: {clock.report(heard_seconds)}", file=sys.stderr)
+
+
+def _check(asked: Stream) -> None:
+    if len(asked.files) > 1:
+        raise UserError(f"--stream: expected one FILE or -, found {len(asked.files)}")
+    if asked.file is not None and asked.pcm_hz is not None:
+        raise UserError("--pcm: bare samples come from standard input; leave FILE out")
+    if asked.file is None and asked.fast:
+        raise UserError("--fast: standard input comes as it comes; give a FILE, or leave it out")
+
+
+def _blocks(asked: Stream, sample_rate_hz: int) -> Iterator[tuple[Any, bool]]:
+    """Give blocks of samples, and an empty last one."""
+    import numpy as np
+
+    from kochi.sound.blocks import read_blocks, read_pcm
+
+    pipe = cast(io.BufferedReader, sys.stdin.buffer)
+    if asked.pcm_hz is not None:
+        blocks = read_pcm(pipe, asked.pcm_hz, sample_rate_hz, BLOCK_SECONDS)
+    else:
+        blocks = read_blocks(asked.file or pipe, sample_rate_hz, BLOCK_SECONDS)
+    for block in blocks:
+        yield block, False
+    yield np.zeros(0, np.int16), True
+
+
+class _Text:
+    """Write text as it comes, an utterance a line."""
+
+    def __init__(self) -> None:
+        self._began = False
+
+    def __call__(self, one: "Heard", latency: float | None) -> None:
+        text = one.text if self._began else one.text.lstrip(" ")
+        self._began = not one.ends
+        sys.stdout.write(text + ("\n" if one.ends else ""))
+
+
+def _show_json(one: "Heard", latency: float | None) -> None:
+    record = {
+        "text": one.text,
+        "utterance": one.utterance,
+        "ends": one.ends,
+        "look_seconds": _milliseconds(one.look_seconds),
+        "heard_seconds": _milliseconds(one.heard_seconds),
+        "latency_seconds": _milliseconds(latency),
+    }
+    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
