@@ -50,6 +50,37 @@ beam = 2
 batch_size = 4
 """
 
+TRANSLATION = """
+[data]
+kind = "tsv"
+train = "train.tsv"
+dev = "dev.tsv"
+test = "test.tsv"
+source.tokens = "whitespace"
+target.tokens = "whitespace"
+tokenized = true
+
+[model]
+kind = "rnn"
+order = "luong"
+embedding_size = 32
+hidden_size = 48
+dropout = 0.0
+attention.score = "general"
+
+[training]
+max_steps = 220
+batch_tokens = 512
+learning_rate = 0.01
+schedule = { kind = "cosine", warmup_steps = 20 }
+label_smoothing = 0.0
+metric = "bleu"
+evaluate_every = 220
+
+[search]
+beam = 1
+"""
+
 torch.set_num_threads(1)
 if not torch.cuda.is_available():
     # Before anybody imports triton: its own functions, too, are interpreted from then on or not.
@@ -137,6 +168,23 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_command("train", run_file)
     assert result.code == 0, result.err
     return run_file.parent / "model"
+
+
+@pytest.fixture(scope="session")
+def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: it translates a made-up language; its data lie beside. Not to be changed."""
+    from kochi.studies.language import write_pairs
+
+    folder = tmp_path_factory.mktemp("translator")
+    write_pairs(folder, {"train": 1500, "dev": 20, "test": 60}, longest=6)
+    for side, column in (("source", 0), ("target", 1)):
+        rows = (folder / "test.tsv").read_text().splitlines()[1:]
+        text = "".join(row.split("\t")[column] + "\n" for row in rows)
+        (folder / f"test.{side}").write_text(text)
+    (folder / "run.toml").write_text(TRANSLATION, encoding="utf-8")
+    result = run_command("train", folder / "run.toml")
+    assert result.code == 0, result.err
+    return folder / "model"
 
 
 @pytest.fixture

@@ -31,8 +31,12 @@ DIRECTION: dict[str, set[str]] = {
     "search": {"memory"},
     "folder": DATA | {"models"},
     "times": {"memory"},
+    "links": {"errors", "data", "metrics"},
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
-    "predictor": DATA | MODELS | {"search", "folder", "times"},
+    "studies": DATA
+    | MODELS
+    | {"metrics", "search", "training", "predictor", "links", "view", "folder"},
+    "predictor": DATA | MODELS | {"search", "folder", "times", "links"},
     "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
     "commands": DATA
@@ -47,6 +51,8 @@ DIRECTION: dict[str, set[str]] = {
         "folder",
         "memory",
         "times",
+        "links",
+        "studies",
     },
     "cli": {"commands", "errors"},
     "kochi": {"attention", "errors", "predictor"},

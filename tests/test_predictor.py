@@ -8,7 +8,7 @@ from kochi.config import check_run
 from kochi.errors import UserError
 from kochi.models.build import build_model
 from kochi.models.inputs import TokenInput
-from kochi.predictor import SourceError
+from kochi.predictor import SourceError, TargetError
 
 
 @pytest.fixture(scope="session")
@@ -169,3 +169,30 @@ def test_bf16_gives_nearly_the_same(tiny, predictor):
 def test_unknown_device(tiny):
     with pytest.raises(UserError, match="device nonsense: cannot be used here"):
         kochi.load(tiny, device="nonsense")
+
+
+def test_forced_targets_are_scored_as_search_scores_them(predictor):
+    """What the model itself says, given back to it, has the same score and the same alignment."""
+    said = predictor.predict(["bead", "fa"], need_alignment=True)
+    forced = predictor.align(["bead", "fa"], [one.text for one in said])
+    for one, other in zip(said, forced, strict=True):
+        assert (one.text, one.tokens) == (other.text, other.tokens)
+        assert other.score == pytest.approx(one.score, abs=1e-5)
+        assert torch.allclose(one.alignment, other.alignment, atol=1e-5)
+    [other] = predictor.align(["bead"], ["F F F"])
+    assert other.score < said[0].score and other.alignment.shape == (3, 5)
+
+
+def test_every_head_is_given_where_asked_for(predictor):
+    assert predictor.predict(["bead"], need_alignment=True)[0].heads is None
+    [prediction] = predictor.predict(["bead"], need_heads=True)
+    assert prediction.heads.shape == (1, 1, 4, 5)
+    assert torch.equal(prediction.heads[0, 0], prediction.alignment)
+
+
+def test_targets_that_cannot_be_written(predictor):
+    with pytest.raises(TargetError, match=r"targets\[1\]: empty") as caught:
+        predictor.align(["a", "b"], ["A", " "])
+    assert caught.value.place == 1
+    with pytest.raises(ValueError, match="targets: 1, but there are 2 sources"):
+        predictor.align(["a", "b"], ["A"])

@@ -7,8 +7,8 @@
     kochi_kernels.py grid REPEATS
 
 The memory is what the largest resident size grows by in the first call on the real tensors, less
-outputs and gradients. The grid gives the speed of the kernel that the rule chooses, as a share of
-the fastest one's.
+outputs and gradients. The grid gives the time of each kernel that may serve, and the place in
+`COMPARED` of the one that the rule chooses.
 """
 
 import json
@@ -16,7 +16,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +24,7 @@ from torch import Tensor
 from kochi.attention import Attention, MultiHeadAttention, Visible, build
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.rule import KERNELS, Case, choose
+from kochi.attention.parts import Parts
 from kochi.attention.scopes import Band
 from kochi.attention.scores.additive import additive_score
 
@@ -42,8 +42,24 @@ SHAPES = (  # sentences, queries, keys
     (2, 512, 512),
     (1, 1024, 1024),
 )
+ADDITIVE_SHAPES = (
+    (1, 1, 30),
+    (64, 1, 16),
+    (250, 1, 16),
+    (64, 1, 400),
+    (4, 5, 20),
+    (64, 5, 60),
+    (1, 16, 16),
+    (16, 20, 20),
+    (64, 30, 30),
+    (8, 128, 128),
+)
 DTYPES = (torch.float32, torch.bfloat16)
-DOT_KERNELS = ("reference", "sdpa", "dense")
+COMPARED = ("reference", "sdpa", "dense", "blocked")
+GRIDS = {  # heads, size of a head, shapes; and the kernels that are compared
+    "scaled_dot": (4, 32, SHAPES, ("reference", "sdpa", "dense")),
+    "additive": (1, 256, ADDITIVE_SHAPES, ("reference", "blocked")),
+}
 
 
 def fresh(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -148,23 +164,26 @@ def _module_call(
 
 
 def grid(repeats: int) -> dict[str, dict[str, float]]:
-    parts, found = build("scaled_dot", query_size=32, memory_size=32).parts, {}
-    for batch, target, source in SHAPES:
+    found = {}
+    for score, (heads, size, shapes, kernels) in GRIDS.items():
         for dtype in DTYPES:
-            for training in (True, False):
-                label = f"{batch} x {target} x {source}, {str(dtype)[6:]}"
-                label += ", training" if training else ", no gradient"
-                with torch.set_grad_enabled(training):
-                    found[label] = _compare(parts, batch, target, source, dtype, repeats)
+            parts = build(score, query_size=size, memory_size=size).to(dtype).parts
+            for batch, target, source in shapes:
+                lengths = target, source, source
+                inputs = [fresh(batch, heads, length, size, dtype=dtype) for length in lengths]
+                label = f"{score}, {batch} x {target} x {source}, {str(dtype)[6:]}"
+                found[f"{label}, training"] = _compare(parts, inputs, kernels, repeats)
+                with torch.no_grad():
+                    found[f"{label}, no gradient"] = _compare(parts, inputs, kernels, repeats)
     return found
 
 
 def _compare(
-    parts: Any, batch: int, target: int, source: int, dtype: torch.dtype, repeats: int
+    parts: Parts, inputs: list[Tensor], kernels: tuple[str, ...], repeats: int
 ) -> dict[str, float]:
-    inputs = [fresh(batch, 4, length, 32, dtype=dtype) for length in (target, source, source)]
-    visible = Visible(torch.ones(batch, 1, 1, source, dtype=torch.bool))
-    times: dict[str, list[float]] = {name: [] for name in DOT_KERNELS}
+    query, keys, values = inputs
+    visible = Visible(torch.ones(len(keys), 1, 1, keys.shape[2], dtype=torch.bool))
+    times: dict[str, list[float]] = {name: [] for name in kernels}
     for _ in range(repeats):
         for name, seconds in times.items():
             call = _call(name, parts, visible)
@@ -175,13 +194,12 @@ def _compare(
                 call(*inputs)
                 seconds.append(time.perf_counter() - started)
     best = {name: min(seconds) for name, seconds in times.items()}
-    chosen = choose("auto", parts, Case.of(inputs[0], inputs[1], inputs[2], visible, 0.0))[0]
+    chosen = choose("auto", parts, Case.of(query, keys, values, visible, 0.0))[0]
     milliseconds = {name: 1000 * seconds for name, seconds in best.items()}
-    share = min(best.values()) / best[chosen]
-    return {"share": share, "chosen": DOT_KERNELS.index(chosen), **milliseconds}
+    return {"chosen": COMPARED.index(chosen), **milliseconds}
 
 
-def _call(name: str, parts: Any, visible: Visible) -> Callable[..., Tensor]:
+def _call(name: str, parts: Parts, visible: Visible) -> Callable[..., Tensor]:
     def call(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return KERNELS[name](parts, query, keys, values, visible, None, 0.0, False).context
 

@@ -8,6 +8,7 @@ steps, the operations of the counted step and of its tokens, and seconds by kind
 """
 
 import json
+import math
 import sys
 import time
 from collections import defaultdict
@@ -20,6 +21,7 @@ from kochi_runs import make_run
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from kochi.attention.products import linear
 from kochi.training.module import TrainingModule
 from kochi.training.run import train
 
@@ -46,6 +48,7 @@ KINDS: list[tuple[str, tuple[str, ...]]] = [
 ]
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::addmm_", "aten::addmv")
 PRODUCTS += ("aten::mv", "aten::addmv_", "aten::mkldnn_linear", "aten::dot")
+PRODUCTS += ("mkldnn::_linear_pointwise",)
 REST = "other operations (sums, copies, masks)"
 OUTSIDE = "outside of operations (Python, Lightning, batches)"
 
@@ -84,12 +87,17 @@ def count_recurrent(inputs: Any, w_ih: Any, w_hh: Any, *_: Any, **__: Any) -> in
     return 2 * inputs[0] * inputs[1] * (w_ih[0] * w_ih[1] + w_hh[0] * w_hh[1])
 
 
+def count_linear(inputs: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+    return 2 * math.prod(inputs) * out_shape[-1]
+
+
 def count_recurrent_backward(*shapes: Any, **__: Any) -> int:
     return 2 * count_recurrent(*shapes)
 
 
 COUNTED = {  # what torch's counter does not know
     aten.addmm_: count_in_place,
+    torch.ops.mkldnn._linear_pointwise: count_linear,
     aten.mkldnn_rnn_layer: count_recurrent,
     aten.mkldnn_rnn_layer_backward: count_recurrent_backward,
 }
@@ -101,7 +109,7 @@ def large_product(size: int = 2048, repeats: int = 5) -> float:
     best = float("inf")
     for _ in range(repeats):
         started = time.perf_counter()
-        torch.mm(a, b)
+        linear(a, b)
         best = min(best, time.perf_counter() - started)
     return 2 * size**3 / best
 

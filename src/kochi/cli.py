@@ -12,11 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from kochi import __version__
+from kochi.commands.align import align
 from kochi.commands.evaluate import evaluate
 from kochi.commands.init import init
 from kochi.commands.mechanisms import mechanisms
 from kochi.commands.predict import predict
 from kochi.commands.show import show
+from kochi.commands.study import study
 from kochi.commands.train import train
 from kochi.errors import Interrupted, UserError
 
@@ -30,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (init, train, predict, evaluate, show, mechanisms):
+for _verb in (init, train, predict, evaluate, show, align, study, mechanisms):
     app.command(epilog=getattr(_verb, "example", None))(_verb)
 
 

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,6 +17,7 @@ from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.folder import load_folder
+from kochi.links import merge_words
 from kochi.memory import Frames, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
@@ -23,7 +25,9 @@ from kochi.search import (
     Hypothesis,
     in_parallel,
     length_limits,
+    normalise,
     sample,
+    score_targets,
     search,
     sentence_seeds,
     share_size,
@@ -48,6 +52,20 @@ class SourceError(ValueError):
 
     def __init__(self, place: int, reason: str) -> None:
         super().__init__(f"sources[{place}]: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class TargetError(ValueError):
+    """Say which of the given targets cannot be written, and why.
+
+    Attributes:
+        place: Its place among the targets, from 0.
+        reason: What was found and what was expected.
+    """
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(f"targets[{place}]: {reason}")
         self.place = place
         self.reason = reason
 
@@ -85,12 +103,16 @@ class Prediction:
             then it is empty.
         n_best: The best answers, best first (or all drawn ones); the first one is the answer.
         alignment: Row i says how much each source token was looked at when ``tokens[i]`` was
-            written; a row sums to 1. None if it was not asked for, or the model has no attention.
+            written (by the last layer, on average over its heads); a row sums to 1. None if it was
+            not asked for, or the model has no attention.
         unknown: Characters (or words, where the model reads words) never seen in training.
         layout: What the alignment's columns are: tokens, or places in time.
         times: When each of ``tokens`` was said, where the model hears and an alignment was asked
             for; see `kochi.times`.
         words: The same for the words of ``text``.
+        pieces: What each of ``tokens`` adds to the text, with its spaces.
+        heads: As ``alignment``, for every layer that looks and each of its heads, where that was
+            asked for.
     """
 
     source: str
@@ -104,6 +126,8 @@ class Prediction:
     layout: Layout = WORDS
     times: tuple[Timed, ...] | None = None
     words: tuple[Timed, ...] | None = None
+    pieces: tuple[str, ...] = ()
+    heads: Float[Tensor, "layers heads target source"] | None = None
 
 
 class Predictor:
@@ -142,6 +166,7 @@ class Predictor:
         need_alignment: bool = False,
         batch_size: int | None = None,
         length_penalty: float | None = None,
+        need_heads: bool = False,
     ) -> list[Prediction]:
         """Answer each source. The answers do not depend on the batch size or on each other.
 
@@ -155,6 +180,7 @@ class Predictor:
             need_alignment: Whether to give the alignment of the best answer.
             batch_size: Sources computed together. Default: the run file's.
             length_penalty: See `Answer`; 0 favours short answers. Default: the run file's.
+            need_heads: Whether to give the alignment of every layer and head, too.
 
         Returns:
             One prediction a source, in the order of the sources.
@@ -182,7 +208,70 @@ class Predictor:
                 joint=joint,
             )
 
-        return self._predict(sources, find, need_alignment, batch_size)
+        return self._predict(sources, find, need_alignment, batch_size, need_heads)
+
+    def align(
+        self,
+        sources: Iterable[Any],
+        targets: Iterable[str],
+        batch_size: int | None = None,
+        need_heads: bool = False,
+    ) -> list[Prediction]:
+        """Write given targets, whatever the model itself would say, and see where it looks.
+
+        Args:
+            sources: As in `predict`.
+            targets: What is to be written, one for each source. A prediction's ``score`` is what it
+                would have competed by, its ``tokens`` are those of the target.
+            batch_size: As in `predict`.
+            need_heads: As in `predict`.
+
+        Raises:
+            SourceError: As in `predict`.
+            TargetError: A target is empty or too long.
+            ValueError: There is not one target for each source.
+        """
+        listed, rows = _as_list(sources), self._cut_targets(_as_list(targets))
+        if len(rows) != len(listed):
+            raise ValueError(f"targets: {len(rows)}, but there are {len(listed)} sources")
+
+        def find(memory: Memory, limits: Tensor, places: list[int]) -> list[list[Hypothesis]]:
+            chosen = [rows[place] for place in places]
+            sums = score_targets(self.model.decoder, memory, chosen).tolist()
+            penalty = self.run.search.length_penalty
+            return [
+                [Hypothesis(row, normalise(total, len(row) + 1, penalty), total, True)]
+                for row, total in zip(chosen, sums, strict=True)
+            ]
+
+        return self._predict(listed, find, True, batch_size, need_heads)
+
+    def _cut_targets(self, targets: Sequence[str]) -> list[list[int]]:
+        rows = self.target.encode_batch(targets) if targets else []
+        limit = self.longest_source
+        for place, row in enumerate(rows):
+            if not row:
+                raise TargetError(place, "empty; expected something to write")
+            if limit is not None and len(row) + 1 > limit:
+                raise TargetError(place, f"{len(row)} tokens; the model writes at most {limit - 1}")
+        return rows
+
+    def merge_words(
+        self, alignment: Float[Tensor, "target source"], source: str, target: str
+    ) -> Float[np.ndarray, "target_words source_words_and_none"]:
+        """Turn an alignment of tokens into one of words; see `kochi.links.merge_words`.
+
+        Args:
+            alignment: Of one layer and head, or a mean.
+            source: What was read.
+            target: What was written, as it was given to `align`.
+
+        Raises:
+            ValueError: The model does not read text.
+        """
+        if not isinstance(self.source, Tokenizer):
+            raise ValueError("source: the model does not read text, so there are no words to merge")
+        return merge_words(alignment, [*self.source.words(source), None], self.target.words(target))
 
     def sample(
         self,
@@ -244,7 +333,12 @@ class Predictor:
             place += len(chunk)
 
     def _predict(
-        self, sources: Iterable[Any], find: Find, need_alignment: bool, batch_size: int | None
+        self,
+        sources: Iterable[Any],
+        find: Find,
+        need_alignment: bool,
+        batch_size: int | None,
+        need_heads: bool = False,
     ) -> list[Prediction]:
         listed = _as_list(sources)
         size = self.run.search.batch_size if batch_size is None else batch_size
@@ -262,13 +356,15 @@ class Predictor:
                 source = source.to(self.precision)
             memory = self.model.encode(source.to(self.device), mask.to(self.device))
             found = find(memory, self._limits(memory), places)
-            alignments = self._align(memory, found) if need_alignment else [None] * len(places)
+            alignments = [None] * len(places)
+            if need_alignment or need_heads:
+                alignments = self._align(memory, found, need_heads)
             return [(*one, memory.layout) for one in zip(found, alignments, strict=True)]
 
         answers: dict[int, Prediction] = {}
         for places, found in zip(batches, in_parallel(answer, batches, self.device), strict=True):
             for place, parts in zip(places, found, strict=True):
-                answers[place] = self._prediction(listed[place], encoded[place], *parts)
+                answers[place] = self._prediction(listed[place], encoded[place], *parts, need_heads)
         return [answers[place] for place in range(len(listed))]
 
     @property
@@ -312,20 +408,25 @@ class Predictor:
         return limits if self.longest_source is None else limits.clamp(max=self.longest_source)
 
     def _align(
-        self, memory: Memory, found: list[list[Hypothesis]]
-    ) -> list[Float[Tensor, "target source"] | None]:
-        """Compute the best answers' alignments, without end row and padding."""
+        self, memory: Memory, found: list[list[Hypothesis]], need_heads: bool
+    ) -> list[Float[Tensor, "layers heads target source"] | None]:
+        """Compute the best answers' alignments, without end row and padding.
+
+        Unless every head is wanted, what is left of the layers and heads is one of each: the mean
+        over the heads of the last layer.
+        """
         best = [hypotheses[0].tokens for hypotheses in found]
         longest = max(len(tokens) for tokens in best)
         rows = [[BOS, *tokens] + [EOS] * (longest - len(tokens)) for tokens in best]
         inputs = torch.tensor(rows, device=self.device)[:, : max(1, longest)]
-        alignment = self.model.decoder.alignment(memory, inputs)
-        if alignment is None:
+        layers = self.model.decoder.write(memory, inputs, need_alignment=True).layers
+        if not layers:
             return [None] * len(best)
+        kept = layers if need_heads else (layers[-1].mean(1, keepdim=True),)
         lengths = memory.mask.sum(1).tolist()
         return [
-            row[: len(tokens), :length].float().cpu()
-            for row, tokens, length in zip(alignment, best, lengths, strict=True)
+            row[:, :, : len(tokens), :length].float().cpu()
+            for row, tokens, length in zip(torch.stack(kept, 1), best, lengths, strict=True)
         ]
 
     def _prediction(
@@ -333,13 +434,15 @@ class Predictor:
         source: Any,
         row: Any,
         found: list[Hypothesis],
-        alignment: Tensor | None,
+        heads: Tensor | None,
         layout: Layout,
+        need_heads: bool,
     ) -> Prediction:
+        alignment = None if heads is None else heads[-1].mean(0)
         answers = tuple(self._answer(hypothesis) for hypothesis in found)
         times = words = None
+        pieces = self.target.pieces(found[0].tokens)
         if alignment is not None and isinstance(layout, Frames):
-            pieces = self.target.pieces(found[0].tokens)
             end = self.source.seconds(len(row))
             times = time_tokens(alignment, answers[0].tokens, layout, end)
             words = time_words(times, pieces)
@@ -355,6 +458,8 @@ class Predictor:
             layout=layout,
             times=times,
             words=words,
+            pieces=tuple(pieces),
+            heads=heads if need_heads else None,
         )
 
     def _answer(self, hypothesis: Hypothesis) -> Answer:

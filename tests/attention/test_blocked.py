@@ -35,6 +35,19 @@ def test_however_it_is_cut(
     torch.testing.assert_close(gradients(scores, inputs), gradients(expected, inputs))
 
 
+@pytest.mark.parametrize("target", [1, 3])
+@pytest.mark.parametrize("far", [0.1, 19.0, 21.0, 60.0, 1e30])
+def test_numbers_however_far(target: int, far: float, gradients: Gradients) -> None:
+    """Products of exponentials serve up to a limit; beyond it nothing may overflow."""
+    signs = [torch.randn(shape).sign() for shape in ((2, 1, target, 8), (2, 1, 5, 8))]
+    query, keys = (far * sign + torch.randn(sign.shape) for sign in signs)
+    inputs = [one.requires_grad_() for one in (query, keys, torch.randn(1, 8))]
+    scores, expected = blocked.blocked_scores(*inputs), additive_score(*inputs)
+    torch.testing.assert_close(scores, expected, rtol=1e-5, atol=2e-6)
+    for one, other in zip(gradients(scores, inputs), gradients(expected, inputs), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-6)
+
+
 def test_gradcheck() -> None:
     shapes = (2, 2, 3, 4), (2, 2, 5, 4), (2, 4)
     inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
@@ -79,8 +92,14 @@ def test_what_comes_after_the_scores_is_the_reference(dropout: float, temperatur
 
 def test_the_rule_takes_it_for_large_hidden_layers() -> None:
     module = build("additive", query_size=256, memory_size=256)
+    half = torch.bfloat16
     assert module.explain(128, 512, batch=8).startswith("kernel 'blocked'")
-    assert module.explain(1, 15, batch=300).startswith("kernel 'reference'")
+    assert module.explain(1, 15, batch=64).startswith("kernel 'reference'")
+    assert module.explain(1, 15, batch=64, need_gradient=False).startswith("kernel 'blocked'")
+    assert module.explain(1, 15, batch=300).startswith("kernel 'blocked'")
+    assert module.explain(1, 15, half, batch=300).startswith("kernel 'reference'")
+    assert module.explain(15, 15, half, batch=20).startswith("kernel 'blocked'")
+    assert module.explain(1, 15, device="cuda", batch=300).startswith("kernel 'reference'")
 
 
 def test_only_additive_scores_are_served() -> None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, build
+from kochi.attention.kernels import rule
+from kochi.attention.processor import this_processor
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 """Largest difference, relative to the largest number: float32 sums of 257 terms in another order;
@@ -143,13 +145,14 @@ def test_a_named_kernel_is_never_replaced() -> None:
         build("additive", query_size=8, memory_size=8, kernel="fast")
 
 
-def test_explain_says_which_kernel_and_why() -> None:
+def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule, "SHORT_HERE", rule.SHORT)
     additive = build("additive", query_size=8, memory_size=8)
     assert additive.explain(1, 20).startswith(
         "kernel 'reference': the hidden layer of the additive"
     )
     assert additive.explain(300, 2000, batch=4) == (
-        "kernel 'blocked': the hidden layer of the additive score has 19.2 million numbers: it is "
+        "kernel 'blocked': the hidden layer of the additive score has 19.20 million numbers: it is "
         "computed a block at a time"
     )
     window = {"kind": "sliding_window", "left": 9, "right": 0}
@@ -168,3 +171,15 @@ def test_explain_says_which_kernel_and_why() -> None:
     assert dot.explain(5, 100, need_gradient=False).startswith("kernel 'sdpa': ")
     named = build("dot", query_size=8, memory_size=8, kernel="reference")
     assert named.explain() == "kernel 'reference': named by the caller"
+
+
+def test_the_limit_of_plain_products_goes_by_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = rule.SHORT_ON_ZEN_5 if this_processor().is_zen_5 else rule.SHORT
+    assert expected == rule.SHORT_HERE
+    dot = build("dot", query_size=8, memory_size=8)
+    for limit in (96, 256):
+        monkeypatch.setattr(rule, "SHORT_HERE", limit)
+        assert f"up to {limit} places" in dot.explain(limit, limit)
+        assert dot.explain(limit, limit + 1).startswith("kernel 'sdpa'")

@@ -265,7 +265,7 @@ def test_the_rule_takes_it_on_cuda_for_large_hidden_layers() -> None:
     assert module.explain(*asked, **on_cuda).startswith("kernel 'blocked'")
     module.eval()
     assert module.explain(*asked, **on_cuda) == (
-        "kernel 'triton': the hidden layer of the additive score has 134.2 million numbers: it is "
+        "kernel 'triton': the hidden layer of the additive score has 134.22 million numbers: it is "
         "never held (a limit not measured on CUDA)"
     )
     assert module.explain(1, 512, device="cuda", batch=800).startswith("kernel 'blocked'")

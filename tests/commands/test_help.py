@@ -8,7 +8,7 @@ import soundfile
 
 from tests.hearing import RATE_HZ, samples_of
 
-VERBS = ("init", "train", "predict", "evaluate", "show")
+VERBS = ("init", "train", "predict", "evaluate", "show", "align")
 
 
 @pytest.fixture
@@ -22,6 +22,9 @@ def desk(tiny, listener, streamer, tmp_path, monkeypatch):
     rows = [f"{word}\t{' '.join(word.upper())}" for word in ("abc", "bad", "cafe", "dead") * 10]
     (tmp_path / "words.tsv").write_text("\n".join(rows) + "\n")
     (tmp_path / "words.txt").write_text("abc\nbad\n")
+    (tmp_path / "sources.txt").write_text("abc\nbad\n")
+    (tmp_path / "targets.txt").write_text("A B C\nB A D\n")
+    (tmp_path / "links.txt").write_text("0-0 0?1\n0-0 0-1 0-2\n")
     (tmp_path / "more.tsv").write_text("source\ttarget\nabc\tA B C\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path

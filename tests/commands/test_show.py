@@ -1,7 +1,11 @@
+import json
+import re
+
 import numpy as np
 import pytest
+import soundfile
 
-from tests.hearing import frames_of
+from tests.hearing import RATE_HZ, frames_of, samples_of
 
 
 def test_draws_the_alignment(kochi, tiny):
@@ -32,6 +36,49 @@ def test_draws_over_time(kochi, heard, tmp_path):
     times = [label for label in result.lines[1].split() if label != "·"]
     assert times[:3] == ["0.0", "0.1", "0.2"]
     assert [line.split()[0] for line in result.lines[2:4]] == list(result.lines[0][:2])
+
+
+def data_of(page):
+    found = re.search(r'id="data">(.*?)</script>', page.read_text("utf-8"))
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_writes_a_page_of_words(kochi, translator, tmp_path):
+    source = (translator.parent / "test.source").read_text().splitlines()[0]
+    result = kochi("show", translator, source, "--out", tmp_path / "a.html")
+    assert result.code == 0, result.err
+    data = data_of(tmp_path / "a.html")
+    assert data["read"]["words"] == source.split()
+    assert data["written"]["words"] == result.lines[0].split()
+    [[rows]] = data["shares"]  # one layer, one head
+    assert len(rows) == len(data["written"]["words"])
+    for row in rows:
+        assert len(row) == len(source.split()) + 1
+        assert sum(row) == pytest.approx(1000, abs=len(row))
+
+
+@pytest.mark.parametrize("name", ["heard", "listener"])
+def test_writes_a_page_of_what_was_heard(kochi, request, tmp_path, name):
+    model = request.getfixturevalue(name)
+    if name == "heard":
+        file = tmp_path / "a.npy"
+        np.save(file, np.concatenate([frames_of("abc")] * 3))
+    else:
+        file = tmp_path / "a.wav"
+        soundfile.write(file, samples_of("abc"), RATE_HZ)
+    result = kochi("show", model, file, "--out", tmp_path / "a.html")
+    assert result.code == 0, result.err
+    data = data_of(tmp_path / "a.html")
+    assert data["read"]["kind"] == "frames"
+    assert len(data["written"]["starts"]) == len(data["written"]["tokens"])
+    assert ('<audio id="sound"' in (tmp_path / "a.html").read_text()) == (name == "listener")
+
+
+def test_a_page_without_a_folder(kochi, tiny):
+    result = kochi("show", tiny, "abc", "--out", "none/a.html")
+    assert result.code == 2
+    assert result.err == "kochi: none/a.html: no such folder none; make it first\n"
 
 
 def test_a_recording_is_drawn_with_its_spectrogram(kochi, heard, tmp_path):

@@ -195,6 +195,20 @@ def test_alignment_sums_to_one_and_misses_padding(model, batch):
     assert (alignment.masked_select(~mask[:, None].expand_as(alignment)) == 0).all()
 
 
+def test_every_layer_and_head_shows_where_it_looked(model, batch):
+    source, mask, inputs = batch
+    written = model.decoder.write(model.encode(source, mask), inputs, need_alignment=True)
+    if written.alignment is None:
+        assert type(model.decoder).__name__ == "PlainDecoder"
+        return
+    assert len(written.layers) == len(getattr(model.decoder, "layers", [None]))
+    for layer in written.layers:
+        assert layer.shape[0] == BATCH and layer.shape[2:] == (TARGET, SOURCE)
+        sums = torch.ones(layer.shape[:3], dtype=torch.double)
+        torch.testing.assert_close(layer.sum(-1), sums)
+    torch.testing.assert_close(written.alignment, written.layers[-1].mean(1))
+
+
 def test_every_parameter_learns(model, batch):
     source, mask, inputs = batch
     all_logits(model.train(), source, mask, inputs).logsumexp(-1).sum().backward()

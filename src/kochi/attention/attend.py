@@ -2,7 +2,7 @@
 
 import abc
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,6 +33,9 @@ QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | No
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
 
 
+PARTS = {"score", "scope", "selection", "relative"}
+
+
 class AttentionBase(nn.Module, abc.ABC):
     """What all attentions share: the parts, the mask, the positions and the choice of kernel.
 
@@ -42,6 +45,9 @@ class AttentionBase(nn.Module, abc.ABC):
         memory_size: Size of a memory value.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or the name of the kernel that must serve.
+
+    Attributes:
+        parts: The parts; each is a submodule too.
 
     Raises:
         ValueError: The named kernel cannot serve these parts, or an argument is out of range.
@@ -63,9 +69,16 @@ class AttentionBase(nn.Module, abc.ABC):
         why = refusal(kernel, parts)
         if why is not None:
             raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
-        self.score, self.scope, self.selection, self.relative = parts
+        self.score, self.scope = parts.score, parts.scope
+        self.selection, self.relative = parts.selection, parts.relative
+        self.parts = parts
         self.query_size, self.memory_size = query_size, memory_size
         self.dropout, self.kernel = dropout, kernel
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in PARTS and "parts" in self.__dict__:  # a part was exchanged
+            self.parts = replace(self.parts, **{name: value})
 
     @abc.abstractmethod
     def project(
@@ -133,11 +146,6 @@ class AttentionBase(nn.Module, abc.ABC):
             mask: As in `forward`.
             need_alignment: As in `forward`.
         """
-
-    @property
-    def parts(self) -> Parts:
-        """The parts."""
-        return Parts(self.score, self.scope, self.selection, self.relative)
 
     def visible(
         self,
@@ -296,7 +304,7 @@ class AttentionBase(nn.Module, abc.ABC):
         length, expected = query.shape[2], None
         if isinstance(parts.selection, SampledSelection):
             settled, expected = parts.selection.settle(state.expected, query.shape[0], query.device)
-            parts = parts._replace(selection=settled)
+            parts = replace(parts, selection=settled)
         past = None if state.past is None else state.past.over(keys.shape[2])
         visible = call.visible
         if visible is None:

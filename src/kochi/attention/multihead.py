@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -13,6 +12,7 @@ from kochi.attention.kernels.base import Visible
 from kochi.attention.options import check_count
 from kochi.attention.parts import Parts
 from kochi.attention.positions import stand
+from kochi.attention.products import Linear, linear
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Readout
 from kochi.attention.rotary import rotate
@@ -66,9 +66,9 @@ class MultiHeadAttention(AttentionBase):
         if rotary:
             _check_rotary(parts.score, self.head_size)
         self.context_size = query_size
-        self.query_proj = nn.Linear(query_size, query_size)  # W_Q
-        self.memory_proj = nn.Linear(memory_size, 2 * query_size)  # W_K above W_V
-        self.output_proj = nn.Linear(query_size, query_size)  # W_O
+        self.query_proj = Linear(query_size, query_size)  # W_Q
+        self.memory_proj = Linear(memory_size, 2 * query_size)  # W_K above W_V
+        self.output_proj = Linear(query_size, query_size)  # W_O
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -132,7 +132,7 @@ class MultiHeadAttention(AttentionBase):
         self._check_memory(values, mask)
         values, finite = clean_memory(values, mask)
         # Joining the weights costs less than a second product.
-        query, keys, read = self._heads(F.linear(values, *(joined or self.join())), 3)
+        query, keys, read = self._heads(linear(values, *(joined or self.join())), 3)
         query = self._turn(self.score.project_query(query), positions)
         keys = self._turn(self.score.project_keys(keys), positions)
         return query, Projected(keys, read, mask, finite)

@@ -1,6 +1,6 @@
 """The parts that an attention is made of."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from kochi.attention.relative.base import Relative
 from kochi.attention.scopes.base import AnyScope, RecurrentScope, Scope
@@ -8,7 +8,8 @@ from kochi.attention.scores.base import AnyScore, RecurrentScore
 from kochi.attention.selections.base import AnySelection, RecurrentSelection
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Parts:
     """``alignment = select(scope(score(query, key) + relative))``.
 
     Args:
@@ -16,26 +17,29 @@ class Parts(NamedTuple):
         scope: Which keys a query may see.
         selection: How scores become an alignment.
         relative: What positions add to the score.
+
+    Attributes:
+        ask_the_query: Whether what may be seen depends on more than positions and masks.
+        look_back: Whether queries must be asked one after the other.
     """
 
     score: AnyScore
     scope: AnyScope
     selection: AnySelection
     relative: Relative | None = None
+    ask_the_query: bool = field(init=False)
+    look_back: bool = field(init=False)
 
-    @property
-    def ask_the_query(self) -> bool:
-        """Whether what may be seen depends on more than positions and masks."""
-        return not isinstance(self.scope, Scope) or self.relative is not None
-
-    @property
-    def look_back(self) -> bool:
-        """Whether queries must be asked one after the other."""
-        return (
+    def __post_init__(self) -> None:
+        # Once: a check against an abstract class takes as long as a small matrix product.
+        asks = not isinstance(self.scope, Scope) or self.relative is not None
+        back = (
             isinstance(self.score, RecurrentScore)
             or isinstance(self.scope, RecurrentScope)
             or isinstance(self.selection, RecurrentSelection)
         )
+        object.__setattr__(self, "ask_the_query", asks)
+        object.__setattr__(self, "look_back", back)
 
 
 def name(part: object) -> str:

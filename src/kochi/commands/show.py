@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kochi.commands.example import worked_example
+from kochi.commands.looking import check_page, write_answer
 from kochi.commands.messages import warn_remarks, warn_unknown
 from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @worked_example(
     '$ kochi show model "hello"',
     '$ kochi show model "hello" --out hello.svg',
+    '$ kochi show model "hello" --out hello.html',
     "$ kochi show speech-model one.wav --out one.png",
 )
 def show(
@@ -26,7 +28,8 @@ def show(
         typer.Argument(metavar="INPUT", help="What the model is to read: a text, or a recording."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Write a picture, .png or .svg, as well.")
+        Path | None,
+        typer.Option(help="Write a picture (.png, .svg) or a page to explore (.html) as well."),
     ] = None,
     beam: Beam = None,
     device: Device = "auto",
@@ -36,7 +39,10 @@ def show(
     The picture of a recording is its spectrogram with the alignment over it, and the words under
     their sound.
     """
-    if out is not None:
+    page = out if out is not None and out.suffix.lower() == ".html" else None
+    if page is not None:
+        check_page(page)
+    elif out is not None:
         from kochi.view.figures import picture_format
 
         picture_format(out)  # a name that cannot be written is refused at once
@@ -47,7 +53,9 @@ def show(
 
     predictor = load(model, device)
     try:
-        [prediction] = predictor.predict([text], beam=beam, need_alignment=True)
+        [prediction] = predictor.predict(
+            [text], beam=beam, need_alignment=True, need_heads=page is not None
+        )
     except SourceError as error:
         where = "INPUT: " if predictor.source_parts else ""
         raise UserError(f"{where}{error.reason}") from None
@@ -60,7 +68,10 @@ def show(
     console.print(prediction.text, markup=False, soft_wrap=True)
     sides = prediction.source_tokens or _clock(prediction), prediction.tokens
     console.print(draw_alignment(prediction.alignment, *sides, legend=True))
-    if out is not None:
+    if page is not None:
+        write_answer(predictor, text, prediction, page)
+        console.print(f"wrote {page}", markup=False)
+    elif out is not None:
         _save(predictor, text, prediction, sides, out)
         console.print(f"wrote {out}", markup=False)
 

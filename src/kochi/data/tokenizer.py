@@ -143,6 +143,24 @@ class Tokenizer(Reader[str]):
             return [name.replace(WORD_MARK, " ") for name in names]
         return [f" {name}" if name else "" for name in names] if self.parts == "words" else names
 
+    def words(self, text: str) -> list[int | None]:
+        """Say which word of a text each of its tokens is of, for words with white space between.
+
+        Words are counted from 0; None stands for a token that is white space alone. A token that
+        reaches over several words is of the last of them.
+
+        >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab c"])
+        >>> letters.words("ab c")
+        [0, 0, None, 1]
+        """
+        text = _valid(text)
+        of_place: list[int | None] = [None] * len(text)
+        for number, word in enumerate(re.finditer(r"\S+", text)):
+            of_place[word.start() : word.end()] = [number] * len(word[0])
+        spans = self._library.encode(text, add_special_tokens=False).offsets
+        covered = (of_place[start:end] for start, end in spans)
+        return [max((i for i in places if i is not None), default=None) for places in covered]
+
     @override
     def save(self, path: Path) -> None:
         """Write the library's own JSON, all or nothing."""

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention
+from kochi.attention.products import Linear, linear_onto
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -23,7 +24,7 @@ from kochi.decoders.recurrent import (
     unflat,
     widen,
 )
-from kochi.decoders.written import Written, mean_heads, one_after_the_other
+from kochi.decoders.written import Written, every_head, one_after_the_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -70,7 +71,7 @@ class BahdanauDecoder(Decoder):
             cell, embedding_size + context_size, hidden_size, num_layers, dropout
         )
         self.bridge = Bridge(summary_size, self.stack)
-        self.feature_proj = nn.Linear(
+        self.feature_proj = Linear(
             hidden_size + embedding_size + context_size, self.feature_size
         )  # W
         self.dropout = Dropout(dropout)
@@ -82,7 +83,7 @@ class BahdanauDecoder(Decoder):
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
-        context_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
+        context_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
         output = layers[-1][0]
         outputs, contexts, alignments, draws, looked = [], [], [], [], START
         for gate in token_gates(self.stack, embedded).unbind(1):
@@ -92,10 +93,10 @@ class BahdanauDecoder(Decoder):
             looked = readout.state
             contexts.append(readout.context.squeeze(1))
             output, layers = self.stack.step_from_gates(
-                torch.addmm(gate, contexts[-1], context_weight), layers
+                linear_onto(gate, contexts[-1], context_weight), layers
             )
             outputs.append(output)
-            alignments.append(mean_heads(readout))
+            alignments.append(every_head(readout))
             draws.append(looked.draws)
         features = self._features(torch.stack(outputs, 1), embedded, torch.stack(contexts, 1))
         return Written(features, stack_steps(alignments), one_after_the_other(draws))

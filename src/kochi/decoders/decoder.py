@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kochi.attention.products import linear, linear_into
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.written import Written
 from kochi.layers.embedding import Embedding
@@ -115,9 +115,9 @@ class Decoder(nn.Module, ABC):
             weights = self.output_weight, self.output_bias
             return features.log_probabilities(*weights, out if writes else None)
         if out is None or not self._may_write(features, out):
-            return F.linear(features, self.output_weight, self.output_bias)
-        rows = features.flatten(0, -2)
-        torch.addmm(self.output_bias, rows, self.output_weight.t(), out=out.view(len(rows), -1))
+            return linear(features, self.output_weight, self.output_bias)
+        rows, written = features.flatten(0, -2), out.view(-1, out.shape[-1])
+        linear_into(written, rows, self.output_weight, self.output_bias)
         return out
 
     def _may_write(self, features: Tensor, out: Tensor) -> bool:

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention, Projected, Readout
+from kochi.attention.products import Linear, linear_onto
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -23,7 +24,13 @@ from kochi.decoders.recurrent import (
     unflat,
     widen,
 )
-from kochi.decoders.written import Written, mean_heads, on_top_of_each_other, one_after_the_other
+from kochi.decoders.written import (
+    Written,
+    every_head,
+    layers_of,
+    on_top_of_each_other,
+    one_after_the_other,
+)
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack, State
@@ -72,9 +79,7 @@ class LuongDecoder(Decoder):
             cell, embedding_size + self.feed_size, hidden_size, num_layers, dropout
         )
         self.bridge = Bridge(summary_size, self.stack)
-        self.attentional_proj = nn.Linear(
-            attention.context_size + hidden_size, self.feature_size
-        )  # W
+        self.attentional_proj = Linear(attention.context_size + hidden_size, self.feature_size)  # W
         self.dropout = Dropout(dropout)
 
     @override
@@ -89,25 +94,26 @@ class LuongDecoder(Decoder):
         outputs = self.stack.sequence(embedded, layers)
         readout = self.attention(outputs, projected, need_alignment=need_alignment)
         features = self.dropout(self._vector(readout, outputs))
-        return Written(features, mean_heads(readout), on_top_of_each_other([readout.state.draws]))
+        alignment = layers_of([every_head(readout)])
+        return Written(features, alignment, on_top_of_each_other([readout.state.draws]))
 
     def _write_step_by_step(
         self, embedded: Tensor, layers: State, projected: Projected, need_alignment: bool
     ) -> Written:
         gates = token_gates(self.stack, embedded).unbind(1)
-        feed_weight = input_columns(self.stack, embedded.shape[-1])[1].t()
+        feed_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
         feed = embedded.new_zeros(len(embedded), self.feed_size)
         vectors, alignments, draws, looked = [], [], [], START
         for gate in gates:
             output, layers = self.stack.step_from_gates(
-                torch.addmm(gate, feed, feed_weight), layers
+                linear_onto(gate, feed, feed_weight), layers
             )
             query = output.unsqueeze(1)
             readout = self.attention.step(query, projected, looked, need_alignment=need_alignment)
             looked = readout.state
             feed = self._vector(readout, query).squeeze(1)
             vectors.append(feed)
-            alignments.append(mean_heads(readout))
+            alignments.append(every_head(readout))
             draws.append(looked.draws)
         features = self.dropout(torch.stack(vectors, 1))
         return Written(features, stack_steps(alignments), one_after_the_other(draws))

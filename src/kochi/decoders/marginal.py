@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import Attention
+from kochi.attention.products import Linear, linear
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
@@ -81,9 +82,7 @@ class MarginalDecoder(Decoder):
         self.attention = attention
         self.stack = RecurrentStack(cell, embedding_size, hidden_size, num_layers, dropout)
         self.bridge = Bridge(summary_size, self.stack)
-        self.attentional_proj = nn.Linear(
-            attention.context_size + hidden_size, self.feature_size
-        )  # W
+        self.attentional_proj = Linear(attention.context_size + hidden_size, self.feature_size)  # W
         self.dropout = Dropout(dropout)
 
     @override
@@ -96,15 +95,15 @@ class MarginalDecoder(Decoder):
         readout = self.attention(outputs, projected, need_alignment=True)
         alignment = _shares(readout.alignment)
         mixture = self._mixture(outputs, self._of_places(projected.values), alignment)
-        return Written(mixture, alignment if need_alignment else None)
+        return Written(mixture, (alignment.unsqueeze(1),) if need_alignment else ())
 
     def _of_places(
         self, values: Float[Tensor, "batch 1 source memory_size"]
     ) -> Float[Tensor, "batch source feature_size"]:
-        return F.linear(values.squeeze(1), self._columns()[0])
+        return linear(values.squeeze(1), self._columns()[0])
 
     def _mixture(self, outputs: Tensor, of_places: Tensor, alignment: Tensor) -> Mixture:
-        of_target = F.linear(outputs, self._columns()[1], self.attentional_proj.bias)
+        of_target = linear(outputs, self._columns()[1], self.attentional_proj.bias)
         kept = None
         if self.training and self.dropout.rate:
             kept = self.dropout(torch.ones_like(of_target))

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from kochi.attention.products import linear
 
 CHUNK = {"cpu": 2**21}
 CHUNK_ELSEWHERE = 2**25
@@ -66,7 +67,7 @@ class Mixture(NamedTuple):
         rows = self.rows(torch.arange(batch * target, device=weight.device))
         found = []
         for part in rows.parts(len(weight)):
-            logits = F.linear(rows.features(part), weight, bias)
+            logits = linear(rows.features(part), weight, bias)
             joint = logits.log_softmax(-1) + log_shares(rows.alignment[part]).unsqueeze(-1)
             if out is None:
                 found.append(joint.logsumexp(1))

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
+from kochi.attention.products import Linear
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
 from kochi.decoders.written import Written
@@ -52,7 +53,7 @@ class PlainDecoder(Decoder):
             cell, embedding_size + summary_size, hidden_size, num_layers, dropout
         )
         self.bridge = Bridge(summary_size, self.stack)
-        self.feature_proj = nn.Linear(hidden_size, self.feature_size)  # W
+        self.feature_proj = Linear(hidden_size, self.feature_size)  # W
         self.dropout = Dropout(dropout)
 
     @override

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import START, AttentionState, Projected
+from kochi.attention.products import Linear, linear
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
 
@@ -73,7 +74,7 @@ class Bridge(nn.Module):
         super().__init__()
         self.shape = (stack.num_layers, stack.num_vectors, stack.hidden_size)
         size = stack.num_layers * stack.num_vectors * stack.hidden_size
-        self.linear = None if summary_size is None else nn.Linear(summary_size, size)
+        self.linear = None if summary_size is None else Linear(summary_size, size)
         self.first = nn.Parameter(torch.zeros(size)) if summary_size is None else None
 
     @override
@@ -115,12 +116,12 @@ def token_gates(
 ) -> Float[Tensor, "batch target gates"]:
     """Multiply the tokens' vectors by their part of the input weights, all steps at once."""
     token_weight, _ = input_columns(stack, embedded.shape[-1])
-    return nn.functional.linear(embedded, token_weight, stack.input_bias)
+    return linear(embedded, token_weight, stack.input_bias)
 
 
 def stack_steps(
     alignments: list[Tensor | None],
-) -> Float[Tensor, "batch target source"] | None:
-    """Join the alignments of single steps, if there are any."""
+) -> tuple[Float[Tensor, "batch heads target source"], ...]:
+    """Join the alignments of single steps to that of the one layer, if there are any."""
     steps = [alignment for alignment in alignments if alignment is not None]
-    return torch.cat(steps, 1) if steps else None
+    return (torch.cat(steps, 2),) if steps else ()

@@ -22,7 +22,7 @@ from kochi.attention import (
 )
 from kochi.decoders.cache import Cache
 from kochi.decoders.decoder import Decoder
-from kochi.decoders.written import Written, mean_heads, on_top_of_each_other
+from kochi.decoders.written import Written, every_head, layers_of, on_top_of_each_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward, Residual
@@ -86,14 +86,13 @@ class TransformerDecoder(Decoder):
         self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
     ) -> Written:
         x = self._embed(inputs, 0)
-        alignment, draws = None, []
+        alignments, draws = [], []
         for layer in self.blocks:
-            wanted = need_alignment and layer is self.blocks[-1]
             projected = layer.attention.project(memory.values, memory.mask)
-            x, readout = layer(x, projected, need_alignment=wanted)
-            alignment = mean_heads(readout)
+            x, readout = layer(x, projected, need_alignment=need_alignment)
+            alignments.append(every_head(readout))
             draws.append(readout.state.draws)
-        return Written(self.norm(x), alignment, on_top_of_each_other(draws))
+        return Written(self.norm(x), layers_of(alignments), on_top_of_each_other(draws))
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> TransformerState:

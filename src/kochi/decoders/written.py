@@ -29,14 +29,19 @@ class Written(NamedTuple):
     Args:
         features: For each target position; a `Mixture` where they depend on a choice of place that
             is summed out.
-        alignment: Where each position looked (the mean over heads), if it was asked for; None for
-            a decoder that cannot look.
+        layers: Where each position looked, if it was asked for, a tensor for each layer that looks
+            at the memory, first to last; empty for a decoder that cannot look.
         looks: What was drawn; None where nothing is left to chance.
     """
 
     features: Float[Tensor, "batch target feature_size"] | Mixture
-    alignment: Float[Tensor, "batch target source"] | None = None
+    layers: tuple[Float[Tensor, "batch heads target source"], ...] = ()
     looks: Looks | None = None
+
+    @property
+    def alignment(self) -> Float[Tensor, "batch target source"] | None:
+        """Return where the last layer looked (the mean over its heads), if it was asked for."""
+        return self.layers[-1].mean(1) if self.layers else None
 
 
 def one_after_the_other(draws: Iterable[Draws | None]) -> Looks | None:
@@ -57,7 +62,14 @@ def _over_heads(draws: Draws) -> Looks:
     return Looks(draws.log_probability.sum(1), draws.entropy.sum(1))
 
 
-def mean_heads(readout: Readout) -> Float[Tensor, "batch target source"] | None:
-    """Return the alignment, if it was asked for; of several heads the mean."""
+def every_head(readout: Readout) -> Float[Tensor, "batch heads target source"] | None:
+    """Return the alignment, if it was asked for, with an axis of heads also where there is one."""
     alignment = readout.alignment
-    return alignment.mean(1) if alignment is not None and alignment.ndim == 4 else alignment
+    return alignment.unsqueeze(1) if alignment is not None and alignment.ndim == 3 else alignment
+
+
+def layers_of(
+    alignments: Iterable[Float[Tensor, "batch heads target source"] | None],
+) -> tuple[Float[Tensor, "batch heads target source"], ...]:
+    """Return the alignments of layers; nothing where they were not asked for."""
+    return tuple(alignment for alignment in alignments if alignment is not None)

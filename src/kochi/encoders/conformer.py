@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import MultiHeadAttention
+from kochi.attention.products import Linear
 from kochi.encoders.encoder import quiet_padding
 from kochi.layers.feedforward import FeedForward, Residual
 
@@ -84,10 +85,10 @@ class Convolution(nn.Module):
                 f"width of the convolution: got {width}, expected an odd number (a filter has a "
                 "centre), or a causal convolution"
             )
-        self.inner = nn.Linear(size, 2 * size)  # W1
+        self.inner = Linear(size, 2 * size)  # W1
         self.depthwise = nn.Conv1d(size, size, width, groups=size)
         self.norm = nn.LayerNorm(size)
-        self.outer = nn.Linear(size, size)  # W2
+        self.outer = Linear(size, size)  # W2
         after = 0 if causal else width // 2
         self.reach = (width - 1 - after, after)
         for layer in (self.inner, self.outer):

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from kochi.attention.products import Linear
 from kochi.encoders.encoder import quiet_padding
 from kochi.memory import Frames
 
@@ -38,7 +39,7 @@ class ConvSubsampling(nn.Module):
         self.first = nn.Conv2d(1, channels, KERNEL, stride=2, padding=(0, 1))
         self.second = nn.Conv2d(channels, channels, KERNEL, stride=2, padding=(0, 1))
         bands = -(-input_size // self.factor)
-        self.output_proj = nn.Linear(channels * bands, output_size)
+        self.output_proj = Linear(channels * bands, output_size)
         self.before = KERNEL - 1 if causal else 1  # zeros in front of the frames
         for layer in (self.first, self.second):
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from kochi.attention.products import Linear
 from kochi.layers.dropout import Dropout
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
@@ -18,8 +19,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, size: int, hidden_size: int, activation: str, dropout: float) -> None:
         super().__init__()
-        self.inner = nn.Linear(size, hidden_size)  # W1
-        self.outer = nn.Linear(hidden_size, size)  # W2
+        self.inner = Linear(size, hidden_size)  # W1
+        self.outer = Linear(hidden_size, size)  # W2
         self.activation = ACTIVATIONS[activation]
         self.dropout = Dropout(dropout)
         nn.init.xavier_uniform_(self.inner.weight)

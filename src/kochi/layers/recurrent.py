@@ -9,10 +9,10 @@ the LSTM, the cell vectors.
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kochi.attention.products import linear, linear_onto
 from kochi.layers.dropout import Dropout
 
 State = tuple[Float[Tensor, "vectors rows hidden_size"], ...]
@@ -90,7 +90,7 @@ class RecurrentStack(nn.Module):
         state: State,
     ) -> tuple[Float[Tensor, "rows hidden_size"], State]:
         """Run one step and return the top layer's output and the next state."""
-        return self.step_from_gates(F.linear(inputs, self.input_weight, self.input_bias), state)
+        return self.step_from_gates(linear(inputs, self.input_weight, self.input_bias), state)
 
     def step_from_gates(
         self,
@@ -106,7 +106,7 @@ class RecurrentStack(nn.Module):
         for index, layer in enumerate(self.cells):
             if index:
                 weight, _, bias, _ = layer.all_weights[0]
-                gates = F.linear(self.dropout(states[-1][0]), weight, bias)
+                gates = linear(self.dropout(states[-1][0]), weight, bias)
             states.append(_cell(layer, gates, state[index]))
         return states[-1][0], tuple(states)
 
@@ -121,8 +121,8 @@ def _library_state(state: Tensor) -> Tensor | tuple[Tensor, Tensor]:
 def _cell(layer: nn.LSTM | nn.GRU, gates: Tensor, state: Tensor) -> Tensor:
     _, weight, _, bias = layer.all_weights[0]
     if isinstance(layer, nn.GRU):
-        return _gru_cell(gates, F.linear(state[0], weight, bias), state[0]).unsqueeze(0)
-    gates = torch.addmm(gates, state[0], weight.t()) + bias
+        return _gru_cell(gates, linear(state[0], weight, bias), state[0]).unsqueeze(0)
+    gates = linear_onto(gates, state[0], weight, bias)
     return _LstmCell.apply(gates, state[1])  # pyright: ignore[reportReturnType]
 
 

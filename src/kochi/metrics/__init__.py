@@ -3,9 +3,11 @@
 BLEU and chrF are sacrebleu's, WER, CER and PER are jiwer's, "exact" is the share of rows answered
 exactly. Every score takes several references a row. `evaluate` gives scores with confidence
 intervals, `corpus_metric` one number quickly, `compare` says whether two systems differ, and
-`pronunciation` gives the two numbers of grapheme-to-phoneme work.
+`pronunciation` gives the two numbers of grapheme-to-phoneme work, `alignment_scores` the error rate
+of word alignments.
 """
 
+from kochi.metrics.alignment import GoldLinks, alignment_scores, read_links
 from kochi.metrics.compare import Comparison, compare
 from kochi.metrics.evaluate import Score, corpus_metric, evaluate, pronunciation
 from kochi.metrics.names import METRICS, higher_is_better
@@ -13,10 +15,13 @@ from kochi.metrics.names import METRICS, higher_is_better
 __all__ = [
     "METRICS",
     "Comparison",
+    "GoldLinks",
     "Score",
+    "alignment_scores",
     "compare",
     "corpus_metric",
     "evaluate",
     "higher_is_better",
     "pronunciation",
+    "read_links",
 ]

@@ -155,7 +155,8 @@ def _self_attention(
         rotary=rotary,
     )
     only_for_a_memory = (attention.PredictedScope, attention.SampledSelection, Marginal)
-    if module.parts.look_back or any(isinstance(p, only_for_a_memory) for p in module.parts):
+    parts = module.parts.scope, module.parts.selection
+    if module.parts.look_back or any(isinstance(part, only_for_a_memory) for part in parts):
         raise ValueError(
             "encoder.self_attention: choose parts that neither look back at earlier alignments nor "
             "draw nor sum over a choice nor predict where to look; attention to the memory can"

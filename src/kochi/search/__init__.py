@@ -10,7 +10,7 @@ from kochi.search.ctc import CtcPrefixScore
 from kochi.search.decoder import StepDecoder
 from kochi.search.forced import score_targets
 from kochi.search.greedy import greedy
-from kochi.search.hypothesis import Hypothesis
+from kochi.search.hypothesis import Hypothesis, normalise
 from kochi.search.joint import JointScore
 from kochi.search.limits import length_limits
 from kochi.search.parallel import in_parallel, share_size
@@ -26,6 +26,7 @@ __all__ = [
     "greedy",
     "in_parallel",
     "length_limits",
+    "normalise",
     "sample",
     "score_targets",
     "search",

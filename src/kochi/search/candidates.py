@@ -52,8 +52,9 @@ def log_probabilities(
     # Where they are narrow, torch would widen them in new memory.
     wide = logits if out is None or logits.dtype == torch.float32 else out.copy_(logits)
     log_probs = torch.log_softmax(wide, -1, dtype=torch.float32, out=out)
-    spoilt = log_probs[..., 0].isnan()
-    if spoilt.any():
+    first = log_probs[..., 0]
+    if first.sum().isnan():  # cheaper than to ask every row
+        spoilt = first.isnan()
         if not (logits[spoilt] == -torch.inf).all():
             raise ValueError("the decoder's step gave logits that are NaN or +inf")
         log_probs[spoilt] = -torch.inf

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kochi.attention.products import add_weight_gradient, linear
+
 CHUNK_BYTES = 8 * 2**20
 
 
@@ -61,14 +63,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         x, w = features.to(dtype), weight.to(dtype)
         total, vocabulary = x.shape[0], w.shape[0]
         needs = any(ctx.needs_input_grad)
-        grads = (torch.zeros_like(x), torch.zeros_like(w), torch.zeros_like(bias))
+        grads = (torch.empty_like(x), x.new_zeros(w.shape[::-1]).t(), torch.zeros_like(bias))
         step = max(1, CHUNK_BYTES // (4 * vocabulary))
         loss = features.new_zeros((), dtype=sum_dtype(features))
         every_nll = [loss.new_zeros(0)]
         mean_weight, mean_bias = weight.mean(0), bias.mean()
         for start in range(0, total, step):
             part = slice(start, min(start + step, total))
-            logits = torch.addmm(bias.to(dtype), x[part], w.t()).to(sum_dtype(features))
+            logits = linear(x[part], w, bias.to(dtype)).to(sum_dtype(features))
             mean = features[part] @ mean_weight + mean_bias
             nll, gap, norm = _normalise(logits, targets[part], mean)
             loss = loss + (nll + smoothing * gap).sum()
@@ -126,9 +128,8 @@ def _accumulate(
         1, targets[part][:, None], (norm * -right_share)[:, None]
     ).to(x.dtype)
     inverse = norm.reciprocal()[:, None]
-    torch.mm(scaled, w, out=grads[0][part])
-    grads[0][part].mul_(inverse)
-    grads[1].addmm_(scaled.t(), (x[part] * inverse).to(x.dtype))
+    grads[0][part] = linear(scaled, w.t()).mul_(inverse)
+    add_weight_gradient(grads[1], scaled, (x[part] * inverse).to(x.dtype))
     grads[2].add_((scaled.t() @ inverse.to(x.dtype)).squeeze(1))
 
 

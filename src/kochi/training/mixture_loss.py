@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kochi.attention.products import linear, weight_gradient
 from kochi.decoders.mixture import Mixture, Rows, log_shares
 from kochi.training.losses import product_dtype, sum_dtype
 
@@ -70,7 +71,7 @@ class _MixtureCrossEntropy(torch.autograd.Function):
                 vectors = rows.vectors(part)
                 features = vectors if kept is None else vectors * kept[part].unsqueeze(1)
                 flat = features.flatten(0, 1).to(product)
-                logits = torch.addmm(b, flat, w.t()).to(wide).unflatten(0, vectors.shape[:2])
+                logits = linear(flat, w, b).to(wide).unflatten(0, vectors.shape[:2])
                 nll, gap, shares, slope = _mix(
                     logits, log_shares(alignment[part]), targets[part], smoothing, needs
                 )
@@ -138,7 +139,7 @@ class _Gradients:
     ) -> None:
         """Add a part; ``slope`` is the gradient by the logits, ``shares`` R as above."""
         of_target, of_places, alignment, of_weight, of_bias = self.all
-        inside = (slope @ weight).to(of_target.dtype).view(vectors.shape)
+        inside = linear(slope, weight.t()).to(of_target.dtype).view(vectors.shape)
         if rows.kept is not None:
             inside.mul_(rows.kept[part].unsqueeze(1))
         inside.mul_(1.0 - vectors.to(inside.dtype).square())
@@ -146,5 +147,5 @@ class _Gradients:
         of_places.index_add_(0, rows.sentences[part], inside)
         seen = rows.alignment[part]
         alignment[part] = torch.where(seen > 0, -shares / torch.where(seen > 0, seen, 1.0), 0.0)
-        of_weight.add_(slope.t() @ features)
+        of_weight.add_(weight_gradient(slope, features))
         of_bias.add_(slope.sum(0, dtype=of_bias.dtype))

@@ -141,10 +141,9 @@ class _Scores(torch.autograd.Function):
         scores = query.new_empty(*query.shape[:2], keys.shape[1], dtype=dtype)
         vector = vector.to(wide)
         with torch.autocast(query.device.type, enabled=False):
-            apart = _apart(query, keys, wide) if features is None else None
-            if apart is not None:
+            if features is None:
                 total = vector.sum()
-                for block, sigmoid in _sigmoids(*apart):
+                for block, sigmoid in _sigmoids(query, keys, wide):
                     scores[block] = (2.0 * (sigmoid @ vector) - total).to(dtype)
                 return scores
             for block, hidden in _hidden(query, keys, features, weight, wide):
@@ -165,10 +164,9 @@ class _Scores(torch.autograd.Function):
             features_grad = torch.empty_like(features)
             weight_grad = torch.zeros_like(weight, dtype=wide)
             carrying = weight.to(wide) * vector.to(wide).unsqueeze(1)
-        apart = _apart(query, keys, wide) if features is None else None
         with torch.autocast(query.device.type, enabled=False):
-            if apart is not None:
-                for block, sigmoid in _sigmoids(*apart):
+            if features is None:
+                for block, sigmoid in _sigmoids(query, keys, wide):
                     rows, queries, places = block
                     slope = grad[block]
                     vector_grad += 2.0 * (slope.flatten() @ sigmoid.flatten(0, 2)) - slope.sum()
@@ -213,14 +211,13 @@ def _apart(
     keys: Float[Tensor, "rows source size"],
     wide: torch.dtype,
 ) -> tuple[Tensor, Tensor] | None:
-    """Return ``exp(-2 query)`` and ``exp(-2 keys)``, where their products cannot overflow.
+    """Return ``exp(-2 query)`` and ``exp(-2 keys)``, where that pays and they cannot overflow.
 
-    Then ``tanh(q + k) = 2 s - 1`` with ``s = 1 / (1 + exp(-2 q) exp(-2 k))``: the inner loop
-    divides where it would compute a tanh.
+    One query needs as many exponentials of keys as its hidden layer has numbers.
     """
     if query.device.type != "cpu" or torch.compiler.is_compiling():
         return None
-    if not (query.numel() and keys.numel()):
+    if query.shape[1] < 2 or not (query.numel() and keys.numel()):
         return None
     for one in (query, keys):
         if not one.detach().abs().max().item() <= FARTHEST:  # NaN is not
@@ -229,11 +226,22 @@ def _apart(
 
 
 def _sigmoids(
-    query: Float[Tensor, "rows target size"], keys: Float[Tensor, "rows source size"]
+    query: Float[Tensor, "rows target size"],
+    keys: Float[Tensor, "rows source size"],
+    wide: torch.dtype,
 ) -> Iterator[tuple[Block, Hidden]]:
-    """Compute ``1 / (1 + query keys)`` block by block, each in the place of the one before."""
-    one = query.new_ones(())
-    for block, some, keyed, out in _pairs(query, keys, query.dtype):
+    """Compute ``s = 1 / (1 + exp(-2 (q + k)))`` by blocks, each in the place of the one before.
+
+    Then ``tanh(q + k) = 2 s - 1``. Where `_apart` found the exponentials of both sides, the inner
+    loop only multiplies and divides.
+    """
+    apart = _apart(query, keys, wide)
+    if apart is None:
+        for block, some, keyed, out in _pairs(query, keys, wide):
+            yield block, torch.add(some, keyed, out=out).mul_(2.0).sigmoid_()
+        return
+    one = apart[0].new_ones(())
+    for block, some, keyed, out in _pairs(*apart, wide):
         yield block, torch.addcmul(one, some, keyed, out=out).reciprocal_()
 
 

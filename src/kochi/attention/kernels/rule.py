@@ -22,6 +22,7 @@ from kochi.attention.kernels.triton_additive import (
 )
 from kochi.attention.kernels.windowed import windowed, windowed_refusal
 from kochi.attention.parts import Parts
+from kochi.attention.processor import this_processor
 from kochi.attention.scopes.base import Band
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware
@@ -46,7 +47,7 @@ REFUSALS = {
     "windowed": windowed_refusal,
 }
 
-SHORT = 96
+SHORT, SHORT_ON_ZEN_5 = 96, 256
 SHORT_IN_HALF = 1024
 MANY = 32
 """On the CPU two plain products beat SDPA up to these lengths, for one query a sentence with at
@@ -55,14 +56,33 @@ milliseconds. Forward and backward in float32: 1.9 against 1.4 at 64 rows of 16,
 at 64 of 64, 9.9 against 11.3 at 16 of 128, 10.3 against 15.5 at 4 of 256; in bfloat16 26 against
 2.9 at 16 and 27 against 20 at 1,024. Without a gradient 0.63 against 0.48 at 16, 3.2 against 6.1 at
 128; in bfloat16 3.2 against 2.7 at 256, 9.3 against 8.2 at 1,024. One query a sentence, on two
-cores: 0.15 against 0.12 at 64 sentences of 30 keys, 0.04 against 0.05 at 8 of them."""
+cores: 0.15 against 0.12 at 64 sentences of 30 keys, 0.04 against 0.05 at 8 of them. On two cores of
+an AMD EPYC of the fifth generation (Zen 5) plain products gain more, in float32: 4.5 against 3.4 at
+16 of 128, 3.2 against 3.5 at 4 of 256, 6.2 against 7.0 at 2 of 512, without a gradient 1.3 against
+1.0, 0.94 against 0.99 and 1.9 against 2.2."""
+SHORT_HERE = SHORT_ON_ZEN_5 if this_processor().is_zen_5 else SHORT
+
 LARGE = 2**23
+LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
+    (True, False, True): 2**19,
+    (True, False, False): 2**17,
+    (True, True, True): 2**27,
+    (True, True, False): 2**18,
+    (False, False, True): 2**19,
+    (False, False, False): 2**17,
+    (False, True, True): 2**20,
+    (False, True, False): 2**19,
+}
 """Numbers of the hidden layer of an additive score (batch x heads x queries x keys x hidden size)
-from which it is computed by blocks. Measured on the CPU with two cores, forward and backward in
-float32, whole against blocked in milliseconds: 21 against 32 at 4.1 million numbers, 39 against 38
-at 6.6, 184 against 46 at 8.4, 105 against 74 at 9.8 million (one query a sentence), 2,260 against
-745 at 134 million. Below, fewer calls count more than the cache, also for one query a sentence: 9.5
-against 10.9 at 300 sentences of 15 keys."""
+from which it is computed by blocks. Measured with torch 2.13 on two cores of an AMD EPYC (Zen 5),
+hidden size 256, whole against blocked in milliseconds. One query a sentence, float32, with a
+gradient: 0.58 against 0.76 at 0.26 million numbers, 2.0 against 1.7 at 1.0, 74 against 44 at 13;
+without: 0.16 against 0.14 at 0.08 million, 1.5 against 0.53 at 1.0; in bfloat16 2.1 against 4.2 at
+1.6 and 30 against 39 at 13 million with a gradient, 0.24 against 0.22 at 0.26 without. Several
+queries, float32, with a gradient: 0.79 against 0.93 at 0.4 million, 0.86 against 0.70 at 0.5, 69
+against 10 at 17; without: 0.10 against 0.12 at 0.07 million, 0.33 against 0.17 at 0.26; in bfloat16
+0.75 against 0.81 at 0.5 and 2.0 against 1.5 at 1.6 million with a gradient, 0.35 against 0.41 at
+0.4 and 0.40 against 0.26 at 0.5 without."""
 KEPT = 2**20
 """Numbers of the hidden layer of a location-aware score for one query (batch x heads x keys x
 hidden size) from which nothing of it is kept for the gradient. That costs time and saves memory,
@@ -283,9 +303,13 @@ def _choose_additive(parts: Parts, case: Case) -> tuple[str, str]:
     hidden = score.vector.numel() * case.batch * case.target_length * case.source_length
     if isinstance(score, LocationAware):
         return _choose_location_aware(hidden // max(1, case.target_length), case.need_gradient)
-    shown = f"the hidden layer of the additive score has {hidden * 1e-6:.1f} million numbers"
-    if hidden < LARGE:
-        return "reference", f"{shown}: up to {LARGE * 1e-6:.0f} million it may be held whole"
+    shown = f"the hidden layer of the additive score has {hidden * 1e-6:.2f} million numbers"
+    large = LARGE
+    if case.device_type == "cpu":
+        alone, narrow = case.target_length == 1, case.dtype.itemsize == 2
+        large = LARGE_ON_CPU[alone, narrow, case.need_gradient]
+    if hidden < large:
+        return "reference", f"{shown}: up to {large * 1e-6:.2f} million it may be held whole"
     on_cuda = case.device_type == "cuda" and case.target_length >= QUERIES
     if on_cuda and triton_refusal(parts) is None and _not_triton(case) is None:
         return "triton", f"{shown}: it is never held (a limit not measured on CUDA)"
@@ -303,7 +327,9 @@ def _choose_location_aware(hidden: int, need_gradient: bool) -> tuple[str, str]:
 
 def _choose_dot(case: Case) -> tuple[str, str]:
     longest = max(case.target_length, case.source_length)
-    limit = SHORT_IN_HALF if case.dtype.itemsize == 2 else SHORT
+    limit = SHORT_HERE
+    if case.dtype.itemsize == 2:
+        limit = SHORT_IN_HALF
     if case.target_length == 1 and case.batch < MANY:
         limit = 0
     if case.device_type == "cpu" and longest <= limit:

@@ -4,11 +4,11 @@ import abc
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from kochi.attention.past import Past
+from kochi.attention.products import linear
 
 
 class AnyScore(nn.Module, abc.ABC):
@@ -104,5 +104,5 @@ def head_linear(
 ) -> Float[Tensor, "batch heads length output_size"]:
     """Multiply the vectors of each head by that head's matrix."""
     if weight.shape[0] == 1:
-        return F.linear(vectors, weight.squeeze(0))
+        return linear(vectors, weight.squeeze(0))
     return torch.einsum("bhli,hoi->bhlo", vectors, weight)

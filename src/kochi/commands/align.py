@@ -1,0 +1,167 @@
+"""``kochi align``: which words belong together, by where a model looks."""
+
+import json
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kochi.commands.example import worked_example
+from kochi.commands.options import BatchSize, Device, ModelFolder
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kochi.metrics.alignment import Link
+    from kochi.predictor import Prediction, Predictor
+
+CHUNK = 1024  # pairs read at a time
+
+
+@worked_example(
+    "$ kochi align model sources.txt targets.txt",
+    "$ kochi align model sources.txt targets.txt --gold links.txt --out found.txt",
+)
+def align(
+    model: ModelFolder,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A text a line.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="What the model is made to write, a line each.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write the links here, not to the screen.")
+    ] = None,
+    gold: Annotated[
+        Path | None,
+        typer.Option(
+            help="Right links, a line each: 0-0 is sure, 0?1 possible. Gives the error rate."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Link every source word that gets this share. Default: the first one."),
+    ] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a Transformer's layers, from 1; the mean over its heads."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON.")] = False,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+) -> None:
+    """Make MODEL write TARGET to SOURCE and link the words by where it looks meanwhile.
+
+    Writes a line of links for each pair, in the Pharaoh format: 2-1 links the third source word and
+    the second target word. Pieces of words are merged; a word that looks most at the end mark has
+    no link.
+    """
+    if threshold is not None and not 0.0 < threshold <= 1.0:
+        raise UserError(f"--threshold {threshold:g}: expected a share above 0 and at most 1")
+    if as_json and gold is None:
+        raise UserError("--json prints scores, and there are none without --gold")
+    from kochi.links import pharaoh, read_gold
+    from kochi.metrics.alignment import alignment_scores
+    from kochi.predictor import load
+
+    predictor = load(model, device)
+    _check_reads_text(predictor, model)
+    found: list[list[Link]] = []
+    texts: list[tuple[str, str]] = []
+    for sources, targets in _pairs(source, target):
+        predictions = _forced(predictor, source, target, (sources, targets), len(found), batch_size)
+        for prediction, text in zip(predictions, targets, strict=True):
+            found.append(_links(predictor, prediction, text, model, layer, threshold))
+            texts.append((prediction.source, text))
+    right = None if gold is None else read_gold(gold, texts)
+    text = "".join(f"{pharaoh(links)}\n" for links in found)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    elif right is None:
+        print(text, end="")
+    if right is None:
+        return
+    scores = alignment_scores(found, right)
+    if as_json:
+        values = {name: score.to_dict() for name, score in scores.items()}
+        print(json.dumps({"model": str(model), "pairs": len(found), "scores": values}))
+        return
+    print(f"{len(found):,} pairs")
+    for score in scores.values():
+        print(f"{score}   {score.signature}")
+
+
+def _check_reads_text(predictor: "Predictor", model: Path) -> None:
+    from kochi.config import PlainModel
+    from kochi.data.tokenizer import Tokenizer
+
+    if isinstance(predictor.run.model, PlainModel):
+        raise UserError(f"{model}: a plain model has no attention, so there is nothing to align by")
+    if not isinstance(predictor.source, Tokenizer):
+        kind = predictor.run.data.kind
+        raise UserError(
+            f"{model}: reads {kind}, which has no words to link; 'kochi predict --json' says when "
+            "each word was said"
+        )
+
+
+def _pairs(source: Path, target: Path) -> "Iterator[tuple[list[str], list[str]]]":
+    """Read both files side by side, in pieces."""
+    from kochi.data.lines import lines
+
+    chunk: tuple[list[str], list[str]] = ([], [])
+    number = 0
+    for number, row in enumerate(zip_longest(lines(source), lines(target)), 1):
+        for file, text, side in zip((source, target), row, chunk, strict=True):
+            if text is None:
+                raise UserError(
+                    f"{file}: ends after line {number - 1}, but the other file goes on; expected a "
+                    f"target line for each source line in {source} and {target}"
+                )
+            if not text or text.isspace():
+                raise UserError(f"{file}:{number}: empty line; expected text on both sides")
+            side.append(text)
+        if len(chunk[0]) == CHUNK:
+            yield chunk
+            chunk = ([], [])
+    if not number:
+        raise UserError(f"{source}: is empty; expected one source a line")
+    if chunk[0]:
+        yield chunk
+
+
+def _forced(
+    predictor: "Predictor",
+    source: Path,
+    target: Path,
+    texts: tuple[list[str], list[str]],
+    before: int,
+    batch_size: int | None,
+) -> "list[Prediction]":
+    from kochi.predictor import SourceError, TargetError
+
+    try:
+        return predictor.align(*texts, batch_size=batch_size, need_heads=True)
+    except SourceError as error:
+        raise UserError(f"{source}:{before + error.place + 1}: {error.reason}") from None
+    except TargetError as error:
+        raise UserError(f"{target}:{before + error.place + 1}: {error.reason}") from None
+
+
+def _links(
+    predictor: "Predictor",
+    prediction: "Prediction",
+    target: str,
+    model: Path,
+    layer: int | None,
+    threshold: float | None,
+) -> "list[Link]":
+    from kochi.links import find_links
+
+    assert prediction.heads is not None
+    layers = len(prediction.heads)
+    if layer is not None and layer > layers:
+        raise UserError(f"--layer {layer}: {model} has {layers} that look{'s' * (layers == 1)}")
+    alignment = prediction.heads[(layer or layers) - 1].mean(0)
+    return find_links(predictor.merge_words(alignment, prediction.source, target), threshold)

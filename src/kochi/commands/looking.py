@@ -1,0 +1,87 @@
+"""The page that ``kochi show --out x.html`` writes: an answer in the viewer."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kochi.data.readers.frames import FrameReader
+    from kochi.memory import Frames
+    from kochi.predictor import Prediction, Predictor
+    from kochi.view.page import TextSide, TimeSide
+
+
+def check_page(path: Path) -> None:
+    """Refuse a page that could not be written.
+
+    Raises:
+        UserError: Its folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: no such folder {path.parent}; make it first")
+
+
+def write_answer(predictor: "Predictor", source: Any, prediction: "Prediction", path: Path) -> None:
+    """Write the page of an answer whose every head was asked for.
+
+    Raises:
+        UserError: The page cannot be written.
+    """
+    from kochi.links import words_of_pieces
+    from kochi.view.page import TextSide, write_page
+
+    assert prediction.heads is not None
+    written = TextSide(
+        prediction.tokens,
+        tuple("".join(prediction.pieces).split()),
+        tuple(words_of_pieces(prediction.pieces)),
+        tuple(time.start_seconds for time in prediction.times or ()),
+    )
+    read = _read(predictor, source, prediction)
+    write_page(path, read, written, prediction.heads.numpy(), prediction.text)
+
+
+def _read(predictor: "Predictor", source: Any, prediction: "Prediction") -> "TextSide | TimeSide":
+    from kochi.data.readers.frames import FrameReader
+    from kochi.data.tokenizer import Tokenizer
+    from kochi.memory import Frames
+    from kochi.view.page import TextSide
+
+    reader = predictor.source
+    if isinstance(reader, Tokenizer):
+        words = (*reader.words(source), None)
+        return TextSide(prediction.source_tokens, tuple(source.split()), words)
+    assert isinstance(reader, FrameReader) and isinstance(prediction.layout, Frames)
+    return _heard(reader, source, prediction.layout)
+
+
+def _heard(reader: "FrameReader[Any]", source: Any, layout: "Frames") -> "TimeSide":
+    import numpy as np
+
+    from kochi.view.page import TimeSide
+
+    row = np.asarray(reader.encode(source))
+    frames, _ = reader.frames(row, np.array([len(row)]), None)
+    wav = (
+        _wav(row, round(len(row) / reader.seconds(len(row)))) if reader.unit == "samples" else None
+    )
+    return TimeSide(
+        frames[0].numpy(),
+        reader.seconds(len(row)),
+        layout.hop_seconds,
+        layout.first_seconds,
+        wav,
+    )
+
+
+def _wav(samples: "np.ndarray", rate_hz: int) -> bytes:
+    import numpy as np
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples.astype(np.int16), rate_hz, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()

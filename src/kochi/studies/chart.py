@@ -1,0 +1,97 @@
+"""Charts of figures with their intervals, told apart by marks and strokes as well as by colour."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from kochi.studies.estimates import Estimate
+from kochi.studies.report import Chart
+from kochi.view.figures import save_figure, set_fonts
+
+# Tol's bright scheme, which colour-blind people can tell apart (https://personal.sron.nl/~pault).
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+STROKES = ("-", "--", "-.", ":", "-", "--", "-.")
+HATCHES = ("", "//", "..", "xx", "--", "\\\\", "++")
+
+
+def draw(chart: Chart, title: str, path: Path) -> None:
+    """Draw a chart as PNG or SVG, as the name says.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    if chart.kind == "lines":
+        _lines(axes, chart)
+    else:
+        _bars(axes, chart)
+    axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    axes.grid(alpha=0.25, axis="both" if chart.kind == "lines" else "y")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=11, wrap=True)
+    if len(chart.series) > 1:
+        figure.legend(loc="outside lower center", ncols=min(4, len(chart.series)), frameon=False)
+    set_fonts(figure)
+    save_figure(figure, path)
+
+
+def _lines(axes: Axes, chart: Chart) -> None:
+    for number, series in enumerate(chart.series):
+        points = [
+            (float(place), point)
+            for place, point in zip(chart.places, series.points, strict=True)
+            if point is not None
+        ]
+        turn = number % len(COLOURS)
+        axes.errorbar(
+            [place for place, _ in points],
+            [point.value for _, point in points],
+            yerr=_reach([point for _, point in points]),
+            label=series.name,
+            color=COLOURS[turn],
+            marker=MARKS[turn],
+            linestyle=STROKES[turn],
+            capsize=3,
+        )
+    if chart.logarithmic:
+        axes.set(xscale="log", yscale="log")
+        axes.set_xticks([float(place) for place in chart.places], [f"{p:g}" for p in chart.places])
+        axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _bars(axes: Axes, chart: Chart) -> None:
+    width = 0.8 / len(chart.series)
+    for number, series in enumerate(chart.series):
+        at = [
+            (place + (number - (len(chart.series) - 1) / 2) * width, point)
+            for place, point in enumerate(series.points)
+            if point is not None
+        ]
+        turn = number % len(COLOURS)
+        axes.bar(
+            [place for place, _ in at],
+            [point.value for _, point in at],
+            width * 0.92,
+            yerr=_reach([point for _, point in at]),
+            label=series.name,
+            color=COLOURS[turn],
+            hatch=HATCHES[turn],
+            edgecolor="white",
+            capsize=3,
+        )
+    axes.set_xticks(range(len(chart.places)), [str(place) for place in chart.places])
+    if max((len(str(place)) for place in chart.places), default=0) * len(chart.places) > 70:
+        axes.tick_params(axis="x", labelrotation=30)
+
+
+def _reach(points: list[Estimate]) -> "np.ndarray":
+    below = [max(point.value - point.low, 0.0) for point in points]
+    above = [max(point.high - point.value, 0.0) for point in points]
+    return np.array([below, above])

@@ -1,0 +1,147 @@
+"""What does attention cost, and what does each mechanism?
+
+Models are the same but for their attention, and are asked for training steps on random sentences
+of several lengths. Expected: every target word is compared with every source word, so what
+attention adds grows with the product of the lengths and the rest with their sum; for sentences of
+15 to 40 words this is not severe (Bahdanau et al. 2015, section 6.1,
+https://arxiv.org/abs/1409.0473).
+"""
+
+from typing import Any
+
+from typing_extensions import override
+
+from kochi.studies import models
+from kochi.studies.cells import Cell
+from kochi.studies.estimates import Estimate, exponent, of_rounds
+from kochi.studies.reading import numbers
+from kochi.studies.report import Chart, Check, Claim, Report, Series, Value
+from kochi.studies.study import Found, Study
+from kochi.studies.task import Task
+from kochi.studies.timed import StepCost
+
+LENGTHS = (8, 16, 32, 64, 128)
+BATCH, USUAL = 16, 32
+PLAIN, ATTENTION = "fixed vector", "additive attention"
+MECHANISMS: dict[str, dict[str, Any]] = {
+    "dot": {"score": "dot"},
+    "general": {"score": "general"},
+    "additive": {"score": "additive"},
+    "location": {"score": "location"},
+    "location-aware": {"score": "location_aware"},
+    "general, local-m": {"score": "general", "scope": "local_m"},
+    "general, local-p": {"score": "general", "scope": "local_p"},
+    "general, coverage": {"score": "general", "scope": "coverage"},
+    "general, sparsemax": {"score": "general", "selection": "sparsemax"},
+    "general, entmax-1.5": {"score": "general", "selection": "entmax15"},
+    "general, Monte-Carlo": {"score": "general", "selection": "hard"},
+    "general, exact marginal": {"score": "general", "selection": "marginal"},
+    "general, monotonic": {"score": "general", "selection": "monotonic"},
+}
+SOURCE = "Bahdanau et al. 2015, section 6.1"
+
+
+class Cost(Study):
+    """Parameters, memory and time of a step, by length and by mechanism."""
+
+    name = "cost"
+
+    @override
+    def cells(self, task: Task, seed: int) -> dict[str, Cell]:
+        plain = models.one_way(models.plain(task.size))
+        additive = models.luong(task.size, input_feeding=False, score="additive")
+        cells: dict[str, Cell] = {}
+        for length in LENGTHS:
+            cells[f"{PLAIN}, {length}"] = StepCost(plain, length, BATCH, seed)
+            cells[f"{ATTENTION}, {length}"] = StepCost(additive, length, BATCH, seed)
+        for name, parts in MECHANISMS.items():
+            model = models.luong(task.size, input_feeding=False, **parts)
+            cells[name] = StepCost(model, USUAL, BATCH, seed)
+        return cells
+
+    @override
+    def report(self, task: Task, found: Found) -> Report:
+        labels = [f"{kind}, {length}" for length in LENGTHS for kind in (PLAIN, ATTENTION)]
+        rows = [_row(label, found, int(label.rpartition(" ")[2])) for label in labels]
+        rows += [_row(name, found, USUAL) for name in MECHANISMS]
+        columns = (
+            "model, words",
+            "parameters",
+            "MB kept by a step",
+            "milliseconds a step",
+            "against the fixed vector, times",
+        )
+        series = tuple(
+            Series(
+                kind,
+                tuple(numbers(found[f"{kind}, {length}"], "milliseconds") for length in LENGTHS),
+            )
+            for kind in (PLAIN, ATTENTION)
+        )
+        places = tuple(map(float, LENGTHS))
+        chart = Chart("lines", "words", "milliseconds a step", places, series, logarithmic=True)
+        notes = (
+            f"Mechanisms are measured at {USUAL} words; {BATCH} sentences a step, one thread.",
+        )
+        return Report(columns, tuple(rows), chart, _claims(found), notes)
+
+
+def _row(label: str, found: Found, length: int) -> tuple[Value, ...]:
+    results, plain = found[label], found[f"{PLAIN}, {length}"]
+    if not results or not plain:
+        return (label, None, None, None, None)
+    times = zip(results, plain, strict=False)
+    ratios = [one["milliseconds"] / other["milliseconds"] for one, other in times]
+    kept = results[0]["kept_bytes"] / 1e6
+    return (
+        label,
+        results[0]["parameters"],
+        kept,
+        numbers(results, "milliseconds"),
+        of_rounds(ratios),
+    )
+
+
+def _claims(found: Found) -> tuple[Claim, ...]:
+    added = _fit(found, lambda plain, other: other["kept_bytes"] - plain["kept_bytes"])
+    rest = _fit(found, lambda plain, other: plain["kept_bytes"])
+    apart = None
+    if added is not None and rest is not None:
+        apart = Estimate(
+            added.value - rest.value, added.low - rest.high, added.high - rest.low, added.count
+        )
+    usual = zip(found[f"{PLAIN}, {USUAL}"], found[f"{ATTENTION}, {USUAL}"], strict=False)
+    spare = [200.0 - 100.0 * two["milliseconds"] / one["milliseconds"] for one, two in usual]
+    return (
+        Claim(
+            "What attention adds grows faster with the length than all the rest.",
+            SOURCE,
+            (Check("exponent of the memory added less that of the rest", apart),),
+        ),
+        Claim(
+            "For sentences of usual length this is not severe: a step takes less than twice as "
+            "long.",
+            SOURCE,
+            (
+                Check(
+                    f"what is left to twice the time at {USUAL} words, %",
+                    of_rounds(spare) if spare else None,
+                ),
+            ),
+        ),
+    )
+
+
+def _fit(found: Found, number: Any) -> Estimate | None:
+    """Fit the exponent of a number made of the plain result and that with attention."""
+    columns = [
+        [
+            number(*pair)
+            for pair in zip(*(found[f"{kind}, {n}"] for kind in (PLAIN, ATTENTION)), strict=False)
+        ]
+        for n in LENGTHS
+    ]
+    rounds = min(map(len, columns))
+    if not rounds or min(min(column) for column in columns) <= 0:
+        return None
+    return exponent(LENGTHS, [[column[one] for column in columns] for one in range(rounds)])

@@ -1,0 +1,45 @@
+"""The models that studies compare, as tables of a run file."""
+
+from typing import Any
+
+Model = dict[str, Any]
+
+
+def plain(size: int) -> Model:
+    """Encoder-decoder with one fixed vector."""
+    return {"kind": "plain", **_recurrent(size)}
+
+
+def one_way(model: Model) -> Model:
+    """Return the model with an encoder that reads forward only."""
+    return {**model, "bidirectional": False}
+
+
+def bahdanau(size: int) -> Model:
+    """Recurrent, with additive attention before each step (Bahdanau et al. 2015)."""
+    return {"kind": "rnn", "order": "bahdanau", **_recurrent(size)}
+
+
+def luong(size: int, input_feeding: bool = True, **attention: Any) -> Model:
+    """Recurrent, with attention after each step (Luong et al. 2015).
+
+    The encoder reads forward only, as in the paper: so queries and memory have the same width,
+    which the dot score needs.
+
+    Args:
+        size: Width.
+        input_feeding: Whether the next step is told what was seen.
+        attention: Parts, as the run file's table of attention has them.
+    """
+    feeding = {"order": "luong", "input_feeding": input_feeding}
+    return one_way({"kind": "rnn", **feeding, **_recurrent(size), "attention": attention})
+
+
+def transformer(size: int) -> Model:
+    """Two layers on each side, four heads (Vaswani et al. 2017, made small)."""
+    layers = {"encoder_layers": 2, "decoder_layers": 2}
+    return {"kind": "transformer", "size": size, "feedforward_size": 2 * size, **layers}
+
+
+def _recurrent(size: int) -> Model:
+    return {"embedding_size": size, "hidden_size": size, "dropout": 0.1}

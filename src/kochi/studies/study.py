@@ -1,0 +1,148 @@
+"""What every study is, and how it is done."""
+
+import abc
+import inspect
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+import kochi
+from kochi.studies.cells import Budget, Cell, Result, Store, measure_all
+from kochi.studies.report import Circumstances, Report, write_report
+from kochi.studies.task import Task
+
+Found = Mapping[str, Sequence[Result]]  # for each label, a result for each seed
+Say = Callable[[str], object]
+
+
+class Study(abc.ABC):
+    """A question, the cells that answer it, and how their results are read.
+
+    The docstring of its file says the question (first line), the answer that is expected, and
+    where it comes from.
+
+    Attributes:
+        name: As the command knows it.
+    """
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def cells(self, task: Task, seed: int) -> dict[str, Cell]:
+        """Return what is measured with a seed, by labels that are the same for all seeds.
+
+        Raises:
+            UserError: The task does not fit the study.
+        """
+
+    @abc.abstractmethod
+    def report(self, task: Task, found: Found) -> Report:
+        """Read the results; where a label has none, the figure is left out."""
+
+    @property
+    def question(self) -> str:
+        """The first line of the file's docstring."""
+        return self.text.splitlines()[0]
+
+    @property
+    def text(self) -> str:
+        """The file's docstring."""
+        module = sys.modules[type(self).__module__]
+        return inspect.cleandoc(module.__doc__ or "")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How studies are done.
+
+    Attributes:
+        out: Where results and reports are kept.
+        seeds: How many seeds each cell is measured with.
+        jobs: How many processes may work at once.
+        minutes: Begin nothing that would not be done by then; None: no limit.
+        command: What the user typed.
+    """
+
+    out: Path
+    seeds: int = 3
+    jobs: int = 1
+    minutes: float | None = None
+    command: str = ""
+
+
+def do(studies: Sequence[Study], task: Task, options: Options, say: Say) -> dict[str, Report]:
+    """Measure what is missing, first every cell with seed 1, then with seed 2, and so on.
+
+    After each seed the reports are written, so that they are there whenever somebody stops it.
+
+    Args:
+        studies: Which.
+        task: On what.
+        options: How.
+        say: Told how it goes, a line at a time.
+
+    Raises:
+        Interrupted: Somebody wants to stop; the same call goes on.
+        UserError: The data do not allow it.
+    """
+    store = Store(options.out)
+    seconds = None if options.minutes is None else 60.0 * options.minutes
+    budget = Budget(seconds, time.monotonic())
+    reports: dict[str, Report] = {}
+    for seed in range(1, options.seeds + 1):
+        cells: dict[str, Cell] = {}
+        for study in studies:
+            for label, cell in study.cells(task, seed).items():
+                cells.setdefault(f"{study.name}: {label}, seed {seed}", cell)
+        for cell in cells.values():
+            cell.check()
+        measure_all(_each_once(cells), store, options.jobs, budget, say)
+        for study in studies:
+            reports[study.name] = _report(study, task, options, store, seed)
+    return reports
+
+
+def _each_once(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Drop cells that another study has, too."""
+    names: dict[str, str] = {}
+    for label, cell in cells.items():
+        names.setdefault(cell.name, label)
+    return {label: cells[label] for label in names.values()}
+
+
+def _report(study: Study, task: Task, options: Options, store: Store, seeds: int) -> Report:
+    found: dict[str, list[Result]] = {}
+    for seed in range(1, seeds + 1):
+        for label, cell in study.cells(task, seed).items():
+            result = store.find(cell)
+            found.setdefault(label, [])
+            if result is not None:
+                found[label].append(result)
+    report = study.report(task, found)
+    write_report(options.out / study.name, study.question, report, _about(task, options, seeds))
+    return report
+
+
+def _about(task: Task, options: Options, seeds: int) -> Circumstances:
+    versions = (
+        f"kochi {kochi.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
+    )
+    now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return Circumstances(options.command, task.name, _machine(), versions, now, seeds)
+
+
+def _machine() -> str:
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return f"{name}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"

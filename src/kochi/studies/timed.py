@@ -1,0 +1,103 @@
+"""The cell that measures what a training step costs, by length."""
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kochi import config
+from kochi.models.build import build_model
+from kochi.models.inputs import TokenInput
+from kochi.models.seq2seq import Seq2Seq
+from kochi.studies.cells import Cell, Result
+from kochi.training.output_loss import output_loss
+from kochi.training.seeds import seed_generators
+
+VOCABULARY = 200
+WARM, STEPS = 2, 5
+
+
+@dataclass(frozen=True)
+class StepCost(Cell):
+    """Time a training step on random sentences, and count what it keeps.
+
+    One thread computes. The result holds ``milliseconds`` (median of some steps: forward, backward
+    and the optimizer), ``kept_bytes`` (what the forward pass keeps for the backward pass, the
+    parameters left out) and ``parameters``.
+
+    Args:
+        model: The model table.
+        length: Tokens of each source and target.
+        batch: Sentences.
+        round: Tells measurements of the same thing apart.
+    """
+
+    model: dict[str, Any]
+    length: int
+    batch: int
+    round: int
+    alone = True
+
+    def key(self) -> dict[str, Any]:
+        """Return what is measured."""
+        sizes = {"length": self.length, "batch": self.batch, "round": self.round}
+        return {"model": self.model, **sizes}
+
+    def measure(self, folder: Path) -> Result:
+        """Measure with one thread, whatever torch is set to."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._measure()
+        finally:
+            torch.set_num_threads(threads)
+
+    def _measure(self) -> Result:
+        table = {"data": {"kind": "tsv", "train": "none.tsv"}, "model": self.model}
+        seed_generators(self.round, torch.device("cpu"))
+        run = config.check_run(table, "study")
+        model = build_model(run.model, TokenInput(VOCABULARY), VOCABULARY).train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+        tokens = torch.randint(4, VOCABULARY, (2, self.batch, self.length))
+        kept = _kept_bytes(model, *tokens)
+        times = []
+        for _ in range(WARM + STEPS):
+            start = time.perf_counter()
+            _loss(model, *tokens).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            times.append(time.perf_counter() - start)
+        return {
+            "milliseconds": 1000.0 * statistics.median(times[WARM:]),
+            "kept_bytes": kept,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+
+
+def _loss(model: Seq2Seq, source: Tensor, target: Tensor) -> Tensor:
+    mask = torch.ones_like(source, dtype=torch.bool)
+    written = model.decoder.write(model.encode(source, mask), target)
+    loss, _ = output_loss(model.decoder, written.features, target, mask)
+    return loss / target.numel()
+
+
+def _kept_bytes(model: Seq2Seq, source: Tensor, target: Tensor) -> int:
+    """Add up the storages that autograd keeps, each once, without those of the parameters."""
+    ours = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+    held = []  # a storage that was freed could come back under the same address
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in ours:
+            kept[storage.data_ptr()] = storage.nbytes()
+            held.append(storage)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        _loss(model, source, target)
+    return sum(kept.values())

@@ -1,0 +1,123 @@
+"""The cell that most studies share: train a model, then measure all that can be asked of it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kochi import config
+from kochi.data.pairs import read_pairs
+from kochi.errors import Interrupted
+from kochi.links import find_links, pharaoh
+from kochi.studies.cells import Cell, Result, digest
+from kochi.studies.task import Task, fingerprint
+
+
+@dataclass(frozen=True)
+class Trained(Cell):
+    """Train a model and answer a test set; see what it looks at while it writes the right answers.
+
+    The result holds, a row for each test pair: ``answers``, ``source_lengths`` (tokens), ``links``
+    (Pharaoh; of models that look), ``zeros`` (how many weights are exactly 0, and how many there
+    are); and ``parameters``, ``seconds`` and ``tokens_per_second`` of the training.
+
+    Args:
+        task: Data and training.
+        model: The model table.
+        seed: Governs weights, batches and draws.
+        test: A file of other pairs to measure on.
+        max_length: Leave longer pairs out of training; None: as the task has it.
+    """
+
+    task: Task
+    model: dict[str, Any]
+    seed: int
+    test: Path | None = None
+    max_length: int | None = None
+
+    @property
+    def run(self) -> config.Run:
+        """The run that is trained, without its place."""
+        run = self.task.with_model(self.model, self.seed)
+        if self.max_length is None:
+            return run
+        data = run.data.model_copy(update={"max_length": self.max_length})
+        return run.model_copy(update={"data": data})
+
+    def key(self) -> dict[str, Any]:
+        """Return what the model depends on, and what is measured on."""
+        data, split = self.task.test_data(self.test)
+        return {"run": self._training_key(), "test": fingerprint(data, split)}
+
+    def _training_key(self) -> dict[str, Any]:
+        tree = self.run.model_dump(mode="json", exclude_none=True)
+        del tree["output"]
+        for place in ("folder", "train", "dev", "test"):
+            tree["data"].pop(place, None)
+        splits = ("train", "dev") if self.run.data.dev is not None else ("train",)
+        files = {split: fingerprint(self.run.data, split) for split in splits}
+        return {"run": tree, "files": files}
+
+    def check(self) -> None:
+        """Refuse a model that cannot be built."""
+        from kochi.training.run import check_model
+
+        check_model(self.run)
+
+    def model_folder(self, folder: Path) -> Path:
+        """Where the trained model is kept; cells that differ only in the test set share it."""
+        return folder / "models" / digest(self._training_key())
+
+    def train(self, folder: Path) -> Path:
+        """Train, go on, or find the model; return its folder.
+
+        Raises:
+            Interrupted: The training was stopped and saved.
+        """
+        from kochi.training.progress import Progress
+        from kochi.training.run import train
+
+        output = self.model_folder(folder)
+        try:
+            train(
+                self.run.model_copy(update={"output": output}),
+                resume=True,
+                progress=Progress(silent=True),
+            )
+        except Interrupted:
+            raise Interrupted("stopped; the same command goes on from here") from None
+        shutil.rmtree(output / "training", ignore_errors=True)
+        return output
+
+    def measure(self, folder: Path) -> Result:
+        """Train (or go on, or find the model) and measure."""
+        from kochi.predictor import load
+
+        predictor = load(self.train(folder), "cpu")
+        data, split = self.task.test_data(self.test)
+        pairs = list(read_pairs(data, split))
+        sources = [pair.source for pair in pairs]
+        answers = [" ".join(one.text.splitlines()) for one in predictor.predict(sources)]
+        seconds = predictor.metrics["seconds"]
+        return {
+            "answers": answers,
+            "source_lengths": [len(row) for row in predictor.source.encode_batch(sources)],
+            **self._looks(predictor, sources, [pair.references[0] for pair in pairs]),
+            "parameters": predictor.metrics["parameters"],
+            "seconds": seconds,
+            "tokens_per_second": predictor.metrics["target_tokens"] / max(seconds, 1e-9),
+        }
+
+    def _looks(self, predictor: Any, sources: list[str], targets: list[str]) -> Result:
+        if isinstance(self.run.model, config.PlainModel):
+            return {"links": None, "zeros": None}
+        links, zeros = [], []
+        forced = predictor.align(sources, targets, need_heads=True)
+        for prediction, source, target in zip(forced, sources, targets, strict=True):
+            words = predictor.merge_words(prediction.alignment, source, target)
+            links.append(pharaoh(find_links(words)))
+            heads: torch.Tensor = prediction.heads
+            zeros.append([int((heads == 0.0).sum()), heads.numel()])
+        return {"links": links, "zeros": zeros}

@@ -1,0 +1,238 @@
+"""One page to look at an answer: choose a word and see where the model looked.
+
+The page is one file with script and style inside. It loads nothing: its own policy forbids it.
+"""
+
+import base64
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from kochi.errors import UserError
+from kochi.view.labelled import visible, visible_title
+
+MOST_CELLS = 5000  # of the table that shows all words at once
+END = "⟨end⟩"  # where the weights are shown that lie on no word
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "media-src data:"
+)
+
+
+@dataclass(frozen=True)
+class TextSide:
+    """A text as tokens and as words.
+
+    Attributes:
+        tokens: As the model reads or writes them.
+        words: The words, where they are parted by spaces.
+        word_of: Which word each token is of; None: of none.
+        start_seconds: When each token is heard, where something was heard.
+    """
+
+    tokens: tuple[str, ...]
+    words: tuple[str, ...]
+    word_of: tuple[int | None, ...]
+    start_seconds: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values, safe to show."""
+        first: dict[int, float] = {}
+        for word, start in zip(self.word_of, self.start_seconds, strict=False):
+            if word is not None:
+                first.setdefault(word, round(start, 3))
+        return {
+            "dir": direction("".join(self.words or self.tokens)),
+            "tokens": [visible(token) for token in self.tokens],
+            "words": [visible(word) for word in self.words],
+            "wordOf": self.word_of,
+            "starts": [round(start, 3) for start in self.start_seconds],
+            "wordStarts": [first.get(word, 0.0) for word in range(len(self.words))],
+        }
+
+
+@dataclass(frozen=True)
+class TimeSide:
+    """Something heard.
+
+    Attributes:
+        frames: What is drawn, a row a frame, the lowest number first.
+        seconds: How long it is.
+        hop_seconds: From one place of the alignment to the next.
+        first_seconds: The middle of the first place.
+        wav: The sound, a wav file, if there is one.
+    """
+
+    frames: Float[np.ndarray, "frames size"]
+    seconds: float
+    hop_seconds: float
+    first_seconds: float
+    wav: bytes | None = None
+
+
+def write_page(
+    path: Path,
+    read: TextSide | TimeSide,
+    written: TextSide,
+    heads: Float[np.ndarray, "layers heads target source"],
+    title: str,
+) -> None:
+    """Write a page that shows where every layer and head looked.
+
+    Args:
+        path: Where to; .html.
+        read: What the model read: a place for each column of the alignment.
+        written: What it wrote: a token for each row.
+        heads: The alignments.
+        title: The answer.
+
+    Raises:
+        UserError: The file cannot be written.
+        ValueError: The sides do not fit the alignments, or a weight is not a finite number.
+    """
+    _check(heads, read, written)
+    record = {
+        "read": _text_read(read) if isinstance(read, TextSide) else _time_read(read),
+        "written": written.to_json(),
+        "shares": np.rint(1000.0 * heads).astype(int).tolist(),
+    }
+    small = heads.shape[2] * heads.shape[3] <= MOST_CELLS and isinstance(read, TextSide)
+    try:
+        path.write_text(_html(record, read, title, small), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def direction(text: str) -> str:
+    """Return "rtl" where the first letter that has a direction runs from right to left.
+
+    >>> direction("1 שלום"), direction("a ש"), direction("…")
+    ('rtl', 'ltr', 'ltr')
+    """
+    for character in text:
+        kind = unicodedata.bidirectional(character)
+        if kind in ("L", "R", "AL"):
+            return "ltr" if kind == "L" else "rtl"
+    return "ltr"
+
+
+def _check(heads: np.ndarray, read: TextSide | TimeSide, written: TextSide) -> None:
+    if heads.ndim != 4 or heads.shape[2] != len(written.tokens):
+        raise ValueError(
+            f"heads: shape {heads.shape}, expected layers, heads, {len(written.tokens)} tokens "
+            "written, and places read"
+        )
+    if isinstance(read, TextSide) and heads.shape[3] != len(read.tokens):
+        raise ValueError(
+            f"heads: {heads.shape[3]} places read, expected {len(read.tokens)}, the tokens"
+        )
+    if not np.isfinite(heads).all():
+        raise ValueError("heads: a weight is NaN or infinite; expected numbers from 0 to 1")
+
+
+def _text_read(side: TextSide) -> dict[str, Any]:
+    return {"kind": "words", "rest": END, **side.to_json()}
+
+
+def _time_read(side: TimeSide) -> dict[str, Any]:
+    return {
+        "kind": "frames",
+        "tokens": [],
+        "words": [],
+        "seconds": round(side.seconds, 3),
+        "hopSeconds": side.hop_seconds,
+        "firstSeconds": side.first_seconds,
+    }
+
+
+def _html(record: dict[str, Any], read: TextSide | TimeSide, title: str, table: bool) -> str:
+    # "<" is the only character that could end the script that holds the data.
+    text = json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")
+    layers, heads = len(record["shares"]), len(record["shares"][0])
+    controls = [
+        _select("layer", "layer", [(n, str(n + 1)) for n in range(layers)], layers - 1),
+        _select(
+            "head", "head", [(-1, "mean of all"), *((n, str(n + 1)) for n in range(heads))], -1
+        ),
+        _select("unit", "show", [("words", "words"), ("tokens", "tokens")], "words"),
+        '<span><button type="button" id="before">before</button> <span id="step"></span> '
+        '<button type="button" id="after">after</button></span>',
+    ]
+    shown = escape(visible_title(title))
+    way = record["written"]["dir"]
+    parts = [
+        '<!doctype html>\n<html lang="und">\n<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>{shown}</title>\n<style>\n{_part('page.css')}</style>",
+        f'<h1 dir="auto">{shown}</h1>',
+        '<p class="hint">Point at a written word, or reach it with Tab and the arrow keys: the '
+        "bars show how much of its look each place got.</p>",
+        f'<div class="controls">{"".join(controls)}</div>',
+        f'<h2 id="h-written">written</h2>\n<div class="row" id="written" role="listbox" '
+        f'aria-labelledby="h-written" dir="{way}"></div>',
+        '<p id="said" aria-live="polite"></p>',
+        _read_part(record["read"], read),
+        '<h2>all at once, in percent</h2>\n<div class="wide"><table id="table"></table></div>'
+        if table
+        else "",
+        f'<script type="application/json" id="data">{text}</script>',
+        f"<script>\n{_part('page.js')}</script>\n</html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _select(name: str, label: str, choices: Sequence[tuple[Any, str]], chosen: Any) -> str:
+    options = "".join(
+        f'<option value="{value}"{" selected" if value == chosen else ""}>{text}</option>'
+        for value, text in choices
+    )
+    return f'<label>{label} <select id="{name}">{options}</select></label>'
+
+
+def _read_part(record: dict[str, Any], read: TextSide | TimeSide) -> str:
+    if isinstance(read, TextSide):
+        return (
+            f'<h2 id="h-read">read</h2>\n<div class="row" id="read" role="listbox" '
+            f'aria-labelledby="h-read" dir="{record["dir"]}"></div>'
+        )
+    picture = base64.b64encode(_picture(read.frames)).decode()
+    width = max(100, round(12 * read.seconds))
+    sound = ""
+    if read.wav is not None:
+        wav = base64.b64encode(read.wav).decode()
+        sound = f'<audio id="sound" controls src="data:audio/wav;base64,{wav}"></audio>'
+    return (
+        f'<h2>heard</h2>\n<div class="heard"><div class="sheet" style="min-width:{width}%">'
+        f'<svg id="curve" viewBox="0 0 {read.seconds:.3f} 1" preserveAspectRatio="none" '
+        'role="img" aria-label="where the chosen word looked"></svg>'
+        f'<img alt="spectrogram" src="data:image/png;base64,{picture}">'
+        '<div class="now" id="now" style="left:0"></div></div>'
+        f'<div class="seconds"><span>0 s</span><span>{read.seconds:.2f} s</span></div></div>\n'
+        f"{sound}"
+    )
+
+
+def _picture(frames: np.ndarray) -> bytes:
+    """Draw frames as a PNG, darker is larger; the quietest twentieth is white."""
+    import io
+
+    from matplotlib.image import imsave
+
+    low, high = np.percentile(frames, [5.0, 99.5]) if frames.size else (0.0, 1.0)
+    buffer = io.BytesIO()
+    sheet = frames.T if frames.size else np.zeros((1, 1))
+    imsave(buffer, sheet, cmap="gray_r", origin="lower", vmin=low, vmax=max(high, low + 1e-9))
+    return buffer.getvalue()
+
+
+def _part(name: str) -> str:
+    return files("kochi.view").joinpath(name).read_text(encoding="utf-8")
