@@ -20,6 +20,7 @@ PARTS = (
     "where_time_goes",
     "attention_kernels",
     "attention_costs",
+    "speech_speed",
     "memory_5m",
 )
 

@@ -172,3 +172,46 @@ def test_manifests_of_recordings(kochi, sound_task, old, new, expected):
 )
 def test_run_files_of_recordings(kochi, sound_task, change, expected):
     assert expected in complaint(kochi("train", sound_task, "--set", change))
+
+
+def _clipped(path):
+    loud = np.clip(6.0 * samples_of("abc").astype(np.float32), -32768, 32767)
+    soundfile.write(path, np.tile(loud, 4).astype(np.int16), RATE_HZ)
+
+
+def _silent(path):
+    soundfile.write(path, np.zeros(4000, np.int16), RATE_HZ)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda path: None, "no such file"),
+        (_not_sound, "cannot be read as sound"),
+        (_no_samples, "holds no samples"),
+        (_nan, "is nan; expected numbers from -1 to 1"),
+        (_hour, "lasts 3600.0 s; expected at most 120 s"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["predict", "show"])
+def test_answering_recordings(kochi, listener, tmp_path, change, expected, verb):
+    change(tmp_path / "x.wav")
+    line = complaint(kochi(verb, listener, tmp_path / "x.wav"))
+    assert "x.wav: " in line and expected in line
+
+
+def test_a_recording_that_is_cut_off(kochi, listener, tmp_path):
+    soundfile.write(tmp_path / "x.wav", samples_of("abcabc"), RATE_HZ)
+    _cut(tmp_path / "x.wav")
+    assert "x.wav: is cut off" in complaint(kochi("predict", listener, tmp_path / "x.wav"))
+
+
+@pytest.mark.parametrize(("change", "expected"), [(_clipped, "clipped"), (_silent, "is silent")])
+def test_doubtful_recordings_are_answered_with_a_warning(
+    kochi, listener, tmp_path, change, expected
+):
+    change(tmp_path / "x.wav")
+    result = kochi("predict", listener, tmp_path / "x.wav")
+    assert result.code == 0, result.err
+    assert result.err.startswith("kochi: warning: ") and expected in result.err
+    assert len(result.err.splitlines()) == 1

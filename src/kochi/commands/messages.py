@@ -20,3 +20,18 @@ def short(path: Path) -> str:
     """Return a path as one would type it here: relative if it lies below this folder."""
     path, here = path.resolve(), Path.cwd().resolve()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def warn_remarks(remarks: Sequence[str], told: int = 0) -> int:
+    """Print what a reader remarked on sources that may not hold what was meant.
+
+    Args:
+        remarks: All of them.
+        told: How many were printed before.
+
+    Returns:
+        How many are printed now.
+    """
+    for remark in remarks[told:]:
+        warn(remark)
+    return len(remarks)

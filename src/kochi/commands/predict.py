@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from kochi.commands.example import worked_example
-from kochi.commands.messages import warn_unknown
+from kochi.commands.messages import warn_remarks, warn_unknown
 from kochi.commands.options import BatchSize, Beam, Device, ModelFolder, Precision, PrecisionName
 from kochi.errors import UserError
 
@@ -120,7 +120,7 @@ def predict(
     else:
         answer = partial(predictor.predict, beam=beam, n_best=n_best)
     warned: set[str] = set()
-    number = 0
+    number = told = 0
     aligned = as_json or subtitles is not None
     waiting = read_sources(predictor.source, named, _standard_input(named, text), READ_AHEAD * size)
     for chunk in waiting:
@@ -129,6 +129,7 @@ def predict(
         except SourceError as error:
             before = chunk[: error.place]
             found, wrong = answer(before, need_alignment=aligned, batch_size=size), error
+        told = warn_remarks(predictor.source.remarks, told)
         for prediction in found:
             number += 1
             _warn(prediction, number, warned, predictor)

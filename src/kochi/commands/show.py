@@ -7,7 +7,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.looking import check_page, write_answer
-from kochi.commands.messages import warn_unknown
+from kochi.commands.messages import warn_remarks, warn_unknown
 from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
 
@@ -59,6 +59,7 @@ def show(
     except SourceError as error:
         where = "INPUT: " if predictor.source_parts else ""
         raise UserError(f"{where}{error.reason}") from None
+    warn_remarks(predictor.source.remarks)
     if prediction.alignment is None:
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to draw")
     if prediction.unknown:
