@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from kochi_runs import make_run
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from kochi.attention.products import linear
 from kochi.training.module import TrainingModule
@@ -95,12 +96,31 @@ def count_recurrent_backward(*shapes: Any, **__: Any) -> int:
     return 2 * count_recurrent(*shapes)
 
 
-COUNTED = {  # what torch's counter does not know
-    aten.addmm_: count_in_place,
-    torch.ops.mkldnn._linear_pointwise: count_linear,
-    aten.mkldnn_rnn_layer: count_recurrent,
-    aten.mkldnn_rnn_layer_backward: count_recurrent_backward,
+COUNTED = flop_registry | {  # and what torch's counts do not know
+    aten.addmm_: shape_wrapper(count_in_place),
+    torch.ops.mkldnn._linear_pointwise: shape_wrapper(count_linear),
+    aten.mkldnn_rnn_layer: shape_wrapper(count_recurrent),
+    aten.mkldnn_rnn_layer_backward: shape_wrapper(count_recurrent_backward),
 }
+
+
+class Operations(TorchDispatchMode):
+    """Count operations as they are called.
+
+    torch's ``FlopCounterMode`` books them under the module at work, and lost most of them in a step
+    of the BiLSTM: 9.6 of 83 GFLOP were left (torch 2.13).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        count = COUNTED.get(func._overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 def large_product(size: int = 2048, repeats: int = 5) -> float:
@@ -127,9 +147,9 @@ def timed(
             found["starts"].append(time.perf_counter())
             found["tokens"].append(group.num_tokens)
             if number == WARM + steps:
-                with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
+                with Operations() as counter:
                     result = step(self, group)
-                found["operations"] = counter.get_total_flops()
+                found["operations"] = counter.total
                 return result
             if number == WARM + steps + 1:
                 profiler.start()

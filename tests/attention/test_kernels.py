@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, build
 from kochi.attention.kernels import rule
-from kochi.attention.processor import this_processor
+from kochi.attention.processor import Processor
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 """Largest difference, relative to the largest number: float32 sums of 257 terms in another order;
@@ -173,13 +173,19 @@ def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> N
     assert named.explain() == "kernel 'reference': named by the caller"
 
 
+@pytest.mark.parametrize(
+    ("processor", "limit"),
+    [
+        (Processor("AuthenticAMD", 25, wide=True), 96),
+        (Processor("AuthenticAMD", 26, wide=True), 256),
+        (Processor("AuthenticAMD", 26, wide=False), 96),
+        (Processor("GenuineIntel", 26, wide=True), 96),
+    ],
+)
 def test_the_limit_of_plain_products_goes_by_the_processor(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, processor: Processor, limit: int
 ) -> None:
-    expected = rule.SHORT_ON_ZEN_5 if this_processor().is_zen_5 else rule.SHORT
-    assert expected == rule.SHORT_HERE
+    monkeypatch.setattr(rule, "SHORT_HERE", rule.short_on(processor))
     dot = build("dot", query_size=8, memory_size=8)
-    for limit in (96, 256):
-        monkeypatch.setattr(rule, "SHORT_HERE", limit)
-        assert f"up to {limit} places" in dot.explain(limit, limit)
-        assert dot.explain(limit, limit + 1).startswith("kernel 'sdpa'")
+    assert f"up to {limit} places" in dot.explain(limit, limit)
+    assert dot.explain(limit, limit + 1).startswith("kernel 'sdpa'")

@@ -1,7 +1,6 @@
 """What the rules that were measured on a processor must know of this one."""
 
 import functools
-import platform
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,19 +33,17 @@ class Processor(NamedTuple):
 def this_processor() -> Processor:
     """Look at this machine, once."""
     wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    described = _described()
-    maker = described.get("vendor_id", platform.processor())
-    if "AuthenticAMD" in maker:  # elsewhere than on Linux it stands behind the family
-        maker = "AuthenticAMD"
-    family = described.get("cpu family", "")
-    return Processor(maker, int(family) if family.isdigit() else 0, wide)
+    file = Path("/proc/cpuinfo")  # Linux alone has it
+    return read_processor(file.read_text() if file.exists() else "", wide)
 
 
-def _described() -> dict[str, str]:
-    """Read what Linux says of the first processor."""
-    file = Path("/proc/cpuinfo")
-    if not file.exists():
-        return {}
-    first = file.read_text().split("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
+def read_processor(description: str, wide: bool) -> Processor:
+    """Read maker and family of the first processor from what Linux says of all.
+
+    >>> read_processor("processor: 0\\nvendor_id: AuthenticAMD\\ncpu family: 26\\n", wide=True)
+    Processor(maker='AuthenticAMD', family=26, wide=True)
+    """
+    pairs = (line.partition(":") for line in description.split("\n\n")[0].splitlines())
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    family = found.get("cpu family", "")
+    return Processor(found.get("vendor_id", ""), int(family) if family.isdigit() else 0, wide)

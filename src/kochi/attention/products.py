@@ -17,8 +17,8 @@ LEAST = 2**21
 """Multiplications from which oneDNN's greater cost for a call pays. Measured with torch 2.13 on
 one core of an AMD EPYC (Zen 5), MKL against oneDNN in milliseconds: 0.020 against 0.020 at 64 rows
 of 128 numbers to 128, 0.058 against 0.038 to 384, 0.27 against 0.13 at 320 rows to 384, 5.6 against
-2.5 to 8,000; its gradients 0.28 against 0.13 by the rows, 0.29 against 0.15 by the weight. On a
-Zen 4, whose vectors are half as wide, 1.0 to 1.2 times as fast forward."""
+2.5 to 8,000; its gradients 0.28 against 0.13 by the rows, 0.29 against 0.15 by the weight. On an
+earlier EPYC with the same instructions it was 1.0 to 1.2 times as fast forward."""
 
 
 CACHED = 2**19

@@ -22,7 +22,7 @@ from kochi.attention.kernels.triton_additive import (
 )
 from kochi.attention.kernels.windowed import windowed, windowed_refusal
 from kochi.attention.parts import Parts
-from kochi.attention.processor import this_processor
+from kochi.attention.processor import Processor, this_processor
 from kochi.attention.scopes.base import Band
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware
@@ -57,10 +57,17 @@ at 64 of 64, 9.9 against 11.3 at 16 of 128, 10.3 against 15.5 at 4 of 256; in bf
 2.9 at 16 and 27 against 20 at 1,024. Without a gradient 0.63 against 0.48 at 16, 3.2 against 6.1 at
 128; in bfloat16 3.2 against 2.7 at 256, 9.3 against 8.2 at 1,024. One query a sentence, on two
 cores: 0.15 against 0.12 at 64 sentences of 30 keys, 0.04 against 0.05 at 8 of them. On two cores of
-an AMD EPYC of the fifth generation (Zen 5) plain products gain more, in float32: 4.5 against 3.4 at
-16 of 128, 3.2 against 3.5 at 4 of 256, 6.2 against 7.0 at 2 of 512, without a gradient 1.3 against
-1.0, 0.94 against 0.99 and 1.9 against 2.2."""
-SHORT_HERE = SHORT_ON_ZEN_5 if this_processor().is_zen_5 else SHORT
+an AMD EPYC of the fifth generation (Zen 5) plain products gain more, in float32: 3.6 against 3.3 at
+16 of 128, 3.2 against 3.4 at 4 of 256, 6.1 against 6.9 at 2 of 512, without a gradient 1.09 against
+1.03, 0.95 against 1.02 and 1.9 against 2.2."""
+
+
+def short_on(processor: Processor) -> int:
+    """Return up to how many places plain products in float32 are taken: see `SHORT`."""
+    return SHORT_ON_ZEN_5 if processor.is_zen_5 else SHORT
+
+
+SHORT_HERE = short_on(this_processor())  # once: nothing is read while a model is compiled
 
 LARGE = 2**23
 LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
@@ -76,13 +83,14 @@ LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
 """Numbers of the hidden layer of an additive score (batch x heads x queries x keys x hidden size)
 from which it is computed by blocks. Measured with torch 2.13 on two cores of an AMD EPYC (Zen 5),
 hidden size 256, whole against blocked in milliseconds. One query a sentence, float32, with a
-gradient: 0.58 against 0.76 at 0.26 million numbers, 2.0 against 1.7 at 1.0, 74 against 44 at 13;
-without: 0.16 against 0.14 at 0.08 million, 1.5 against 0.53 at 1.0; in bfloat16 2.1 against 4.2 at
-1.6 and 30 against 39 at 13 million with a gradient, 0.24 against 0.22 at 0.26 without. Several
-queries, float32, with a gradient: 0.79 against 0.93 at 0.4 million, 0.86 against 0.70 at 0.5, 69
-against 10 at 17; without: 0.10 against 0.12 at 0.07 million, 0.33 against 0.17 at 0.26; in bfloat16
-0.75 against 0.81 at 0.5 and 2.0 against 1.5 at 1.6 million with a gradient, 0.35 against 0.41 at
-0.4 and 0.40 against 0.26 at 0.5 without."""
+gradient: 0.53 against 0.59 at 0.26 million numbers, 1.95 against 1.81 at 1.0, 17 against 13 at 6.6;
+without: 0.03 against 0.08 at 0.01 million, 0.33 against 0.16 at 0.26; in bfloat16 1.6 against 1.9 at
+1.0 and 9.7 against 12.7 at 6.6 million with a gradient (it was slower up to 13 million; the limit
+there is for the memory's sake), 0.24 against 0.21 at 0.26 without. Several queries, float32, with a
+gradient: 0.29 against 0.46 at 0.1 million, 2.6 against 1.5 at 1.6, 163 against 20 at 34; without:
+0.14 against 0.14 at 0.1 million, 1.9 against 0.46 at 1.6; in bfloat16 0.37 against 0.58 at 0.1 and
+1.9 against 1.6 at 1.6 million with a gradient, 0.13 against 0.18 at 0.1 and 1.1 against 0.51 at 1.6
+without."""
 KEPT = 2**20
 """Numbers of the hidden layer of a location-aware score for one query (batch x heads x keys x
 hidden size) from which nothing of it is kept for the gradient. That costs time and saves memory,
