@@ -38,9 +38,9 @@ def this_processor() -> Processor:
 
 
 def read_processor(description: str, wide: bool) -> Processor:
-    """Read maker and family of the first processor from what Linux says of all.
+    r"""Read maker and family of the first processor from what Linux says of all.
 
-    >>> read_processor("processor: 0\\nvendor_id: AuthenticAMD\\ncpu family: 26\\n", wide=True)
+    >>> read_processor("processor: 0\nvendor_id: AuthenticAMD\ncpu family: 26\n", wide=True)
     Processor(maker='AuthenticAMD', family=26, wide=True)
     """
     pairs = (line.partition(":") for line in description.split("\n\n")[0].splitlines())

@@ -84,10 +84,10 @@ LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
 from which it is computed by blocks. Measured with torch 2.13 on two cores of an AMD EPYC (Zen 5),
 hidden size 256, whole against blocked in milliseconds. One query a sentence, float32, with a
 gradient: 0.53 against 0.59 at 0.26 million numbers, 1.95 against 1.81 at 1.0, 17 against 13 at 6.6;
-without: 0.03 against 0.08 at 0.01 million, 0.33 against 0.16 at 0.26; in bfloat16 1.6 against 1.9 at
-1.0 and 9.7 against 12.7 at 6.6 million with a gradient (it was slower up to 13 million; the limit
-there is for the memory's sake), 0.24 against 0.21 at 0.26 without. Several queries, float32, with a
-gradient: 0.29 against 0.46 at 0.1 million, 2.6 against 1.5 at 1.6, 163 against 20 at 34; without:
+without: 0.03 against 0.08 at 0.01 million, 0.33 against 0.16 at 0.26; in bfloat16 1.6 against 1.9
+at 1.0 and 9.7 against 12.7 at 6.6 million with a gradient (the limit is there for the memory's
+sake), 0.24 against 0.21 at 0.26 without. Several queries, float32, with a gradient:
+0.29 against 0.46 at 0.1 million, 2.6 against 1.5 at 1.6, 163 against 20 at 34; without:
 0.14 against 0.14 at 0.1 million, 1.9 against 0.46 at 1.6; in bfloat16 0.37 against 0.58 at 0.1 and
 1.9 against 1.6 at 1.6 million with a gradient, 0.13 against 0.18 at 0.1 and 1.1 against 0.51 at 1.6
 without."""
