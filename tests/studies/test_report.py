@@ -32,7 +32,8 @@ def claim(*found):
     [
         ([ABOVE], "holds"),
         ([BELOW], "does not hold"),
-        ([AROUND], "does not hold"),
+        ([AROUND], "not shown"),
+        ([AROUND, BELOW], "does not hold"),
         ([ABOVE, AROUND], "holds in part"),
         ([ABOVE, None], "not measured"),
         ([], "not measured"),
@@ -61,7 +62,9 @@ def test_table_for_people():
     text = as_markdown("Is it so?", report(), ABOUT)
     assert "| a\\|b | 2.00 [1.00, 3.00] | 3 |" in text
     assert "| c | - | - |" in text
-    assert "**A holds** (Someone 2000): holds in part." in text
+    assert "**A holds** (Someone 2000): holds in part (1 of 2)." in text
+    assert "a less b: 2.00 [1.00, 3.00] (above 0)" in text
+    assert "a less b: -2.00 [-3.00, -1.00] (below 0)" in text
     for circumstance in ("kochi study x", "a machine", "versions", "today", "rounds: 2"):
         assert circumstance in text
 

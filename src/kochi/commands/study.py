@@ -70,7 +70,7 @@ def study(
     page = write_page(out, list(STUDIES.values()))
     for report in reports.values():
         for claim in report.claims:
-            print(f"{claim.outcome}: {claim.text} ({claim.source})")
+            print(f"{claim.verdict}: {claim.text} ({claim.source})")
             for line in claim.because():
                 print(f"    {line}")
     print(f"wrote {page}")

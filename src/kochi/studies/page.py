@@ -10,7 +10,13 @@ from typing import Any
 from kochi.folder import write_atomic
 from kochi.studies.study import Study
 
-MARKS = {"holds": "✓", "holds in part": "◐", "does not hold": "✗", "not measured": "–"}
+MARKS = {
+    "holds": "✓",
+    "holds in part": "◐",
+    "does not hold": "✗",
+    "not shown": "?",
+    "not measured": "–",
+}
 STYLE = """
 :root { color-scheme: light; font-family: system-ui, sans-serif; line-height: 1.5; }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }
@@ -24,7 +30,7 @@ td { vertical-align: top; }
 img { max-width: 100%; height: auto; }
 .outcome { white-space: nowrap; font-weight: 600; }
 .holds { color: #1b6e3c; } .holds-in-part { color: #7a5b00; }
-.does-not-hold { color: #a3231f; } .not-measured { color: #555; }
+.does-not-hold { color: #a3231f; } .not-shown, .not-measured { color: #555; }
 .small { color: #555; font-size: .9rem; }
 pre { white-space: pre-wrap; color: #555; font-size: .85rem; }
 """
@@ -73,7 +79,7 @@ def _summary(found: dict[Study, dict[str, Any]]) -> str:
 def _outcome(claim: dict[str, Any]) -> str:
     outcome = claim["outcome"]
     kind = outcome.replace(" ", "-")
-    return f'<span class="outcome {kind}">{MARKS[outcome]} {outcome}</span>'
+    return f'<span class="outcome {kind}">{MARKS[outcome]} {claim["verdict"]}</span>'
 
 
 def _section(folder: Path, study: Study, record: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from kochi.folder import write_atomic
 from kochi.studies.estimates import Estimate
 
-Outcome = Literal["holds", "holds in part", "does not hold", "not measured"]
+Outcome = Literal["holds", "holds in part", "does not hold", "not shown", "not measured"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Check:
         """Whether the whole interval is above 0."""
         return self.found is not None and self.found.low > 0.0
 
+    @property
+    def fails(self) -> bool:
+        """Whether the whole interval is below 0."""
+        return self.found is not None and self.found.high < 0.0
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -40,7 +45,8 @@ class Claim:
     Attributes:
         text: The claim.
         source: Paper, year, section or table.
-        checks: It holds where all of these do, and in part where some do.
+        checks: It holds where all of these do, and in part where some do. Where none does, it does
+            not hold if one fails; else the intervals leave it open, and it is not shown.
     """
 
     text: str
@@ -55,14 +61,25 @@ class Claim:
         held = sum(check.holds for check in self.checks)
         if held == len(self.checks):
             return "holds"
-        return "holds in part" if held else "does not hold"
+        if held:
+            return "holds in part"
+        return "does not hold" if any(check.fails for check in self.checks) else "not shown"
+
+    @property
+    def verdict(self) -> str:
+        """The outcome; where the claim holds in part, of how many comparisons."""
+        if self.outcome != "holds in part":
+            return self.outcome
+        held = sum(check.holds for check in self.checks)
+        return f"{self.outcome} ({held} of {len(self.checks)})"
 
     def because(self) -> list[str]:
         """Write each comparison with its figure."""
         lines = []
         for check in self.checks:
             shown = "not measured" if check.found is None else check.found.show()
-            verdict = "above 0" if check.holds else "not shown to be above 0"
+            below = "below 0" if check.fails else "not shown to be above 0"
+            verdict = "above 0" if check.holds else below
             lines.append(f"{check.statement}: {shown}" + (f" ({verdict})" if check.found else ""))
         return lines
 
@@ -200,7 +217,7 @@ def as_markdown(title: str, report: Report, about: Circumstances) -> str:
     lines += [_row([show(value) for value in row]) for row in report.rows]
     lines += ["", "Figures in brackets are 95 % intervals (of times: smallest and largest).", ""]
     for claim in report.claims:
-        lines += [f"**{claim.text}** ({claim.source}): {claim.outcome}.", ""]
+        lines += [f"**{claim.text}** ({claim.source}): {claim.verdict}.", ""]
         lines += [*(f"- {line}" for line in claim.because()), ""]
     lines += [f"Note: {note}" for note in report.notes]
     return "\n".join(lines).rstrip() + "\n"
@@ -233,6 +250,7 @@ def write_report(folder: Path, title: str, report: Report, about: Circumstances)
                 "text": claim.text,
                 "source": claim.source,
                 "outcome": claim.outcome,
+                "verdict": claim.verdict,
                 "because": claim.because(),
             }
             for claim in report.claims
