@@ -6,22 +6,19 @@ heard, said by the same voices and by one more. When each word was said is check
 synthesiser says. Everything is written to the folder ``demo-speech/``.
 """
 
-import argparse
 import json
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from running import Demo, say, shown
 
 import kochi
 from kochi.cli import main as run_kochi
-from kochi.errors import UserError
 from kochi.metrics import evaluate
 from kochi.starting.split import hash_source
 
@@ -46,30 +43,12 @@ TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "nin
 ROOMS = ["kitchen", "bedroom", "bathroom", "garden", "garage", "hall", "office", "cellar"]
 THINGS = ["light", "fan", "heater", "radio", "window", "door", "curtain", "alarm", "camera"]
 
-console = Console(highlight=False)
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; with ``--no-training`` on the model that is there already."""
-    parser = argparse.ArgumentParser(description="Teach a model to hear spoken commands.")
-    parser.add_argument("--no-training", action="store_true", help="use the model that is there")
-    parser.add_argument("--set", action="append", default=[], help="as for 'kochi train'")
-    options = parser.parse_args(arguments)
-    began = time.monotonic()
-    if not options.no_training:
-        write_data(FOLDER)
-        changes = [part for change in options.set for part in ("--set", change)]
-        say(f"$ kochi train {shown(RECIPE)} --overwrite {' '.join(changes)}")
-        code = run_kochi(["train", str(RECIPE), "--overwrite", *changes])
-        if code:
-            return code
-    try:
-        report(FOLDER)
-    except UserError as error:
-        print(f"kochi: {error}", file=sys.stderr)
-        return 2
-    say_what_next(time.monotonic() - began)
-    return 0
+    purpose = "Teach a model to hear spoken commands."
+    demo = Demo(purpose, RECIPE, FOLDER, "alignment.png", write_data, report, next_commands)
+    return demo.main(arguments)
 
 
 # ------------------------------------------------------------------------------------------- data
@@ -225,30 +204,15 @@ def draw_one(folder: Path, recording: Path) -> None:
 # ---------------------------------------------------------------------------------------- telling
 
 
-def say_what_next(seconds: float) -> None:
-    """Name what was written and what to type next."""
-    model = shown(FOLDER / "model")
-    command = shown(Path(sys.executable).with_name("kochi"))
+def next_commands(command: str, model: str) -> list[str]:
+    """Return what to type next."""
     example = shown(FOLDER / "wav" / "new-voice-0.wav")
-    say(
-        f"\nDone in {int(seconds) // 60}:{int(seconds) % 60:02d}. "
-        f"Model: {model}/   picture: {shown(FOLDER / 'alignment.png')}\n\n"
-        "Type next:\n"
-        f"  {command} predict {model} {example} --json\n"
-        f"  {command} predict {model} {example} --format srt\n"
-        f"  {command} evaluate {model} test\n"
-        f"  {command} init FOLDER_WITH_YOUR_RECORDINGS"
-    )
-
-
-def shown(path: Path) -> str:
-    """Return a path as seen from here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def say(text: str) -> None:
-    """Print a paragraph."""
-    console.print(text, markup=False, soft_wrap=True)
+    return [
+        f"{command} predict {model} {example} --json",
+        f"{command} predict {model} {example} --format srt",
+        f"{command} evaluate {model} test",
+        f"{command} init FOLDER_WITH_YOUR_RECORDINGS",
+    ]
 
 
 if __name__ == "__main__":

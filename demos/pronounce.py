@@ -5,21 +5,17 @@ some words aside, trains ``recipes/pronounce.toml`` with ``kochi train`` and tri
 words it has never seen. Everything is written to the folder ``demo/``.
 """
 
-import argparse
 import re
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
+from running import Demo, console, say, shown
 
 import kochi
-from kochi.cli import main as run_kochi
 from kochi.config import read_run
 from kochi.data.pairs import Pair, read_pairs
-from kochi.errors import UserError
 from kochi.metrics import pronunciation
 from kochi.starting.split import hash_source
 from kochi.view.labelled import label_alignment
@@ -34,30 +30,12 @@ SHARES = {"test": 0.05, "dev": 0.02}  # of the words; the rest is for training
 INVENTED = ("kochify", "blorfing", "wuggish", "thrumbly", "vexaltor", "gazumption", "quindle")
 NUM_REAL = NUM_INVENTED = 5
 
-console = Console(highlight=False)
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; with ``--no-training`` on the model that is there already."""
-    parser = argparse.ArgumentParser(description="Teach a model to read spelling aloud.")
-    parser.add_argument("--no-training", action="store_true", help="use the model that is there")
-    parser.add_argument("--set", action="append", default=[], help="as for 'kochi train'")
-    options = parser.parse_args(arguments)
-    began = time.monotonic()
-    if not options.no_training:
-        write_data(FOLDER)
-        changes = [part for change in options.set for part in ("--set", change)]
-        say(f"$ kochi train {shown(RECIPE)} --overwrite {' '.join(changes)}")
-        code = run_kochi(["train", str(RECIPE), "--overwrite", *changes])
-        if code:
-            return code
-    try:
-        report(FOLDER / "model")
-    except UserError as error:
-        print(f"kochi: {error}", file=sys.stderr)
-        return 2
-    say_what_next(time.monotonic() - began)
-    return 0
+    purpose = "Teach a model to read spelling aloud."
+    demo = Demo(purpose, RECIPE, FOLDER, "alignments.png", write_data, report, next_commands)
+    return demo.main(arguments)
 
 
 # ------------------------------------------------------------------------------------------- data
@@ -107,7 +85,7 @@ def split_of(word: str) -> str:
 def report(folder: Path) -> None:
     """Measure the model on held-out words, then try ten words and draw where it looked."""
     run = read_run(RECIPE)
-    predictor = kochi.load(folder)
+    predictor = kochi.load(folder / "model")
     pairs = list(read_pairs(run.data, "test"))
     stream = predictor.predict_stream(pair.source for pair in pairs)
     shown_stream = track(
@@ -156,33 +134,14 @@ def verdict(prediction: kochi.Prediction, listed: dict[str, tuple[str, ...]]) ->
 # ---------------------------------------------------------------------------------------- telling
 
 
-def say_what_next(seconds: float) -> None:
-    """Name what was written and what to type next."""
-    model = shown(FOLDER / "model")
-    say(
-        f"\nDone in {int(seconds) // 60}:{int(seconds) % 60:02d}. "
-        f"Model: {model}/   picture: {shown(FOLDER / 'alignments.png')}\n\n"
-        "Type next:\n"
-        f"  echo kochi | {command()} predict {model}\n"
-        f"  {command()} show {model} look --out look.svg\n"
-        f"  {command()} evaluate {model} test\n"
-        f"  {command()} init YOUR_PAIRS.tsv"
-    )
-
-
-def command() -> str:
-    """Return how to call kochi from here."""
-    return shown(Path(sys.executable).with_name("kochi"))
-
-
-def shown(path: Path) -> str:
-    """Return a path as seen from here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def say(text: str) -> None:
-    """Print a paragraph."""
-    console.print(text, markup=False, soft_wrap=True)
+def next_commands(command: str, model: str) -> list[str]:
+    """Return what to type next."""
+    return [
+        f"echo kochi | {command} predict {model}",
+        f"{command} show {model} look --out look.svg",
+        f"{command} evaluate {model} test",
+        f"{command} init YOUR_PAIRS.tsv",
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The speech demo, on a handful of sentences and with a model that learns nothing."""
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -17,13 +16,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def demo():
+def demo(load_demo):
     """The demo's module."""
-    specification = importlib.util.spec_from_file_location("listen", ROOT / "demos" / "listen.py")
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_demo("listen")
 
 
 def spoken(*jobs):

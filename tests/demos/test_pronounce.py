@@ -1,24 +1,14 @@
 """The demo, on a handful of words and with a model that learns nothing."""
 
-import importlib.util
 import shutil
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-
 
 @pytest.fixture(scope="module")
-def demo():
+def demo(load_demo):
     """The demo's module."""
-    specification = importlib.util.spec_from_file_location(
-        "pronounce", ROOT / "demos" / "pronounce.py"
-    )
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_demo("pronounce")
 
 
 def test_dictionary_without_stress(demo):
