@@ -419,7 +419,8 @@ class Predictor:
         longest = max(len(tokens) for tokens in best)
         rows = [[BOS, *tokens] + [EOS] * (longest - len(tokens)) for tokens in best]
         inputs = torch.tensor(rows, device=self.device)[:, : max(1, longest)]
-        layers = self.model.decoder.write(memory, inputs, need_alignment=True).layers
+        need = "every layer" if need_heads else True
+        layers = self.model.decoder.write(memory, inputs, need_alignment=need).layers
         if not layers:
             return [None] * len(best)
         kept = layers if need_heads else (layers[-1].mean(1, keepdim=True),)

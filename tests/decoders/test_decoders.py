@@ -197,7 +197,8 @@ def test_alignment_sums_to_one_and_misses_padding(model, batch):
 
 def test_every_layer_and_head_shows_where_it_looked(model, batch):
     source, mask, inputs = batch
-    written = model.decoder.write(model.encode(source, mask), inputs, need_alignment=True)
+    memory = model.encode(source, mask)
+    written = model.decoder.write(memory, inputs, need_alignment="every layer")
     if written.alignment is None:
         assert type(model.decoder).__name__ == "PlainDecoder"
         return
@@ -207,6 +208,9 @@ def test_every_layer_and_head_shows_where_it_looked(model, batch):
         sums = torch.ones(layer.shape[:3], dtype=torch.double)
         torch.testing.assert_close(layer.sum(-1), sums)
     torch.testing.assert_close(written.alignment, written.layers[-1].mean(1))
+    [last] = model.decoder.write(memory, inputs, need_alignment=True).layers  # no other is computed
+    assert torch.equal(last, written.layers[-1])
+    assert model.decoder.write(memory, inputs).layers == ()
 
 
 def test_every_parameter_learns(model, batch):

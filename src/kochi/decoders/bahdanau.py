@@ -24,7 +24,7 @@ from kochi.decoders.recurrent import (
     unflat,
     widen,
 )
-from kochi.decoders.written import Written, every_head, one_after_the_other
+from kochi.decoders.written import Need, Written, every_head, one_after_the_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -78,7 +78,7 @@ class BahdanauDecoder(Decoder):
 
     @override
     def write(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
     ) -> Written:
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
@@ -88,7 +88,7 @@ class BahdanauDecoder(Decoder):
         outputs, contexts, alignments, draws, looked = [], [], [], [], START
         for gate in token_gates(self.stack, embedded).unbind(1):
             readout = self.attention.step(
-                output.unsqueeze(1), projected, looked, need_alignment=need_alignment
+                output.unsqueeze(1), projected, looked, need_alignment=bool(need_alignment)
             )
             looked = readout.state
             contexts.append(readout.context.squeeze(1))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kochi.attention.products import linear, linear_into
 from kochi.decoders.mixture import Mixture
-from kochi.decoders.written import Written
+from kochi.decoders.written import Need, Written
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
 
@@ -52,14 +52,15 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def write(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
     ) -> Written:
         """Read whole targets; ``inputs`` start with the begin mark.
 
         Args:
             memory: What may be looked at.
             inputs: What has been written before each position.
-            need_alignment: Also return where each position looked.
+            need_alignment: Also return where each position looked, in the last layer that looks at
+                the memory, or in every layer.
         """
 
     def forward(

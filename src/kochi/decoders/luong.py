@@ -25,6 +25,7 @@ from kochi.decoders.recurrent import (
     widen,
 )
 from kochi.decoders.written import (
+    Need,
     Written,
     every_head,
     layers_of,
@@ -84,15 +85,15 @@ class LuongDecoder(Decoder):
 
     @override
     def write(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
     ) -> Written:
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
         if self.feed_size:
-            return self._write_step_by_step(embedded, layers, projected, need_alignment)
+            return self._write_step_by_step(embedded, layers, projected, bool(need_alignment))
         outputs = self.stack.sequence(embedded, layers)
-        readout = self.attention(outputs, projected, need_alignment=need_alignment)
+        readout = self.attention(outputs, projected, need_alignment=bool(need_alignment))
         features = self.dropout(self._vector(readout, outputs))
         alignment = layers_of([every_head(readout)])
         return Written(features, alignment, on_top_of_each_other([readout.state.draws]))

@@ -18,7 +18,7 @@ from kochi.attention.products import Linear, linear
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
-from kochi.decoders.written import Written
+from kochi.decoders.written import Need, Written
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -87,7 +87,7 @@ class MarginalDecoder(Decoder):
 
     @override
     def write(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
     ) -> Written:
         embedded = self.dropout(self.embedding(inputs))
         projected = self.attention.project(memory.values, memory.mask)

@@ -14,7 +14,7 @@ from typing_extensions import override
 from kochi.attention.products import Linear
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
-from kochi.decoders.written import Written
+from kochi.decoders.written import Need, Written
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -58,7 +58,7 @@ class PlainDecoder(Decoder):
 
     @override
     def write(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
     ) -> Written:
         embedded = self.dropout(self.embedding(inputs))
         summary = memory.summary.unsqueeze(1).expand(-1, inputs.shape[1], -1)

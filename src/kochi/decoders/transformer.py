@@ -22,7 +22,7 @@ from kochi.attention import (
 )
 from kochi.decoders.cache import Cache
 from kochi.decoders.decoder import Decoder
-from kochi.decoders.written import Written, every_head, layers_of, on_top_of_each_other
+from kochi.decoders.written import Need, Written, every_head, layers_of, on_top_of_each_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward, Residual
@@ -83,13 +83,15 @@ class TransformerDecoder(Decoder):
 
     @override
     def write(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: bool = False
+        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
     ) -> Written:
         x = self._embed(inputs, 0)
         alignments, draws = [], []
         for layer in self.blocks:
             projected = layer.attention.project(memory.values, memory.mask)
-            x, readout = layer(x, projected, need_alignment=need_alignment)
+            last = layer is self.blocks[-1]
+            wanted = need_alignment == "every layer" or (last and need_alignment is True)
+            x, readout = layer(x, projected, need_alignment=wanted)
             alignments.append(every_head(readout))
             draws.append(readout.state.draws)
         return Written(self.norm(x), layers_of(alignments), on_top_of_each_other(draws))

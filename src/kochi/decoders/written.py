@@ -1,7 +1,7 @@
 """What a decoder leaves when it has read a whole target."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,9 @@ from torch import Tensor
 
 from kochi.attention import Draws, Readout
 from kochi.decoders.mixture import Mixture
+
+Need = bool | Literal["every layer"]
+"""Whether alignments are wanted: those of the last layer that looks at the memory, or of all."""
 
 
 class Looks(NamedTuple):
@@ -29,8 +32,8 @@ class Written(NamedTuple):
     Args:
         features: For each target position; a `Mixture` where they depend on a choice of place that
             is summed out.
-        layers: Where each position looked, if it was asked for, a tensor for each layer that looks
-            at the memory, first to last; empty for a decoder that cannot look.
+        layers: Where each position looked, if it was asked for: a tensor for the last layer that
+            looks at the memory, or for each, first to last; empty for a decoder that cannot look.
         looks: What was drawn; None where nothing is left to chance.
     """
 
