@@ -564,9 +564,7 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
     training = run.training
     if training.start_from is not None:
         training = training.model_copy(update={"start_from": base / training.start_from})
-    return run.model_copy(
-        update={"data": data, "training": training, "output": base / run.output}
-    )
+    return run.model_copy(update={"data": data, "training": training, "output": base / run.output})
 
 
 def check_run(tree: dict[str, Any], where: str) -> Run:
