@@ -482,7 +482,6 @@ class Training(Table):
     reinforce: Reinforce = Reinforce()
     coverage_weight: Annotated[float, Field(ge=0.0)] = 0.0
     ctc_weight: Fraction = 0.0
-    start_from: Path | None = None
     augmentation: Augmentation | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
@@ -493,6 +492,7 @@ class Training(Table):
     keep_best: Positive = 1
     average_last: Positive = 1
     average: Literal["last", "best"] = "last"
+    start_from: Path | None = None
     devices: Positive = 1
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 

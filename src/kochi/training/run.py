@@ -36,9 +36,9 @@ from kochi.training.processes import LocalProcesses, Workers
 from kochi.training.progress import Progress
 from kochi.training.seeds import derive, seed_generators
 from kochi.training.settings import settings
+from kochi.training.start_from import start_from
 from kochi.training.state import RunState
 from kochi.training.stream import StepStream
-from kochi.training.transfer import start_from
 
 INIT = 0  # which use of the seed; see `seeds.derive`
 
