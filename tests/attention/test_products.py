@@ -10,7 +10,6 @@ from kochi.attention.products import (
     Linear,
     add_weight_gradient,
     linear,
-    linear_into,
     linear_onto,
     weight_gradient,
 )
@@ -109,16 +108,6 @@ def test_onto_what_is_there(calls, monkeypatch, biased, served):
     for one, other in zip(*pairs, strict=True):
         torch.testing.assert_close(one, other)
     assert bool(calls) == served
-
-
-@pytest.mark.parametrize("cached", [1, 3 * OUTPUT, 2**19])
-def test_into_what_is_there(calls, monkeypatch, cached):
-    monkeypatch.setattr(products, "CACHED", cached)
-    x, weight, bias = torch.randn(ROWS, INPUT), torch.randn(OUTPUT, INPUT), torch.randn(OUTPUT)
-    out = torch.full((ROWS, OUTPUT), torch.nan)
-    linear_into(out, x, weight, bias)
-    torch.testing.assert_close(out, F.linear(x, weight, bias))
-    assert len(calls) == -(-ROWS // max(1, cached // OUTPUT))
 
 
 @pytest.mark.parametrize("served", [True, False])

@@ -107,29 +107,6 @@ def test_step_by_step_equals_all_at_once(model, batch):
         torch.testing.assert_close(logits[:, 0], expected[:, position])
 
 
-def test_logits_are_written_where_it_is_said(model, batch):
-    source, mask, inputs = batch
-    state = model.decoder.start(model.encode(source, mask), width=1, max_length=TARGET)
-    out = torch.full((BATCH, 1, TARGET_VOCABULARY), 7.0, dtype=torch.float64)
-    with torch.no_grad():
-        expected, _ = model.decoder.step(state, inputs[:, :1])
-        logits, _ = model.decoder.step(state, inputs[:, :1], out)
-    assert logits.data_ptr() == out.data_ptr()
-    torch.testing.assert_close(out, expected)
-
-
-def test_logits_have_memory_of_their_own_where_out_cannot_serve(model, batch):
-    source, mask, inputs = batch
-    state = model.decoder.start(model.encode(source, mask), width=1, max_length=TARGET)
-    out = torch.full((BATCH, 1, TARGET_VOCABULARY), 7.0)
-    with_gradient, _ = model.decoder.step(state, inputs[:, :1], out.double())
-    assert with_gradient.requires_grad
-    with torch.no_grad():
-        other_precision, _ = model.decoder.step(state, inputs[:, :1], out)
-    assert other_precision.dtype == torch.float64
-    assert (out == 7.0).all()
-
-
 def test_a_row_does_not_depend_on_its_batch_or_on_padding(model, batch):
     source, mask, inputs = batch
     expected = all_logits(model, source, mask, inputs)

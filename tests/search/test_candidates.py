@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from kochi.search.candidates import (
     CHUNK,
-    Scratch,
     best_candidates,
     forbid_marks,
-    log_probabilities,
+    log_probabilities_,
     top,
 )
 
@@ -77,50 +76,43 @@ def test_top_orders_infinities_zeros_and_negatives():
 
 def test_log_probabilities_are_the_log_softmax():
     logits = torch.tensor([[[1.0, 3.0]]]).log()
-    assert log_probabilities(logits).exp().flatten().tolist() == pytest.approx([0.25, 0.75])
+    assert log_probabilities_(logits).exp().flatten().tolist() == pytest.approx([0.25, 0.75])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_log_probabilities_are_float32_and_the_logits_stay(dtype):
     logits = torch.tensor([[[1.0, 3.0, -torch.inf]]], dtype=dtype)
     before = logits.clone()
-    log_probs = log_probabilities(logits)
+    log_probs = log_probabilities_(logits)
     log_probs.fill_(7.0)
     assert log_probs.dtype == torch.float32
     assert torch.equal(logits, before)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_scratch_is_used_again_and_grows(dtype):
-    scratch = Scratch()
-    assert scratch.for_logits(2, 1) is None
-    places = []
-    for width in (1, 5, 5, 3):
-        logits = torch.randn(2, width, 7, dtype=dtype)
-        out = scratch.for_log_probs(logits)
-        assert torch.equal(log_probabilities(logits, out), log_probabilities(logits))
-        room = scratch.for_logits(2, width)
-        assert room is not None
-        assert room.shape == logits.shape
-        places.append((room.data_ptr(), out.data_ptr()))
-    assert places[1] == places[2] == places[3]
-    assert len(set(places[0] + places[1])) == 4
-    assert scratch.for_logits(3, 5) is None
+@pytest.mark.parametrize("vocabulary", [1, 7, 16, 100, 8000])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5)])
+def test_log_probabilities_are_written_over_their_logits(shape, vocabulary):
+    logits = 5.0 * torch.randn(*shape, vocabulary)
+    expected = logits.double().log_softmax(-1).float()
+    log_probs = log_probabilities_(logits)
+    torch.testing.assert_close(log_probs, expected)
+    assert log_probs.data_ptr() == logits.data_ptr()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("given", [True, False])
-def test_a_row_of_minus_infinity_stays_so(dtype, given):
-    logits = torch.tensor([[[0.0, 0.0], [-torch.inf, -torch.inf]]], dtype=dtype)
-    log_probs = log_probabilities(logits, torch.empty(1, 2, 2) if given else None)
-    assert log_probs[0, 1].tolist() == [-torch.inf, -torch.inf]
-    assert log_probs[0, 0].exp().tolist() == pytest.approx([0.5, 0.5])
+def test_a_row_of_minus_infinity_stays_so(dtype):
+    nothing = [-torch.inf, -torch.inf, -torch.inf]
+    logits = torch.tensor([[[0.0, 0.0, -torch.inf], nothing, [*nothing[:2], 4.0]]], dtype=dtype)
+    log_probs = log_probabilities_(logits)
+    assert log_probs[0, 1].tolist() == nothing
+    assert log_probs[0, 0].exp().tolist() == pytest.approx([0.5, 0.5, 0.0])
+    assert log_probs[0, 2].tolist() == [-torch.inf, -torch.inf, 0.0]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_broken_logits_are_refused(bad):
     with pytest.raises(ValueError, match="NaN or \\+inf"):
-        log_probabilities(torch.tensor([[[0.0, 1.0], [0.0, bad]]]))
+        log_probabilities_(torch.tensor([[[0.0, 1.0], [0.0, bad]]]))
 
 
 def test_forbid_marks():

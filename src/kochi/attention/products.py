@@ -21,10 +21,6 @@ of 128 numbers to 128, 0.058 against 0.038 to 384, 0.27 against 0.13 at 320 rows
 earlier EPYC with the same instructions it was 1.0 to 1.2 times as fast forward."""
 
 
-CACHED = 2**19
-"""Numbers written at a time where they are copied afterwards."""
-
-
 def linear(
     x: Float[Tensor, "*rows input_size"],
     weight: Float[Tensor, "output_size input_size"],
@@ -60,25 +56,6 @@ def linear_onto(
         return _product(x, weight, bias, total)
     product = torch.addmm(total, x, weight.t())
     return product if bias is None else product + bias
-
-
-def linear_into(
-    out: Float[Tensor, "rows output_size"],
-    x: Float[Tensor, "rows input_size"],
-    weight: Float[Tensor, "output_size input_size"],
-    bias: Float[Tensor, " output_size"],
-) -> None:
-    """Write ``x weight^T + bias`` into ``out``, without gradients; see `linear`.
-
-    oneDNN's operator has no such form: some rows at a time are copied while they are in the cache.
-    """
-    if not onednn_serves(x, weight):
-        torch.addmm(bias, x, weight.t(), out=out)
-        return
-    step = max(1, CACHED // weight.shape[0])
-    for start in range(0, len(x), step):
-        some = slice(start, start + step)
-        out[some] = _onednn(x[some], weight, bias, None)
 
 
 class Linear(nn.Linear):

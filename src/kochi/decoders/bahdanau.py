@@ -116,7 +116,6 @@ class BahdanauDecoder(Decoder):
         self,
         state: RecurrentState,
         tokens: Int[Tensor, "batch width"],
-        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
         batch, width = tokens.shape
         embedded = self.embedding(tokens)
@@ -126,7 +125,7 @@ class BahdanauDecoder(Decoder):
         inputs = torch.cat([embedded, context], dim=-1).flatten(0, 1)
         output, layers = self.stack.step(inputs, flat(state.layers))
         features = self._features(output.unflatten(0, (batch, width)), embedded, context)
-        return self.logits(features, out), replace(
+        return self.logits(features), replace(
             state, layers=unflat(layers, batch, width), looked=readout.state
         )
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kochi.attention.products import linear, linear_into
+from kochi.attention.products import linear
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.written import Need, Written
 from kochi.layers.embedding import Embedding
@@ -75,14 +75,11 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def step(
-        self,
-        state: Any,
-        tokens: Int[Tensor, "batch width"],
-        out: Float[Tensor, "batch width vocabulary"] | None = None,
+        self, state: Any, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], Any]:
         """Read one token a beam; return logits for the next one, and the next state.
 
-        ``out`` as in `logits`.
+        The caller may write over the logits.
         """
 
     @abstractmethod
@@ -100,30 +97,13 @@ class Decoder(nn.Module, ABC):
         return self.write(memory, inputs, need_alignment=True).alignment
 
     def logits(
-        self,
-        features: Float[Tensor, "*rows feature_size"] | Mixture,
-        out: Float[Tensor, "*rows vocabulary"] | None = None,
+        self, features: Float[Tensor, "*rows feature_size"] | Mixture
     ) -> Float[Tensor, "*rows vocabulary"]:
         """Apply the output layer.
 
         Args:
             features: What the decoder made; of a `Mixture` the logits are log-probabilities.
-            out: Where to write. Not used where autograd or autocast takes part, which write in
-                memory of their own, or where the precision differs.
         """
         if isinstance(features, Mixture):
-            writes = out is not None and self._may_write(features.of_target, out)
-            weights = self.output_weight, self.output_bias
-            return features.log_probabilities(*weights, out if writes else None)
-        if out is None or not self._may_write(features, out):
-            return linear(features, self.output_weight, self.output_bias)
-        rows, written = features.flatten(0, -2), out.view(-1, out.shape[-1])
-        linear_into(written, rows, self.output_weight, self.output_bias)
-        return out
-
-    def _may_write(self, features: Tensor, out: Tensor) -> bool:
-        return (
-            not torch.is_grad_enabled()
-            and not torch.is_autocast_enabled(features.device.type)
-            and features.dtype == self.output_weight.dtype == out.dtype
-        )
+            return features.log_probabilities(self.output_weight, self.output_bias)
+        return linear(features, self.output_weight, self.output_bias)

@@ -134,7 +134,6 @@ class LuongDecoder(Decoder):
         self,
         state: RecurrentState,
         tokens: Int[Tensor, "batch width"],
-        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
         batch, width = tokens.shape
         inputs = torch.cat([self.embedding(tokens), state.feed], dim=-1).flatten(0, 1)
@@ -146,7 +145,7 @@ class LuongDecoder(Decoder):
         feed = vector if self.feed_size else state.feed
         layers = unflat(layers, batch, width)
         state = replace(state, layers=layers, feed=feed, looked=readout.state)
-        return self.logits(vector, out), state
+        return self.logits(vector), state
 
     @override
     def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:

@@ -130,7 +130,6 @@ class MarginalDecoder(Decoder):
         self,
         state: MarginalState,
         tokens: Int[Tensor, "batch width"],
-        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], MarginalState]:
         batch, width = tokens.shape
         before = state.recurrent
@@ -140,7 +139,7 @@ class MarginalDecoder(Decoder):
         readout = self.attention.step(query, before.projected, before.looked, need_alignment=True)
         mixture = self._mixture(query, state.of_places, _shares(readout.alignment))
         after = replace(before, layers=unflat(layers, batch, width), looked=readout.state)
-        return self.logits(mixture, out), MarginalState(after, state.of_places)
+        return self.logits(mixture), MarginalState(after, state.of_places)
 
     @override
     def reorder(self, state: MarginalState, beams: Int[Tensor, "batch width"]) -> MarginalState:

@@ -51,7 +51,6 @@ class Mixture(NamedTuple):
         self,
         weight: Float[Tensor, "vocabulary feature_size"],
         bias: Float[Tensor, " vocabulary"],
-        out: Float[Tensor, "batch target vocabulary"] | None = None,
     ) -> Float[Tensor, "batch target vocabulary"]:
         """Return the logarithm of p(y) for every token y, in nats.
 
@@ -61,7 +60,6 @@ class Mixture(NamedTuple):
         Args:
             weight: Output layer: logits = features @ weight.T + bias.
             bias: Its bias.
-            out: Where to write.
         """
         batch, target, _ = self.of_target.shape
         rows = self.rows(torch.arange(batch * target, device=weight.device))
@@ -69,11 +67,8 @@ class Mixture(NamedTuple):
         for part in rows.parts(len(weight)):
             logits = linear(rows.features(part), weight, bias)
             joint = logits.log_softmax(-1) + log_shares(rows.alignment[part]).unsqueeze(-1)
-            if out is None:
-                found.append(joint.logsumexp(1))
-            else:
-                torch.logsumexp(joint, 1, out=out.view(batch * target, -1)[part])
-        return torch.cat(found).view(batch, target, -1) if out is None else out
+            found.append(joint.logsumexp(1))
+        return torch.cat(found).view(batch, target, -1)
 
 
 class Rows(NamedTuple):

@@ -77,14 +77,13 @@ class PlainDecoder(Decoder):
         self,
         state: RecurrentState,
         tokens: Int[Tensor, "batch width"],
-        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
         batch, width = tokens.shape
         summary = state.memory.summary.unsqueeze(1).expand(-1, width, -1)
         inputs = torch.cat([self.embedding(tokens), summary], dim=-1).flatten(0, 1)
         output, layers = self.stack.step(inputs, flat(state.layers))
         features = self.feature_proj(output).tanh().unflatten(0, (batch, width))
-        return self.logits(features, out), replace(state, layers=unflat(layers, batch, width))
+        return self.logits(features), replace(state, layers=unflat(layers, batch, width))
 
     @override
     def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:

@@ -114,7 +114,6 @@ class TransformerDecoder(Decoder):
         self,
         state: TransformerState,
         tokens: Int[Tensor, "batch width"],
-        out: Float[Tensor, "batch width vocabulary"] | None = None,
     ) -> tuple[Float[Tensor, "batch width vocabulary"], TransformerState]:
         x = self.embedding(tokens)
         if self.positions is not None:
@@ -127,7 +126,7 @@ class TransformerDecoder(Decoder):
             x, after = layer.step(x, state, past, index)
             looked.append(after)
         state = replace(state, position=state.position + 1, cache=cache, looked=tuple(looked))
-        return self.logits(self.norm(x), out), state
+        return self.logits(self.norm(x)), state
 
     @override
     def reorder(

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from kochi.memory import Memory
 from kochi.search.candidates import (
-    Scratch,
     best_candidates,
     forbid_marks,
-    log_probabilities,
+    log_probabilities_,
     top,
 )
 from kochi.search.decoder import BOS, EOS, StepDecoder
@@ -86,8 +85,7 @@ def beam_search(
     run.joint = None if joint is None else joint.start(memory)
     state = decoder.start(memory, width=1, max_length=int(limits.max()))
     while True:
-        out = run.scratch.for_logits(*run.tokens.shape)
-        logits, state = decoder.step(state, run.tokens, out)
+        logits, state = decoder.step(state, run.tokens)
         parents = run.advance(logits, min_length)
         if run.close():
             return run.answers
@@ -142,7 +140,6 @@ class _Beams:
         self.length = 0
         self.roster = Roster(limits)
         self.record = Record()
-        self.scratch = Scratch()
         self.joint: JointState | None = None
         self.live = torch.zeros(len(limits), 1, device=limits.device)
         self.tokens = torch.full((len(limits), 1), BOS, device=limits.device)
@@ -157,7 +154,7 @@ class _Beams:
     ) -> Int[Tensor, "batch beam"]:
         """Take a step; return the old beams that the new ones continue."""
         self.length += 1
-        log_probs = log_probabilities(logits, self.scratch.for_log_probs(logits))
+        log_probs = log_probabilities_(logits)
         if self.joint is not None:
             log_probs = self.joint.join(log_probs)
         ending = self.live + log_probs[..., EOS]

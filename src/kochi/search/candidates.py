@@ -11,51 +11,27 @@ CHUNK = 96  # near the square root of common vocabulary sizes, where both stages
 _LOW = (1 << 32) - 1
 
 
-class Scratch:
-    """Memory for the logits and log-probabilities of a step, used again by the next one.
-
-    At ten megabytes a step, the system's clearing of new pages takes longer than the log-softmax.
-    """
-
-    def __init__(self) -> None:
-        self._logits = self._log_probs = torch.empty(0, 0)  # [rows, vocabulary]
-
-    def for_logits(self, batch: int, width: int) -> Float[Tensor, "batch width vocabulary"] | None:
-        """Return where the decoder may write; None where there is no room yet."""
-        if len(self._logits) < batch * width:
-            return None
-        return self._logits[: batch * width].unflatten(0, (batch, width))
-
-    def for_log_probs(
-        self, logits: Float[Tensor, "batch width vocabulary"]
-    ) -> Float[Tensor, "batch width vocabulary"]:
-        """Return where the log-softmax of these logits may be written."""
-        batch, width, _ = logits.shape
-        if len(self._log_probs) < batch * width:
-            self._logits = torch.empty_like(logits).flatten(0, 1)
-            self._log_probs = torch.empty_like(self._logits, dtype=torch.float32)
-        return self._log_probs[: batch * width].unflatten(0, (batch, width))
-
-
-def log_probabilities(
+def log_probabilities_(
     logits: Float[Tensor, "batch width vocabulary"],
-    out: Float[Tensor, "batch width vocabulary"] | None = None,
 ) -> Float[Tensor, "batch width vocabulary"]:
-    """Return the log-softmax in float32, in ``out`` or new memory.
+    """Return the log-softmax in float32; may write it over ``logits``.
 
     A row that is -inf everywhere stays so: nothing can follow. The fused log-softmax is the
-    cheapest exact normaliser on a CPU (two thirds of logsumexp).
+    cheapest exact normaliser on a CPU (two thirds of logsumexp); written over logits, which at
+    beam 5 are ten megabytes a step, it stays in the cache.
 
     Raises:
         ValueError: NaN or +inf among the logits.
     """
-    # Where they are narrow, torch would widen them in new memory.
-    wide = logits if out is None or logits.dtype == torch.float32 else out.copy_(logits)
-    log_probs = torch.log_softmax(wide, -1, dtype=torch.float32, out=out)
-    first = log_probs[..., 0]
-    if first.sum().isnan():  # cheaper than to ask every row
-        spoilt = first.isnan()
-        if not (logits[spoilt] == -torch.inf).all():
+    empty = logits[..., 0] == -torch.inf  # cheaper than to ask every place
+    if empty.any():
+        empty = empty & (logits == -torch.inf).all(-1)
+    over = logits.dtype == torch.float32 and logits.device.type == "cpu"
+    out = logits if over and not logits.requires_grad else None
+    log_probs = torch.log_softmax(logits, -1, dtype=torch.float32, out=out)
+    if log_probs[..., 0].sum().isnan():  # cheaper than to ask every row
+        spoilt = log_probs[..., 0].isnan()
+        if not empty[spoilt].all():
             raise ValueError("the decoder's step gave logits that are NaN or +inf")
         log_probs[spoilt] = -torch.inf
     return log_probs

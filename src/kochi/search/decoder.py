@@ -22,14 +22,11 @@ class StepDecoder(Protocol):
         ...
 
     def step(
-        self,
-        state: Any,
-        tokens: Int[Tensor, "batch width"],
-        out: Float[Tensor, "batch width vocabulary"] | None = None,
+        self, state: Any, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], Any]:
         """Read one token a beam; return logits for the next one, and the next state.
 
-        The logits may be written to ``out``, where it fits.
+        Search writes over the logits: they must not be kept.
         """
         ...
 

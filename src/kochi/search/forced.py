@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.memory import Memory
-from kochi.search.candidates import Scratch, log_probabilities
+from kochi.search.candidates import log_probabilities_
 from kochi.search.decoder import BOS, EOS, PAD, StepDecoder
 
 
@@ -43,10 +43,10 @@ def score_targets(
     wanted = torch.tensor([row + [PAD] * (steps - len(row)) for row in rows], device=device)
     lengths = torch.tensor([len(row) for row in rows], device=device)
     tokens = torch.full((batch, 1), BOS, device=device)
-    state, scratch = decoder.start(memory, width=1, max_length=steps), Scratch()
+    state = decoder.start(memory, width=1, max_length=steps)
     for step in range(steps):
-        logits, state = decoder.step(state, tokens, scratch.for_logits(batch, 1))
-        log_probs = log_probabilities(logits, scratch.for_log_probs(logits))
+        logits, state = decoder.step(state, tokens)
+        log_probs = log_probabilities_(logits)
         tokens = wanted[:, step : step + 1]
         gains = log_probs.squeeze(1).gather(1, tokens).squeeze(1).double()
         sums = sums + gains.where(step < lengths, 0.0)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.memory import Memory
-from kochi.search.candidates import Scratch, forbid_marks, log_probabilities
+from kochi.search.candidates import forbid_marks, log_probabilities_
 from kochi.search.decoder import BOS, EOS, PAD, StepDecoder
 from kochi.search.hypothesis import Hypothesis, normalise
 from kochi.search.limits import check_limits, check_options
@@ -36,13 +36,13 @@ def follow(
     roster = Roster(check_limits(max_length, memory))
     answers: list[list[Hypothesis]] = [[] for _ in roster.rows]
     steps = max(roster.limits.tolist(), default=0)
-    record, scratch = Record(), Scratch()
+    record = Record()
     tokens = torch.full((len(answers), width), BOS, device=roster.limits.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)
     state = decoder.start(memory, width=width, max_length=steps) if answers else None
     for length in range(1, steps + 1):
-        logits, state = decoder.step(state, tokens, scratch.for_logits(*tokens.shape))
-        log_probs = log_probabilities(logits, scratch.for_log_probs(logits))
+        logits, state = decoder.step(state, tokens)
+        log_probs = log_probabilities_(logits)
         forbid_marks(log_probs, end=length <= min_length)
         tokens, gains = _next(log_probs, choose, roster.rows, length)
         record.append(tokens, gains)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kochi.search.candidates import forbid_marks, log_probabilities
+from kochi.search.candidates import forbid_marks, log_probabilities_
 from kochi.search.decoder import BOS, EOS
 
 
@@ -91,7 +91,7 @@ def walk_on(
         place = decoder.standing(state)
         if place is None and not last:
             return found, walk
-        log_probs = log_probabilities(logits)
+        log_probs = log_probabilities_(logits)
         forbid_marks(log_probs, end=False)
         token = int(log_probs.argmax())
         where = None if place is None else place + walk.forgotten
