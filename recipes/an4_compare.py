@@ -1,6 +1,6 @@
 """Which attentions hold on speech that is longer than anything in training?
 
-    python recipes/an4_compare.py DATA RUNS [--base MODEL] [--only NAME...] [--set KEY=VALUE...]
+    python recipes/an4_compare.py DATA RUNS [--base MODEL] [--only NAME...] [--seeds N]
 
 DATA is what recipes/an4_data.py wrote. Trains recipes/an4.toml with one line changed at a time,
 each with its seeds, and tries all of them on the test utterances and on 2, 5 and 10 of them joined,
@@ -50,13 +50,14 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--base", type=Path, help="begin with the weights of this model")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=3, help="at most so many of each")
     parser.add_argument("--set", action="append", default=[], help="as for 'kochi train', for all")
     given = parser.parse_args()
     common = [*given.set]
     if given.base is not None:
         common = [f"training.start_from={given.base.resolve()}", *BEGUN, *common]
     for name in given.only:
-        for seed in SEEDS.get(name, (1,)):
+        for seed in SEEDS.get(name, (1,))[: given.seeds]:
             folder = given.runs.resolve() / f"{name}-{seed}"
             if not (folder / "model.safetensors").exists():
                 train(folder, given.data, (*VARIANTS[name], *common), seed)
