@@ -465,7 +465,8 @@ class Training(Table):
     ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
     float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
     (See et al. 2017, equation 12). ``ctc_weight`` w makes the loss (1 - w) times the decoder's plus
-    w times that of CTC over the memory (Watanabe et al. 2017).
+    w times that of CTC over the memory (Watanabe et al. 2017). ``start_from`` is the folder of a
+    model whose weights begin this run, where name and shape are the same; the rest is drawn.
     """
 
     epochs: Positive = 20
@@ -491,6 +492,7 @@ class Training(Table):
     keep_best: Positive = 1
     average_last: Positive = 1
     average: Literal["last", "best"] = "last"
+    start_from: Path | None = None
     devices: Positive = 1
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 
@@ -537,7 +539,8 @@ class Run(Table):
 def read_run(path: Path, changes: list[str] | None = None) -> Run:
     """Read a run file and apply ``--set`` changes such as ``model.attention.score=general``.
 
-    Relative ``output`` and ``data.folder`` are resolved against the run file's folder.
+    Relative ``output``, ``data.folder`` and ``training.start_from`` are resolved against the run
+    file's folder.
 
     Raises:
         UserError: The file is missing or is not TOML, a key is unknown (the nearest known name is
@@ -558,7 +561,10 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
     run = check_run(tree, str(path))
     base = path.parent.resolve()
     data = run.data.model_copy(update={"folder": base / run.data.folder})
-    return run.model_copy(update={"data": data, "output": base / run.output})
+    training = run.training
+    if training.start_from is not None:
+        training = training.model_copy(update={"start_from": base / training.start_from})
+    return run.model_copy(update={"data": data, "training": training, "output": base / run.output})
 
 
 def check_run(tree: dict[str, Any], where: str) -> Run:

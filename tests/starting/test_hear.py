@@ -1,6 +1,7 @@
 """Run files for recordings and features are found, complete, and train."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,17 @@ def test_a_folder_with_text_beside_the_recordings(kochi, tmp_path):
     start(tmp_path, tmp_path / "run.toml", "out")
     assert counts(tmp_path / "run.toml") == [37, 1, 1]
     check_trains(kochi, tmp_path / "run.toml")
+
+
+def test_a_folder_below_the_one_that_the_command_runs_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("recordings")
+    (folder / "deeper").mkdir(parents=True)
+    for word in WORDS:
+        soundfile.write(folder / "deeper" / f"{word}.wav", samples_of(word), RATE_HZ)
+        (folder / "deeper" / f"{word}.txt").write_text(f"{word}\n")
+    start(folder, Path("run.toml"), "out")
+    assert counts(Path("run.toml")) == [37, 1, 1]
 
 
 def test_a_folder_of_splits(tmp_path):

@@ -1,4 +1,4 @@
-"""The spectrogram with the alignment over it and the words under their sound."""
+"""The spectrogram, the words under their sound, and the alignment below."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -10,7 +10,7 @@ from kochi.memory import Frames
 from kochi.times import Timed
 from kochi.view.figures import save_figure
 from kochi.view.labelled import label_alignment
-from kochi.view.spectrogram import draw_spectrogram
+from kochi.view.spectrogram import _levels, draw_spectrogram
 
 FRAMES = Frames(hop_seconds=0.01, first_seconds=0.005)
 PLACES = Frames(hop_seconds=0.04, first_seconds=0.02)
@@ -33,17 +33,39 @@ def pixels(path):
         return np.asarray(image.convert("RGB")).astype(int)
 
 
-def test_each_token_is_red_where_it_looked(tmp_path):
+def test_each_token_is_blue_where_it_looked(tmp_path):
     weights = np.zeros((2, 20))
     weights[0, 2], weights[1, 17] = 1.0, 1.0
-    shown = pixels(draw(tmp_path, weights))
-    red = (shown[..., 0] > 180) & (shown[..., 1] < 70) & (shown[..., 2] < 60)
-    down, across = np.nonzero(red)
+    shown = pixels(draw(tmp_path, weights, words=()))
+    blue = np.abs(shown - (0, 114, 178)).max(-1) < 12
+    down, across = np.nonzero(blue)
     early = across < shown.shape[1] / 2
     assert 0 < early.sum() < len(across)
     assert down[early].max() < down[~early].min()  # the first token is above the second
     box = across.min(), across.max()
     assert (box[1] - box[0]) / shown.shape[1] == pytest.approx(5.0 * 16 / 20 / 6.2, rel=0.05)
+
+
+def test_the_bar_of_a_word_stands_above_where_it_was_looked_at(tmp_path):
+    """All panels share their seconds: bar and looks of the same span have the same columns."""
+    weights = np.zeros((1, 20))
+    weights[0, 5] = 1.0
+    word = Timed("on", 0.2, 0.24)  # place 5
+    columns = [
+        np.nonzero((np.abs(shown - (0, 114, 178)).max(-1) < 12).sum(0) > 8)[0]
+        for shown in (
+            pixels(draw(tmp_path, weights, words=())),
+            pixels(draw(tmp_path, np.zeros((1, 20)), words=(word,))),
+        )
+    ]
+    looked, bar = ((found.min(), found.max()) for found in columns)
+    assert looked == pytest.approx(bar, abs=3)
+
+
+def test_names_of_short_words_do_not_run_into_each_other():
+    words = [Timed(name, 0.1 * place, 0.1 * place + 0.1) for place, name in enumerate("abcdef")]
+    assert _levels(words, ["seventeen"] * 6, 2.4) == [0, 1, 2, 3, 0, 1]
+    assert _levels(words, list("abcdef"), 2.4) == [0] * 6
 
 
 def test_loud_frames_are_dark_where_and_when_they_are(tmp_path):

@@ -36,8 +36,8 @@ def show(
 ) -> None:
     """Answer INPUT and draw the alignment: a row for each token written, a column for each read.
 
-    The picture of a recording is its spectrogram with the alignment over it, and the words under
-    their sound.
+    The picture of a recording is its spectrogram, the words under their sound, and below them the
+    alignment over the same seconds.
     """
     page = out if out is not None and out.suffix.lower() == ".html" else None
     if page is not None:

@@ -177,7 +177,8 @@ def _rows(heard: Heard) -> Iterator[tuple[str, str, str]]:
     train = heard.splits["train"]
     if train.is_dir():
         for pair in read_pairs(_data(heard), "train"):
-            name = pair.source.paths[0].relative_to(train.resolve()).as_posix()
+            path = Path.cwd() / pair.source.paths[0]  # it is as seen from here
+            name = path.relative_to(train.resolve()).as_posix()
             row = {"audio": name, "text": pair.references[0]}
             yield name, "train", json.dumps(row, ensure_ascii=False)
         return

@@ -36,6 +36,7 @@ from kochi.training.processes import LocalProcesses, Workers
 from kochi.training.progress import Progress
 from kochi.training.seeds import derive, seed_generators
 from kochi.training.settings import settings
+from kochi.training.start_from import start_from
 from kochi.training.state import RunState
 from kochi.training.stream import StepStream
 
@@ -123,7 +124,10 @@ def fit(
     stream = _stream(run, prepared, state, rank)
     if monitor.is_done(state, run.training, stream.total_steps):
         return state
-    module = TrainingModule(_model(run, prepared), run, stream.total_steps, interrupts)
+    model = _model(run, prepared)
+    if run.training.start_from is not None and not layout.checkpoint.exists():
+        _start(model, run.training.start_from, prepared, progress)
+    module = TrainingModule(model, run, stream.total_steps, interrupts)
     logs = Logs(layout.training, state.step) if rank == 0 else None
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every)
     trainer = _trainer(run, loop, rank, port)
@@ -201,6 +205,13 @@ def _build(run: config.Run, source: Input, target_vocabulary: int) -> Any:
         )
     except ValueError as error:
         raise UserError(f"model: {error}") from None
+
+
+def _start(model: Any, before: Path, prepared: Prepared, progress: Progress) -> None:
+    new = start_from(model, before, prepared)
+    count = len(folder.weights_of(model))
+    rest = f"; new: {', '.join(new)}" if new else ""
+    progress.message(f"starting from {before}: {count - len(new)} of {count} weights{rest}")
 
 
 def _trainer(run: config.Run, loop: Loop, rank: int, port: int) -> pl.Trainer:

@@ -1,4 +1,4 @@
-"""What was heard, as a picture: the spectrogram, where the model looked, the words below."""
+"""What was heard, as a picture: spectrogram, words under their sound, where the model looked."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,16 @@ from kochi.view.labelled import LabelledAlignment, scale_top, visible, visible_t
 
 # All lengths are inches.
 _SECOND, _NARROWEST, _WIDEST = 2.4, 5.0, 40.0
-_ROW, _LOWEST, _HIGHEST = 0.14, 2.6, 12.0
-_LEFT, _RIGHT, _ABOVE, _BELOW = 0.9, 0.3, 0.45, 1.0
-_MOST_LABELS = 80
+_SOUND, _LEVEL, _BAR, _GAP = 1.5, 0.19, 0.07, 0.05
+_ROW, _LOWEST, _HIGHEST = 0.14, 0.8, 12.0
+_LEFT, _RIGHT, _ABOVE, _BELOW = 0.9, 0.3, 0.4, 0.5
+_LETTER, _MARGIN = 0.085, 0.08  # of a word at its size, and between two words
+_MOST_LABELS, _MOST_LEVELS = 80, 4
 _FRAMES_COLOURS = "gray_r"
-_LOOK = (0.85, 0.15, 0.1)
-_WORD_COLOURS = ("#1f5fa8", "#b2521a")
+# Okabe and Ito's blue and vermilion, which every kind of colour vision tells apart.
+_LOOK = (0.0, 0.447, 0.698)
+_WORD_COLOURS = ("#0072b2", "#d55e00")
+_BAND = 0.10
 
 
 def draw_spectrogram(
@@ -30,10 +34,10 @@ def draw_spectrogram(
     words: Sequence[Timed],
     kind: str = "png",
 ) -> Figure:
-    """Draw frames over time, the alignment over them in red, and each word under its sound.
+    """Draw frames, the words under their sound and the alignment, one below the other in time.
 
-    A row of the alignment is a token, the first one at the top; the more a place was looked at, the
-    less of the spectrogram shines through.
+    A row of the alignment is a token, the first one at the top; the darker, the more a place was
+    looked at. A band of a word's colour runs through the alignment where the word was said.
 
     Args:
         frames: What was heard, darker is larger: log-mel bins, lowest first, or other numbers.
@@ -45,23 +49,39 @@ def draw_spectrogram(
     """
     seconds = frames_layout.centre_seconds(len(frames))
     width = min(_WIDEST, max(_NARROWEST, seconds * _SECOND))
-    height = min(_HIGHEST, max(_LOWEST, len(alignment.target_tokens) * _ROW))
-    size = (width + _LEFT + _RIGHT, height + _ABOVE + _BELOW)
+    names = [printable(visible(word.text), kind) for word in words]
+    levels = _levels(words, names, width / seconds)
+    strip = _BAR + _LEVEL * (1 + max(levels, default=-1))
+    looks = min(_HIGHEST, max(_LOWEST, len(alignment.target_tokens) * _ROW))
+    size = (width + _LEFT + _RIGHT, looks + strip + _SOUND + 2 * _GAP + _ABOVE + _BELOW)
     figure = Figure(figsize=size)
-    axes = figure.add_axes((_LEFT / size[0], _BELOW / size[1], width / size[0], height / size[1]))
-    _draw_frames(axes, frames, frames_layout)
-    _draw_looks(axes, alignment, layout)
-    axes.set(xlim=(0.0, seconds), ylim=(0.0, 1.0))
-    _label_rows(axes, [printable(visible(token), kind) for token in alignment.target_tokens])
-    _draw_words(axes, words, kind)
-    axes.set_xlabel("seconds", labelpad=26)
-    axes.set_title(printable(visible_title(alignment.title or ""), kind), fontsize=10, loc="left")
+
+    def panel(bottom: float, height: float) -> Axes:
+        place = (_LEFT / size[0], bottom / size[1], width / size[0], height / size[1])
+        axes = figure.add_axes(place)
+        axes.set_xlim(0.0, seconds)
+        return axes
+
+    below = panel(_BELOW, looks)
+    middle = panel(_BELOW + looks + _GAP, strip)
+    above = panel(_BELOW + looks + strip + 2 * _GAP, _SOUND)
+    _draw_frames(above, frames, frames_layout)
+    _draw_words(middle, words, names, levels, strip)
+    _draw_looks(below, alignment, layout)
+    _label_rows(below, [printable(visible(token), kind) for token in alignment.target_tokens])
+    for number, word in enumerate(words):
+        colour = _WORD_COLOURS[number % len(_WORD_COLOURS)]
+        below.axvspan(word.start_seconds, word.end_seconds, color=colour, alpha=_BAND, linewidth=0)
+        for edge in (word.start_seconds, word.end_seconds):
+            above.axvline(edge, color=colour, linewidth=0.8, alpha=0.8)
+    below.set_xlabel("seconds")
+    above.set_title(printable(visible_title(alignment.title or ""), kind), fontsize=10, loc="left")
     set_fonts(figure)
     return figure
 
 
 def _draw_frames(axes: Axes, frames: Float32[np.ndarray, "frames size"], layout: Frames) -> None:
-    # The quietest twentieth is all white, so that noise between words does not hide the looks.
+    # The quietest twentieth is all white, so that noise between words does not hide the speech.
     low, high = np.percentile(frames, [5.0, 99.5]) if frames.size else (0.0, 1.0)
     axes.imshow(
         frames.T,
@@ -73,23 +93,28 @@ def _draw_frames(axes: Axes, frames: Float32[np.ndarray, "frames size"], layout:
         vmin=float(low),
         vmax=float(max(high, low + 1e-6)),
     )
+    axes.set(xlim=axes.get_xlim(), ylim=(0.0, 1.0), xticks=[], yticks=[])
 
 
 def _draw_looks(axes: Axes, alignment: LabelledAlignment, layout: Frames) -> None:
+    axes.set_ylim(0.0, 1.0)
     weights = alignment.weights
     if not weights.size:
         return
     colours = np.empty((*weights.shape, 4))
     colours[..., :3] = _LOOK
     # The root lets small weights be seen at all.
-    colours[..., 3] = 0.9 * np.sqrt(np.clip(weights / scale_top(weights), 0.0, 1.0))
+    colours[..., 3] = np.sqrt(np.clip(weights / scale_top(weights), 0.0, 1.0))
+    xlim = axes.get_xlim()
     axes.imshow(
         colours,
         aspect="auto",
         origin="upper",
         interpolation="nearest",
         extent=(*_reach(layout, weights.shape[1]), 0.0, 1.0),
+        zorder=2.0,  # over the bands of the words
     )
+    axes.set_xlim(xlim)
 
 
 def _reach(layout: Frames, count: int) -> tuple[float, float]:
@@ -108,26 +133,46 @@ def _label_rows(axes: Axes, tokens: Sequence[str]) -> None:
     axes.set_yticks(places[::every], list(tokens)[::every])
     axes.tick_params(axis="y", length=0, labelsize=8)
     for spine in axes.spines.values():
-        spine.set_visible(False)
+        spine.set_color("0.8")
 
 
-def _draw_words(axes: Axes, words: Sequence[Timed], kind: str) -> None:
-    """Write each word below the axis, between marks of where it begins and ends."""
-    below = axes.get_xaxis_transform()
-    for number, word in enumerate(words):
+def _levels(words: Sequence[Timed], names: Sequence[str], inches_a_second: float) -> list[int]:
+    """Say on which line each word's name stands, so that names do not run into each other.
+
+    The first line with room; the one that is free first where none has room.
+
+    >>> close = [Timed("seventy", 0.0, 0.1), Timed("seven", 0.1, 0.2), Timed("go", 2.0, 2.1)]
+    >>> _levels(close, ["seventy", "seven", "go"], 2.0)
+    [0, 1, 0]
+    """
+    free = [-np.inf] * _MOST_LEVELS  # where the last name of each line ends, in inches
+    levels = []
+    for word, name in zip(words, names, strict=True):
+        centre = (word.start_seconds + word.end_seconds) / 2 * inches_a_second
+        half = len(name) * _LETTER / 2
+        fitting = (line for line in range(_MOST_LEVELS) if free[line] <= centre - half)
+        level = next(fitting, int(np.argmin(free)))
+        free[level] = centre + half + _MARGIN
+        levels.append(level)
+    return levels
+
+
+def _draw_words(
+    axes: Axes,
+    words: Sequence[Timed],
+    names: Sequence[str],
+    levels: Sequence[int],
+    height: float,
+) -> None:
+    """Draw a bar from where each word begins to where it ends, and its name below."""
+    axes.set_ylim(-height, 0.0)
+    axes.axis("off")
+    for number, (word, name, level) in enumerate(zip(words, names, levels, strict=True)):
         colour = _WORD_COLOURS[number % len(_WORD_COLOURS)]
-        span = (word.start_seconds, word.end_seconds)
-        axes.plot(span, (-0.01, -0.01), transform=below, color=colour, linewidth=3, clip_on=False)
-        for edge in span:
-            axes.axvline(edge, color=colour, linewidth=0.6, alpha=0.6)
-        axes.annotate(
-            printable(visible(word.text), kind),
-            (sum(span) / 2, 0.0),
-            xycoords=below,
-            xytext=(0, -24),
-            textcoords="offset points",
-            ha="center",
-            color=colour,
-            fontsize=9,
-            annotation_clip=False,
-        )
+        length = word.end_seconds - word.start_seconds
+        axes.broken_barh([(word.start_seconds, length)], (-_BAR, _BAR), facecolors=colour)
+        centre = word.start_seconds + length / 2
+        top = -_BAR - level * _LEVEL
+        if level:
+            axes.plot((centre, centre), (-_BAR, top), color=colour, linewidth=0.6)
+        axes.text(centre, top - 0.02, name, ha="center", va="top", color=colour, fontsize=9)

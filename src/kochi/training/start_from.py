@@ -1,0 +1,57 @@
+"""Begin a run with the weights of a model that was trained before."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kochi import folder
+from kochi.data.tokenizer import Tokenizer
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from kochi.models.seq2seq import Seq2Seq
+    from kochi.training.prepare import Prepared
+
+
+def start_from(model: "Seq2Seq", before: Path, prepared: "Prepared") -> list[str]:
+    """Copy each weight that has the same name and shape in the model of a folder.
+
+    Args:
+        model: A new one; what it does not find there stays as it was drawn.
+        before: The model folder.
+        prepared: What the new model reads and writes.
+
+    Returns:
+        The names of the weights that were not found.
+
+    Raises:
+        UserError: The folder is no whole model folder, that model reads or writes other tokens
+            (then equal shapes would mean different things), or no matrix fits.
+    """
+    found = folder.load_folder(before)
+    for side, old, new in (
+        ("source", found.source, prepared.source),
+        ("target", found.target, prepared.target),
+    ):
+        if _tokens(old) != _tokens(new):
+            raise UserError(
+                f"training.start_from = {before}: the {side} tokens of that model are not those of "
+                "this training data; expected a model that was trained on the same tokens"
+            )
+    wanted = folder.weights_of(model)
+    fitting = {
+        name: weight
+        for name, weight in found.weights.items()
+        if name in wanted and wanted[name].shape == weight.shape
+    }
+    if not any(weight.ndim > 1 for weight in fitting.values()):
+        raise UserError(
+            f"training.start_from = {before}: none of its matrices has the "
+            "name and shape of one of this model; expected a model of the same kind and sizes"
+        )
+    model.load_state_dict(fitting, strict=False)
+    return sorted(wanted.keys() - fitting.keys())
+
+
+def _tokens(reader: object) -> list[str] | None:
+    """Return all tokens of a tokenizer; None for what reads frames."""
+    return reader.tokens(range(reader.size)) if isinstance(reader, Tokenizer) else None
