@@ -48,7 +48,16 @@ class Reading:
         if not results:
             return None
         references = [list(pair.references) for pair in self.pairs]
-        rows = [self.metric.statistics(result["answers"], references) for result in results]
+        return self.measure([result["answers"] for result in results], references)
+
+    def measure(self, answers: Sequence[Sequence[str]], references: list[list[str]]) -> Measured:
+        """Measure answers by the task's metric.
+
+        Args:
+            answers: For each seed, a text a row.
+            references: The right answers of each row.
+        """
+        rows = [self.metric.statistics(texts, references) for texts in answers]
         return Measured(tuple(rows), self.metric.value)
 
     def better(self, one: Measured | None, other: Measured | None) -> Estimate | None:

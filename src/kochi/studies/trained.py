@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import override
 
 from kochi import config
 from kochi.data.pairs import read_pairs
@@ -59,6 +60,13 @@ class Trained(Cell):
         splits = ("train", "dev") if self.run.data.dev is not None else ("train",)
         files = {split: fingerprint(self.run.data, split) for split in splits}
         return {"run": tree, "files": files}
+
+    @property
+    @override
+    def kin(self) -> str:
+        """A name that is the same for other seeds."""
+        test = None if self.test is None else self.test.name
+        return digest({"model": self.model, "test": test, "max_length": self.max_length})
 
     def check(self) -> None:
         """Refuse a model that cannot be built."""
