@@ -9,7 +9,6 @@ import pytest
 from kochi.studies import task as tasks
 from kochi.studies.names import STUDIES
 from kochi.studies.study import Options, do
-from kochi.studies.task import made_up
 from tests.commands.test_bad_input import complaint
 
 
