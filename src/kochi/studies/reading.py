@@ -81,6 +81,13 @@ class Reading:
         rows = tuple(np.array(result["zeros"], dtype=np.float64) for result in results)
         return Measured(rows, lambda totals: float(100.0 * totals[0] / totals[1]))
 
+    def nats(self, results: Sequence[Result]) -> Measured | None:
+        """The mean negative log-likelihood of a right token, in nats."""
+        if not results or any(result.get("nats") is None for result in results):
+            return None
+        rows = tuple(np.array(result["nats"], dtype=np.float64) for result in results)
+        return Measured(rows, lambda totals: float(totals[0] / totals[1]))
+
     @cached_property
     def _gold(self) -> list | None:
         if self.task.gold is None or self.test is not None:
