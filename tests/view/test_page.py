@@ -293,8 +293,8 @@ def frame(shown):
 
 
 def test_what_was_not_looked_at_is_dark(seeing):
-    assert seeing.said() == "red looked at row 1, column 1 50 %, row 1, column 2 25 %, " + (
-        "row 2, column 2 25 %"
+    assert seeing.said() == "red looked at row 1 column 1 50 %, row 1 column 2 25 %, " + (
+        "row 2 column 2 25 %"
     )
     assert veils(seeing) == [0.0, 0.375, 0.75, 0.75, 0.375, 0.75]
     assert set(frame(seeing)) == {(0, 0, 8, 8)}
@@ -315,12 +315,12 @@ def test_a_cell_says_who_looked_at_it(seeing):
     from selenium.webdriver.common.keys import Keys
 
     ActionChains(seeing.browser).move_to_element(seeing.find("#veils rect")[1]).perform()
-    assert seeing.said() == "row 1, column 2 was looked at by red 25 %"
+    assert seeing.said() == "row 1 column 2 was looked at by red 25 %"
     seeing.browser.execute_script("document.getElementById('cells').focus()")
     seeing.press(Keys.ARROW_DOWN)
-    assert seeing.said() == "row 2, column 2 was looked at by red 25 %"
+    assert seeing.said() == "row 2 column 2 was looked at by red 25 %"
     seeing.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)  # the second one would leave the picture
-    assert seeing.said() == "row 2, column 3 was looked at by cat 100 %"
+    assert seeing.said() == "row 2 column 3 was looked at by cat 100 %"
     assert set(frame(seeing)) == {(16, 8, 4, 8)}
 
 

@@ -19,7 +19,7 @@ LONGEST = 12  # source words that sentences of the made-up language have, more o
 BEYOND = 30  # and those of the test of long ones
 # Entropy: with the usual 0.01 the Monte-Carlo gradient settles on one place before it has learned.
 TRAINING = {
-    "max_steps": 800,
+    "max_steps": 600,
     "epochs": 1000,
     "batch_tokens": 1024,
     "learning_rate": 8e-3,

@@ -207,7 +207,7 @@ def _picture_read(side: PictureSide) -> dict[str, Any]:
 
 
 def _cell_name(place: int, columns: int) -> str:
-    return f"row {place // columns + 1}, column {place % columns + 1}"
+    return f"row {place // columns + 1} column {place % columns + 1}"
 
 
 def _html(record: dict[str, Any], read: Side, title: str, table: bool) -> str:
