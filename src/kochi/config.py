@@ -565,14 +565,16 @@ class Training(Table):
 
     ``batch_tokens`` bounds rows times the longer padded side, in tokens, in frames where the source
     is sound or features (10 ms frames: 6000 are a minute), or in squares of 8 x 8 pixels where it
-    is pictures. ``evaluate_every`` and
-    ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
-    best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
-    ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
-    float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
-    (See et al. 2017, equation 12), ``doubly_stochastic_weight`` that of Xu et al. 2015, equation
-    14. ``ctc_weight`` w makes the loss (1 - w) times the decoder's plus w times that of CTC over
-    the memory (Watanabe et al. 2017). ``augmentation`` is for frames, ``distortion`` for pictures.
+    is pictures. ``evaluate_every`` and ``checkpoint_every`` count optimizer steps (0 means every
+    epoch). ``average_last`` = 1 takes the best evaluated checkpoint; more average the weights of
+    that many, the last or the best ones (see ``average``). ``matmul_precision`` "medium" lets
+    matrix products use bfloat16 inputs with float32 sums where the machine gains from it.
+    ``coverage_weight`` is that of the coverage loss (See et al. 2017, equation 12),
+    ``doubly_stochastic_weight`` that of Xu et al. 2015, equation 14. ``ctc_weight`` w makes the
+    loss (1 - w) times the decoder's plus w times that of CTC over the memory (Watanabe et al.
+    2017). ``augmentation`` is for frames, ``distortion`` for pictures. ``start_from`` is a model
+    folder whose weights training begins with instead of drawn ones, such as a model with soft
+    attention for one with hard attention; a relative path starts at the run file's folder.
     """
 
     epochs: Positive = 20
@@ -600,6 +602,7 @@ class Training(Table):
     keep_best: Positive = 1
     average_last: Positive = 1
     average: Literal["last", "best"] = "last"
+    start_from: Path | None = None
     devices: Positive = 1
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 
@@ -646,7 +649,8 @@ class Run(Table):
 def read_run(path: Path, changes: list[str] | None = None) -> Run:
     """Read a run file and apply ``--set`` changes such as ``model.attention.score=general``.
 
-    Relative ``output`` and ``data.folder`` are resolved against the run file's folder.
+    Relative ``output``, ``data.folder`` and ``training.start_from`` are resolved against the run
+    file's folder.
 
     Raises:
         UserError: The file is missing or is not TOML, a key is unknown (the nearest known name is
@@ -667,7 +671,11 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
     run = check_run(tree, str(path))
     base = path.parent.resolve()
     data = run.data.model_copy(update={"folder": base / run.data.folder})
-    return run.model_copy(update={"data": data, "output": base / run.output})
+    training = run.training
+    if training.start_from is not None:
+        training = training.model_copy(update={"start_from": base / training.start_from})
+    update = {"data": data, "training": training, "output": base / run.output}
+    return run.model_copy(update=update)
 
 
 def check_run(tree: dict[str, Any], where: str) -> Run:

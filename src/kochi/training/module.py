@@ -132,8 +132,12 @@ class TrainingModule(pl.LightningModule):
         )
         if written.looks is not None:
             options = training.reinforce
-            self.baseline = next_baseline(self.baseline, nll, mask, options.baseline_decay)
-            loss = loss + reinforce(written.looks, nll, mask, self.baseline, options)
+            following = next_baseline(self.baseline, nll, mask, options.baseline_decay)
+            # A baseline must not depend on what it is taken from: that of the batches before. Only
+            # the very first batch has none.
+            baseline = torch.where(self.baseline.isnan(), following, self.baseline)
+            loss = loss + reinforce(written.looks, nll, mask, baseline, options)
+            self.baseline = following
         if training.coverage_weight and written.alignment is not None:
             coverage = coverage_loss(written.alignment.unsqueeze(1), mask).sum()
             loss = loss + training.coverage_weight * coverage

@@ -36,6 +36,7 @@ from kochi.training.processes import LocalProcesses, Workers
 from kochi.training.progress import Progress
 from kochi.training.seeds import derive, seed_generators
 from kochi.training.settings import settings
+from kochi.training.start_from import start_from
 from kochi.training.state import RunState
 from kochi.training.stream import StepStream
 
@@ -192,7 +193,10 @@ def check_model(run: config.Run) -> None:
 
 def _model(run: config.Run, prepared: Prepared) -> Any:
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
-    return _build(run, folder.model_input(prepared.source), prepared.target.size)
+    model = _build(run, folder.model_input(prepared.source), prepared.target.size)
+    if run.training.start_from is not None and not Layout(run.output).checkpoint.exists():
+        start_from(model, run.training.start_from, prepared)
+    return model
 
 
 def _build(run: config.Run, source: Input, target_vocabulary: int) -> Any:
