@@ -20,7 +20,7 @@ encoder = { kind = "cnn", channels = [8], patch = 4, dropout = 0.0 }
 attention.score = "general"
 
 [training]
-epochs = 12
+epochs = 2
 batch_tokens = 16
 learning_rate = 0.01
 schedule = { kind = "constant", warmup_steps = 0 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     '$ kochi show model "hello"',
     '$ kochi show model "hello" --out hello.svg',
     '$ kochi show model "hello" --out hello.html',
-    "$ kochi show speech-model one.wav --out one.png",
+    "$ kochi show speech-model one.wav --out heard.png",
     "$ kochi show picture-model one.png --out looked.png",
 )
 def show(
