@@ -258,7 +258,7 @@ def main() -> None:
             f"{one.by_chance:.4f}",
             f"{one.beyond:.1%}",
             f"{one.largest:.1f}",
-            f"{one.variance:.1f}",
+            f"{one.variance:.3g}",
         ]
         for name, one in found.items()
     ]
