@@ -1,5 +1,6 @@
 # make demo   train a model that reads spelling and writes phones, in a few minutes
 # make demo-speech  speak commands, train a model that hears them, in some minutes
+# make demo-image   train a model that names emoji, in some minutes
 # make test   check, then every test
 # make check  lint, format and types only
 # make bench DATA=...  measure speed beside other toolkits, see benchmarks/README.md
@@ -8,11 +9,11 @@
 # those change.
 
 PYTHON ?= python3
-PINS := $(shell cat requirements/torch.txt requirements/dev.txt | cksum | cut -d' ' -f1)
+PINS := $(shell cat requirements/torch.txt requirements/dev.txt requirements/pictures.txt | cksum | cut -d' ' -f1)
 READY := .venv/ready-$(PINS)
 PIP := .venv/bin/python -m pip --disable-pip-version-check -qq
 
-.PHONY: demo demo-speech test check bench
+.PHONY: demo demo-speech demo-image test check bench
 .DEFAULT_GOAL := test
 
 demo: $(READY)
@@ -20,6 +21,9 @@ demo: $(READY)
 
 demo-speech: $(READY)
 	.venv/bin/python demos/listen.py
+
+demo-image: $(READY)
+	.venv/bin/python demos/look.py
 
 test: check
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
@@ -39,5 +43,6 @@ $(READY):
 	$(PYTHON) -m venv --clear .venv
 	$(PIP) install -r requirements/torch.txt
 	$(PIP) install -r requirements/dev.txt -c requirements/torch.txt
+	$(PIP) install --no-deps -r requirements/pictures.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@

@@ -29,7 +29,7 @@ from kochi.training.output_loss import output_loss
 PLACES, STEPS, VOCABULARY, SIZE = 4, 3, 6, 5
 Selection = str | dict[str, Any] | SampledSelection
 ROWS = 256  # draws whose gradients are added by one call
-CALLS, QUICK_CALLS = 1000, 40  # calls an estimator
+CALLS, QUICK_CALLS = 400, 40  # calls an estimator
 SEED = 1
 OPTIONS = config.Reinforce(weight=1.0, entropy_weight=0.0)
 NOTES = """Weights are drawn (seed {seed}); looks have entropies of {entropies} (at most {most:.2f})
@@ -258,7 +258,7 @@ def main() -> None:
             f"{one.by_chance:.4f}",
             f"{one.beyond:.1%}",
             f"{one.largest:.1f}",
-            f"{one.variance:.1f}",
+            f"{one.variance:.3g}",
         ]
         for name, one in found.items()
     ]

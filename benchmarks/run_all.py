@@ -21,6 +21,8 @@ PARTS = (
     "attention_kernels",
     "attention_costs",
     "speech_speed",
+    "picture_speed",
+    "hard_gradient",
     "memory_5m",
 )
 

@@ -1,10 +1,11 @@
 """A trained model that answers: `kochi.load(folder).predict([...])`."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +41,13 @@ Find = Callable[[Memory, Int[Tensor, " batch"], list[int]], list[list[Hypothesis
 
 
 WORDS = Words()
+
+
+class _Read(NamedTuple):
+    """A source that was read already, and its row."""
+
+    source: Any
+    row: Any
 
 
 class SourceError(ValueError):
@@ -324,17 +332,36 @@ class Predictor:
     def predict_stream(self, sources: Iterable[Any], **options: Any) -> Iterator[Prediction]:
         """Answer sources as they come, some batches at a time, in their order.
 
-        Takes the options of `predict`; uses little memory however many sources there are.
+        Takes the options of `predict`; uses little memory however many sources there are. Where
+        sources are not text, the next ones are read while these are answered.
         """
         ahead = READ_AHEAD * (options.get("batch_size") or self.run.search.batch_size)
         waiting = iter(sources)
+        chunks = iter(lambda: list(islice(waiting, ahead)), [])
         place = 0
-        while chunk := list(islice(waiting, ahead)):
-            try:
+        try:
+            for chunk in self._read_ahead(chunks):
                 yield from self.predict(chunk, **options)
-            except SourceError as error:
-                raise SourceError(place + error.place, error.reason) from None
-            place += len(chunk)
+                place += len(chunk)
+        except SourceError as error:
+            raise SourceError(place + error.place, error.reason) from None
+
+    def _read_ahead(self, chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
+        """Give chunks; where they are not text, read while the one before is at work."""
+        if isinstance(self.source, Tokenizer):
+            yield from chunks
+            return
+        with ThreadPoolExecutor(1) as thread:
+            reading: list[Future[list[Any]]] = []
+            for chunk in chunks:
+                reading.append(thread.submit(self._read_all, chunk))
+                if len(reading) > 1:
+                    yield reading.pop(0).result()
+            for last in reading:
+                yield last.result()
+
+    def _read_all(self, sources: list[Any]) -> list[Any]:
+        return [_Read(*pair) for pair in zip(sources, self._encode(sources), strict=True)]
 
     def _predict(
         self,
@@ -348,7 +375,10 @@ class Predictor:
         size = self.run.search.batch_size if batch_size is None else batch_size
         if size < 1:
             raise ValueError(f"batch_size = {size}; expected at least 1")
-        encoded = self._encode(listed)
+        if listed and isinstance(listed[0], _Read):
+            listed, encoded = ([one[side] for one in listed] for side in (0, 1))
+        else:
+            encoded = self._encode(listed)
         order = sorted(range(len(listed)), key=lambda place: -len(encoded[place]))
         size = share_size(len(order), size, self.device)
         batches = [order[start : start + size] for start in range(0, len(order), size)]
