@@ -122,8 +122,8 @@ def copy(parameter: Tensor, values: Tensor) -> None:
 
 
 def decode(model: Seq2Seq, sources: list[list[int]], beam: int, batch: int) -> list[list[int]]:
-    """Decode as `kochi.predictor.Predictor` does: shortest first, batches side by side."""
-    order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
+    """Decode as `kochi.predictor.Predictor` does: longest first, batches side by side."""
+    order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
     size = share_size(len(order), batch, CPU)
     batches = [order[start : start + size] for start in range(0, len(order), size)]
 

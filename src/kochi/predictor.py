@@ -345,7 +345,7 @@ class Predictor:
         if size < 1:
             raise ValueError(f"batch_size = {size}; expected at least 1")
         encoded = self._encode(listed)
-        order = sorted(range(len(listed)), key=lambda place: len(encoded[place]))
+        order = sorted(range(len(listed)), key=lambda place: -len(encoded[place]))
         size = share_size(len(order), size, self.device)
         batches = [order[start : start + size] for start in range(0, len(order), size)]
 

@@ -26,9 +26,9 @@ def log_probabilities_(
     empty = logits[..., 0] == -torch.inf  # cheaper than to ask every place
     if empty.any():
         empty = empty & (logits == -torch.inf).all(-1)
-    over = logits.dtype == torch.float32 and logits.device.type == "cpu"
-    out = logits if over and not logits.requires_grad else None
-    log_probs = torch.log_softmax(logits, -1, dtype=torch.float32, out=out)
+    wide = logits.float()
+    over = wide.device.type == "cpu" and not wide.requires_grad
+    log_probs = torch.log_softmax(wide, -1, out=wide if over else None)
     if log_probs[..., 0].sum().isnan():  # cheaper than to ask every row
         spoilt = log_probs[..., 0].isnan()
         if not empty[spoilt].all():

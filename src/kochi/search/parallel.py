@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import torch
 
+from kochi.search.pages import keep_pages
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -35,9 +37,12 @@ def in_parallel(
 
     Args:
         work: Must not count on what torch keeps for each thread, such as the gradient mode.
-        batches: What to work on; the first ones are taken first.
+        batches: What to work on; the first ones are taken first. The longest should come first, or
+            the last to finish leaves the other threads idle.
         device: Where the work computes.
     """
+    if device.type == "cpu":
+        keep_pages()
     workers = min(_num_workers(device), len(batches))
     if workers <= 1:
         return list(map(work, batches))
