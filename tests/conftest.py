@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from tests.hearing import ENCODERS, STREAMING, write_features, write_sounds
+from tests.seeing import write_pictures
 
 LETTERS = "abcdef"
 RUN = """
@@ -232,3 +233,19 @@ def features_task(tmp_path: Path) -> Path:
 def sound_task(tmp_path: Path) -> Path:
     """A run file on recordings, in a folder of its own."""
     return write_sounds(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def seer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: it has learned to name blocks of colour. Not to be changed."""
+    run_file = write_pictures(tmp_path_factory.mktemp("seer"))
+    changes = ["--set", "training.epochs=30", "--set", "training.metric=loss"]
+    result = run_command("train", run_file, *changes)
+    assert result.code == 0, result.err
+    return run_file.parent / "model"
+
+
+@pytest.fixture
+def pictures_task(tmp_path: Path) -> Path:
+    """A run file on pictures, in a folder of its own."""
+    return write_pictures(tmp_path)

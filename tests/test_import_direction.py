@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
 BASE = {"errors", "config"}
-DATA = BASE | {"data", "sound"}
+DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
@@ -20,12 +20,14 @@ DIRECTION: dict[str, set[str]] = {
     "config": {"errors"},
     "memory": set(),
     "sound": {"errors"},
+    "picture": {"errors"},
+    "scenes": {"errors"},
     "attention": set(),
     "layers": {"attention"},
     "encoders": MODEL_PARTS,
     "decoders": MODEL_PARTS,
     "models": MODELS | BASE,
-    "data": BASE | {"sound"},
+    "data": BASE | {"sound", "picture"},
     "metrics": BASE,
     "view": BASE | {"times", "memory"},
     "search": {"memory"},
@@ -39,6 +41,7 @@ DIRECTION: dict[str, set[str]] = {
     "predictor": DATA | MODELS | {"search", "folder", "times", "links"},
     "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
+    "looking": DATA | {"memory", "predictor", "view"},
     "commands": DATA
     | {
         "attention",
@@ -53,6 +56,8 @@ DIRECTION: dict[str, set[str]] = {
         "times",
         "links",
         "studies",
+        "scenes",
+        "looking",
     },
     "cli": {"commands", "errors"},
     "kochi": {"attention", "errors", "predictor"},
@@ -70,6 +75,7 @@ HEAVY = (
     "rich",
     "soundfile",
     "soxr",
+    "PIL",
     "triton",
 )
 

@@ -18,6 +18,7 @@ from kochi.commands.evaluate import evaluate
 from kochi.commands.init import init
 from kochi.commands.mechanisms import mechanisms
 from kochi.commands.predict import predict
+from kochi.commands.scenes import scenes
 from kochi.commands.show import show
 from kochi.commands.study import study
 from kochi.commands.train import train
@@ -33,7 +34,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (init, train, predict, evaluate, compare, show, align, study, mechanisms):
+for _verb in (
+    init,
+    train,
+    predict,
+    evaluate,
+    compare,
+    show,
+    align,
+    study,
+    mechanisms,
+    scenes,
+):
     app.command(epilog=getattr(_verb, "example", None))(_verb)
 
 

@@ -126,16 +126,23 @@ class HuggingFaceData(TextData):
 
 
 class ManifestData(BaseData):
-    """What all data have in common whose text stands in a manifest beside what is heard.
+    """What all data have in common whose text stands in a manifest beside what is heard or seen.
 
     A manifest is tab-separated with a header, or has one JSON object a line. Where one manifest
     holds several splits, ``split_column`` names the column that says which of them ("train", "dev"
-    or "test") a row is of. Rows that last longer than ``max_seconds`` are left out of training (and
-    counted in the log).
+    or "test") a row is of.
+    """
+
+    split_column: str | None = None
+
+
+class HeardData(ManifestData):
+    """What all data have in common that last for some time.
+
+    Rows that last longer than ``max_seconds`` are left out of training (and counted in the log).
     """
 
     text_column: str = "text"
-    split_column: str | None = None
     max_seconds: AboveZero = 30.0
 
 
@@ -165,7 +172,7 @@ class FeatureFiles(Table):
     arrays: Path | None = None
 
 
-class FeaturesData(ManifestData):
+class FeaturesData(HeardData):
     """Frames of features that somebody computed: one array ``[frames, size]`` a row.
 
     A cell of ``key_column`` is a row's key in ``arrays``; without ``arrays`` it is the path of a
@@ -196,7 +203,7 @@ class MelFrames(Frames):
     preemphasis: Annotated[float, Field(ge=0.0, le=1.0)] = 0.97
 
 
-class SoundData(ManifestData):
+class SoundData(HeardData):
     """Recordings (wav, flac, ogg, mp3) with their text.
 
     A split is a manifest, or a folder in which every recording has its text in a .txt file of the
@@ -218,9 +225,44 @@ class SoundData(ManifestData):
     front_end: MelFrames = MelFrames()
 
 
+class Pixels(Table):
+    """What a model reads of a picture; see ``kochi.picture.fitting``.
+
+    Pictures are fitted into ``height`` and ``width`` pixels with their aspect kept: ``fit`` "pad"
+    scales them and puts white around them up to that size, "scale" leaves the white out, "shrink"
+    leaves small ones as they are, too.
+    """
+
+    height: Annotated[int, Field(ge=4)] = 64
+    width: Annotated[int, Field(ge=4)] = 64
+    colour: Literal["rgb", "grey"] = "rgb"
+    fit: Literal["pad", "scale", "shrink"] = "pad"
+
+
+class PictureData(ManifestData):
+    """Pictures with their text.
+
+    A split is a manifest, or a folder in which every picture has its text in a .txt file of the
+    same name, one right answer a line. A cell of ``image_column`` is the path of a picture,
+    relative to ``image_folder`` if that is set, else to ``folder``. ``text_column`` may be several
+    columns, and its cells lists (in JSON): several right answers. A cell of ``boxes_column``, where
+    there is one, says where each word is to be seen (see ``kochi.data.boxes``).
+    """
+
+    kind: Literal["picture"]
+    train: Path
+    dev: Path | None = None
+    test: Path | None = None
+    image_column: str = "image"
+    text_column: str | list[str] = "text"
+    boxes_column: str | None = None
+    image_folder: Path | None = None
+    front_end: Pixels = Pixels()
+
+
 TextSources = TsvData | JsonlData | ParallelData | HuggingFaceData
 Data = Annotated[
-    TextSources | FeaturesData | SoundData,
+    TextSources | FeaturesData | SoundData | PictureData,
     Field(discriminator="kind"),
 ]
 
@@ -321,18 +363,70 @@ class ConformerEncoder(SelfAttentionLayers):
     self_attention: HeadsAttention = HeadsAttention(relative="rotary")
 
 
-Encoder = Annotated[
-    PyramidEncoder | ConvRnnEncoder | ConvTransformerEncoder | ConformerEncoder,
-    Field(discriminator="kind"),
-]
+class GridEncoder(Table):
+    """What the encoders of pictures share.
+
+    ``positions`` are added to the memory: "sinusoidal" in both directions, or "none".
+    """
+
+    positions: Literal["sinusoidal", "none"] = "sinusoidal"
+    dropout: Fraction = 0.1
+
+
+class ConvolutionLayers(GridEncoder):
+    """A residual network, of which each stage halves height and width.
+
+    A stage has as many filters as ``channels`` says and ``blocks`` residual blocks; the memory has
+    as many places as the last stage. What the first stage reads is ``patch`` pixels wide and high
+    already.
+    """
+
+    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 128)
+    blocks: Positive = 1
+    patch: Literal[1, 2, 4] = 1
+
+
+class CnnEncoder(ConvolutionLayers):
+    """A small residual network whose last map is the memory."""
+
+    kind: Literal["cnn"]
+
+
+class CnnRowsEncoder(ConvolutionLayers):
+    """The same, and recurrent layers over each row of the map (Deng et al. 2017)."""
+
+    kind: Literal["cnn_rows"]
+    cell: Literal["lstm", "gru"] = "lstm"
+    hidden_size: Positive = 128
+    layers: Positive = 1
+    max_rows: Positive = 64
+
+
+class VitEncoder(GridEncoder):
+    """Patches of ``patch`` pixels and a Transformer's encoder (Dosovitskiy et al. 2021)."""
+
+    kind: Literal["vit"]
+    patch: Positive = 8
+    size: Positive = 128
+    feedforward_size: Positive = 256
+    layers: Positive = 4
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["relu", "gelu", "silu"] = "gelu"
+    attention_dropout: Fraction = 0.0
+    self_attention: HeadsAttention = HeadsAttention()
+
+
+FrameEncoders = PyramidEncoder | ConvRnnEncoder | ConvTransformerEncoder | ConformerEncoder
+PictureEncoders = CnnEncoder | CnnRowsEncoder | VitEncoder
+Encoder = Annotated[FrameEncoders | PictureEncoders, Field(discriminator="kind")]
 
 
 class RecurrentModel(Table):
     """What the recurrent models share. Sizes are widths; ``hidden_size`` is the decoder's.
 
     A two-directional encoder has ``hidden_size`` in each direction. ``encoder`` says what reads
-    frames (by default a pyramid of that size); ``encoder_layers``, ``bidirectional`` and
-    ``reverse_source`` are of the encoder of tokens.
+    frames (by default a pyramid of that size) or pictures (by default a small residual network);
+    ``encoder_layers``, ``bidirectional`` and ``reverse_source`` are of the encoder of tokens.
     """
 
     cell: Literal["lstm", "gru"] = "lstm"
@@ -356,25 +450,25 @@ class PlainModel(RecurrentModel):
 class RnnModel(RecurrentModel):
     """Recurrent encoder-decoder with attention.
 
-    ``order`` is "bahdanau" (attend with the previous state, then step) or "luong" (step, then
-    attend, then an attentional vector). ``input_feeding`` belongs to Luong's order (on unless it is
-    false); in Bahdanau's the context always enters the step. The decoder's ``first_state`` comes
-    from the encoder's summary, or is "learned" alone, for a decoder that begins while the source
-    still comes.
+    ``order`` is "bahdanau" (attend with the previous state, then step), "xu" (the same with a gate
+    on what was seen, and a deep output) or "luong" (step, then attend, then an attentional vector).
+    ``input_feeding`` belongs to Luong's order (on unless it is false); in the others the context
+    always enters the step. The decoder's ``first_state`` comes from the encoder's summary, or is
+    "learned" alone, for a decoder that begins while the source still comes.
     """
 
     kind: Literal["rnn"]
-    order: Literal["bahdanau", "luong"] = "bahdanau"
+    order: Literal["bahdanau", "xu", "luong"] = "bahdanau"
     input_feeding: bool | None = None
     first_state: Literal["summary", "learned"] = "summary"
     attention: Attention = Attention()
 
     @model_validator(mode="after")
     def _feeding_belongs_to_luong(self) -> "RnnModel":
-        if self.order == "bahdanau" and self.input_feeding is not None:
+        if self.order != "luong" and self.input_feeding is not None:
             raise ValueError(
-                "input_feeding belongs to order = 'luong'; in Bahdanau's order the context always "
-                "enters the step: remove the key"
+                "input_feeding belongs to order = 'luong'; in Bahdanau's order and Xu's the "
+                "context always enters the step: remove the key"
             )
         return self
 
@@ -383,7 +477,8 @@ class TransformerModel(Table):
     """Transformer (Vaswani et al. 2017).
 
     ``self_attention`` is that of the encoder and of the decoder, whose scope is causal beside it.
-    ``encoder`` says what reads frames: by default convolutions and an encoder as this table has it.
+    ``encoder`` says what reads frames or pictures: by default an encoder as this table has it, over
+    convolutions or over patches.
     """
 
     kind: Literal["transformer"]
@@ -455,18 +550,31 @@ class Augmentation(Table):
     bin_width: Annotated[int, Field(ge=0)] | None = None
 
 
+class Distortion(Table):
+    """How far pictures are changed in training, at most; see ``kochi.picture.distortion``."""
+
+    shift: Fraction = 0.05
+    turn_degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    zoom: Fraction = 0.1
+    contrast: Fraction = 0.1
+    mirror: bool = False
+
+
 class Training(Table):
     """How the model is trained.
 
-    ``batch_tokens`` bounds rows times the longer padded side, in tokens, or in frames where the
-    source is sound or features (10 ms frames: 6000 are a minute). ``evaluate_every`` and
-    ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
-    best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
-    ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
-    float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
-    (See et al. 2017, equation 12). ``ctc_weight`` w makes the loss (1 - w) times the decoder's plus
-    w times that of CTC over the memory (Watanabe et al. 2017). ``start_from`` is the folder of a
-    model whose weights begin this run, where name and shape are the same; the rest is drawn.
+    ``batch_tokens`` bounds rows times the longer padded side, in tokens, in frames where the source
+    is sound or features (10 ms frames: 6000 are a minute), or in squares of 8 x 8 pixels where it
+    is pictures. ``evaluate_every`` and ``checkpoint_every`` count optimizer steps (0 means every
+    epoch). ``average_last`` = 1 takes the best evaluated checkpoint; more average the weights of
+    that many, the last or the best ones (see ``average``). ``matmul_precision`` "medium" lets
+    matrix products use bfloat16 inputs with float32 sums where the machine gains from it.
+    ``coverage_weight`` is that of the coverage loss (See et al. 2017, equation 12),
+    ``doubly_stochastic_weight`` that of Xu et al. 2015, equation 14. ``ctc_weight`` w makes the
+    loss (1 - w) times the decoder's plus w times that of CTC over the memory (Watanabe et al.
+    2017). ``augmentation`` is for frames, ``distortion`` for pictures. ``start_from`` is the folder
+    of a model whose weights begin this run, where name and shape are the same, such as a model with
+    soft attention for one with hard attention; the rest is drawn.
     """
 
     epochs: Positive = 20
@@ -481,8 +589,10 @@ class Training(Table):
     gradient_clip: Annotated[float, Field(ge=0.0)] = 1.0
     reinforce: Reinforce = Reinforce()
     coverage_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    doubly_stochastic_weight: Annotated[float, Field(ge=0.0)] = 0.0
     ctc_weight: Fraction = 0.0
     augmentation: Augmentation | None = None
+    distortion: Distortion | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     metric: Metric = "bleu"
@@ -628,6 +738,7 @@ def _kinds() -> dict[str, type[Table]]:
         "huggingface": HuggingFaceData,
         "features": FeaturesData,
         "sound": SoundData,
+        "picture": PictureData,
         "plain": PlainModel,
         "rnn": RnnModel,
         "transformer": TransformerModel,
@@ -635,6 +746,9 @@ def _kinds() -> dict[str, type[Table]]:
         "conv_rnn": ConvRnnEncoder,
         "conv_transformer": ConvTransformerEncoder,
         "conformer": ConformerEncoder,
+        "cnn": CnnEncoder,
+        "cnn_rows": CnnRowsEncoder,
+        "vit": VitEncoder,
     }
 
 

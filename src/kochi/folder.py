@@ -72,11 +72,14 @@ class ModelFolder:
 
 def model_input(source: "Reader[Any]") -> "Input":
     """Return what a model is built to read."""
-    from kochi.models.inputs import FrameInput, TokenInput
+    from kochi.data.readers.base import FrameShape
+    from kochi.models.inputs import FrameInput, PictureInput, TokenInput
 
     found = source.inputs
     if isinstance(found, int):
         return TokenInput(found)
+    if not isinstance(found, FrameShape):
+        return PictureInput(found.channels, found.height, found.width)
     return FrameInput(found.size, found.hop_seconds, found.first_seconds)
 
 

@@ -32,7 +32,28 @@ class Frames:
         return self.first_seconds + position * self.hop_seconds
 
 
-Layout = Words | Frames
+@dataclass(frozen=True)
+class Grid:
+    """Layout of a memory whose positions are cells of a picture, row after row.
+
+    Attributes:
+        cell_height: Pixels of the picture as the model reads it, from one row to the next.
+        cell_width: The same from one column to the next.
+    """
+
+    cell_height: int
+    cell_width: int
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Return how many rows and columns a picture of so many pixels has.
+
+        >>> Grid(8, 8).shape(64, 20)
+        (8, 3)
+        """
+        return -(-height // self.cell_height), -(-width // self.cell_width)
+
+
+Layout = Words | Frames | Grid
 
 
 @dataclass(frozen=True)

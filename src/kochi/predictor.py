@@ -18,7 +18,7 @@ from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.folder import load_folder
 from kochi.links import merge_words
-from kochi.memory import Frames, Layout, Memory, Words
+from kochi.memory import Frames, Grid, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
     CtcPrefixScore,
@@ -106,7 +106,8 @@ class Prediction:
             written (by the last layer, on average over its heads); a row sums to 1. None if it was
             not asked for, or the model has no attention.
         unknown: Characters (or words, where the model reads words) never seen in training.
-        layout: What the alignment's columns are: tokens, or places in time.
+        layout: What the alignment's columns are: tokens, places in time, or cells of a picture.
+        grid: Rows and columns of the cells, row after row in the alignment; None for all else.
         times: When each of ``tokens`` was said, where the model hears and an alignment was asked
             for; see `kochi.times`.
         words: The same for the words of ``text``.
@@ -124,6 +125,7 @@ class Prediction:
     alignment: Float[Tensor, "target source"] | None
     unknown: tuple[str, ...]
     layout: Layout = WORDS
+    grid: tuple[int, int] | None = None
     times: tuple[Timed, ...] | None = None
     words: tuple[Timed, ...] | None = None
     pieces: tuple[str, ...] = ()
@@ -135,7 +137,7 @@ class Predictor:
 
     Args:
         model: The network; it is set to evaluation.
-        source: Reads the sources: cuts text, or turns sound or features into frames.
+        source: Reads the sources: cuts text, or turns sound, features or pictures into numbers.
         target: Joins the answers.
         run: The run file that the model came from; its search table gives the defaults.
         metrics: What was measured when the training ended.
@@ -174,7 +176,9 @@ class Predictor:
             sources: What the model reads. Texts, not empty; for a model of sound paths of
                 recordings, `kochi.sound.files.Recording`, or samples at its rate (int16, or floats
                 from -1 to 1); for one of features paths of .npy files,
-                `kochi.data.readers.rows.FeatureRow`, or arrays ``[frames, size]``.
+                `kochi.data.readers.rows.FeatureRow`, or arrays ``[frames, size]``; for one of
+                pictures paths, `kochi.picture.files.Picture`, or 8-bit pixels
+                ``[height, width, channels]``.
             beam: Hypotheses kept for each source; 1 is greedy. Default: the run file's.
             n_best: How many answers to give for each source; at most ``beam``.
             need_alignment: Whether to give the alignment of the best answer.
@@ -367,15 +371,22 @@ class Predictor:
                 answers[place] = self._prediction(listed[place], encoded[place], *parts, need_heads)
         return [answers[place] for place in range(len(listed))]
 
+    def _grid(self, row: Any, layout: Layout) -> tuple[int, int] | None:
+        extent = self.source.extent(row)
+        return layout.shape(*extent) if extent and isinstance(layout, Grid) else None
+
     @property
     def precision(self) -> torch.dtype:
         """Return the type of number that the model computes with."""
         return next(self.model.parameters()).dtype
 
     def _encode(self, sources: Sequence[Any]) -> Sequence[Any]:
-        if not isinstance(self.source, Tokenizer):
+        if isinstance(self.source, Tokenizer):
+            return self._cut(sources)
+        try:
+            return self.source.encode_batch(sources)
+        except UserError:  # read one by one, to say which
             return [self._read(place, source) for place, source in enumerate(sources)]
-        return self._cut(sources)
 
     def _read(self, place: int, source: Any) -> Any:
         try:
@@ -458,6 +469,7 @@ class Predictor:
             alignment=alignment,
             unknown=self.source.unknown(source, row),
             layout=layout,
+            grid=self._grid(row, layout),
             times=times,
             words=words,
             pieces=tuple(pieces),

@@ -7,19 +7,21 @@ import pytest
 import soundfile
 
 from tests.hearing import RATE_HZ, samples_of
+from tests.seeing import picture_of, save
 
-VERBS = ("init", "train", "predict", "evaluate", "show", "align", "compare", "study")
+VERBS = ("init", "train", "predict", "evaluate", "show", "align", "compare", "study", "scenes")
 
 
 @pytest.fixture
-def desk(tiny, listener, streamer, tmp_path, monkeypatch):
-    """A folder with what the examples name: models, words with and without answers, recordings."""
-    models = {"model": tiny, "other-model": tiny}
+def desk(tiny, listener, streamer, seer, tmp_path, monkeypatch):
+    """A folder with what the examples name: models, words with and without answers, files."""
+    models = {"model": tiny, "other-model": tiny, "picture-model": seer}
     models |= {"speech-model": listener, "streaming-model": streamer}
     for name, model in models.items():
         shutil.copytree(model, tmp_path / name, ignore=shutil.ignore_patterns("training"))
     soundfile.write(tmp_path / "one.wav", samples_of("abc"), RATE_HZ)
     soundfile.write(tmp_path / "two.flac", samples_of("ba"), RATE_HZ)
+    save(picture_of(("red", "blue")), tmp_path / "one.png")
     rows = [f"{word}\t{' '.join(word.upper())}" for word in ("abc", "bad", "cafe", "dead") * 10]
     (tmp_path / "words.tsv").write_text("\n".join(rows) + "\n")
     (tmp_path / "words.txt").write_text("abc\nbad\n")

@@ -284,7 +284,9 @@ class Heard(Lengths):
 
 
 READER = FeatureReader(size=2, hop=0.01, first=0.0, normalisation="none")
-MASKED = READER.augmented(config.Augmentation(time_share=1.0, bin_width=1))
+MASKED = READER.for_training(
+    config.Training(augmentation=config.Augmentation(time_share=1.0, bin_width=1))
+)
 
 
 def heard(count: int = 211) -> Heard:

@@ -68,7 +68,7 @@ def test_files_that_are_joined(kochi, tmp_path):
     (tmp_path / "all.tsv").unlink()
     found = find_hearing(tmp_path)
     assert found is not None
-    assert (found.joined_by, found.audio_folder) == (" ", tmp_path / "wav")
+    assert (found.joined_by, found.folder) == (" ", tmp_path / "wav")
     start(tmp_path, tmp_path / "new.toml", "out")
     assert counts(tmp_path / "new.toml") == [117 - 10, 5, 5]
     check_trains(kochi, tmp_path / "new.toml")
@@ -133,7 +133,7 @@ def test_what_can_be_wrong(tmp_path):
     with pytest.raises(UserError, match=r"a\.tsv:2: x\.wav is neither in .* nor in a folder of it"):
         find_hearing(tmp_path)
     soundfile.write(tmp_path / "x.wav", samples_of("a"), RATE_HZ)
-    with pytest.raises(UserError, match=r"a\.tsv:1: found recordings or features but no text"):
+    with pytest.raises(UserError, match=r"a\.tsv:1: found column .* but no text"):
         find_hearing(tmp_path)
     (tmp_path / "a.tsv").write_text("audio\ttext\nx.wav\tb\n")
     with pytest.raises(UserError, match="1 different sources are too few to split off dev and"):

@@ -9,19 +9,22 @@ import pytest
 from kochi.studies import task as tasks
 from kochi.studies.names import STUDIES
 from kochi.studies.study import Options, do
-from kochi.studies.task import made_up
 from tests.commands.test_bad_input import complaint
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """The default task with little training."""
+    """The default task of a study, with little data."""
     folder = tmp_path_factory.mktemp("made-up")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "SIZES", {"train": 300, "dev": 10, "test": 30})
-        patch.setattr(tasks, "LONG_SIZE", 60)
-        task = made_up(folder)
-    return task
+
+    def default(name):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tasks, "SIZES", {"train": 300, "dev": 10, "test": 30})
+            patch.setattr(tasks, "LONG_SIZE", 60)
+            patch.setattr(tasks, "SPOKEN_SIZES", {"train": 40, "dev": 5, "test": 22})
+            return STUDIES[name].default(folder, 64)
+
+    return default
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -34,15 +37,16 @@ def test_question_expectation_and_source_stand_in_the_file(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_cells_can_be_built_and_nothing_found_is_reported(name, small):
-    study = STUDIES[name]
-    cells = study.cells(small, 1)
+    study, task = STUDIES[name], small(name)
+    study.check(task)
+    cells = study.cells(task, 1)
     for cell in cells.values():
         cell.check()
     assert len({cell.name for cell in cells.values()}) >= len(cells) - 1
-    assert cells.keys() == study.cells(small, 2).keys()
+    assert cells.keys() == study.cells(task, 2).keys()
     names = {cell.name for cell in cells.values()}
-    assert not names & {cell.name for cell in study.cells(small, 2).values()}
-    report = study.report(small, {label: [] for label in cells})
+    assert not names & {cell.name for cell in study.cells(task, 2).values()}
+    report = study.report(task, {label: [] for label in cells})
     assert {claim.outcome for claim in report.claims} <= {"not measured"}
 
 
@@ -56,12 +60,13 @@ def test_a_small_study_for_real(name, small, tmp_path, monkeypatch):
     monkeypatch.setattr("kochi.studies.parallel.WORDS", 32)
     monkeypatch.setattr("kochi.studies.focus.FEWEST", 1)
     monkeypatch.setattr("kochi.studies.local.LENGTH", 12)
-    training = small.run.training.model_copy(update={"max_steps": 6})
-    search = small.run.search.model_copy(update={"max_length_ratio": 0.5, "max_length_extra": 2})
-    run = small.run.model_copy(update={"training": training, "search": search})
-    task = dataclasses.replace(small, run=run, size=8)
+    default = small(name)
+    training = default.run.training.model_copy(update={"max_steps": 6})
+    search = default.run.search.model_copy(update={"max_length_ratio": 0.5, "max_length_extra": 2})
+    run = default.run.model_copy(update={"training": training, "search": search})
+    task = dataclasses.replace(default, run=run, size=8)
     said = []
-    reports = do([STUDIES[name]], task, Options(tmp_path, seeds=2), said.append)
+    reports = do({STUDIES[name]: task}, Options(tmp_path, seeds=2), said.append)
     assert said and not any("left out" in line for line in said)
     report = reports[name]
     assert report.claims
@@ -69,7 +74,7 @@ def test_a_small_study_for_real(name, small, tmp_path, monkeypatch):
     record = json.loads((tmp_path / name / "report.json").read_text())
     assert record["about"]["seeds"] == 2
     again = []
-    do([STUDIES[name]], task, Options(tmp_path, seeds=2), again.append)
+    do({STUDIES[name]: task}, Options(tmp_path, seeds=2), again.append)
     assert again == []
 
 
@@ -111,7 +116,20 @@ def test_what_cannot_be_studied(kochi, tmp_path, monkeypatch, arguments, expecte
 
 def test_data_of_the_wrong_kind(kochi, features_task):
     line = complaint(kochi("study", "focus", "--data", features_task))
-    assert line.endswith("the data are of kind 'features'; these studies need pairs of text")
+    assert line.endswith("the data are of kind 'features'; focus needs pairs of text")
+    line = complaint(kochi("study", "all", "--data", features_task, "--gold", features_task))
+    assert line.endswith("reads no text")
+
+
+def test_text_is_not_heard(kochi, task):
+    line = complaint(kochi("study", "long-speech", "--data", task))
+    assert line.endswith("of kind 'tsv'; long-speech needs recordings or features")
+
+
+def test_a_model_without_an_attention_to_change(kochi, features_task):
+    change = ("--set", 'model={ kind = "transformer" }')
+    line = complaint(kochi("study", "long-speech", "--data", features_task, *change))
+    assert "the model is of kind 'transformer'; long-speech changes the attention of" in line
 
 
 def test_gold_of_other_data(kochi, task, tmp_path):

@@ -1,11 +1,15 @@
+import io
 import json
 import re
+import time
 
+import matplotlib.image
 import numpy as np
 import pytest
+import soundfile
 
 from kochi.errors import UserError
-from kochi.view.page import TextSide, TimeSide, direction, write_page
+from kochi.view.page import PictureSide, Side, TextSide, TimeSide, direction, write_page
 
 READ = TextSide(("▁the", "▁c", "at", "<eos>"), ("the", "cat"), (0, 1, 1, None))
 WRITTEN = TextSide(("▁le", "▁ch", "at"), ("le", "chat"), (0, 1, 1))
@@ -24,7 +28,7 @@ HEADS = np.array(
 )
 
 
-def page(tmp_path, read=READ, written=WRITTEN, heads=HEADS, title="le chat"):
+def page(tmp_path, read: Side = READ, written=WRITTEN, heads=HEADS, title="le chat"):
     write_page(tmp_path / "a.html", read, written, heads, title)
     return tmp_path / "a.html"
 
@@ -201,6 +205,172 @@ def test_what_was_heard_is_shown_over_time(opened):
     heights = [float(bar.get_attribute("height")) for bar in bars]
     assert heights == pytest.approx([0.0, 1 / 3, 1.0, 0.0, 0.0])
     assert not shown.find("#table")
+
+
+# ---------------------------------------------------------------------------------- what was heard
+
+
+def wav(seconds):
+    buffer = io.BytesIO()
+    samples = np.round(8000 * np.sin(np.arange(round(8000 * seconds)) / 3)).astype(np.int16)
+    soundfile.write(buffer, samples, 8000, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def sounding(opened):
+    """Two words over a second of sound, the second one in two tokens."""
+    heard = TimeSide(np.random.default_rng(1).random((100, 8)), 1.0, 0.2, 0.1, wav(1.0))
+    written = TextSide(("▁yes", "▁in", "deed"), ("yes", "indeed"), (0, 1, 1), (0.1, 0.5, 0.7))
+    return opened(read=heard, written=written, heads=np.full((1, 1, 3, 5), 0.2))
+
+
+def wait_for(check, seconds=5.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := check():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("nothing came of it")
+
+
+def audio(shown, name):
+    return shown.browser.execute_script(f"return document.getElementById('sound').{name}")
+
+
+def test_the_sound_is_one_that_the_browser_can_play(sounding):
+    assert sounding.find("#sound")[0].get_attribute("src").startswith("data:audio/wav;base64,")
+    wait_for(lambda: audio(sounding, "readyState") >= 1)
+    assert audio(sounding, "error") is None
+    assert audio(sounding, "duration") == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_click_on_a_word_plays_it_from_where_it_is_heard(sounding):
+    wait_for(lambda: audio(sounding, "readyState") >= 2)
+    sounding.browser.execute_script(
+        "const sound = document.getElementById('sound'); sound.sought = [];"
+        "sound.addEventListener('seeking', () => sound.sought.push(sound.currentTime));"
+        "sound.addEventListener('play', () => { sound.began = true; });"
+    )
+    sounding.find("#written button")[1].click()
+    wait_for(lambda: audio(sounding, "began"))
+    assert audio(sounding, "sought[0]") == pytest.approx(0.5, abs=0.1)
+    now = "return parseFloat(document.getElementById('now').style.left)"
+    assert sounding.browser.execute_script(now) >= 49.0  # percent of the spectrogram
+    sounding.select("unit", "tokens")
+    sounding.find("#written button")[2].click()
+    wait_for(lambda: len(audio(sounding, "sought")) == 2)
+    assert audio(sounding, "sought[1]") == pytest.approx(0.7, abs=0.1)
+
+
+# ----------------------------------------------------------------------------------- what was seen
+
+
+def png(height, width):
+    buffer = io.BytesIO()
+    matplotlib.image.imsave(buffer, np.random.default_rng(1).random((height, width)), cmap="gray")
+    return buffer.getvalue()
+
+
+# Two rows of three cells; the last column reaches beyond the picture.
+CELLS = np.array([[[[0.5, 0.25, 0.0, 0.0, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]]])
+
+
+@pytest.fixture
+def seeing(opened):
+    written = TextSide(("red", "cat"), ("red", "cat"), (0, 1))
+    read = PictureSide(png(16, 20), width=20, height=16, cell_width=8.0, cell_height=8.0)
+    return opened(read=read, written=written, heads=CELLS)
+
+
+def veils(shown):
+    return [float(one.get_attribute("fill-opacity")) for one in shown.find("#veils rect")]
+
+
+def frame(shown):
+    names = ("x", "y", "width", "height")
+    return [tuple(float(one.get_attribute(n)) for n in names) for one in shown.find("#frames rect")]
+
+
+def test_what_was_not_looked_at_is_dark(seeing):
+    assert seeing.said() == "red looked at row 1 column 1 50 %, row 1 column 2 25 %, " + (
+        "row 2 column 2 25 %"
+    )
+    assert veils(seeing) == [0.0, 0.375, 0.75, 0.75, 0.375, 0.75]
+    assert set(frame(seeing)) == {(0, 0, 8, 8)}
+    seeing.find("#after")[0].click()
+    assert veils(seeing) == [0.75] * 5 + [0.0]
+    assert set(frame(seeing)) == {(16, 8, 4, 8)}  # cut at the edge of the picture
+
+
+def test_the_picture_is_whole_and_the_cells_lie_over_it(seeing):
+    picture, cells = seeing.find(".seen img")[0], seeing.find("#cells")[0]
+    assert picture.get_attribute("naturalWidth") == "20"
+    assert picture.rect == pytest.approx(cells.rect, abs=1.0)
+    assert picture.rect["width"] / picture.rect["height"] == pytest.approx(20 / 16, rel=0.01)
+
+
+def test_a_cell_says_who_looked_at_it(seeing):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    ActionChains(seeing.browser).move_to_element(seeing.find("#veils rect")[1]).perform()
+    assert seeing.said() == "row 1 column 2 was looked at by red 25 %"
+    seeing.browser.execute_script("document.getElementById('cells').focus()")
+    seeing.press(Keys.ARROW_DOWN)
+    assert seeing.said() == "row 2 column 2 was looked at by red 25 %"
+    seeing.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)  # the second one would leave the picture
+    assert seeing.said() == "row 2 column 3 was looked at by cat 100 %"
+    assert set(frame(seeing)) == {(16, 8, 4, 8)}
+
+
+def test_a_picture_that_does_not_fit_is_refused(tmp_path):
+    written = TextSide(("red", "cat"), ("red", "cat"), (0, 1))
+    with pytest.raises(ValueError, match="6 places read, expected 2 x 2 cells of the picture"):
+        page(tmp_path, PictureSide(png(16, 16), 16, 16, 8.0, 8.0), written, CELLS)
+    with pytest.raises(ValueError, match="expected the bytes of a PNG, JPEG, GIF or WebP file"):
+        page(tmp_path, PictureSide(b"BM...", 20, 16, 8.0, 8.0), written, CELLS)
+
+
+# ------------------------------------------------------------------------------------- for everyone
+
+
+def luminance(colour):
+    """Relative luminance of an "rgb(r, g, b)" as WCAG 2 defines it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_numbers_in_the_table_can_be_read_on_every_shade(opened):
+    """Contrast of at least 4.5, as WCAG 2 asks of small text; and a larger share is darker."""
+    shares = np.linspace(0.0, 1.0, 21)[None, None, None]
+    words = tuple(f"w{number}" for number in range(21))
+    side = TextSide(words, words, tuple(range(21)))
+    written = TextSide(("all",), ("all",), (0,))
+    shown = opened(read=side, written=written, heads=shares)
+    cells = shown.find("#table td")
+    grounds = [luminance(cell.value_of_css_property("background-color")) for cell in cells[:21]]
+    inks = [luminance(cell.value_of_css_property("color")) for cell in cells[:21]]
+    pairs = [sorted(pair) for pair in zip(grounds, inks, strict=True)]
+    contrasts = [(light + 0.05) / (dark + 0.05) for dark, light in pairs]
+    assert min(contrasts) >= 4.5
+    assert grounds == sorted(grounds, reverse=True)
+
+
+def test_tab_reaches_everything_and_leads_on(opened):
+    """Controls, then one stop in each row of words: nobody walks through all words."""
+    from selenium.webdriver.common.keys import Keys
+
+    shown = opened()
+    stops = []
+    for _ in range(7):
+        shown.press(Keys.TAB)
+        active = shown.browser.switch_to.active_element
+        stops.append(
+            active.get_attribute("id") or active.find_element("xpath", "..").get_attribute("id")
+        )
+    assert stops == ["layer", "head", "unit", "before", "after", "written", "read"]
 
 
 @pytest.mark.parametrize(

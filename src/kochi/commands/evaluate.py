@@ -34,7 +34,10 @@ def evaluate(
     ],
     metric: Annotated[
         list[str] | None,
-        typer.Option(help="bleu, chrf, wer, cer, per or exact; give it again for more."),
+        typer.Option(
+            help="bleu, chrf, wer, cer, per, exact, or for pictures with boxes pointing and "
+            "pointing_mass; give it again for more."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the answers, one a line.")] = None,
@@ -53,11 +56,13 @@ def evaluate(
     Scores are percent, with a 95 % bootstrap interval over the pairs.
     """
     from kochi.metrics import METRICS
+    from kochi.metrics.pointing import POINTING
     from kochi.predictor import load
 
     for name in metric or []:
-        if name not in METRICS:
-            raise UserError(f"--metric {name}: expected one of {', '.join(METRICS)}")
+        if name not in (*METRICS, *POINTING):
+            known = ", ".join((*METRICS, *POINTING))
+            raise UserError(f"--metric {name}: expected one of {known}")
     predictor = load(model, device, precision.value)
     pairs = read_data(predictor.run, data)
     answers = answer(predictor, pairs, beam, batch_size)
@@ -65,7 +70,14 @@ def evaluate(
         out.write_text("".join(f"{answer}\n" for answer in answers), encoding="utf-8")
     tokenize = tokenize or ("none" if predictor.run.data.tokenized else "13a")
     lowercase = lowercase or predictor.run.data.target.lowercase
-    scores = _scores(metric or default_metrics(predictor.run), answers, pairs, tokenize, lowercase)
+    names = metric or default_metrics(predictor.run)
+    if metric is None and any(pair.boxes for pair in pairs):
+        names = [*names, *POINTING]
+    of_text = [name for name in names if name not in POINTING]
+    scores = _scores(of_text, answers, pairs, tokenize, lowercase)
+    if len(of_text) < len(names):
+        found = _pointing(predictor, pairs, batch_size)
+        scores |= {name: found[name] for name in names if name in POINTING}
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}
         record = {"model": str(model), "data": data, "pairs": len(pairs), "scores": values}
@@ -83,8 +95,12 @@ def default_metrics(run: "Run") -> list[str]:
         "whitespace": ["per", "exact"],
         "bpe": ["bleu", "chrf"],
     }
-    heard = run.data.kind in ("features", "sound")
-    others = ["wer", "cer"] if heard else usual[run.data.target.tokens]
+    of_kind = {
+        "features": ["wer", "cer"],
+        "sound": ["wer", "cer"],
+        "picture": ["exact", "bleu", "chrf"],
+    }
+    others = of_kind.get(run.data.kind, usual[run.data.target.tokens])
     chosen = [run.training.metric, *others]
     return [name for name in dict.fromkeys(chosen) if name != "loss"]
 
@@ -111,9 +127,9 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
         FeatureFiles,
         FeaturesData,
         HuggingFaceData,
+        ManifestData,
         ParallelData,
         ParallelFiles,
-        SoundData,
     )
 
     files = [Path.cwd() / file for file in files]
@@ -129,7 +145,7 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
             raise UserError("the run's data are features: expected a manifest and an .npz file")
         test = FeatureFiles(manifest=files[0], arrays=files[1] if len(files) > 1 else None)
         return data.model_copy(update={"test": test, "split_column": None})
-    if isinstance(data, SoundData):
+    if isinstance(data, ManifestData):
         data = data.model_copy(update={"split_column": None})
     if len(files) != 1:
         raise UserError(f"the run's data are {data.kind}: expected one file, found {len(files)}")
@@ -177,3 +193,28 @@ def _scores(
         return score(names, answers, references, tokenize=tokenize, lowercase=lowercase)
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def _pointing(
+    predictor: "Predictor", pairs: "list[Pair]", batch_size: int | None
+) -> "dict[str, Score]":
+    """Score where the model looks while it writes the right answers."""
+    from kochi.looking import alignments_of, cell_of, picture_reader, tokens_of_words
+    from kochi.metrics.pointing import point, pointing
+
+    reader = picture_reader(predictor)
+    texts = [pair.references[0] for pair in pairs]
+    written = predictor.align([pair.source for pair in pairs], texts, batch_size)
+    rows = []
+    for pair, text, one in zip(pairs, texts, written, strict=True):
+        height, width = reader.pixels(pair.source).shape[:2]
+        placement = reader.placement(height, width)
+        weights = alignments_of(one, tokens_of_words(predictor, text))
+        rows.append(
+            [
+                point(of_word, *cell_of(one), [placement.box(b, height, width) for b in boxes])
+                for of_word, boxes in zip(weights, pair.boxes, strict=False)
+                if boxes
+            ]
+        )
+    return pointing(rows)

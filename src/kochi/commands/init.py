@@ -16,7 +16,9 @@ from kochi.errors import UserError
 def init(
     data: Annotated[
         Path,
-        typer.Argument(metavar="DATA", help="Pairs of text, or recordings: a file or a folder."),
+        typer.Argument(
+            metavar="DATA", help="Pairs of text, recordings or pictures: a file or a folder."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The run file to write.")] = Path("run.toml"),
     seed: Annotated[int, typer.Option(min=0, help="Governs the split and the training.")] = 1,
@@ -30,7 +32,7 @@ def init(
 
     For sound DATA is a manifest (tab-separated with a header, or JSON objects; a column of paths
     and one of text), or a folder of recordings with a .txt file beside each. A manifest beside an
-    .npz file of the same name lists features.
+    .npz file of the same name lists features. For pictures DATA is such a manifest or folder, too.
     """
     if out.exists() and not overwrite:
         raise UserError(f"{out}: is there already; give --out another name, or --overwrite")

@@ -42,9 +42,9 @@ def predict(
         list[Path] | None,
         typer.Argument(
             metavar="[FILE...|-]",
-            help="Text, one source a line; for a model of sound recordings, for one of features "
-            ".npy or .npz files. - is standard input (names of files, one a line, unless the model "
-            "reads text).",
+            help="Text, one source a line; for a model of sound or pictures their files, for one "
+            "of features .npy or .npz files. - is standard input (names of files, one a line, "
+            "unless the model reads text).",
         ),
     ] = None,
     beam: Beam = None,
@@ -230,13 +230,20 @@ def as_record(prediction: "Prediction") -> dict[str, Any]:
         if weights is None
         else [[round(w, 6) for w in row] for row in weights.tolist()],
         "unknown": list(prediction.unknown),
-    } | _times(prediction)
+    } | _places(prediction)
 
 
-def _times(prediction: "Prediction") -> dict[str, Any]:
-    """Return when tokens and words were said, and where the alignment's columns are in time."""
-    from kochi.memory import Frames
+def _places(prediction: "Prediction") -> dict[str, Any]:
+    """Return where the alignment's columns are, and when tokens and words were said.
 
+    Columns are frames at equal distances, or the cells of a grid of rows and columns, row after
+    row, each so many pixels high and wide (of the picture as the model reads it).
+    """
+    from kochi.memory import Frames, Grid
+
+    if isinstance(prediction.layout, Grid):
+        cell = prediction.layout.cell_height, prediction.layout.cell_width
+        return {"grid": prediction.grid, "cell": cell}
     if not isinstance(prediction.layout, Frames):
         return {}
     frames = prediction.layout

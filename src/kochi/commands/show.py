@@ -12,6 +12,8 @@ from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from kochi.predictor import Prediction, Predictor
 
 
@@ -19,13 +21,16 @@ if TYPE_CHECKING:
     '$ kochi show model "hello"',
     '$ kochi show model "hello" --out hello.svg',
     '$ kochi show model "hello" --out hello.html',
-    "$ kochi show speech-model one.wav --out one.png",
+    "$ kochi show speech-model one.wav --out heard.png",
+    "$ kochi show picture-model one.png --out looked.png",
 )
 def show(
     model: ModelFolder,
     text: Annotated[
         str,
-        typer.Argument(metavar="INPUT", help="What the model is to read: a text, or a recording."),
+        typer.Argument(
+            metavar="INPUT", help="What the model is to read: a text, a recording, or a picture."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -37,7 +42,8 @@ def show(
     """Answer INPUT and draw the alignment: a row for each token written, a column for each read.
 
     The picture of a recording is its spectrogram, the words under their sound, and below them the
-    alignment over the same seconds.
+    alignment over the same seconds. A picture is drawn once for each word, with what the model
+    looked at left bright.
     """
     page = out if out is not None and out.suffix.lower() == ".html" else None
     if page is not None:
@@ -49,9 +55,12 @@ def show(
     from rich.console import Console
 
     from kochi.predictor import SourceError, load
-    from kochi.view.terminal import draw_alignment
 
     predictor = load(model, device)
+    if page is not None and predictor.run.data.kind == "picture":
+        raise UserError(
+            f"{page}: a page shows text and recordings; for a picture name .png or .svg"
+        )
     try:
         [prediction] = predictor.predict(
             [text], beam=beam, need_alignment=True, need_heads=page is not None
@@ -66,14 +75,31 @@ def show(
         warn_unknown(prediction.unknown, predictor.source_parts, "INPUT")
     console = Console(highlight=False)
     console.print(prediction.text, markup=False, soft_wrap=True)
+    if prediction.grid is not None:
+        _show_picture(predictor, prediction, console, out)
+    else:
+        _show_rows(predictor, text, prediction, console, out)
+    if out is not None:
+        console.print(f"wrote {out}", markup=False)
+
+
+def _show_rows(
+    predictor: "Predictor",
+    source: str,
+    prediction: "Prediction",
+    console: "Console",
+    out: Path | None,
+) -> None:
+    """Draw a row for each token written and a column for each place read."""
+    from kochi.view.terminal import draw_alignment
+
+    assert prediction.alignment is not None
     sides = prediction.source_tokens or _clock(prediction), prediction.tokens
     console.print(draw_alignment(prediction.alignment, *sides, legend=True))
-    if page is not None:
-        write_answer(predictor, text, prediction, page)
-        console.print(f"wrote {page}", markup=False)
+    if out is not None and out.suffix.lower() == ".html":
+        write_answer(predictor, source, prediction, out)
     elif out is not None:
-        _save(predictor, text, prediction, sides, out)
-        console.print(f"wrote {out}", markup=False)
+        _save(predictor, source, prediction, sides, out)
 
 
 def _save(
@@ -105,6 +131,23 @@ def _save(
         picture_format(out),
     )
     save_figure(figure, out)
+
+
+def _show_picture(
+    predictor: "Predictor", prediction: "Prediction", console: "Console", out: Path | None
+) -> None:
+    """Say for each word where its peak is, and draw the picture once a word."""
+    from kochi.looking import looked_at
+    from kochi.view.overlay import peaks, save_overlay
+
+    if not prediction.tokens:
+        raise UserError(f"{prediction.source}: the answer is empty, so there is nothing to draw")
+    looked = looked_at(predictor, prediction.source, prediction.text)
+    for word, (across, down, share) in zip(looked.words, peaks(looked), strict=True):
+        line = f"  {word:<16} {share:4.0%} at {across:.0f}, {down:.0f}"
+        console.print(line, markup=False, soft_wrap=True)
+    if out is not None:
+        save_overlay(looked, out, prediction.text)
 
 
 def _clock(prediction: "Prediction") -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """``kochi study``: measure again what papers say about attention."""
 
+import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +26,9 @@ def study(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN.toml",
-            help="Pairs of your own: a run file, as 'kochi init' writes it. Default: made-up ones.",
+            metavar="DATA",
+            help="Data of your own: a run file (.toml), or what 'kochi init' makes one of: pairs "
+            "of text, or a manifest of recordings for long-speech. Default: made-up data.",
         ),
     ] = None,
     gold: Annotated[
@@ -40,7 +43,10 @@ def study(
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Begin nothing that would take longer.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that train at once.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that train at once, on a core each. Default: all."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of results; it is taken up again.")] = Path(
         "studies"
     ),
@@ -60,13 +66,20 @@ def study(
     if size % 4:
         raise UserError(f"--size {size}: expected a multiple of 4, the heads of the Transformer")
     chosen = list(STUDIES.values()) if name == "all" else [STUDIES[name]]
+    from kochi.studies.pace import choose_share
     from kochi.studies.page import write_page
     from kochi.studies.study import Options, do
 
-    task = _task(data, gold, changes or [], size, out)
+    start, jobs = time.monotonic(), jobs or _cores()
+    tasks = _tasks(chosen, data, gold, changes or [], size, out)
+    share = 1.0
+    if data is None and minutes is not None:
+        share = choose_share(out, tasks, jobs, minutes)
+        tasks = {one: task.shortened(share) for one, task in tasks.items()}
+        if share < 1.0:
+            _say(f"this machine is slow: trainings have {100 * share:.0f} % of their usual steps")
     command = shlex.join(["kochi", *sys.argv[1:]])
-    options = Options(out, seeds, jobs, minutes, command)
-    reports = do(chosen, task, options, _say)
+    reports = do(tasks, Options(out, seeds, jobs, minutes, command, share, start), _say)
     page = write_page(out, list(STUDIES.values()))
     for report in reports.values():
         for claim in report.claims:
@@ -81,16 +94,48 @@ def _list(studies: "dict[str, Study]") -> None:
         print(f"{name:<12} {one.question}")
 
 
-def _task(data: Path | None, gold: Path | None, changes: list[str], size: int, out: Path) -> "Task":
-    from dataclasses import replace
-
-    from kochi.studies.task import made_up, own
-
+def _tasks(
+    chosen: "list[Study]",
+    data: Path | None,
+    gold: Path | None,
+    changes: list[str],
+    size: int,
+    out: Path,
+) -> "dict[Study, Task]":
     if data is None:
         if gold is not None or changes:
             raise UserError("--gold and --set are about data of your own; give them with --data")
-        return replace(made_up(out / "data"), size=size)
-    return own(data, changes, gold, size)
+        return {one: one.default(out / "data", size) for one in chosen}
+    from kochi.studies.task import own
+
+    if data.suffix != ".toml":
+        data = _run_file(data, out)
+    task = own(data, changes, gold, size)
+    if len(chosen) == 1:
+        chosen[0].check(task)
+        return {chosen[0]: task}
+    reads = "text" if task.is_text else "speech"
+    fitting = [one for one in chosen if one.reads == reads]
+    for one in fitting:
+        one.check(task)
+    others = ", ".join(one.name for one in chosen if one not in fitting)
+    _say(f"left out, as they need other data: {others}")
+    return dict.fromkeys(fitting, task)
+
+
+def _run_file(data: Path, out: Path) -> Path:
+    """Write the run file that ``kochi init`` would."""
+    from kochi.starting.write import start
+
+    out.mkdir(parents=True, exist_ok=True)
+    return start(data, out / "data.toml", "data-model").run_file
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _say(line: str) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int32, Int64, Integer
+from jaxtyping import Bool, Int32, Int64, Integer
 from torch import Tensor
 
 from kochi.data.corpus import Corpus
 from kochi.data.padding import BOS, PAD, pad_tokens
-from kochi.data.readers.base import Padded, Reader, Row
+from kochi.data.readers.base import Mask, Padded, Reader, Row
 from kochi.data.tokenizer import collate_tokens, flatten
 from kochi.errors import UserError
 
@@ -26,8 +26,9 @@ class Batch:
     """Padded pairs, as a model reads and predicts them.
 
     Attributes:
-        source: Source tokens, each row ended by ``EOS``, padded by ``PAD``; or frames, padded by 0.
-        source_mask: True at the tokens, ``EOS`` included, or at the frames.
+        source: Source tokens, each row ended by ``EOS``, padded by ``PAD``; or frames or pixels,
+            padded by 0.
+        source_mask: True at the tokens, ``EOS`` included, at the frames or at the pixels.
         inputs: What the decoder reads: ``BOS``, then the target.
         outputs: What it is to say: the target, then ``EOS``.
         output_mask: True at the outputs that count.
@@ -35,8 +36,8 @@ class Batch:
         global_num_tokens: Outputs that count in the batches of all processes at this step.
     """
 
-    source: Int64[Tensor, "batch source"] | Float32[Tensor, "batch source size"]
-    source_mask: Bool[Tensor, "batch source"]
+    source: Padded
+    source_mask: Mask
     inputs: Int64[Tensor, "batch target"]
     outputs: Int64[Tensor, "batch target"]
     output_mask: Bool[Tensor, "batch target"]
@@ -97,8 +98,9 @@ class TokenBatches:
     stay similar), with random ties, and cut into batches of at most ``batch_tokens``: rows times
     the longer padded side, end token included. A row that is longer still is a batch of its own.
     The order of the batches is random. Batches hold the same lengths in every epoch, so that their
-    number does not change. Rows of frames are sorted by source length first, since there are many
-    more frames than tokens; ``batch_tokens`` then bounds rows times frames.
+    number does not change. Rows of frames or pixels are sorted by source length first, since there
+    are many more of them than tokens; ``batch_tokens`` then bounds rows times frames, or times
+    squares of pixels.
 
     Iterating yields what is left of the current epoch, or, if nothing is left, the next epoch.
 
@@ -207,7 +209,7 @@ class TokenBatches:
             generator.shuffle(order)
         major = _narrow(self.corpus.target_lengths)
         minor = _narrow(self._source_positions())
-        if self._reads_frames():
+        if not self._reads_tokens():
             major, minor = minor, major
         minor = np.where(major % 2 == 0, minor, minor.max() - minor)
         for lengths in (minor, major):
@@ -222,8 +224,8 @@ class TokenBatches:
         lengths = self.corpus.source_lengths
         return lengths + np.int32(1) if self.reader is None else self.reader.positions(lengths)
 
-    def _reads_frames(self) -> bool:
-        return self.reader is not None and self.reader.unit != "tokens"
+    def _reads_tokens(self) -> bool:
+        return self.reader is None or self.reader.unit == "tokens"
 
     def _batch(self, number: int) -> Batch:
         rows = self._order[self._starts[number] : self._starts[number + 1]]
@@ -333,7 +335,7 @@ def _cut(widths: Int32[np.ndarray, " rows"], batch_tokens: int) -> Int64[np.ndar
 
 def _collate(
     source: Padded,
-    source_mask: Bool[Tensor, "batch source"],
+    source_mask: Mask,
     target: Int64[np.ndarray, " target_tokens"],
     target_lengths: Integer[np.ndarray, " batch"],
     global_num_tokens: int | None = None,

@@ -1,4 +1,4 @@
-"""The numbers of a whole training set on disk: tokens, samples of sound, frames of features.
+"""The numbers of a whole training set on disk: tokens, samples of sound, frames, pixels.
 
 Pairs are read a chunk at a time, and numbers are read back a batch at a time: what stays in memory
 is where each row starts and how long it is, 8 bytes a row and side. Numbers come back as they were
@@ -25,7 +25,12 @@ from kochi.errors import UserError
 
 _FORMAT = 1
 _SIDES = ("source", "target")
-_UNITS = {"tokens": ("uint16", "uint32"), "samples": ("int16",), "frames": ("float32",)}
+_UNITS = {
+    "tokens": ("uint16", "uint32"),
+    "samples": ("int16",),
+    "frames": ("float32",),
+    "pixels": ("uint8",),
+}
 
 
 class Corpus:
@@ -86,8 +91,7 @@ class Corpus:
             rows: Row numbers, from 0.
         """
         starts, lengths = self._offsets[side][rows], self._lengths[side][rows]
-        numbers = self._numbers[side].read(starts, lengths)
-        return numbers.astype(np.int64) if numbers.dtype.kind == "u" else numbers
+        return self._numbers[side].read(starts, lengths)
 
     @staticmethod
     def build(
@@ -151,9 +155,8 @@ def _write(
             both = zip(chunk, sources, targets, strict=True)
             kept = [row for row in both if len(row[1]) <= longest and len(row[2]) <= max_length]
             rows += len(kept)
-            if kinds[0].unit != "tokens":
-                for row in kept:
-                    check_room(readers[0], *row)
+            for row in kept:
+                check_room(readers[0], *row)
             for side, writer in enumerate(writers, 1):
                 writer.write([row[side] for row in kept])
     finally:
@@ -168,11 +171,13 @@ def _write(
 
 
 def check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[int]) -> None:
-    """Refuse a source with fewer frames than its target has tokens: they cannot belong together.
+    """Refuse a source with fewer frames than its target has tokens, where they cannot belong.
 
     Raises:
         UserError: That is so; the line names the pair.
     """
+    if not reader.outlasts_target:
+        return
     frames = reader.positions(len(source))
     if frames < len(target):
         where = f"{pair.where}: " if pair.where else ""
@@ -279,6 +284,8 @@ class _Numbers:
         places = (starts.astype(np.int64) * size).tolist()
         parts = [os.pread(self._file, *part) for part in zip(sizes, places, strict=True)]
         numbers = np.frombuffer(b"".join(parts), self._kind.dtype)
+        if self._kind.unit == "tokens":
+            return numbers.astype(np.int64)
         return numbers.reshape(-1, self._kind.width) if self._kind.unit == "frames" else numbers
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kochi import config
+from kochi.data.boxes import WordBoxes, row_boxes
 from kochi.data.lines import lines
 from kochi.data.manifest import read_rows
+from kochi.data.pictures import folder_pictures, picture_files, row_picture, row_texts
 from kochi.data.readers.rows import FeatureRow
 from kochi.data.recordings import folder_recordings, row_recording, sound_files
 from kochi.errors import UserError
@@ -29,14 +31,16 @@ class Pair:
     """One source and its right answers (one in training data).
 
     Attributes:
-        source: Text; or what the data's kind reads: a `FeatureRow`, a recording.
+        source: Text; or what the data's kind reads: a `FeatureRow`, a recording, a picture.
         references: The right answers.
         where: File and line that it stands in; of sources that are not text.
+        boxes: Where each word of the first answer is to be seen, if that is known.
     """
 
     source: Any
     references: tuple[str, ...]
     where: str = field(default="", compare=False)
+    boxes: WordBoxes = ()
 
 
 def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
@@ -52,7 +56,7 @@ def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
     pairs = _rows(data, split)
     if split == "train":
         return (
-            pair if len(pair.references) == 1 else Pair(pair.source, (reference,))
+            pair if len(pair.references) == 1 else Pair(pair.source, (reference,), pair.where)
             for pair in pairs
             for reference in pair.references
         )
@@ -75,6 +79,8 @@ def split_files(data: config.Data, split: Split) -> list[Path]:
         return [data.folder / path for path in named]
     if isinstance(data, config.SoundData) and (data.folder / value).is_dir():
         return [path.with_suffix(".txt") for path in sound_files(data.folder / value)]
+    if isinstance(data, config.PictureData) and (data.folder / value).is_dir():
+        return [path.with_suffix(".txt") for path in picture_files(data.folder / value)]
     if isinstance(value, config.ParallelFiles):
         targets = value.target if isinstance(value.target, list) else [value.target]
         return [data.folder / path for path in (value.source, *targets)]
@@ -104,6 +110,8 @@ def _rows(data: config.Data, split: Split) -> Iterator[Pair]:
         rows, name = _read_features(data, value, split), str(data.folder / value.manifest)
     elif isinstance(data, config.SoundData):
         rows, name = _read_sound(data, value, split), str(data.folder / value)
+    elif isinstance(data, config.PictureData):
+        rows, name = _read_pictures(data, value, split), str(data.folder / value)
     else:
         rows, name = _read_huggingface(data, value), f"{data.name} ({value})"
     return _refuse_empty(rows, name)
@@ -299,7 +307,7 @@ def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
     }
 
 
-# ---------------------------------------------------------------------------- features, recordings
+# ------------------------------------------------------------------ features, recordings, pictures
 
 
 def _read_features(
@@ -322,3 +330,16 @@ def _read_sound(data: config.SoundData, value: Path, split: Split) -> Iterator[P
         return
     for row in read_rows(place, data.split_column, split):
         yield Pair(row_recording(row, data), (row.text(data.text_column),), row.where)
+
+
+def _read_pictures(data: config.PictureData, value: Path, split: Split) -> Iterator[Pair]:
+    place = data.folder / value
+    if place.is_dir():
+        for picture, texts in folder_pictures(place):
+            yield Pair(picture, texts, str(picture.path))
+        return
+    for row in read_rows(place, data.split_column, split):
+        texts = row_texts(row, data)
+        column = data.boxes_column
+        boxes = () if column is None else row_boxes(row, column, texts[0])
+        yield Pair(row_picture(row, data), texts, row.where, boxes)

@@ -4,34 +4,18 @@ Bahdanau, Cho and Bengio 2015, "Neural machine translation by jointly learning t
 translate", section 3.1 and appendix A.2.2, https://arxiv.org/abs/1409.0473.
 """
 
-from dataclasses import replace
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from kochi.attention import START, Attention, MultiHeadAttention
-from kochi.attention.products import Linear, linear_onto
-from kochi.decoders.decoder import Decoder
-from kochi.decoders.recurrent import (
-    Bridge,
-    RecurrentState,
-    flat,
-    input_columns,
-    stack_steps,
-    token_gates,
-    unflat,
-    widen,
-)
-from kochi.decoders.written import Need, Written, every_head, one_after_the_other
-from kochi.layers.dropout import Dropout
+from kochi.attention import Attention, MultiHeadAttention
+from kochi.attention.products import Linear
+from kochi.decoders.attend_first import AttendFirstDecoder
 from kochi.layers.embedding import Embedding
-from kochi.layers.recurrent import RecurrentStack
-from kochi.memory import Memory
 
 
-class BahdanauDecoder(Decoder):
+class BahdanauDecoder(AttendFirstDecoder):
     """Look with the previous state, then step with what was seen.
 
     c_i = attention(s_(i-1)), s_i = cell([E y_(i-1); c_i], s_(i-1)), and features
@@ -63,76 +47,33 @@ class BahdanauDecoder(Decoder):
     ) -> None:
         embedding_size = embedding.weight.shape[1]
         super().__init__(
-            embedding, embedding_size if tie_embeddings else hidden_size, tie_embeddings
+            embedding,
+            attention,
+            feature_size=embedding_size if tie_embeddings else hidden_size,
+            summary_size=summary_size,
+            cell=cell,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            tie_embeddings=tie_embeddings,
         )
-        self.attention = attention
-        context_size = attention.context_size
-        self.stack = RecurrentStack(
-            cell, embedding_size + context_size, hidden_size, num_layers, dropout
-        )
-        self.bridge = Bridge(summary_size, self.stack)
         self.feature_proj = Linear(
-            hidden_size + embedding_size + context_size, self.feature_size
+            hidden_size + embedding_size + attention.context_size, self.feature_size
         )  # W
-        self.dropout = Dropout(dropout)
 
     @override
-    def write(
-        self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
-    ) -> Written:
-        embedded = self.dropout(self.embedding(inputs))
-        layers = self.bridge(memory.summary)
-        projected = self.attention.project(memory.values, memory.mask)
-        context_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
-        output = layers[-1][0]
-        outputs, contexts, alignments, draws, looked = [], [], [], [], START
-        for gate in token_gates(self.stack, embedded).unbind(1):
-            readout = self.attention.step(
-                output.unsqueeze(1), projected, looked, need_alignment=bool(need_alignment)
-            )
-            looked = readout.state
-            contexts.append(readout.context.squeeze(1))
-            output, layers = self.stack.step_from_gates(
-                linear_onto(gate, contexts[-1], context_weight), layers
-            )
-            outputs.append(output)
-            alignments.append(every_head(readout))
-            draws.append(looked.draws)
-        features = self._features(torch.stack(outputs, 1), embedded, torch.stack(contexts, 1))
-        return Written(features, stack_steps(alignments), one_after_the_other(draws))
-
-    def _features(self, output: Tensor, embedded: Tensor, context: Tensor) -> Tensor:
-        joined = torch.cat([output, embedded, context], dim=-1)
-        return self.dropout(self.feature_proj(joined).tanh())
-
-    @override
-    def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
-        layers = widen(self.bridge(memory.summary), width)
-        projected = self.attention.project(memory.values, memory.mask)
-        return RecurrentState(layers, layers[0][0, :, :, :0], memory, projected)
-
-    @override
-    def step(
+    def seen(
         self,
-        state: RecurrentState,
-        tokens: Int[Tensor, "batch width"],
-    ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
-        batch, width = tokens.shape
-        embedded = self.embedding(tokens)
-        assert state.projected is not None
-        readout = self.attention.step(state.layers[-1][0], state.projected, state.looked)
-        context = readout.context
-        inputs = torch.cat([embedded, context], dim=-1).flatten(0, 1)
-        output, layers = self.stack.step(inputs, flat(state.layers))
-        features = self._features(output.unflatten(0, (batch, width)), embedded, context)
-        return self.logits(features), replace(
-            state, layers=unflat(layers, batch, width), looked=readout.state
-        )
+        context: Float[Tensor, "*batch context_size"],
+        query: Float[Tensor, "*batch hidden_size"],
+    ) -> Float[Tensor, "*batch context_size"]:
+        return context
 
     @override
-    def reorder(self, state: RecurrentState, beams: Int[Tensor, "batch width"]) -> RecurrentState:
-        return state.reorder(beams)
-
-    @override
-    def keep(self, state: RecurrentState, rows: Int[Tensor, " kept"]) -> RecurrentState:
-        return state.keep(rows)
+    def features(
+        self,
+        output: Float[Tensor, "*batch hidden_size"],
+        embedded: Float[Tensor, "*batch embedding_size"],
+        context: Float[Tensor, "*batch context_size"],
+    ) -> Float[Tensor, "*batch feature_size"]:
+        return self.feature_proj(torch.cat([output, embedded, context], dim=-1)).tanh()

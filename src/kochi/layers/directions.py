@@ -5,7 +5,7 @@ https://doi.org/10.1109/78.650093. Rows are not packed but reversed inside their
 is faster on a CPU.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -47,14 +47,16 @@ class RecurrentLayer(nn.ModuleList):
         self,
         values: Float[Tensor, "batch length input_size"],
         backwards: Int[Tensor, "batch length"],
+        starts: Sequence[State] | None = None,
     ) -> Float[Tensor, "batch length output_size"]:
-        """Read; ``backwards`` is the `reversal` of the rows."""
+        """Read; ``backwards`` is the `reversal` of the rows, ``starts`` a state a direction."""
         forward, *others = self.directions
-        zero = forward.start(len(values), values)
-        read = forward.sequence(values, zero)
+        if starts is None:
+            starts = [forward.start(len(values), values)] * len(self)
+        read = forward.sequence(values, starts[0])
         if not others:
             return read
-        read_back = others[0].sequence(permute(values, backwards), zero)
+        read_back = others[0].sequence(permute(values, backwards), starts[1])
         return torch.cat([read, permute(read_back, backwards)], dim=-1)
 
     def read(
@@ -73,7 +75,9 @@ class RecurrentLayer(nn.ModuleList):
 
     if TYPE_CHECKING:
 
-        def __call__(self, values: Tensor, backwards: Tensor) -> Tensor:
+        def __call__(
+            self, values: Tensor, backwards: Tensor, starts: Sequence[State] | None = None
+        ) -> Tensor:
             """Type a call as `forward`."""
             ...
 

@@ -156,4 +156,11 @@ def pronunciation(
 
 
 def _title(name: str) -> str:
-    return {"bleu": "BLEU", "chrf": "chrF", "exact": "exact match"}.get(name, name.upper())
+    titles = {
+        "bleu": "BLEU",
+        "chrf": "chrF",
+        "exact": "exact match",
+        "pointing": "pointing accuracy",
+        "pointing_mass": "alignment in the box",
+    }
+    return titles.get(name, name.upper())

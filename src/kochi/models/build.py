@@ -12,14 +12,17 @@ from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.marginal import MarginalDecoder
 from kochi.decoders.plain import PlainDecoder
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
+from kochi.decoders.xu import XuDecoder
 from kochi.encoders.encoder import FrameEncoder
+from kochi.encoders.picture import PictureEncoder
 from kochi.encoders.recurrent import RecurrentEncoder
 from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward
 from kochi.layers.positions import LearnedPositions, SinusoidalPositions
 from kochi.models.frame_encoders import build_frame_encoder
-from kochi.models.inputs import FrameInput, Input
+from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
+from kochi.models.picture_encoders import build_picture_encoder
 from kochi.models.seq2seq import Seq2Seq
 
 ONLY_FOR_A_MEMORY = (
@@ -45,12 +48,12 @@ def build_model(
     Raises:
         ValueError: Sizes that do not fit together; the message names them.
     """
-    if isinstance(source, FrameInput):
-        built = _on_frames(model, source, target_vocabulary)
+    if not isinstance(source, TokenInput):
+        built = _on_numbers(model, source, target_vocabulary)
     elif model.encoder is not None:
         raise ValueError(
-            f"encoder: {model.encoder.kind!r} reads frames, and the source is tokens: remove the "
-            "table"
+            f"encoder: {model.encoder.kind!r} reads frames or pictures, and the source is tokens: "
+            "remove the table"
         )
     elif isinstance(model, config.TransformerModel):
         built = _transformer(model, source.vocabulary, target_vocabulary)
@@ -61,10 +64,16 @@ def build_model(
     return built
 
 
-def _on_frames(model: config.Model, source: FrameInput, target_vocabulary: int) -> Seq2Seq:
+def _on_numbers(
+    model: config.Model, source: FrameInput | PictureInput, target_vocabulary: int
+) -> Seq2Seq:
     if model.tie_embeddings == "all":
-        raise ValueError("tie_embeddings = 'all' needs source tokens, and the source is frames")
-    encoder = build_frame_encoder(model, source)
+        what = "frames" if isinstance(source, FrameInput) else "pictures"
+        raise ValueError(f"tie_embeddings = 'all' needs source tokens, and the source is {what}")
+    if isinstance(source, FrameInput):
+        encoder = build_frame_encoder(model, source)
+    else:
+        encoder = build_picture_encoder(model, source)
     if not isinstance(model, config.TransformerModel):
         target = Embedding(target_vocabulary, model.embedding_size)
         return Seq2Seq(encoder, _recurrent_decoder(model, target, encoder))
@@ -108,7 +117,7 @@ def _embeddings(
 def _recurrent_decoder(
     model: config.PlainModel | config.RnnModel,
     target: Embedding,
-    encoder: RecurrentEncoder | FrameEncoder,
+    encoder: RecurrentEncoder | FrameEncoder | PictureEncoder,
 ) -> Decoder:
     alone = isinstance(model, config.RnnModel) and model.first_state == "learned"
     common = {
@@ -130,6 +139,8 @@ def _recurrent_decoder(
         return MarginalDecoder(target, _of_one_choice(model, attend), **common)
     if model.order == "bahdanau":
         return BahdanauDecoder(target, attend, **common)
+    if model.order == "xu":
+        return XuDecoder(target, attend, **common)
     return LuongDecoder(target, attend, input_feeding=model.input_feeding is not False, **common)
 
 

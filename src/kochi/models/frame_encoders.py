@@ -55,6 +55,11 @@ def build_frame_encoder(model: config.Model, source: FrameInput) -> FrameEncoder
             return _conv_transformer(table, source.size, layout)
         case config.ConformerEncoder() as table:
             return _conformer(table, source.size, layout)
+        case other:
+            raise ValueError(
+                f"encoder: {other.kind!r} reads pictures, and the source is frames: take "
+                "'pyramid', 'conv_rnn', 'conv_transformer' or 'conformer'"
+            )
 
 
 def default_encoder(model: config.Model) -> config.Encoder:
@@ -99,7 +104,7 @@ def _conv_transformer(
     convolutions = ConvSubsampling(input_size, table.size, table.channels, table.causal)
     layers = [
         TransformerEncoderLayer(
-            _self_attention(table, rotary=table.positions == "rotary"),
+            attention_to_itself(table, rotary=table.positions == "rotary"),
             FeedForward(table.size, table.feedforward_size, table.activation, table.dropout),
             norm=table.norm,
             dropout=table.dropout,
@@ -128,7 +133,7 @@ def _conformer(
     convolutions = ConvSubsampling(input_size, table.size, table.channels, table.causal)
     layers = [
         ConformerLayer(
-            _self_attention(table),
+            attention_to_itself(table),
             feedforward(),
             Convolution(table.size, table.conv_width, table.causal),
             feedforward(),
@@ -139,10 +144,11 @@ def _conformer(
     return ConvTransformerEncoder(layout, convolutions, None, layers, nn.Identity(), table.dropout)
 
 
-def _self_attention(
-    table: config.ConvTransformerEncoder | config.ConformerEncoder, rotary: bool = False
+def attention_to_itself(
+    table: config.ConvTransformerEncoder | config.ConformerEncoder | config.VitEncoder,
+    rotary: bool = False,
 ) -> attention.MultiHeadAttention:
-    """Build the attention of the frames to themselves.
+    """Build the attention of frames or patches to themselves.
 
     Raises:
         ValueError: Parts that draw, look back, or look at the queries of a memory that stays.

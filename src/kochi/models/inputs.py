@@ -29,4 +29,19 @@ class FrameInput:
     first_seconds: float = 0.0
 
 
-Input = TokenInput | FrameInput
+@dataclass(frozen=True)
+class PictureInput:
+    """Pixels of pictures, which may be of different sizes.
+
+    Attributes:
+        channels: Numbers a pixel.
+        height: Pixels of the highest picture.
+        width: Pixels of the widest picture.
+    """
+
+    channels: int
+    height: int
+    width: int
+
+
+Input = TokenInput | FrameInput | PictureInput

@@ -7,6 +7,13 @@ from kochi.decoders.decoder import Decoder
 from kochi.decoders.mixture import Mixture
 from kochi.memory import Memory
 
+Source = (
+    Int[Tensor, "batch source"]
+    | Float[Tensor, "batch source size"]
+    | Float[Tensor, "batch channels height width"]
+)
+Mask = Bool[Tensor, "batch source"] | Bool[Tensor, "batch height width"]
+
 
 class Seq2Seq(nn.Module):
     """Read with the encoder, write with the decoder.
@@ -37,18 +44,14 @@ class Seq2Seq(nn.Module):
         nn.init.xavier_uniform_(self.ctc.weight)
         nn.init.zeros_(self.ctc.bias)
 
-    def encode(
-        self,
-        source: Int[Tensor, "batch source"] | Float[Tensor, "batch source size"],
-        mask: Bool[Tensor, "batch source"],
-    ) -> Memory:
-        """Return what may be looked at, of tokens or frames."""
+    def encode(self, source: Source, mask: Mask) -> Memory:
+        """Return what may be looked at, of tokens, frames or pixels."""
         return self.encoder(source, mask)
 
     def forward(
         self,
-        source: Int[Tensor, "batch source"] | Float[Tensor, "batch source size"],
-        mask: Bool[Tensor, "batch source"],
+        source: Source,
+        mask: Mask,
         inputs: Int[Tensor, "batch target"],
     ) -> Float[Tensor, "batch target feature_size"] | Mixture:
         """Return the features of whole targets, for the loss."""

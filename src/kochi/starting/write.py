@@ -12,8 +12,10 @@ from kochi.errors import UserError
 from kochi.starting.find import Found, find_data
 from kochi.starting.guess import Guess, count_side, guess_run
 from kochi.starting.hear import find_hearing
+from kochi.starting.see import find_seeing
 from kochi.starting.split import choose_sources, write_splits
 from kochi.starting.write_hearing import write_hearing
+from kochi.starting.write_seeing import write_seeing
 
 SAMPLE = 20_000
 
@@ -49,6 +51,9 @@ def start(data: Path, run_file: Path, output: str, seed: int = 1) -> Started:
     heard = find_hearing(data) if data.exists() else None
     if heard is not None:
         return Started(run_file, heard.kind, *write_hearing(heard, run_file, output, seed))
+    seen = find_seeing(data) if data.exists() else None
+    if seen is not None:
+        return Started(run_file, seen.kind, *write_seeing(seen, run_file, output, seed))
     found = find_data(data)
     num_pairs = sum(1 for _ in _read(found, "train"))
     if not num_pairs:

@@ -1,20 +1,14 @@
 """Write a commented run file that trains on recordings or features."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kochi import config
-from kochi.data.lines import lines
-from kochi.data.manifest import read_rows
 from kochi.data.pairs import Pair, read_pairs
-from kochi.errors import UserError
 from kochi.starting.guess import Side, count_side
-from kochi.starting.hear import Heard
-from kochi.starting.split import choose_keys, hash_source
+from kochi.starting.listed import Listed
+from kochi.starting.write_listed import data_of, data_table, split_off, toml
 
 SAMPLE = 2000
 MEASURED = 50  # rows whose length is looked at
@@ -45,7 +39,7 @@ class Sizes:
 
 
 def write_hearing(
-    heard: Heard, run_file: Path, output: str, seed: int
+    heard: Listed, run_file: Path, output: str, seed: int
 ) -> tuple[int, str, tuple[str, ...]]:
     """Write a run file; split off dev and test rows first where they are not there.
 
@@ -57,9 +51,9 @@ def write_hearing(
     """
     notes: list[str] = []
     if "dev" not in heard.splits:
-        heard, note = _split(heard, run_file, seed)
+        heard, note = split_off(heard, run_file, seed)
         notes.append(note)
-    data = _data(heard)
+    data = data_of(heard)
     sizes = _count(heard, data)
     tokens = _tokens(sizes.text)
     run_file.write_text(_text(heard, sizes, tokens, run_file, output, seed), encoding="utf-8")
@@ -68,41 +62,7 @@ def write_hearing(
     return sizes.num_rows, f"tokens: {tokens}; model: rnn", tuple(notes)
 
 
-# -------------------------------------------------------------------------------- looking at rows
-
-
-def _table(heard: Heard, base: Path) -> dict[str, Any]:
-    """Return the data table, with paths as seen from ``base``."""
-    table: dict[str, Any] = {"kind": heard.kind}
-    for split, path in heard.splits.items():
-        table[split] = _relative(path, base)
-        if heard.kind == "features":
-            arrays = _relative(heard.arrays[split], base)
-            table[split] = {"manifest": table[split], "arrays": arrays}
-    if heard.source:
-        column = "audio_column" if heard.kind == "sound" else "key_column"
-        table |= {column: heard.source, "text_column": heard.text}
-    if heard.split_column is not None:
-        table["split_column"] = heard.split_column
-    if heard.kind == "sound" and heard.source:
-        folder = heard.audio_folder or heard.splits["train"].parent
-        table["audio_folder"] = _relative(folder, base)
-    if heard.joined_by is not None:
-        table["joined_by"] = heard.joined_by
-    return table
-
-
-def _data(heard: Heard) -> Any:
-    tree = {"data": _table(heard, Path.cwd()), "model": {"kind": "rnn"}}
-    return config.check_run(tree, "kochi init").data
-
-
-def _relative(path: Path, base: Path) -> str:
-    path, base = path.resolve(), base.resolve()
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
-
-
-def _count(heard: Heard, data: Any) -> Sizes:
+def _count(heard: Listed, data: Any) -> Sizes:
     from kochi.data.readers.features import FeatureReader
     from kochi.sound.files import duration_seconds
 
@@ -133,79 +93,14 @@ def _tokens(text: Side) -> str:
     return "whitespace" if closed else "characters"
 
 
-# --------------------------------------------------------------------------------------- splitting
-
-
-def _split(heard: Heard, run_file: Path, seed: int) -> tuple[Heard, str]:
-    """Write manifests of their own for all splits that come from the training manifest."""
-    wanted = [split for split in ("dev", "test") if split not in heard.splits]
-    train, folder = heard.splits["train"], run_file.parent / f"{run_file.stem}-data"
-    rows = list(_rows(heard))
-    keys = [key for key, split, _ in rows if split == "train"]
-    try:
-        chosen = choose_keys(keys, wanted, seed, len(keys))
-    except ValueError as error:
-        raise UserError(
-            f"{train}: {error} to split off {' and '.join(wanted)}; add rows, or dev and test data"
-        ) from None
-    written: dict[str, list[str]] = {"train": [], **{split: [] for split in wanted}}
-    for key, split, line in rows:
-        split = chosen.get(hash_source(key, seed), split) if split == "train" else split
-        written.setdefault(split, []).append(line)
-    header = _header(heard)
-    files = {split: folder / f"{split}.{'jsonl' if header is None else 'tsv'}" for split in written}
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, found in written.items():
-        shown = found if header is None else [header, *found]
-        files[split].write_text("".join(f"{line}\n" for line in shown), encoding="utf-8")
-    counts = ", ".join(f"{split} {len(found):,}" for split, found in written.items())
-    note = f"no dev data found: split the rows into {folder}/ ({counts})"
-    arrays = dict.fromkeys(files, heard.arrays["train"]) if heard.arrays else {}
-    found = replace(
-        heard,
-        splits={**heard.splits, **files},
-        arrays={**arrays, **heard.arrays},
-        split_column=None,
-    )
-    if train.is_dir():
-        return replace(found, source="audio", text="text", audio_folder=train), note
-    return replace(found, audio_folder=heard.audio_folder or train.parent), note
-
-
-def _rows(heard: Heard) -> Iterator[tuple[str, str, str]]:
-    """Give what is heard, the split and a line of a manifest for each row of the training data."""
-    train = heard.splits["train"]
-    if train.is_dir():
-        for pair in read_pairs(_data(heard), "train"):
-            path = Path.cwd() / pair.source.paths[0]  # it is as seen from here
-            name = path.relative_to(train.resolve()).as_posix()
-            row = {"audio": name, "text": pair.references[0]}
-            yield name, "train", json.dumps(row, ensure_ascii=False)
-        return
-    rows = read_rows(train)  # checks every line
-    stream = lines(train) if _header(heard) is None else islice(lines(train), 1, None)
-    for row, line in zip(rows, stream, strict=True):
-        split = "train" if heard.split_column is None else str(row.get(heard.split_column))
-        yield str(row.get(heard.source)), split, line
-
-
-def _header(heard: Heard) -> str | None:
-    """Return the header of a tab-separated manifest; None for JSON and folders."""
-    train = heard.splits["train"]
-    if train.is_dir():
-        return None
-    first = next(lines(train))
-    return None if first.lstrip().startswith("{") else first
-
-
 # --------------------------------------------------------------------------------------- run file
 
 
-def _text(heard: Heard, sizes: Sizes, tokens: str, run_file: Path, output: str, seed: int) -> str:
+def _text(heard: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str, seed: int) -> str:
     frames = max(1, round(sizes.num_rows * sizes.seconds * 100))
     batch = 1000 * round(min(24_000, max(3000, frames / 200)) / 1000)
     epochs = max(10, min(100, round(STEPS * batch / frames)))
-    table = _table(heard, run_file.parent)
+    table = data_table(heard, run_file.parent)
     front_end = "front_end.deltas = 1  # how each number changes is put beside it"
     if heard.kind == "sound":
         bins = 40 if sizes.sample_rate_hz == 8000 else 80
@@ -220,12 +115,12 @@ def _text(heard: Heard, sizes: Sizes, tokens: str, run_file: Path, output: str, 
             "# Paths start at this file's folder.",
             "",
             f"seed = {seed}  # governs everything that is drawn",
-            f"output = {_toml(output)}  # the model folder; its folder training/ holds the logs",
+            f"output = {toml(output)}  # the model folder; its folder training/ holds the logs",
             "",
             "[data]",
-            *(f"{key} = {_toml(value)}" for key, value in table.items()),
+            *(f"{key} = {toml(value)}" for key, value in table.items()),
             "# How the text is cut: characters, whitespace (cut at spaces), or bpe.",
-            f"target.tokens = {_toml(tokens)}",
+            f"target.tokens = {toml(tokens)}",
             front_end,
             "max_seconds = 30.0  # longer rows are left out of training",
             "",
@@ -247,9 +142,3 @@ def _text(heard: Heard, sizes: Sizes, tokens: str, run_file: Path, output: str, 
             "",
         ]
     )
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)

@@ -28,6 +28,16 @@ class Cell(abc.ABC):
 
     alone: bool = False
 
+    @property
+    def after(self) -> "tuple[Cell, ...]":
+        """Cells whose work this one takes up; it is begun when they are done."""
+        return ()
+
+    @property
+    def kin(self) -> str:
+        """A name that cells share which take about as long, such as those of other seeds."""
+        return type(self).__name__
+
     @abc.abstractmethod
     def key(self) -> dict[str, Any]:
         """Return all that the result depends on, as a JSON value."""
@@ -85,6 +95,13 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def seconds(self, cell: Cell) -> float | None:
+        """Return how long it took to measure what was measured before; None where it was not."""
+        try:
+            return float(json.loads(self._path(cell).read_bytes())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def keep(self, cell: Cell, result: Result, seconds: float) -> None:
         """Write a result, whole or not at all."""
         path = self._path(cell)
@@ -110,16 +127,45 @@ class Budget:
     Attributes:
         seconds: From ``start`` on; None: no limit.
         start: When it began, as `time.monotonic` has it.
+        reserve: Seconds at the end in which nothing is measured: reports are written then.
     """
 
     seconds: float | None
     start: float
+    reserve: float = 0.0
 
     def allows(self, expected: float) -> bool:
         """Say whether something that takes so many seconds would be done in time."""
         if self.seconds is None:
             return True
-        return time.monotonic() - self.start + expected <= self.seconds
+        return time.monotonic() - self.start + expected <= self.seconds - self.reserve
+
+
+class Pace:
+    """How long cells took, to tell how long others will take.
+
+    Args:
+        store: Where results are kept, with the time that each took.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._of_kin: dict[tuple[str, str], float] = {}
+
+    def note(self, cell: Cell, seconds: float | None = None) -> None:
+        """Note how long a cell took; by default what the store says, if it does."""
+        seconds = self._store.seconds(cell) if seconds is None else seconds
+        if seconds is not None:
+            kin = type(cell).__name__, cell.kin
+            self._of_kin[kin] = max(seconds, self._of_kin.get(kin, 0.0))
+
+    def expect(self, cell: Cell) -> float:
+        """Return the longest time of the cell's kin, else of its type, else 0."""
+        kind = type(cell).__name__
+        known = self._of_kin.get((kind, cell.kin))
+        if known is not None:
+            return known
+        return max((took for (one, _), took in self._of_kin.items() if one == kind), default=0.0)
 
 
 def measure_all(
@@ -128,7 +174,8 @@ def measure_all(
     jobs: int,
     budget: Budget,
     say: Callable[[str], object],
-) -> dict[str, float]:
+    pace: Pace | None = None,
+) -> None:
     """Measure the cells that have no result yet, those of time alone and after the others.
 
     Args:
@@ -137,32 +184,46 @@ def measure_all(
         jobs: How many processes may work at once.
         budget: A cell is begun only where others of its kind took less than what is left.
         say: Told when a cell is done or left out.
-
-    Returns:
-        Seconds that each of the measured cells took.
+        pace: Told how long cells took.
     """
-    waiting = {name: cell for name, cell in cells.items() if store.find(cell) is None}
-    shared = {name: cell for name, cell in waiting.items() if not cell.alone}
+    pace = pace or Pace(store)
+    waiting: dict[str, Cell] = {}
+    for name, cell in cells.items():
+        pace.note(cell)
+        if store.find(cell) is None:
+            waiting[name] = cell
     alone = {name: cell for name, cell in waiting.items() if cell.alone}
-    took: dict[str, float] = {}
+    shared = {name: cell for name, cell in waiting.items() if not cell.alone}
     if jobs > 1 and len(shared) > 1:
-        _side_by_side(shared, store, jobs, budget, say, took)
+        _side_by_side(shared, store, jobs, budget, say, pace)
     else:
         alone = shared | alone
     for name, cell in alone.items():
-        if not budget.allows(_expected(cell, cells, took)):
-            say(f"left out for lack of time: {name}")
+        if _left_out(name, cell, store, budget, say, pace):
             continue
         start = time.monotonic()
         store.measure(cell)
-        took[name] = time.monotonic() - start
-        say(f"{name} ({took[name]:.0f} s)")
-    return took
+        _done(name, cell, time.monotonic() - start, say, pace)
 
 
-def _expected(cell: Cell, cells: Mapping[str, Cell], took: Mapping[str, float]) -> float:
-    alike = [seconds for name, seconds in took.items() if type(cells[name]) is type(cell)]
-    return max(alike, default=0.0)
+def _left_out(
+    name: str,
+    cell: Cell,
+    store: Store,
+    budget: Budget,
+    say: Callable[[str], object],
+    pace: Pace,
+) -> bool:
+    missing = any(store.find(one) is None for one in cell.after)
+    if not missing and budget.allows(pace.expect(cell)):
+        return False
+    say(f"left out for lack of time: {name}")
+    return True
+
+
+def _done(name: str, cell: Cell, seconds: float, say: Callable[[str], object], pace: Pace) -> None:
+    pace.note(cell, seconds)
+    say(f"{name} ({seconds:.0f} s)")
 
 
 def _side_by_side(
@@ -171,25 +232,34 @@ def _side_by_side(
     jobs: int,
     budget: Budget,
     say: Callable[[str], object],
-    took: dict[str, float],
+    pace: Pace,
 ) -> None:
-    waiting, running = list(cells.items()), dict[Future[Any], tuple[str, float]]()
+    waiting, running = dict(cells), dict[Future[Any], tuple[str, float]]()
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (os.getpid(),))
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                name, cell = waiting.pop(0)
-                if not budget.allows(_expected(cell, cells, took)):
-                    say(f"left out for lack of time: {name}")
-                    continue
-                running[pool.submit(store.measure, cell)] = (name, time.monotonic())
+            for name in _ready(waiting, [cells[name] for name, _ in running.values()]):
+                if len(running) == jobs:
+                    break
+                cell = waiting.pop(name)
+                if not _left_out(name, cell, store, budget, say, pace):
+                    running[pool.submit(store.measure, cell)] = (name, time.monotonic())
             for future in _first_done(running):
                 name, start = running.pop(future)
                 future.result()
-                took[name] = time.monotonic() - start
-                say(f"{name} ({took[name]:.0f} s)")
+                _done(name, cells[name], time.monotonic() - start, say, pace)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _ready(waiting: Mapping[str, Cell], running: Iterable[Cell]) -> list[str]:
+    """Name the waiting cells that take up no work of another that is waiting or at work."""
+    unfinished = {cell.name for cell in (*waiting.values(), *running)}
+    return [
+        name
+        for name, cell in waiting.items()
+        if unfinished.isdisjoint(one.name for one in cell.after)
+    ]
 
 
 def _first_done(running: Iterable[Future[Any]]) -> set[Future[Any]]:

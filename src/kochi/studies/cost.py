@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from kochi.studies import models
 from kochi.studies.cells import Cell
-from kochi.studies.estimates import Estimate, exponent, of_rounds
+from kochi.studies.estimates import Estimate, apart, exponent, of_rounds
 from kochi.studies.reading import numbers, rounds
 from kochi.studies.report import Chart, Check, Claim, Report, Series, Value
 from kochi.studies.study import Found, Study
@@ -105,19 +105,14 @@ def _row(label: str, found: Found, length: int) -> tuple[Value, ...]:
 
 def _claims(found: Found) -> tuple[Claim, ...]:
     added = _fit(found, lambda plain, other: other - plain)
-    rest = _fit(found, lambda plain, other: plain)
-    apart = None
-    if added is not None and rest is not None:
-        apart = Estimate(
-            added.value - rest.value, added.low - rest.high, added.high - rest.low, added.count
-        )
+    grows = apart(added, _fit(found, lambda plain, other: plain))
     usual = (rounds(found[f"{kind}, {USUAL}"], "milliseconds") for kind in (PLAIN, ATTENTION))
     spare = [200.0 - 100.0 * two / one for one, two in zip(*usual, strict=False)]
     return (
         Claim(
             "What attention adds grows faster with the length than all the rest.",
             SOURCE,
-            (Check("exponent of the memory added less that of the rest", apart),),
+            (Check("exponent of the memory added less that of the rest", grows),),
         ),
         Claim(
             "For sentences of usual length this is not severe: a step takes less than twice as "

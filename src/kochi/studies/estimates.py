@@ -101,6 +101,18 @@ def of_rounds(values: Sequence[float]) -> Estimate:
     return Estimate(float(np.median(values)), min(values), max(values), len(values))
 
 
+def apart(one: Estimate | None, other: Estimate | None) -> Estimate | None:
+    """Return the difference of two figures that were measured apart, with the widest interval.
+
+    >>> apart(Estimate(3.0, 2.0, 4.0, 5), Estimate(1.0, 0.5, 1.5, 4))
+    Estimate(value=2.0, low=0.5, high=3.5, count=4)
+    """
+    if one is None or other is None:
+        return None
+    value, count = one.value - other.value, min(one.count, other.count)
+    return Estimate(value, one.low - other.high, one.high - other.low, count)
+
+
 def exponent(lengths: Sequence[int | float], rounds: Sequence[Sequence[float]]) -> Estimate:
     """Fit ``value = c length^e`` by least squares of the logarithms; return e.
 

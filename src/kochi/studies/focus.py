@@ -2,7 +2,7 @@
 
 Models are trained on sentences up to a length and tested on such and on longer ones. Expected: the
 quality of the fixed vector falls with the length, since one vector must hold the whole sentence;
-that of attention falls less (Bahdanau et al. 2015, section 5.2 and figure 2,
+that of attention falls less (Bahdanau et al. 2015, section 5.1 and figure 2,
 https://arxiv.org/abs/1409.0473). A Transformer reads long sentences as well, but positions beyond
 those of its training are new to it.
 """
@@ -28,7 +28,7 @@ MODELS = {
     "Transformer": models.transformer,
 }
 FEWEST = 20  # test pairs that a range of lengths must have to be shown
-SOURCE = "Bahdanau et al. 2015, section 5.2 and figure 2"
+SOURCE = "Bahdanau et al. 2015, section 5.1 and figure 2"
 
 
 class Focus(Study):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-NUM_NOUNS, NUM_ADJECTIVES, NUM_VERBS, NUM_PARTICLES, NUM_CONJUNCTIONS = 60, 30, 30, 3, 3
+NUM_NOUNS, NUM_ADJECTIVES, NUM_VERBS, NUM_PARTICLES, NUM_CONJUNCTIONS = 24, 12, 12, 3, 3
 ARTICLES = ("li", "wo", "zu")
 ENDINGS = ("i", "o", "u")
 MARK = "da"

@@ -1,6 +1,6 @@
 """Which score and which scope serve best?
 
-Luong et al. 2015, section 4.4 and table 4 (https://arxiv.org/abs/1508.04025), trained eight of
+Luong et al. 2015, section 5.3 and table 4 (https://arxiv.org/abs/1508.04025), trained eight of
 these cells once each, on English to German, and left the others empty (concat stands there for
 what is called additive here). Expected: local-p with the general score is best; the location score,
 which does not look at the source, is worst; local models align better (table 6).
@@ -20,7 +20,7 @@ from kochi.studies.trained import Trained
 SCORES = ("location", "dot", "general", "additive")
 SCOPES = {"global": "global", "local-m": "local_m", "local-p": "local_p"}
 BEST = "general, local-p"
-SOURCE = "Luong et al. 2015, section 4.4, table 4"
+SOURCE = "Luong et al. 2015, section 5.3, table 4"
 
 
 class Mechanisms(Study):

@@ -41,5 +41,16 @@ def transformer(size: int) -> Model:
     return {"kind": "transformer", "size": size, "feedforward_size": 2 * size, **layers}
 
 
+def spoken(size: int) -> Model:
+    """Convolutions and a BiLSTM over frames, LSTM decoder in Luong's order."""
+    encoder = {"kind": "conv_rnn", "channels": 8, "hidden_size": size * 3 // 4, "layers": 1}
+    return {
+        "kind": "rnn",
+        "order": "luong",
+        **_recurrent(size),
+        "encoder": {**encoder, "dropout": 0.1},
+    }
+
+
 def _recurrent(size: int) -> Model:
     return {"embedding_size": size, "hidden_size": size, "dropout": 0.1}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import override
 
 from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches
@@ -39,12 +40,18 @@ class GradientNoise(Cell):
     trained: Trained
     model: dict[str, Any]
 
+    @property
+    @override
+    def after(self) -> tuple[Cell, ...]:
+        """The model must be trained."""
+        return (self.trained,)
+
     def key(self) -> dict[str, Any]:
         """Return what is measured."""
         return {"weights": self.trained.key(), "model": self.model, "draws": DRAWS}
 
     def measure(self, folder: Path) -> Result:
-        """Train the model where it is not there yet, then draw gradients."""
+        """Find the trained model, then draw gradients."""
         content = load_folder(self.trained.train(folder))
         run = self.trained.task.with_model(self.model, self.trained.seed)
         model = build_model(run.model, model_input(content.source), content.target.size)

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from kochi.studies import models
 from kochi.studies.cells import Cell
-from kochi.studies.estimates import Estimate, exponent
+from kochi.studies.estimates import Estimate, apart, exponent
 from kochi.studies.reading import numbers, rounds, saved
 from kochi.studies.report import Chart, Check, Claim, Report, Series
 from kochi.studies.study import Found, Study
@@ -63,18 +63,14 @@ class Parallel(Study):
 
 
 def _claims(found: Found, fits: dict[str, Estimate | None]) -> tuple[Claim, ...]:
-    slow, fast = fits[RECURRENT], fits[TRANSFORMER]
-    apart = None
-    if slow is not None and fast is not None:
-        ends = slow.low - fast.high, slow.high - fast.low
-        apart = Estimate(slow.value - fast.value, *ends, slow.count)
+    grows = apart(fits[RECURRENT], fits[TRANSFORMER])
     fast_ones, slow_ones = (found[f"{name}, {USUAL}"] for name in (TRANSFORMER, RECURRENT))
     faster = saved(fast_ones, slow_ones, "milliseconds")
     return (
         Claim(
             "The time of recurrent models grows faster with the length than the Transformer's.",
             SOURCE,
-            (Check("exponent of the recurrent model less that of the Transformer", apart),),
+            (Check("exponent of the recurrent model less that of the Transformer", grows),),
         ),
         Claim(
             "The Transformer trains faster at the length of sentences.",

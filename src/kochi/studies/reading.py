@@ -48,7 +48,16 @@ class Reading:
         if not results:
             return None
         references = [list(pair.references) for pair in self.pairs]
-        rows = [self.metric.statistics(result["answers"], references) for result in results]
+        return self.measure([result["answers"] for result in results], references)
+
+    def measure(self, answers: Sequence[Sequence[str]], references: list[list[str]]) -> Measured:
+        """Measure answers by the task's metric.
+
+        Args:
+            answers: For each seed, a text a row.
+            references: The right answers of each row.
+        """
+        rows = [self.metric.statistics(texts, references) for texts in answers]
         return Measured(tuple(rows), self.metric.value)
 
     def better(self, one: Measured | None, other: Measured | None) -> Estimate | None:
@@ -71,6 +80,13 @@ class Reading:
             return None
         rows = tuple(np.array(result["zeros"], dtype=np.float64) for result in results)
         return Measured(rows, lambda totals: float(100.0 * totals[0] / totals[1]))
+
+    def nats(self, results: Sequence[Result]) -> Measured | None:
+        """The mean negative log-likelihood of a right token, in nats."""
+        if not results or any(result.get("nats") is None for result in results):
+            return None
+        rows = tuple(np.array(result["nats"], dtype=np.float64) for result in results)
+        return Measured(rows, lambda totals: float(totals[0] / totals[1]))
 
     @cached_property
     def _gold(self) -> list | None:

@@ -21,7 +21,7 @@ from kochi.studies.trained import Trained
 SELECTIONS = {"softmax": "soft", "entmax-1.5": "entmax15", "sparsemax": "sparsemax"}
 LENGTH, BATCH = 24, 32
 MARGIN = 1.0  # what counts as no worse, in points of the metric
-PETERS = "Peters et al. 2019, section 5, tables 1 and 2"
+PETERS = "Peters et al. 2019"
 STEP = "step of {}"
 
 
@@ -78,7 +78,7 @@ class Sparse(Study):
             Claim("Sparse selections lose no quality.", PETERS, no_worse),
             Claim(
                 "Sparsemax makes more weights 0 than entmax-1.5, which makes more than softmax.",
-                "Peters et al. 2019, section 3",
+                "Peters et al. 2019",
                 (
                     Check(
                         "entmax-1.5 less softmax, points",

@@ -1,18 +1,21 @@
 """The cell that measures what a training step costs, by length."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from kochi import config
 from kochi.models.build import build_model
 from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
-from kochi.studies.cells import Cell, Result
+from kochi.studies.cells import Cell, Result, digest
 from kochi.training.output_loss import output_loss
 from kochi.training.seeds import seed_generators
 
@@ -46,35 +49,55 @@ class StepCost(Cell):
         sizes = {"length": self.length, "batch": self.batch, "round": self.round}
         return {"model": self.model, **sizes}
 
+    @property
+    @override
+    def kin(self) -> str:
+        """A name that is the same for other rounds."""
+        return digest({"model": self.model, "length": self.length, "batch": self.batch})
+
     def measure(self, folder: Path) -> Result:
         """Measure with one thread, whatever torch is set to."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return self._measure()
-        finally:
-            torch.set_num_threads(threads)
+        with _one_thread():
+            model, tokens = self._prepare()
+            return {
+                "kept_bytes": [float(_kept_bytes(model, *tokens))],
+                "milliseconds": _milliseconds(model, tokens),
+                "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            }
 
-    def _measure(self) -> Result:
+    def time(self) -> list[float]:
+        """Return the milliseconds of some steps alone."""
+        with _one_thread():
+            return _milliseconds(*self._prepare())
+
+    def _prepare(self) -> tuple[Seq2Seq, Tensor]:
         table = {"data": {"kind": "tsv", "train": "none.tsv"}, "model": self.model}
         seed_generators(self.round, torch.device("cpu"))
         run = config.check_run(table, "study")
         model = build_model(run.model, TokenInput(VOCABULARY), VOCABULARY).train()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-        tokens = torch.randint(4, VOCABULARY, (2, self.batch, self.length))
-        kept = _kept_bytes(model, *tokens)
-        times = []
-        for _ in range(WARM + STEPS):
-            start = time.perf_counter()
-            _loss(model, *tokens).backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            times.append(time.perf_counter() - start)
-        return {
-            "milliseconds": [1000.0 * seconds for seconds in times[WARM:]],
-            "kept_bytes": [float(kept)],
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        }
+        return model, torch.randint(4, VOCABULARY, (2, self.batch, self.length))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _milliseconds(model: Seq2Seq, tokens: Tensor) -> list[float]:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    times = []
+    for _ in range(WARM + STEPS):
+        start = time.perf_counter()
+        _loss(model, *tokens).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        times.append(1000.0 * (time.perf_counter() - start))
+    return times[WARM:]
 
 
 def _loss(model: Seq2Seq, source: Tensor, target: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import override
 
 from kochi import config
 from kochi.data.pairs import read_pairs
@@ -21,7 +22,8 @@ class Trained(Cell):
 
     The result holds, a row for each test pair: ``answers``, ``source_lengths`` (tokens), ``links``
     (Pharaoh; of models that look), ``zeros`` (how many weights are exactly 0, and how many there
-    are); and ``parameters``, ``seconds`` and ``tokens_per_second`` of the training.
+    are), ``nats`` (negative log-likelihood of the right answer, and how many tokens it has, its end
+    included); and ``parameters``, ``seconds`` and ``tokens_per_second`` of the training.
 
     Args:
         task: Data and training.
@@ -59,6 +61,13 @@ class Trained(Cell):
         splits = ("train", "dev") if self.run.data.dev is not None else ("train",)
         files = {split: fingerprint(self.run.data, split) for split in splits}
         return {"run": tree, "files": files}
+
+    @property
+    @override
+    def kin(self) -> str:
+        """A name that is the same for other seeds."""
+        test = None if self.test is None else self.test.name
+        return digest({"model": self.model, "test": test, "max_length": self.max_length})
 
     def check(self) -> None:
         """Refuse a model that cannot be built."""
@@ -112,12 +121,13 @@ class Trained(Cell):
 
     def _looks(self, predictor: Any, sources: list[str], targets: list[str]) -> Result:
         if isinstance(self.run.model, config.PlainModel):
-            return {"links": None, "zeros": None}
-        links, zeros = [], []
+            return {"links": None, "zeros": None, "nats": None}
+        links, zeros, nats = [], [], []
         forced = predictor.align(sources, targets, need_heads=True)
         for prediction, source, target in zip(forced, sources, targets, strict=True):
             words = predictor.merge_words(prediction.alignment, source, target)
             links.append(pharaoh(find_links(words)))
             heads: torch.Tensor = prediction.heads
             zeros.append([int((heads == 0.0).sum()), heads.numel()])
-        return {"links": links, "zeros": zeros}
+            nats.append([-prediction.n_best[0].log_probability, len(prediction.tokens) + 1])
+        return {"links": links, "zeros": zeros, "nats": nats}

@@ -58,9 +58,8 @@ class Evaluator:
         self._run = run
         self._target = target
         self._references = [list(pair.references) for pair in pairs]
-        if source.unit != "tokens":
-            for row in zip(pairs, sources, targets, strict=True):
-                check_room(source, *row)
+        for row in zip(pairs, sources, targets, strict=True):
+            check_room(source, *row)
         self._batches = EvaluationBatches(sources, targets, run.training.batch_tokens, source)
 
     def __call__(

@@ -127,8 +127,7 @@ def _reads(prepared: Prepared) -> str:
     found, target = prepared.source.inputs, prepared.target.size
     if isinstance(found, int):
         return f"vocabulary: {found} source and {target} target tokens"
-    hop = f"one each {1000 * found.hop_seconds:g} ms"
-    return f"reads frames of {found.size} numbers, {hop}; vocabulary: {target} target tokens"
+    return f"reads {found}; vocabulary: {target} target tokens"
 
 
 def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from kochi import config
 from kochi.attention.scopes.coverage import coverage_loss
 from kochi.data.tokenizer import EOS
 from kochi.training.ctc import ctc_loss
+from kochi.training.doubly_stochastic import doubly_stochastic_penalty
 from kochi.training.interrupts import Interrupts
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.optimizers import build_optimizer
@@ -123,18 +124,26 @@ class TrainingModule(pl.LightningModule):
         """Return what is trained, and the plain negative log-likelihood; summed, in nats."""
         decoder, training = self.model.decoder, self.run.training
         memory = self.model.encode(batch.source, batch.source_mask)
-        written = decoder.write(memory, batch.inputs, need_alignment=training.coverage_weight > 0)
+        looked = training.coverage_weight > 0 or training.doubly_stochastic_weight > 0
+        written = decoder.write(memory, batch.inputs, need_alignment=looked)
         mask = batch.output_mask
         loss, nll = output_loss(
             decoder, written.features, batch.outputs, mask, training.label_smoothing
         )
         if written.looks is not None:
             options = training.reinforce
-            self.baseline = next_baseline(self.baseline, nll, mask, options.baseline_decay)
-            loss = loss + reinforce(written.looks, nll, mask, self.baseline, options)
+            following = next_baseline(self.baseline, nll, mask, options.baseline_decay)
+            # A baseline must not depend on what it is taken from: that of the batches before. Only
+            # the very first batch has none.
+            baseline = torch.where(self.baseline.isnan(), following, self.baseline)
+            loss = loss + reinforce(written.looks, nll, mask, baseline, options)
+            self.baseline = following
         if training.coverage_weight and written.alignment is not None:
             coverage = coverage_loss(written.alignment.unsqueeze(1), mask).sum()
             loss = loss + training.coverage_weight * coverage
+        if training.doubly_stochastic_weight and written.alignment is not None:
+            penalty = doubly_stochastic_penalty(written.alignment, mask, memory.mask).sum()
+            loss = loss + training.doubly_stochastic_weight * penalty
         if self.model.ctc is not None:
             loss = self._with_ctc(loss, memory, batch, self.model.ctc)
         return loss, nll.sum()

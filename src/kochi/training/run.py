@@ -11,10 +11,10 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from kochi import config, folder
 from kochi.data.batches import TokenBatches
-from kochi.data.readers.making import check_augmentation, for_training
+from kochi.data.readers.making import check_augmentation
 from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
-from kochi.models.inputs import FrameInput, Input, TokenInput
+from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator
@@ -170,7 +170,7 @@ def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> 
         run.seed,
         rank=rank,
         world=training.devices,
-        reader=for_training(prepared.source, training),
+        reader=prepared.source.for_training(training),
     )
     return StepStream(
         batches,
@@ -185,9 +185,13 @@ def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> 
 def check_model(run: config.Run) -> None:
     """Refuse a model table that cannot be built, before any data is read; no memory is taken."""
     check_augmentation(run.data, run.training)
-    text = isinstance(run.data, config.TextData)
+    like: Input = FrameInput(8, 0.01)
+    if isinstance(run.data, config.TextData):
+        like = TokenInput(8)
+    elif isinstance(run.data, config.PictureData):
+        like = PictureInput(1, run.data.front_end.height, run.data.front_end.width)
     with torch.device("meta"):
-        _build(run, TokenInput(8) if text else FrameInput(8, 0.01), 8)
+        _build(run, like, 8)
 
 
 def _model(run: config.Run, prepared: Prepared) -> Any:
@@ -243,7 +247,7 @@ def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progres
     corpus = prepared.corpus
     if corpus.skipped:
         bounds = f"data.max_length = {run.data.max_length} tokens"
-        if isinstance(run.data, config.ManifestData):
+        if isinstance(run.data, config.HeardData):
             bounds = f"data.max_seconds = {run.data.max_seconds:g} or {bounds}"
         progress.message(
             f"{corpus.skipped} of {len(corpus) + corpus.skipped} training pairs are left out: "

@@ -15,6 +15,12 @@ function make(name, properties = {}, ...children) {
   return element;
 }
 
+function shape(name, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
 // ------------------------------------------------------------------------------ the weights
 
 function ofHead() {
@@ -62,7 +68,7 @@ const percent = (share) => `${Math.round(share / 10)} %`;
 function shade(share) {
   const strength = Math.min(1, share / 1000);
   const mix = (light, dark) => Math.round(light + (dark - light) * strength);
-  return [`rgb(${mix(255, 11)},${mix(255, 47)},${mix(255, 87)})`, strength > 0.55 ? "#fff" : "#1a1a1a"];
+  return [`rgb(${mix(255, 11)},${mix(255, 47)},${mix(255, 87)})`, strength > 0.65 ? "#fff" : "#000"];
 }
 
 function wordButton(name, special, place, choose) {
@@ -127,14 +133,56 @@ function drawHeard(shares) {
   const svg = byId("curve");
   const width = data.read.hopSeconds;
   const bars = shares.map((share, place) => {
-    const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     const sizes = { x: timeOf(place) - width / 2, width, y: 1 - share / top, height: share / top };
-    for (const [name, value] of Object.entries(sizes)) bar.setAttribute(name, value);
-    bar.setAttribute("fill", "#1f5fa8");
-    return bar;
+    return shape("rect", { ...sizes, fill: "#1f5fa8" });
   });
   svg.replaceChildren(...bars);
 }
+
+// ------------------------------------------------------------------------------ what was seen
+
+function boxOf(place) {
+  const { columns, cellWidth, cellHeight, width, height } = data.read;
+  const x = (place % columns) * cellWidth;
+  const y = Math.floor(place / columns) * cellHeight;
+  return { x, y, width: Math.min(cellWidth, width - x), height: Math.min(cellHeight, height - y) };
+}
+
+// What was not looked at lies in the dark: brightness is told apart by everyone.
+function drawSeen(shares, framed) {
+  const top = Math.max(1, ...shares);
+  [...byId("veils").children].forEach((veil, place) => {
+    veil.setAttribute("fill-opacity", (0.75 * (1 - shares[place] / top)).toFixed(3));
+  });
+  const thick = Math.max(data.read.width, data.read.height) / 150;
+  const strokes = framed < 0 ? [] : [["#fff", 2 * thick], ["#b2521a", thick]];
+  byId("frames").replaceChildren(...strokes.map(([stroke, width]) =>
+    shape("rect", { ...boxOf(framed), fill: "none", stroke, "stroke-width": width })));
+}
+
+function setUpCells() {
+  const cells = byId("cells");
+  const count = data.read.tokens.length;
+  const veils = data.read.tokens.map((_, place) => {
+    const veil = shape("rect", { ...boxOf(place), fill: "#000" });
+    veil.addEventListener("mouseenter", () => chooseRead(place));
+    return veil;
+  });
+  byId("veils").replaceChildren(...veils);
+  cells.addEventListener("focus", () => { if (cells.matches(":focus-visible")) chooseRead(Math.max(0, state.back)); });
+  cells.addEventListener("keydown", (event) => {
+    const { columns } = data.read;
+    const here = Math.max(0, state.back);
+    const column = here % columns;
+    const there = { ArrowRight: column + 1 < columns ? here + 1 : here, ArrowLeft: column ? here - 1 : here,
+      ArrowDown: here + columns, ArrowUp: here - columns, Home: 0, End: count - 1 }[event.key];
+    if (there === undefined) return;
+    event.preventDefault();
+    if (there >= 0 && there < count) chooseRead(there);
+  });
+}
+
+// ------------------------------------------------------------------------------ sound
 
 function play(place, button) {
   const audio = byId("sound");
@@ -147,9 +195,8 @@ function play(place, button) {
 function setUpSound() {
   const audio = byId("sound");
   if (!audio) return;
-  audio.addEventListener("timeupdate", () => {
-    byId("now").style.left = `${(100 * audio.currentTime) / data.read.seconds}%`;
-  });
+  const show = () => { byId("now").style.left = `${(100 * audio.currentTime) / data.read.seconds}%`; };
+  for (const event of ["timeupdate", "seeking"]) audio.addEventListener(event, show);
 }
 
 // ------------------------------------------------------------------------------ all at once
@@ -180,7 +227,7 @@ function say(shares) {
   const best = shares.map((share, place) => [share, place]).filter(([share]) => share >= 5)
     .sort((one, two) => two[0] - one[0]).slice(0, 5);
   const list = best.map(([share, place]) => make("span", {},
-    make("bdi", {}, data.read.kind === "words" ? names[place] : `${timeOf(place).toFixed(2)} s`),
+    make("bdi", {}, data.read.kind === "frames" ? `${timeOf(place).toFixed(2)} s` : names[place]),
     ` ${percent(share)}`));
   const parts = list.flatMap((part, i) => (i ? [", ", part] : [part]));
   byId("said").replaceChildren(make("bdi", { className: "name" }, name || ""), " looked at ",
@@ -198,6 +245,8 @@ function choose(place) {
   if (data.read.kind === "words") {
     mark(byId("read"), -1);
     fillBars(byId("read"), shares);
+  } else if (data.read.kind === "cells") {
+    drawSeen(shares, Math.max(...shares) >= 5 ? shares.indexOf(Math.max(...shares)) : -1);
   } else drawHeard(shares);
   const table = byId("table");
   if (table) [...table.tBodies[0].rows].forEach((row, i) => row.classList.toggle("chosen", i === state.chosen));
@@ -206,9 +255,13 @@ function choose(place) {
 
 // The other way round: which written words looked at this one?
 function chooseRead(place) {
-  mark(byId("read"), place);
+  state.back = place;
+  if (data.read.kind === "cells") drawSeen(readNames().map((_, cell) => (cell === place ? 1 : 0)), place);
+  else {
+    mark(byId("read"), place);
+    fillBars(byId("read"), []);
+  }
   mark(byId("written"), -1);
-  fillBars(byId("read"), []);
   const column = merged().map((row) => row[place]);
   fillBars(byId("written"), column);
   byId("said").replaceChildren(make("bdi", { className: "name" }, readNames()[place]),
@@ -240,6 +293,7 @@ function setUpControls() {
 
 listen(byId("written"));
 if (data.read.kind === "words") listen(byId("read"));
+if (data.read.kind === "cells") setUpCells();
 setUpControls();
 setUpSound();
 draw();

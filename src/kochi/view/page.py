@@ -5,6 +5,7 @@ The page is one file with script and style inside. It loads nothing: its own pol
 
 import base64
 import json
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,9 +79,36 @@ class TimeSide:
     wav: bytes | None = None
 
 
+@dataclass(frozen=True)
+class PictureSide:
+    """Something seen, in cells row after row.
+
+    Attributes:
+        image: The picture as a file (PNG, JPEG, GIF or WebP).
+        width: Of the picture, pixels.
+        height: The same.
+        cell_width: Of a cell, in these pixels. The last column may reach beyond the picture.
+        cell_height: The same for rows.
+    """
+
+    image: bytes
+    width: int
+    height: int
+    cell_width: float
+    cell_height: float
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many rows and columns of cells there are."""
+        return math.ceil(self.height / self.cell_height), math.ceil(self.width / self.cell_width)
+
+
+Side = TextSide | TimeSide | PictureSide
+
+
 def write_page(
     path: Path,
-    read: TextSide | TimeSide,
+    read: Side,
     written: TextSide,
     heads: Float[np.ndarray, "layers heads target source"],
     title: str,
@@ -100,7 +128,7 @@ def write_page(
     """
     _check(heads, read, written)
     record = {
-        "read": _text_read(read) if isinstance(read, TextSide) else _time_read(read),
+        "read": _read(read),
         "written": written.to_json(),
         "shares": np.rint(1000.0 * heads).astype(int).tolist(),
     }
@@ -124,7 +152,7 @@ def direction(text: str) -> str:
     return "ltr"
 
 
-def _check(heads: np.ndarray, read: TextSide | TimeSide, written: TextSide) -> None:
+def _check(heads: np.ndarray, read: Side, written: TextSide) -> None:
     if heads.ndim != 4 or heads.shape[2] != len(written.tokens):
         raise ValueError(
             f"heads: shape {heads.shape}, expected layers, heads, {len(written.tokens)} tokens "
@@ -134,8 +162,19 @@ def _check(heads: np.ndarray, read: TextSide | TimeSide, written: TextSide) -> N
         raise ValueError(
             f"heads: {heads.shape[3]} places read, expected {len(read.tokens)}, the tokens"
         )
+    if isinstance(read, PictureSide) and heads.shape[3] != math.prod(read.grid):
+        rows, columns = read.grid
+        raise ValueError(
+            f"heads: {heads.shape[3]} places read, expected {rows} x {columns} cells of the picture"
+        )
     if not np.isfinite(heads).all():
         raise ValueError("heads: a weight is NaN or infinite; expected numbers from 0 to 1")
+
+
+def _read(side: Side) -> dict[str, Any]:
+    if isinstance(side, TextSide):
+        return _text_read(side)
+    return _time_read(side) if isinstance(side, TimeSide) else _picture_read(side)
 
 
 def _text_read(side: TextSide) -> dict[str, Any]:
@@ -153,7 +192,25 @@ def _time_read(side: TimeSide) -> dict[str, Any]:
     }
 
 
-def _html(record: dict[str, Any], read: TextSide | TimeSide, title: str, table: bool) -> str:
+def _picture_read(side: PictureSide) -> dict[str, Any]:
+    rows, columns = side.grid
+    return {
+        "kind": "cells",
+        "tokens": [_cell_name(place, columns) for place in range(rows * columns)],
+        "words": [],
+        "columns": columns,
+        "width": side.width,
+        "height": side.height,
+        "cellWidth": side.cell_width,
+        "cellHeight": side.cell_height,
+    }
+
+
+def _cell_name(place: int, columns: int) -> str:
+    return f"row {place // columns + 1} column {place % columns + 1}"
+
+
+def _html(record: dict[str, Any], read: Side, title: str, table: bool) -> str:
     # "<" is the only character that could end the script that holds the data.
     text = json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")
     layers, heads = len(record["shares"]), len(record["shares"][0])
@@ -198,13 +255,15 @@ def _select(name: str, label: str, choices: Sequence[tuple[Any, str]], chosen: A
     return f'<label>{label} <select id="{name}">{options}</select></label>'
 
 
-def _read_part(record: dict[str, Any], read: TextSide | TimeSide) -> str:
+def _read_part(record: dict[str, Any], read: Side) -> str:
     if isinstance(read, TextSide):
         return (
             f'<h2 id="h-read">read</h2>\n<div class="row" id="read" role="listbox" '
             f'aria-labelledby="h-read" dir="{record["dir"]}"></div>'
         )
-    picture = base64.b64encode(_picture(read.frames)).decode()
+    if isinstance(read, PictureSide):
+        return _seen_part(read)
+    picture = base64.b64encode(_spectrogram(read.frames)).decode()
     width = max(100, round(12 * read.seconds))
     sound = ""
     if read.wav is not None:
@@ -221,7 +280,36 @@ def _read_part(record: dict[str, Any], read: TextSide | TimeSide) -> str:
     )
 
 
-def _picture(frames: np.ndarray) -> bytes:
+def _seen_part(read: PictureSide) -> str:
+    picture = base64.b64encode(read.image).decode()
+    return (
+        '<h2>seen</h2>\n<p class="hint">What was looked at is bright, the cell looked at most has '
+        "a frame. Point at a cell, or go there with Tab and the arrow keys, to see who looked at "
+        f'it.</p>\n<div class="seen" style="aspect-ratio:{read.width}/{read.height}">'
+        f'<img alt="what was read" src="data:{_kind(read.image)};base64,{picture}">'
+        f'<svg id="cells" viewBox="0 0 {read.width} {read.height}" preserveAspectRatio="none" '
+        'tabindex="0" role="application" aria-label="cells of the picture"><g id="veils"></g>'
+        '<g id="frames" pointer-events="none"></g></svg></div>'
+    )
+
+
+def _kind(image: bytes) -> str:
+    r"""Return the media type that the first bytes of a picture say.
+
+    Raises:
+        ValueError: They say none that browsers show.
+
+    >>> _kind(b"\x89PNG...")
+    'image/png'
+    """
+    starts = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
+    for start, kind in starts.items():
+        if image.startswith(start):
+            return f"image/{kind}"
+    raise ValueError("image: expected the bytes of a PNG, JPEG, GIF or WebP file")
+
+
+def _spectrogram(frames: np.ndarray) -> bytes:
     """Draw frames as a PNG, darker is larger; the quietest twentieth is white."""
     import io
 

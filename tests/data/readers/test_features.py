@@ -16,6 +16,10 @@ A = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
 B = np.array([[7, 8]], np.float32)
 
 
+def training(**options):
+    return config.Training(augmentation=config.Augmentation(**options))
+
+
 def test_frames_are_padded_by_zeros():
     frames, mask = READER.batch([A, B])
     assert frames.tolist() == [[[1, 2], [3, 4], [5, 6]], [[7, 8], [0, 0], [0, 0]]]
@@ -47,7 +51,7 @@ def test_deltas_stand_beside_the_numbers():
 
 
 def test_masks_are_drawn_from_what_is_given_and_only_then():
-    reader = READER.augmented(config.Augmentation(time_masks=3, time_share=1.0, bin_width=1))
+    reader = READER.for_training(training(time_masks=3, time_share=1.0, bin_width=1))
     assert reader.draws and not READER.draws
     numbers, lengths = np.ones((40, 2), np.float32), np.array([25, 15])
     plain, _ = reader.collate(numbers, lengths)

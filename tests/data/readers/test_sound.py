@@ -17,6 +17,10 @@ FRONT_END = config.MelFrames(sample_rate_hz=RATE_HZ, mel_bins=12)
 READER = SoundReader(front_end=FRONT_END, normalisation="none")
 
 
+def training(**options):
+    return config.Training(augmentation=config.Augmentation(**options))
+
+
 def test_a_corpus_keeps_samples_and_a_batch_has_log_mel_frames(tmp_path):
     soundfile.write(tmp_path / "a.wav", samples_of("ab"), RATE_HZ)
     samples = READER.encode(tmp_path / "a.wav")
@@ -44,7 +48,7 @@ def test_sources_of_all_kinds_are_the_same(tmp_path):
 
 
 def test_speeds_and_masks_are_drawn_from_what_is_given():
-    reader = READER.augmented(config.Augmentation(speeds=(0.8, 1.25), time_masks=0, bin_masks=0))
+    reader = READER.for_training(training(speeds=(0.8, 1.25), time_masks=0, bin_masks=0))
     numbers = np.concatenate([samples_of("abc")] * 8)
     lengths = np.full(8, len(numbers) // 8)
     plain = READER.collate(numbers, lengths)[1].sum(1).tolist()

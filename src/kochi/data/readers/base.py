@@ -1,7 +1,7 @@
 """What every reader of one side of the data can do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -10,10 +10,17 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, Integer, Shaped
 from torch import Tensor
 
+from kochi import config
+
 Source = TypeVar("Source")
 Numbers = Shaped[np.ndarray, "numbers ..."]
 Row = Any  # what `Reader.encode` gives of one source: a list of tokens, or an array
-Padded = Int64[Tensor, "batch source"] | Float32[Tensor, "batch source size"]
+Padded = (
+    Int64[Tensor, "batch source"]
+    | Float32[Tensor, "batch source size"]
+    | Float32[Tensor, "batch channels height width"]
+)
+Mask = Bool[Tensor, "batch source"] | Bool[Tensor, "batch height width"]
 
 
 @dataclass(frozen=True)
@@ -30,21 +37,46 @@ class FrameShape:
     hop_seconds: float
     first_seconds: float
 
+    def __str__(self) -> str:
+        return f"frames of {self.size} numbers, one each {1000 * self.hop_seconds:g} ms"
+
+
+@dataclass(frozen=True)
+class PictureShape:
+    """What an encoder of pictures must know of them.
+
+    Attributes:
+        channels: Numbers in a pixel.
+        height: The highest picture, in pixels.
+        width: The widest picture, in pixels.
+    """
+
+    channels: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        size = f"{self.width} x {self.height} pixels (width x height)"
+        return f"pictures of at most {size}, {self.channels} numbers a pixel"
+
 
 class Reader(ABC, Generic[Source]):
     """Turn sources into numbers that a corpus keeps, and those into what an encoder reads.
 
-    A row of numbers is one-dimensional (tokens, samples) or has ``width`` columns (frames). Lengths
-    of rows count tokens, samples or frames as they are kept; positions are what an encoder reads:
-    tokens and their end mark, or frames.
+    A row of numbers is one-dimensional (tokens, samples, pixels) or has ``width`` columns (frames).
+    Lengths of rows count tokens, samples, frames or bytes as they are kept; positions are what an
+    encoder reads: tokens and their end mark, frames, or squares of pixels.
 
     Attributes:
-        unit: What a row is a row of: "tokens", "samples" or "frames".
+        unit: What a row is a row of: "tokens", "samples", "frames" or "pixels".
         chunk_rows: How many rows may be held in memory while a corpus is written.
+        outlasts_target: Whether a source that belongs to its target has as many positions as the
+            target has tokens, at least.
     """
 
     unit: ClassVar[str]
     chunk_rows: ClassVar[int] = 100
+    outlasts_target: ClassVar[bool] = False
 
     @property
     def width(self) -> int:
@@ -68,8 +100,8 @@ class Reader(ABC, Generic[Source]):
 
     @property
     @abstractmethod
-    def inputs(self) -> int | FrameShape:
-        """Return what an encoder must know: the number of tokens, or the shape of frames."""
+    def inputs(self) -> int | FrameShape | PictureShape:
+        """Return what an encoder must know: the number of tokens, or the shape of the rest."""
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -102,7 +134,7 @@ class Reader(ABC, Generic[Source]):
         numbers: Numbers,
         lengths: Integer[np.ndarray, " batch"],
         draws: np.random.Generator | None = None,
-    ) -> tuple[Padded, Bool[Tensor, "batch source"]]:
+    ) -> tuple[Padded, Mask]:
         """Make the padded batch that an encoder reads.
 
         Args:
@@ -114,10 +146,18 @@ class Reader(ABC, Generic[Source]):
             The batch, and a mask that is True at positions of the source.
         """
 
-    def batch(self, rows: Sequence[Row]) -> tuple[Padded, Bool[Tensor, "batch source"]]:
+    def batch(self, rows: Sequence[Row]) -> tuple[Padded, Mask]:
         """Make a padded batch of single rows; nothing is drawn."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return self.collate(np.concatenate([np.asarray(row, self.dtype) for row in rows]), lengths)
+
+    def fitted(self, rows: Iterable[Row]) -> "Reader[Source]":
+        """Return a reader that has measured what it must know of the training data's rows."""
+        return self
+
+    def for_training(self, training: config.Training) -> "Reader[Source]":
+        """Return the reader that makes the batches of training, with what is changed in them."""
+        return self
 
     def labels(self, row: Row) -> tuple[str, ...]:
         """Name the positions of a row for people to read; nothing where they have no names."""
@@ -126,6 +166,10 @@ class Reader(ABC, Generic[Source]):
     def unknown(self, source: Source, row: Row) -> tuple[str, ...]:
         """Name the parts of a source, read as ``row``, that were never seen in training."""
         return ()
+
+    def extent(self, row: Row) -> tuple[int, int] | None:
+        """Return height and width of a picture as the model reads it; None for all else."""
+        return None
 
     def seconds(self, length: int) -> float:
         """Return how long a row of this length lasts; 0 where rows do not last."""

@@ -1,12 +1,10 @@
 """What readers of frames share: deltas, normalisation, masks, padding."""
 
-import json
-import os
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from typing_extensions import override
 
 from kochi import config
 from kochi.data.readers.base import FrameShape, Numbers, Reader, Row
+from kochi.data.readers.saving import read_kind, write_kind
 from kochi.errors import UserError
 from kochi.sound.augmentation import Masks, mask_spectrograms
 from kochi.sound.deltas import append_deltas
@@ -37,6 +36,7 @@ class FrameReader(Reader[Source]):
         augmentation: What is changed in training.
     """
 
+    outlasts_target: ClassVar[bool] = True
     deltas: int = 0
     normalisation: str = "global"
     moments: Normalisation | None = None
@@ -102,6 +102,7 @@ class FrameReader(Reader[Source]):
         frames, _ = self.frames(np.asarray(row), np.array([len(row)]), None)
         return frames[0].numpy()
 
+    @override
     def fitted(self, rows: Iterable[Row]) -> "FrameReader[Source]":
         """Return a reader that normalises by the mean and deviation of these rows.
 
@@ -112,9 +113,9 @@ class FrameReader(Reader[Source]):
         bare = replace(self, moments=None)
         return replace(self, moments=measure(bare.batch([row])[0][0] for row in rows))
 
-    def augmented(self, augmentation: config.Augmentation | None) -> "FrameReader[Source]":
-        """Return a reader that changes what is trained on."""
-        return replace(self, augmentation=augmentation)
+    @override
+    def for_training(self, training: config.Training) -> "FrameReader[Source]":
+        return replace(self, augmentation=training.augmentation)
 
     def _masks(self, options: config.Augmentation) -> Masks:
         width = self.frame_size // 3 if options.bin_width is None else options.bin_width
@@ -141,13 +142,8 @@ class FrameReader(Reader[Source]):
 
     @override
     def save(self, path: Path) -> None:
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+        values = self.to_dict()
+        write_kind(path, values.pop("kind"), values)
 
 
 def read_saved(path: Path, kind: str) -> dict[str, Any]:
@@ -156,18 +152,13 @@ def read_saved(path: Path, kind: str) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, or is not of that kind.
     """
+    saved = read_kind(path, kind)
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        found = saved.pop("kind")
-        if found != kind:
-            raise ValueError(f"it is of kind {found}, expected {kind}")
         if saved["moments"] is not None:
             saved["moments"] = Normalisation.from_lists(saved["moments"])
         elif saved["normalisation"] == "global":
             raise ValueError("mean and deviation are missing")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; copy the folder again") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: not what kochi saved of {kind} ({error}); copy the file again"
         ) from None

@@ -9,7 +9,7 @@ from kochi.data.corpus import Corpus
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.readers.features import FeatureReader
-from kochi.data.readers.frames import FrameReader
+from kochi.data.readers.picture import PictureReader
 from kochi.data.readers.sound import SoundReader
 from kochi.data.tokenizer import Tokenizer, prepare_tokenizers, train_tokenizer
 from kochi.errors import UserError
@@ -20,12 +20,12 @@ SOURCE, TARGET = "source.json", "target.json"
 def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenizer]:
     """Make the readers of the training data; tokenizers are trained and saved in a folder.
 
-    A reader of frames is not fitted yet; see `fit_and_save`.
+    A reader of something else than text is not fitted yet; see `fit_and_save`.
 
     Raises:
         UserError: Something is wrong with the training data.
     """
-    if not isinstance(data, config.FeaturesData | config.SoundData):
+    if isinstance(data, config.TextData):
         return prepare_tokenizers(data, folder)
     pairs = read_pairs(data, "train")
     first = next(pairs)
@@ -34,12 +34,14 @@ def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenize
     target.save(folder / TARGET)
     if isinstance(data, config.FeaturesData):
         return FeatureReader.like(first.source, data), target
+    if isinstance(data, config.PictureData):
+        return PictureReader(front_end=data.front_end), target
     return SoundReader.like(data), target
 
 
 def fit_and_save(source: Reader[Any], corpus: Corpus, folder: Path) -> None:
-    """Let a reader of frames measure what it normalises by, and save it."""
-    if isinstance(source, FrameReader):
+    """Let a reader measure what it must know, and save it; tokenizers are saved already."""
+    if not isinstance(source, Tokenizer):
         source.fitted(corpus.source(row) for row in range(len(corpus))).save(folder / SOURCE)
 
 
@@ -53,6 +55,8 @@ def load_reader(data: config.Data, path: Path) -> Reader[Any]:
         return FeatureReader.load(path)
     if isinstance(data, config.SoundData):
         return SoundReader.load(path)
+    if isinstance(data, config.PictureData):
+        return PictureReader.load(path)
     return Tokenizer.load(path)
 
 
@@ -62,11 +66,10 @@ def check_augmentation(data: config.Data, training: config.Training) -> None:
     Raises:
         UserError: That is so.
     """
-    heard = isinstance(data, config.SoundData | config.FeaturesData)
+    if training.distortion is not None and not isinstance(data, config.PictureData):
+        raise UserError("training.distortion is for pictures; remove it where data are none")
+    heard = isinstance(data, config.HeardData)
     if training.augmentation is not None and not heard:
-        raise UserError("training.augmentation is for sound and features; remove it for text")
-
-
-def for_training(source: Reader[Any], training: config.Training) -> Reader[Any]:
-    """Return the reader that makes the batches of training, with what is changed in them."""
-    return source.augmented(training.augmentation) if isinstance(source, FrameReader) else source
+        raise UserError(
+            "training.augmentation is for sound and features; remove it for text and pictures"
+        )

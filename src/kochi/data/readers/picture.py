@@ -1,0 +1,174 @@
+"""Pictures: 8-bit pixels in the corpus, numbers in the batch."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Integer, Shaped, UInt8
+from torch import Tensor
+from typing_extensions import override
+
+from kochi import config
+from kochi.data.readers.base import Numbers, PictureShape, Reader
+from kochi.data.readers.saving import read_kind, write_kind
+from kochi.errors import UserError
+from kochi.picture.distortion import Distortion, distort
+from kochi.picture.files import Picture, Pixels, check_sides, from_array, guard, read_picture
+from kochi.picture.fitting import Placement, fitted, place
+
+PictureSource = Picture | str | Path | Shaped[np.ndarray, "..."]
+SQUARE = 64  # pixels that count as one position of a batch
+_HEADER = 2  # 16-bit numbers that stand before the pixels: height and width
+_THREADS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureReader(Reader[PictureSource]):
+    """Read pictures, fitted into what the model reads.
+
+    A source is a `Picture`, a path, or 8-bit pixels ``[height, width]`` or
+    ``[height, width, channels]``. A row is height and width, two bytes each, and the pixels. In a
+    batch white is 0 and black 2, so that the white around a picture is nothing at all.
+
+    Attributes:
+        front_end: The run file's table of pixels.
+        distortion: What is changed in training.
+    """
+
+    unit: ClassVar[str] = "pixels"
+    front_end: config.Pixels
+    distortion: Distortion | None = None
+
+    @property
+    def channels(self) -> int:
+        """How many numbers a pixel has."""
+        return 3 if self.front_end.colour == "rgb" else 1
+
+    @property
+    @override
+    def longest(self) -> int:
+        return 2 * _HEADER + self.channels * self.front_end.height * self.front_end.width
+
+    @property
+    @override
+    def draws(self) -> bool:
+        return self.distortion is not None
+
+    @property
+    @override
+    def dtype(self) -> "np.dtype[Any]":
+        return np.dtype(np.uint8)
+
+    @property
+    @override
+    def inputs(self) -> PictureShape:
+        return PictureShape(self.channels, self.front_end.height, self.front_end.width)
+
+    @override
+    def encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
+        with guard():
+            return self._encode(source)
+
+    @override
+    def encode_batch(
+        self, sources: Sequence[PictureSource]
+    ) -> Sequence[UInt8[np.ndarray, " numbers"]]:
+        with guard(), ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(self._encode, sources))
+
+    def _encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
+        pixels = self.pixels(source)
+        placement = self.placement(*pixels.shape[:2])
+        inner = placement.picture_height, placement.picture_width
+        check_sides(*inner, f"{self.describe(source)}: made to fit")
+        size = np.array([placement.height, placement.width], np.uint16).view(np.uint8)
+        return np.concatenate([size, fitted(pixels, placement).ravel()])
+
+    def pixels(self, source: PictureSource) -> Pixels:
+        """Return a source's pixels before they are fitted.
+
+        Raises:
+            UserError: As in `kochi.picture.files.read_picture`.
+        """
+        if isinstance(source, np.ndarray):
+            return from_array(source, self.front_end.colour)
+        picture = source if isinstance(source, Picture) else Picture(Path(source))
+        return read_picture(picture, self.front_end.colour)
+
+    def placement(self, height: int, width: int) -> Placement:
+        """Say where a picture of this size comes to lie in what the model reads."""
+        options = self.front_end
+        return place(height, width, options.height, options.width, options.fit)
+
+    @override
+    def positions(self, lengths: Any) -> Any:
+        pixels = (np.asarray(lengths) - 2 * _HEADER) // self.channels
+        squares = -(-pixels // SQUARE)
+        return squares.astype(np.int32) if squares.ndim else int(squares)
+
+    @override
+    def extent(self, row: Shaped[np.ndarray, " numbers"]) -> tuple[int, int]:
+        height, width = row[: 2 * _HEADER].view(np.uint16).tolist()
+        return height, width
+
+    @override
+    def collate(
+        self,
+        numbers: Numbers,
+        lengths: Integer[np.ndarray, " batch"],
+        draws: np.random.Generator | None = None,
+    ) -> tuple[Float32[Tensor, "batch channels height width"], Bool[Tensor, "batch height width"]]:
+        rows = np.split(numbers, np.cumsum(lengths)[:-1])
+        sizes = [self.extent(row) for row in rows]
+        height, width = (max(sides) for sides in zip(*sizes, strict=True))
+        batch = np.zeros((len(rows), height, width, self.channels), np.float32)
+        mask = np.zeros(batch.shape[:3], bool)
+        for number, (row, (high, wide)) in enumerate(zip(rows, sizes, strict=True)):
+            pixels = row[2 * _HEADER :].reshape(high, wide, self.channels)
+            np.subtract(255.0, pixels, out=batch[number, :high, :wide])
+            mask[number, :high, :wide] = True
+        batch /= 127.5
+        pictures = torch.from_numpy(batch).permute(0, 3, 1, 2)  # in memory the channels stay last
+        if draws is not None and self.distortion is not None:
+            for picture, (high, wide) in zip(pictures, sizes, strict=True):
+                inner = picture[:, :high, :wide]
+                inner.copy_(distort(inner, self.distortion, draws))
+        return pictures, torch.from_numpy(mask)
+
+    @override
+    def for_training(self, training: config.Training) -> "PictureReader":
+        options = training.distortion
+        if options is None:
+            return self
+        return replace(self, distortion=Distortion(**options.model_dump()))
+
+    @override
+    def describe(self, source: PictureSource) -> str:
+        if isinstance(source, Picture):
+            return source.name
+        if isinstance(source, str | Path):
+            return str(source)
+        return f"array of shape {tuple(source.shape)}"
+
+    @override
+    def save(self, path: Path) -> None:
+        write_kind(path, "picture", {"front_end": self.front_end.model_dump(mode="json")})
+
+    @staticmethod
+    def load(path: Path) -> "PictureReader":
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: The file is missing or damaged.
+        """
+        saved = read_kind(path, "picture")
+        try:
+            return PictureReader(front_end=config.Pixels.model_validate(saved["front_end"]))
+        except (KeyError, ValueError) as error:
+            reason = json.dumps(str(error).splitlines()[0])
+            raise UserError(f"{path}: not what kochi saved ({reason}); copy it again") from None

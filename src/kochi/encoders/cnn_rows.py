@@ -1,0 +1,77 @@
+"""A residual network, then recurrent layers over each row of its map.
+
+Deng, Kanervisto, Ling and Rush 2017, "Image-to-markup generation with coarse-to-fine attention",
+section 4, https://arxiv.org/abs/1609.04938.
+"""
+
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from kochi.encoders.picture import PictureEncoder
+from kochi.encoders.residual import ResidualNetwork
+from kochi.layers.directions import RecurrentLayer, reversal, stack_layers
+from kochi.layers.dropout import Dropout
+from kochi.layers.recurrent import State
+from kochi.memory import Memory
+
+
+class CnnRowsEncoder(PictureEncoder):
+    """Read each row of the map in both directions, starting from a learned state of that row.
+
+    Args:
+        network: Makes the map.
+        size: Filters of its last stage.
+        positions: Adds positions to what the recurrent layers wrote, or leaves it.
+        cell: "lstm" or "gru".
+        hidden_size: Width of one direction.
+        num_layers: Number of recurrent layers.
+        max_rows: Rows that have a state of their own; those further down share the last one's.
+        dropout: Rate on the map and on what each layer wrote.
+    """
+
+    def __init__(
+        self,
+        network: ResidualNetwork,
+        size: int,
+        positions: nn.Module,
+        *,
+        cell: str,
+        hidden_size: int,
+        num_layers: int,
+        max_rows: int,
+        dropout: float,
+    ) -> None:
+        super().__init__(2 * hidden_size, network.cell)
+        self.network = network
+        self.positions = positions
+        self.layers = nn.ModuleList(stack_layers(cell, size, hidden_size, num_layers, True))
+        vectors = 2 if cell == "lstm" else 1
+        self.row_states = nn.Parameter(
+            0.1 * torch.randn(num_layers, 2, vectors, max_rows, hidden_size)
+        )  # V_h0
+        self.dropout = Dropout(dropout)
+
+    @override
+    def forward(
+        self,
+        source: Float[Tensor, "batch channels height width"],
+        mask: Bool[Tensor, "batch height width"],
+    ) -> Memory:
+        values, mask = self.network(source, mask)
+        batch, rows = values.shape[:2]
+        values = self.dropout(values.flatten(0, 1))
+        backwards = reversal(mask.flatten(0, 1).sum(1), values.shape[1])
+        for layer, states in zip(self.layers, self._starts(batch, rows), strict=True):
+            values = self.dropout(cast(RecurrentLayer, layer)(values, backwards, states))
+        return self.remember(self.positions(values.unflatten(0, (batch, rows))), mask)
+
+    def _starts(self, batch: int, rows: int) -> list[list[State]]:
+        """Return, for each layer and direction, the states of all rows of all pictures."""
+        row = torch.arange(rows, device=self.row_states.device)
+        chosen = self.row_states[..., row.clamp(max=self.row_states.shape[3] - 1), :]
+        every = chosen.unsqueeze(3).expand(-1, -1, -1, batch, -1, -1).flatten(3, 4)
+        return [[(direction,) for direction in layer] for layer in every]

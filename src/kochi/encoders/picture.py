@@ -1,0 +1,85 @@
+"""What every encoder of pictures offers."""
+
+from abc import ABC, abstractmethod
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from kochi.encoders.encoder import mean_over_places
+from kochi.memory import Grid, Memory
+
+
+class PictureEncoder(nn.Module, ABC):
+    """Read pixels and leave a `Memory` whose places are cells of a grid, row after row.
+
+    A picture of h x w pixels leaves ceil(h / cell) rows of ceil(w / cell) places. Padding, which
+    stands right of and below a smaller picture of a batch, changes nothing, whatever is in it; the
+    memory's own padding stands at the end of a row of the batch.
+
+    Args:
+        memory_size: Width of the memory's vectors, and of the summary, which is their mean.
+        cell: Pixels from one place to the next, in both directions.
+    """
+
+    def __init__(self, memory_size: int, cell: int) -> None:
+        super().__init__()
+        self.memory_size = self.summary_size = memory_size
+        self.layout = Grid(cell, cell)
+
+    @abstractmethod
+    def forward(
+        self,
+        source: Float[Tensor, "batch channels height width"],
+        mask: Bool[Tensor, "batch height width"],
+    ) -> Memory:
+        """Return what may be looked at.
+
+        Args:
+            source: Pixels, and anything at all where there is padding.
+            mask: True where there is a pixel.
+        """
+
+    def remember(
+        self,
+        values: Float[Tensor, "batch rows columns size"],
+        mask: Bool[Tensor, "batch rows columns"],
+    ) -> Memory:
+        """Make a memory of a map."""
+        flat, flat_mask = rows_of_cells(values, mask)
+        return Memory(flat, flat_mask, mean_over_places(flat, flat_mask), self.layout)
+
+
+def rows_of_cells(
+    values: Float[Tensor, "batch rows columns size"], mask: Bool[Tensor, "batch rows columns"]
+) -> tuple[Float[Tensor, "batch cells size"], Bool[Tensor, "batch cells"]]:
+    """Lay the cells of each picture one after the other, padding behind all of them.
+
+    >>> import torch
+    >>> values = torch.arange(4.0).view(1, 2, 2, 1)
+    >>> mask = torch.tensor([[[True, False], [True, False]]])
+    >>> rows_of_cells(values, mask)[0].flatten().tolist()
+    [0.0, 2.0, 0.0, 0.0]
+    """
+    flat, flat_mask = values.flatten(1, 2), mask.flatten(1)
+    if flat_mask.all():
+        return flat, flat_mask
+    order = (~flat_mask).to(flat.dtype).argsort(dim=1, stable=True)
+    flat_mask = flat_mask.gather(1, order)
+    flat = flat.gather(1, order.unsqueeze(-1).expand_as(flat))
+    return flat.masked_fill(~flat_mask.unsqueeze(-1), 0.0), flat_mask
+
+
+def quiet(
+    source: Float[Tensor, "batch channels height width"], mask: Bool[Tensor, "batch height width"]
+) -> Float[Tensor, "batch channels height width"]:
+    """Return zeros for what stands in the padding, were it NaN."""
+    return source if mask.all() else source.masked_fill(~mask.unsqueeze(1), 0.0)
+
+
+def to_multiple(
+    source: Float[Tensor, "batch channels height width"], side: int
+) -> Float[Tensor, "batch channels more_height more_width"]:
+    """Add zeros right and below until ``side`` divides height and width."""
+    height, width = source.shape[2:]
+    return F.pad(source, (0, -width % side, 0, -height % side))

@@ -1,0 +1,64 @@
+"""Change pictures a little in training: move, turn, zoom, mirror, darken.
+
+All that is drawn comes from the generator that is handed in, so that what a batch looks like is a
+function of where it stands in training.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float32
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distortion:
+    """How far a picture is changed at most, each amount drawn evenly up to it.
+
+    Attributes:
+        shift: Share of a side that it is moved by.
+        turn_degrees: It is turned by.
+        zoom: Share that it is made larger or smaller by.
+        contrast: Share that its distance from white is changed by.
+        mirror: Whether half of the pictures are mirrored left to right.
+    """
+
+    shift: float = 0.0
+    turn_degrees: float = 0.0
+    zoom: float = 0.0
+    contrast: float = 0.0
+    mirror: bool = False
+
+
+def distort(
+    picture: Float32[Tensor, "channels height width"],
+    options: Distortion,
+    draws: np.random.Generator,
+) -> Float32[Tensor, "channels height width"]:
+    """Change one picture; what comes in from outside is white.
+
+    Args:
+        picture: Its white is 0.
+        options: How far at most.
+        draws: Where six numbers a picture are drawn from, whatever the options are.
+    """
+    right, down, turn, zoom, contrast, mirror = (2 * draws.random(6) - 1).tolist()
+    angle = math.radians(options.turn_degrees * turn)
+    factor = math.exp(math.log1p(options.zoom) * zoom)
+    side = -1.0 if options.mirror and mirror > 0 else 1.0
+    height, width = picture.shape[1:]
+    cos, sin = math.cos(angle) / factor, math.sin(angle) / factor
+    matrix = torch.tensor(
+        [
+            [side * cos, -sin * height / width, 2 * options.shift * right],
+            [side * sin * width / height, cos, 2 * options.shift * down],
+        ]
+    )
+    changed = picture * (1.0 + options.contrast * contrast)
+    if torch.equal(matrix, torch.eye(2, 3)):
+        return changed
+    places = F.affine_grid(matrix[None], [1, *picture.shape], align_corners=False)
+    return F.grid_sample(changed[None], places, align_corners=False)[0]

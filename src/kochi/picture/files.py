@@ -1,0 +1,199 @@
+"""Read pictures: upright, in 8 bits, with white behind what is transparent."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PIXELS = 50_000_000  # a bomb of a few kilobytes may unpack to gigabytes
+MIN_SIDE = 4
+HIGH = 257  # a 16-bit white over an 8-bit one
+Colour = Literal["rgb", "grey"]
+Pixels = UInt8[np.ndarray, "height width channels"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Where a picture is.
+
+    Attributes:
+        path: A file that Pillow can read: png, jpeg, webp, gif, bmp, tiff, ...
+        where: File and line of the manifest that names it, for messages.
+    """
+
+    path: Path
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """What messages call the picture."""
+        return f"{self.where}: {self.path}" if self.where else str(self.path)
+
+
+def read_picture(picture: Picture, colour: Colour = "rgb") -> Pixels:
+    """Read a picture as 8-bit pixels.
+
+    It is turned as its EXIF orientation says. What is transparent lies over white. 16 bits become
+    the 8 higher ones; CMYK becomes RGB without a colour profile.
+
+    Args:
+        picture: Where it is.
+        colour: "rgb", or "grey" for one channel (ITU-R 601-2 luma).
+
+    Raises:
+        UserError: The file is missing, is no picture, is cut off or animated, or its sides are too
+            long or too short.
+    """
+    name = picture.name
+    with guard(), _opened(picture) as image:
+        _check_header(image, name)
+        try:
+            image.load()
+        except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:
+            raise UserError(
+                f"{name}: is cut off or damaged ({_reason(error)}); expected a whole picture; copy "
+                "it again"
+            ) from None
+        return to_pixels(image, colour, name)
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Let Pillow's warning of very large pictures be an error, for all threads, while it holds."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+@contextmanager
+def _opened(picture: Picture) -> "Iterator[Image.Image]":
+    from PIL import Image, UnidentifiedImageError
+
+    name = picture.name
+    try:
+        content = picture.path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such file; expected a picture; check the path") from None
+    except OSError as error:
+        raise UserError(f"{name}: cannot be opened: {error.strerror}; check the file") from None
+    if not content:
+        raise UserError(f"{name}: is empty (0 bytes); expected a picture; copy it again")
+    try:
+        image = Image.open(io.BytesIO(content))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UserError(_too_large(name, "far too many")) from None
+    except UnidentifiedImageError:
+        raise UserError(
+            f"{name}: is not a picture that can be read; expected png, jpeg, webp, gif, bmp or "
+            "tiff; convert it"
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UserError(f"{name}: cannot be read ({_reason(error)}); copy it again") from None
+    with image:
+        yield image
+
+
+def _check_header(image: "Image.Image", name: str) -> None:
+    """Refuse by the header alone, before the pixels are unpacked."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UserError(_too_large(name, f"{width} x {height}"))
+    check_sides(height, width, name)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise UserError(
+            f"{name}: is animated or has several pages ({frames}); expected one picture; save the "
+            "one that is meant"
+        )
+
+
+def _too_large(name: str, found: str) -> str:
+    return (
+        f"{name}: found {found} pixels; expected at most {MAX_PIXELS // 10**6} million; make it "
+        "smaller"
+    )
+
+
+def check_sides(height: int, width: int, name: str) -> None:
+    """Refuse a picture on which there is nothing to see.
+
+    Raises:
+        UserError: A side is shorter than ``MIN_SIDE`` pixels.
+    """
+    if min(width, height) < MIN_SIDE:
+        raise UserError(
+            f"{name}: found {width} x {height} pixels (width x height); expected at least "
+            f"{MIN_SIDE} on a side; leave it out"
+        )
+
+
+def to_pixels(image: "Image.Image", colour: Colour, name: str) -> Pixels:
+    """Turn what Pillow read into pixels; see `read_picture`.
+
+    Raises:
+        UserError: The picture holds numbers that are no colours.
+    """
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_eight_bits(np.asarray(image), image.mode, name))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    pixels = np.asarray(image.convert("RGB" if colour == "rgb" else "L"), np.uint8)
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _eight_bits(
+    numbers: Shaped[np.ndarray, "height width"], mode: str, name: str
+) -> UInt8[np.ndarray, "height width"]:
+    if mode == "F" or numbers.min() < 0 or numbers.max() > 255 * HIGH:
+        raise UserError(
+            f"{name}: pixels are numbers from {numbers.min():g} to {numbers.max():g}; expected "
+            "colours of 8 or 16 bits; scale them and save it again"
+        )
+    return (numbers.astype(np.int64) // HIGH).astype(np.uint8)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def from_array(array: Any, colour: Colour) -> Pixels:
+    """Take pixels that somebody has read already.
+
+    Args:
+        array: 8-bit numbers ``[height, width]`` or ``[height, width, 1 or 3]``.
+        colour: What they are to become.
+
+    Raises:
+        UserError: They are something else.
+    """
+    from PIL import Image
+
+    pixels = np.asarray(array)
+    shape = pixels.shape
+    if pixels.dtype != np.uint8 or len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)):
+        raise UserError(
+            f"array of shape {shape} and type {pixels.dtype}: expected 8-bit pixels "
+            "[height, width] or [height, width, 3]"
+        )
+    name = f"array of shape {shape}"
+    check_sides(shape[0], shape[1], name)
+    flat = pixels.reshape(shape[:2]) if shape[2:] in ((), (1,)) else pixels
+    return to_pixels(Image.fromarray(flat), colour, name)
