@@ -13,6 +13,9 @@ The rule, for tokens i with alignment a[i, j] to positions j at times t[j]:
    ``REACH_SECONDS`` from its centre: what is between them then is a pause. The first and the last
    reach as far outwards as inwards (half a position at least), within the recording. Spans do not
    overlap.
+4. The border between two words is half way between the last token of the one and the first of the
+   other that are not spaces, with the same reach. (A space is not heard: to give it a time of its
+   own makes words end too early.)
 
 An attention model does not look at the borders of what it writes, so these are times to find a word
 by, not a phonetician's.
@@ -40,28 +43,42 @@ class Timed:
     end_seconds: float
 
 
-def time_tokens(
-    alignment: Float[Tensor, "target source"],
-    tokens: Sequence[str],
-    layout: Frames,
-    end_seconds: float,
-) -> tuple[Timed, ...]:
-    """Say when each token was said, by the rule above.
+def find_centres(
+    alignment: Float[Tensor, "target source"], layout: Frames, end_seconds: float
+) -> Float[np.ndarray, " target"]:
+    """Say around which second each token was said: steps 1 and 2 of the rule above.
 
     Args:
         alignment: A row a token.
-        tokens: As many.
         layout: Where the alignment's positions are in time.
         end_seconds: How long the recording is.
     """
-    if not tokens:
-        return ()
+    if not len(alignment):
+        return np.zeros(0)
     weights = alignment.double().numpy()
     times = layout.first_seconds + layout.hop_seconds * np.arange(weights.shape[1])
     near = np.abs(times - times[weights.argmax(1)][:, None]) <= WINDOW_SECONDS
     kept = np.where(near, weights, 0.0)
     mass = np.maximum(kept.sum(1), 1e-9)
-    centres = np.clip(rising((kept @ times) / mass, mass), 0.0, end_seconds)
+    return np.clip(rising((kept @ times) / mass, mass), 0.0, end_seconds)
+
+
+def time_tokens(
+    tokens: Sequence[str],
+    centres: Float[np.ndarray, " target"],
+    layout: Frames,
+    end_seconds: float,
+) -> tuple[Timed, ...]:
+    """Say when each token was said: step 3 of the rule above.
+
+    Args:
+        tokens: One for each centre.
+        centres: From `find_centres`.
+        layout: Where the alignment's positions are in time.
+        end_seconds: How long the recording is.
+    """
+    if not tokens:
+        return ()
     reach = np.minimum(np.diff(centres) / 2, REACH_SECONDS)
     outer = np.maximum(reach if len(reach) else [0.0], layout.hop_seconds / 2)
     starts = np.maximum(centres - np.concatenate([outer[:1], reach]), 0.0)
@@ -89,28 +106,48 @@ def rising(
     return np.repeat([block[0] for block in blocks], [int(block[2]) for block in blocks])
 
 
-def time_words(times: Sequence[Timed], pieces: Sequence[str]) -> tuple[Timed, ...]:
-    """Join tokens to words: from the start of a word's first token to the end of its last.
+def time_words(
+    pieces: Sequence[str],
+    centres: Float[np.ndarray, " target"],
+    times: Sequence[Timed],
+    end_seconds: float,
+) -> tuple[Timed, ...]:
+    """Say when each word was said: step 4 of the rule above.
 
     Args:
-        times: The tokens.
-        pieces: What each adds to the text, with its spaces.
+        pieces: What each token adds to the text, with its spaces.
+        centres: Of the tokens, from `find_centres`.
+        times: Of the tokens, from `time_tokens`.
+        end_seconds: How long the recording is.
 
-    >>> times = [Timed("▁a", 0.0, 0.1), Timed("b", 0.1, 0.3), Timed("▁c", 0.5, 0.6)]
-    >>> [(word.text, word.end_seconds) for word in time_words(times, [" a", "b", " c"])]
-    [('ab', 0.3), ('c', 0.6)]
+    >>> centres, times = np.array([0.1, 0.3, 0.7]), [Timed("", 0.0, 0.2), Timed("", 0.2, 0.5)]
+    >>> words = time_words([" a", "b", " c"], centres, [*times, Timed("", 0.5, 0.9)], 1.0)
+    >>> [(word.text, round(word.start_seconds, 3), round(word.end_seconds, 3)) for word in words]
+    [('ab', 0.0, 0.5), ('c', 0.5, 0.9)]
     """
-    words: list[Timed] = []
+    texts: list[str] = []
+    first: list[int] = []  # token of each word
+    last: list[int] = []
     open_word = False
-    for timed, piece in zip(times, pieces, strict=True):
+    for token, piece in enumerate(pieces):
         for place, part in enumerate(piece.split(" ")):
             open_word = open_word and place == 0
             if not part:
                 continue
             if open_word:
-                last = words.pop()
-                words.append(Timed(last.text + part, last.start_seconds, timed.end_seconds))
+                texts[-1], last[-1] = texts[-1] + part, token
             else:
-                words.append(Timed(part, timed.start_seconds, timed.end_seconds))
+                texts.append(part)
+                first.append(token)
+                last.append(token)
             open_word = True
-    return tuple(words)
+    if not texts:
+        return ()
+    begins, finishes = centres[first], centres[last]
+    reach = np.minimum((begins[1:] - finishes[:-1]) / 2, REACH_SECONDS)
+    outer = reach if len(reach) else np.zeros(1)
+    start = min(times[first[0]].start_seconds, max(0.0, float(begins[0] - outer[0])))
+    end = max(times[last[-1]].end_seconds, min(end_seconds, float(finishes[-1] + outer[-1])))
+    starts = [start, *(begins[1:] - reach).tolist()]
+    ends = [*(finishes[:-1] + reach).tolist(), end]
+    return tuple(Timed(*word) for word in zip(texts, starts, ends, strict=True))
