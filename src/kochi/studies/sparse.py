@@ -29,7 +29,7 @@ class Sparse(Study):
     """Softmax, entmax and sparsemax: quality, exact zeros, time of a step."""
 
     name = "sparse"
-    training_minutes = 1.3
+    training_minutes = 1.5
     timing_minutes = 0.1
 
     @override
