@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kochi.studies.cells import Budget, Cell, Store, digest, measure_all
+from kochi.studies.cells import Budget, Cell, Pace, Store, digest, measure_all
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,64 @@ def test_time_is_measured_alone_and_last(tmp_path):
     cells = [Counted(0, alone=True), Counted(1), Counted(2)]
     run(cells, tmp_path, jobs=2)
     assert (tmp_path / "measured").read_text().split()[-1] == "0"
+
+
+@dataclass(frozen=True)
+class Following(Counted):
+    """Take up what another cell left."""
+
+    first: Counted | None = None
+
+    @property
+    def after(self) -> tuple[Cell, ...]:
+        return () if self.first is None else (self.first,)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_what_takes_up_another_cell_waits_for_it(tmp_path, jobs):
+    first = Counted(1, seconds=0.5)
+    run([first, Following(2, first=first), Counted(3)], tmp_path, jobs)
+    order = (tmp_path / "measured").read_text().split()
+    assert sorted(order) == ["1", "2", "3"]
+    assert order.index("1") < order.index("2")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_takes_up_a_cell_that_is_left_out_is_left_out(tmp_path, jobs):
+    first = Counted(1)
+    said = run([first, Following(2, first=first)], tmp_path, jobs, Budget(0.0, time.monotonic()))
+    assert said == ["left out for lack of time: 1", "left out for lack of time: 2"]
+
+
+@dataclass(frozen=True)
+class Long(Counted):
+    @property
+    def kin(self) -> str:
+        return "long" if self.seconds else "short"
+
+
+def test_a_cell_is_expected_to_take_as_long_as_its_kin(tmp_path):
+    pace = Pace(Store(tmp_path))
+    assert pace.expect(Long(1)) == 0.0
+    pace.note(Long(1, seconds=1.0), 9.0)
+    assert pace.expect(Long(2, seconds=1.0)) == 9.0
+    assert pace.expect(Long(3)) == 9.0  # nothing is known of short ones
+    pace.note(Long(3), 2.0)
+    assert pace.expect(Long(4)) == 2.0
+    assert pace.expect(Counted(5)) == 0.0
+
+
+def test_how_long_a_cell_took_is_kept(tmp_path):
+    cell = Long(1, seconds=0.3)
+    run([cell], tmp_path)
+    pace = Pace(Store(tmp_path))
+    pace.note(cell)
+    assert 0.2 <= pace.expect(Long(2, seconds=0.3)) <= 5.0
+
+
+def test_time_is_reserved_for_the_reports():
+    assert Budget(10.0, time.monotonic()).allows(9.0)
+    assert not Budget(10.0, time.monotonic(), reserve=2.0).allows(9.0)
 
 
 STUDY = ["study", "sparse", "--size", "8", "--seeds", "1", "--out", "found", "--data", "run.toml"]

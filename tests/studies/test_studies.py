@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+from kochi.studies import pace
 from kochi.studies import task as tasks
 from kochi.studies.names import STUDIES
+from kochi.studies.speech import write_speech
 from kochi.studies.study import Options, do
 from tests.commands.test_bad_input import complaint
 
@@ -87,6 +89,56 @@ def test_own_pairs(kochi, task, tmp_path, monkeypatch):
     table = (tmp_path / "found" / "sparse" / "table.csv").read_text()
     assert "PER, %" in table
     assert (tmp_path / "found" / "index.html").exists()
+
+
+def test_own_recordings(kochi, tmp_path, monkeypatch):
+    """A manifest is all that is needed; the studies of text are left out."""
+    monkeypatch.chdir(tmp_path)
+    write_speech(tmp_path / "own", {"train": 30, "dev": 5, "test": 22})
+    changes = ("--set", "training.max_steps=3", "--set", "model.hidden_size=8")
+    changes += ("--set", "model.encoder.hidden_size=8", "--set", "model.embedding_size=8")
+    result = kochi("study", "all", "--data", "own/train.tsv", *changes, "--seeds", 1)
+    assert result.code == 0, result.err
+    assert "left out, as they need other data: focus, cost, " in result.err
+    record = json.loads((tmp_path / "studies" / "long-speech" / "report.json").read_text())
+    assert "22 of 1, 11 of 2, 4 of 5, 2 of 10" in record["notes"][0]
+    assert [len(row) for row in record["rows"]] == [5, 5, 5]
+
+
+def test_a_slow_machine_trains_for_fewer_steps_and_says_so(kochi, tmp_path, monkeypatch):
+    """Ten times too slow; the share is kept, so that the same command goes on."""
+    monkeypatch.setattr(tasks, "SIZES", {"train": 60, "dev": 5, "test": 5})
+    monkeypatch.setitem(tasks.TRAINING, "max_steps", 40)
+    monkeypatch.setattr("kochi.studies.pace.slowness", lambda: 1.0)
+    monkeypatch.setattr(type(STUDIES["sparse"]), "training_minutes", 100.0)
+    monkeypatch.chdir(tmp_path)
+    command = ("study", "sparse", "--minutes", 10, "--size", 8, "--seeds", 1, "--jobs", 1)
+    result = kochi(*command)
+    assert result.code == 0, result.err
+    assert "trainings have 10 % of their usual steps" in result.err
+    record = json.loads((tmp_path / "studies" / "sparse" / "report.json").read_text())
+    assert "Trained for 10 steps, 10 % of the usual number" in record["notes"][-1]
+    monkeypatch.setattr("kochi.studies.pace.slowness", lambda: 0.0)
+    again = kochi(*command)
+    assert again.code == 0 and "seed 1 (" not in again.err
+
+
+def test_what_was_left_out_is_counted(kochi, tmp_path, monkeypatch):
+    monkeypatch.setattr("kochi.studies.study.FIRST_RESERVE_SECONDS", 1000.0)
+    monkeypatch.chdir(tmp_path)
+    result = kochi("study", "parallel", "--minutes", 1, "--size", 8, "--seeds", 1)
+    assert result.code == 0, result.err
+    record = json.loads((tmp_path / "studies" / "parallel" / "report.json").read_text())
+    assert record["notes"][-1] == "Left out for lack of time: 10 of 10 measurements."
+
+
+def test_a_yardstick():
+    assert 0.01 < pace.slowness() < 1000.0
+    assert pace.needed_minutes([STUDIES["focus"], STUDIES["cost"]], 2, 3.0) == pytest.approx(
+        3.0 * (STUDIES["focus"].training_minutes / 2 + STUDIES["cost"].timing_minutes)
+    )
+    total = pace.needed_minutes(STUDIES.values(), 2)
+    assert pace.share_of_steps(total, 30.0) == 1.0  # what is promised for two cores
 
 
 def test_list(kochi):

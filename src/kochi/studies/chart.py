@@ -58,7 +58,7 @@ def _lines(axes: Axes, chart: Chart) -> None:
             linestyle=STROKES[turn],
             capsize=3,
         )
-    if chart.logarithmic:
+    if chart.logarithmic and any(point for series in chart.series for point in series.points):
         axes.set(xscale="log", yscale="log")
         axes.set_xticks([float(place) for place in chart.places], [f"{p:g}" for p in chart.places])
         axes.minorticks_off()

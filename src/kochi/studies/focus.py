@@ -35,6 +35,7 @@ class Focus(Study):
     """Quality by source length, for the fixed vector, attention and the Transformer."""
 
     name = "focus"
+    training_minutes = 1.8
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:

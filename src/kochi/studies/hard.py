@@ -40,6 +40,7 @@ class Hard(Study):
     """Soft attention against hard attention, learned in four ways."""
 
     name = "hard"
+    training_minutes = 2.2
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:

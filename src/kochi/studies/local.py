@@ -35,6 +35,8 @@ class Local(Study):
     """Windows of several widths: quality, alignment error, time and memory of a step."""
 
     name = "local"
+    training_minutes = 4.0
+    timing_minutes = 0.4
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:

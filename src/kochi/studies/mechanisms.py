@@ -27,6 +27,7 @@ class Mechanisms(Study):
     """Every score with every scope, in Luong's order with input feeding."""
 
     name = "mechanisms"
+    training_minutes = 6.0
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:

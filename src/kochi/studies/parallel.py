@@ -30,6 +30,7 @@ class Parallel(Study):
     """Time of a training step by length, with fitted exponents."""
 
     name = "parallel"
+    timing_minutes = 0.5
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:
