@@ -86,7 +86,7 @@ def _count(seen: Listed) -> Sizes:
 def _up(side: float) -> int:
     """Round up to whole cells of the encoder.
 
-    >>> _up(60)
+    >>> _up(60.0)
     64
     """
     return 8 * -(-int(side) // 8)
