@@ -149,8 +149,15 @@ def test_time_is_reserved_for_the_reports():
     assert not Budget(10.0, time.monotonic(), reserve=2.0).allows(9.0)
 
 
-STUDY = ["study", "sparse", "--size", "8", "--seeds", "1", "--out", "found", "--data", "run.toml"]
-SHORT = ["--set", "training.max_steps=60", "--set", "training.checkpoint_every=5"]
+STUDY = ["study", "sparse", "--size", "8", "--seeds", "1", "--jobs", "1", "--out", "found"]
+SHORT = [
+    "--data",
+    "run.toml",
+    "--set",
+    "training.max_steps=60",
+    "--set",
+    "training.checkpoint_every=5",
+]
 
 
 @pytest.mark.slow
