@@ -54,6 +54,7 @@ def speak(job: dict[str, Any]) -> dict[str, Any]:
     sample_rate_hz = library.espeak_Initialize(
         SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0
     )
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # it is seeded with the time of day
     sound = bytearray()
     begins: list[tuple[int, float]] = []
     ends = [0.0]

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,14 @@ def job(path, text="turn on the light", voice="en-us+f2"):
     return {"text": text, "voice": voice, "rate": 160, "pitch": 50, "wav": str(path)}
 
 
-def test_the_same_sentence_has_the_same_words_at_the_same_times(tmp_path):
+def test_the_same_sentence_gives_the_same_samples_at_any_time(tmp_path):
     between = job(tmp_path / "b.wav", "wake me in nine hours", "en+m7")
-    code, found, _ = spoken(job(tmp_path / "a.wav"), between, job(tmp_path / "c.wav"))
-    assert code == 0
-    # The samples may differ: the synthesiser draws its breath anew, seldom differently.
-    assert len((tmp_path / "a.wav").read_bytes()) == len((tmp_path / "c.wav").read_bytes())
-    assert found[0]["spans"] == found[2]["spans"]
+    code, found, _ = spoken(job(tmp_path / "a.wav"), between)
+    time.sleep(1.1)  # eSpeak reads a clock of seconds
+    again, (later,), _ = spoken(job(tmp_path / "c.wav"))
+    assert code == again == 0
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
+    assert found[0]["spans"] == later["spans"]
 
 
 def test_times_of_words_follow_each_other_within_the_sound(tmp_path):
