@@ -38,7 +38,8 @@ DIRECTION: dict[str, set[str]] = {
     "studies": DATA
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "view", "folder"},
-    "predictor": DATA | MODELS | {"search", "folder", "times", "links"},
+    "finding": {"memory", "models", "search"},
+    "predictor": DATA | MODELS | {"search", "finding", "folder", "times", "links"},
     "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
     "looking": DATA | {"memory", "predictor", "view"},

@@ -48,6 +48,34 @@ def test_answers_do_not_depend_on_the_number_of_threads(predictor):
         assert torch.equal(one.alignment, other.alignment)
 
 
+@pytest.fixture(scope="module")
+def in_processes(tiny):
+    with kochi.load(tiny, device="cpu", processes=2) as predictor:
+        yield predictor
+
+
+def test_answers_do_not_depend_on_the_number_of_processes(predictor, in_processes):
+    words = WORDS * 8
+    pair = predictor, in_processes
+    for one, other in zip(
+        *(p.predict(words, n_best=2, need_heads=True) for p in pair), strict=True
+    ):
+        assert one.n_best == other.n_best
+        assert torch.equal(one.alignment, other.alignment)
+        assert torch.equal(one.heads, other.heads)
+    drawn = [p.sample(words, 2, generator=torch.Generator().manual_seed(3)) for p in pair]
+    given = [p.align(words, [" ".join(word.upper()) for word in words]) for p in pair]
+    for found in drawn, given:
+        assert [one.n_best for one in found[0]] == [one.n_best for one in found[1]]
+
+
+def test_processes_are_for_the_cpu(tiny):
+    with pytest.raises(UserError, match="processes = 2: the model computes on meta; use 1 there"):
+        kochi.load(tiny, device="meta", processes=2)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        kochi.load(tiny, device="cpu", processes=0)
+
+
 def test_alignment_has_a_row_for_each_token_written(predictor):
     [prediction] = predictor.predict(["bead"], need_alignment=True)
     assert prediction.tokens == ("B", "E", "A", "D")

@@ -1,13 +1,16 @@
 """Decode in kochi with the weights that transformers and CTranslate2 have.
 
-    kochi_decode.py TEXT WORK SENTENCES PRECISION...
+    kochi_decode.py TEXT WORK SENTENCES CONTESTANT...
 
-PRECISION is that of the weights, as in `kochi.load`: "fp32" or "bf16".
+A contestant is a precision of the weights, as in `kochi.load`: "fp32" or "bf16"; with " in
+processes" behind it, one process for each of torch's threads answers, as with the argument of that
+name there.
 """
 
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +28,7 @@ from kochi.layers.feedforward import FeedForward
 from kochi.models.build import build_model
 from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
-from kochi.search import Hypothesis, in_parallel, search, share_size
+from kochi.search import Processes, in_parallel, num_workers, search, share_size
 
 STEPS, SIZE = 16, 128
 CPU = torch.device("cpu")
@@ -121,62 +124,96 @@ def copy(parameter: Tensor, values: Tensor) -> None:
 # -------------------------------------------------------------------------------------- decoding
 
 
-def decode(model: Seq2Seq, sources: list[list[int]], beam: int, batch: int) -> list[list[int]]:
+Batch = tuple[list[list[int]], int]  # sources and the beam
+Answer = Callable[[Batch], list[list[int]]]
+
+
+def answerer(model: Seq2Seq) -> Answer:
+    @torch.inference_mode()
+    def answer(batch: Batch) -> list[list[int]]:
+        sources, beam = batch
+        memory = model.encode(*batch_sources(sources))
+        found = search(model.decoder, memory, max_length=STEPS, beam=beam, length_penalty=1.0)
+        return [hypotheses[0].tokens for hypotheses in found]
+
+    return answer
+
+
+def decode(
+    answer_all: Callable[[list[Batch]], list[list[list[int]]]],
+    sources: list[list[int]],
+    beam: int,
+    batch: int,
+) -> list[list[int]]:
     """Decode as `kochi.predictor.Predictor` does: longest first, batches side by side."""
     order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
-    size = share_size(len(order), batch, CPU)
+    size = share_size(len(order), batch, num_workers(CPU))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-
-    @torch.inference_mode()
-    def answer(chosen: list[int]) -> list[list[Hypothesis]]:
-        memory = model.encode(*batch_sources([sources[i] for i in chosen]))
-        return search(model.decoder, memory, max_length=STEPS, beam=beam, length_penalty=1.0)
-
     answers: list[list[int]] = [[] for _ in sources]
-    for chosen, found in zip(batches, in_parallel(answer, batches, CPU), strict=True):
-        for i, hypotheses in zip(chosen, found, strict=True):
-            answers[i] = hypotheses[0].tokens
+    asked = [([sources[i] for i in chosen], beam) for chosen in batches]
+    for chosen, found in zip(batches, answer_all(asked), strict=True):
+        for i, tokens in zip(chosen, found, strict=True):
+            answers[i] = tokens
     return answers
 
 
-def go(model: Seq2Seq, sources: list[list[int]], beam: int, batch: int) -> list[list[int]]:
-    """Decode all; one sentence at a time means never two beside each other."""
-    if batch == 1:
-        return [decode(model, [source], beam, batch)[0] for source in sources]
-    return decode(model, sources, beam, batch)
+class Contestant:
+    """Answers everything in this process, or in several."""
+
+    def __init__(self, work: Path, name: str) -> None:
+        self.name = name
+        precision, _, where = name.partition(" in ")
+        self.answer = load(work, precision)
+        self.pool = Processes(num_workers(CPU), load, work, precision) if where else None
+
+    def all(self, batches: list[Batch]) -> list[list[list[int]]]:
+        if self.pool is None or len(batches) < 2:
+            return in_parallel(self.answer, batches, CPU)
+        return self.pool.map(batches)
+
+    def go(self, sources: list[list[int]], beam: int, batch: int) -> list[list[int]]:
+        """Decode all; one sentence at a time means never two beside each other."""
+        if batch == 1:
+            return [decode(self.all, [source], beam, batch)[0] for source in sources]
+        return decode(self.all, sources, beam, batch)
 
 
-def measure(model: Seq2Seq, name: str, sources: list[list[int]], work: Path) -> dict[str, float]:
+def load(work: Path, precision: str) -> Answer:
+    table = config.TransformerModel.model_validate(TINY | {"norm": "post", "dropout": 0.0})
+    model = build_model(table, TokenInput(VOCABULARY), VOCABULARY).eval()
+    assert isinstance(model.encoder, TransformerEncoder)
+    assert isinstance(model.decoder, TransformerDecoder)
+    Carrier(load_file(work / "marian.safetensors")).model(model.encoder, model.decoder)
+    return answerer(model.to(torch.bfloat16) if precision == "bf16" else model)
+
+
+def measure(contestant: Contestant, sources: list[list[int]], work: Path) -> dict[str, float]:
     """Return tokens per second in each setting; the answers are written for a comparison."""
     result: dict[str, float] = {}
     answers: list[list[int]] = []
     for setting, (beam, batch) in SETTINGS.items():
         chosen = sources if batch > 1 else sources[: max(len(sources) // 8, 1)]
-        go(model, chosen, beam, batch)
+        contestant.go(chosen, beam, batch)
         started = time.perf_counter()
         for _ in range(PASSES):
-            answers = go(model, chosen, beam, batch)
+            answers = contestant.go(chosen, beam, batch)
         result[setting] = PASSES * STEPS * len(answers) / (time.perf_counter() - started)
         assert all(len(answer) == STEPS for answer in answers), "not 16 steps"
-        path = work / f"kochi {name}-beam{beam}-batch{batch}.json"
+        path = work / f"kochi {contestant.name}-beam{beam}-batch{batch}.json"
         path.write_text(json.dumps([translate(answer) for answer in answers]))
     return result
 
 
 def main() -> None:
     text, work, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    table = config.TransformerModel.model_validate(TINY | {"norm": "post", "dropout": 0.0})
-    model = build_model(table, TokenInput(VOCABULARY), VOCABULARY).eval()
-    assert isinstance(model.encoder, TransformerEncoder)
-    assert isinstance(model.decoder, TransformerDecoder)
-    Carrier(load_file(work / "marian.safetensors")).model(model.encoder, model.decoder)
     lines = (text / "test.en.ids").read_text().splitlines()[:count]
     sources = [translate(list(map(int, line.split()))) for line in lines]
     result = {}
-    for precision in sys.argv[4:]:
-        if precision == "bf16":
-            model = model.to(torch.bfloat16)
-        result[precision] = measure(model, precision, sources, work)
+    for name in sys.argv[4:]:
+        contestant = Contestant(work, name)
+        result[name] = measure(contestant, sources, work)
+        if contestant.pool is not None:
+            contestant.pool.close()
     print(json.dumps(result))
 
 

@@ -111,3 +111,11 @@ def test_a_reader_that_goes_away_is_no_error(tiny, tmp_path):
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=60) == 1
+
+
+def test_processes_change_nothing_but_the_time(kochi, tiny):
+    lines = b"fade\na\nbead\ncafe\n" * 10
+    plain = kochi("predict", tiny, "--json", stdin=lines)
+    beside = kochi("predict", tiny, "--json", "--processes", 2, "--device", "cpu", stdin=lines)
+    assert beside.out == plain.out
+    assert beside.out.count("\n") == 40

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from kochi.search import in_parallel, share_size
+from kochi.search import in_parallel, num_workers, share_size
 
 CPU = torch.device("cpu")
 
@@ -50,7 +50,7 @@ def test_other_devices_take_one_batch_after_the_other(two_threads):
     meta = torch.device("meta")
     threads = in_parallel(lambda batch: threading.current_thread(), [1, 2], meta)
     assert threads == [threading.current_thread()] * 2
-    assert share_size(100, 64, meta) == 64
+    assert num_workers(meta) == 1
 
 
 def test_an_error_comes_out_and_the_cores_come_back(two_threads):
@@ -64,4 +64,8 @@ def test_an_error_comes_out_and_the_cores_come_back(two_threads):
     [(256, 64, 64), (64, 64, 32), (20, 64, 16), (3, 64, 16), (256, 1, 1), (0, 64, 16)],
 )
 def test_no_core_stays_idle(two_threads, num_items, batch_size, expected):
-    assert share_size(num_items, batch_size, CPU) == expected
+    assert share_size(num_items, batch_size, num_workers(CPU)) == expected
+
+
+def test_one_worker_takes_whole_batches():
+    assert share_size(100, 64, workers=1) == 64

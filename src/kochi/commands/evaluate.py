@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kochi.commands.example import worked_example
-from kochi.commands.options import BatchSize, Beam, Device, ModelFolder, Precision, PrecisionName
+from kochi.commands.options import (
+    BatchSize,
+    Beam,
+    Device,
+    ModelFolder,
+    Precision,
+    PrecisionName,
+    Processes,
+)
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,6 +58,7 @@ def evaluate(
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
     device: Device = "auto",
     precision: Precision = PrecisionName.FP32,
+    processes: Processes = 1,
 ) -> None:
     """Answer the sources of DATA and compare with the right answers.
 
@@ -63,7 +72,7 @@ def evaluate(
         if name not in (*METRICS, *POINTING):
             known = ", ".join((*METRICS, *POINTING))
             raise UserError(f"--metric {name}: expected one of {known}")
-    predictor = load(model, device, precision.value)
+    predictor = load(model, device, precision.value, processes)
     pairs = read_data(predictor.run, data)
     answers = answer(predictor, pairs, beam, batch_size)
     if out is not None:

@@ -13,7 +13,15 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.messages import warn_remarks, warn_unknown
-from kochi.commands.options import BatchSize, Beam, Device, ModelFolder, Precision, PrecisionName
+from kochi.commands.options import (
+    BatchSize,
+    Beam,
+    Device,
+    ModelFolder,
+    Precision,
+    PrecisionName,
+    Processes,
+)
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,6 +93,7 @@ def predict(
     batch_size: BatchSize = None,
     device: Device = "auto",
     precision: Precision = PrecisionName.FP32,
+    processes: Processes = 1,
 ) -> None:
     """Answer each line of FILE, or of standard input as it comes, or each recording.
 
@@ -93,8 +102,8 @@ def predict(
     """
     as_json = as_json or form is Form.JSON
     if stream or pcm is not None or fast:
-        others = beam, batch_size, sample or None, None if n_best == 1 else n_best
-        if not stream or form not in (None, Form.JSON) or others != (None,) * 4:
+        others = beam, batch_size, sample, n_best, processes
+        if not stream or form not in (None, Form.JSON) or others != (None, None, False, 1, 1):
             raise UserError(
                 "--stream goes with --json, --pcm, --fast, --device and --precision only, and "
                 "--pcm and --fast only with --stream"
@@ -110,7 +119,7 @@ def predict(
     from kochi.commands.sources import read_sources
     from kochi.predictor import READ_AHEAD, SourceError, load
 
-    predictor = load(model, device, precision.value)
+    predictor = load(model, device, precision.value, processes)
     named = files or [Path("-")]
     text = bool(predictor.source_parts)
     _check_files(predictor, named, subtitles)

@@ -13,7 +13,8 @@ from kochi.search.greedy import greedy
 from kochi.search.hypothesis import Hypothesis, normalise
 from kochi.search.joint import JointScore
 from kochi.search.limits import length_limits
-from kochi.search.parallel import in_parallel, share_size
+from kochi.search.parallel import in_parallel, num_workers, share_size
+from kochi.search.processes import Processes
 from kochi.search.sampling import sample, sentence_seeds
 from kochi.search.search import search
 
@@ -21,12 +22,14 @@ __all__ = [
     "CtcPrefixScore",
     "Hypothesis",
     "JointScore",
+    "Processes",
     "StepDecoder",
     "beam_search",
     "greedy",
     "in_parallel",
     "length_limits",
     "normalise",
+    "num_workers",
     "sample",
     "score_targets",
     "search",

@@ -19,9 +19,8 @@ Result = TypeVar("Result")
 SMALLEST_SHARE = 16  # sentences; the work of a smaller batch is mostly overhead
 
 
-def share_size(num_items: int, batch_size: int, device: torch.device) -> int:
-    """Return how many items to put in a batch, so that no core stays idle for long."""
-    workers = _num_workers(device)
+def share_size(num_items: int, batch_size: int, workers: int) -> int:
+    """Return how many items to put in a batch, so that no worker stays idle for long."""
     if workers == 1:
         return batch_size
     return min(batch_size, max(SMALLEST_SHARE, -(-num_items // workers)))
@@ -43,14 +42,15 @@ def in_parallel(
     """
     if device.type == "cpu":
         keep_pages()
-    workers = min(_num_workers(device), len(batches))
+    workers = min(num_workers(device), len(batches))
     if workers <= 1:
         return list(map(work, batches))
     with _one_core_each(), ThreadPoolExecutor(workers) as pool:
         return list(pool.map(work, batches))
 
 
-def _num_workers(device: torch.device) -> int:
+def num_workers(device: torch.device) -> int:
+    """Return how many batches `in_parallel` computes side by side."""
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
