@@ -11,11 +11,13 @@ better than soft attention; the Monte-Carlo gradient varies most and learns wors
 compared at the same weights, those of the soft model.
 """
 
+from collections.abc import Mapping
+
 from typing_extensions import override
 
 from kochi.studies import models
 from kochi.studies.cells import Cell
-from kochi.studies.estimates import apart
+from kochi.studies.estimates import Estimate, Measured, apart
 from kochi.studies.noise import GradientNoise
 from kochi.studies.reading import Reading, estimate, minus, numbers
 from kochi.studies.report import Chart, Check, Claim, Report, Series
@@ -63,16 +65,9 @@ class Hard(Study):
         nats = {name: reading.nats(found[name]) for name in SELECTIONS}
         errors = {name: reading.alignment_error(found[name]) for name in SELECTIONS}
         noise = {name: numbers(found[NOISE.format(name)], "variance") for name in SELECTIONS}
-        rows = tuple(
-            (
-                name,
-                estimate(quality[name]),
-                estimate(nats[name]),
-                estimate(errors[name]),
-                noise[name],
-            )
-            for name in SELECTIONS
-        )
+        by_rows: tuple[ByRows, ...] = quality, nats, errors
+        estimated = [{name: estimate(of[name]) for name in SELECTIONS} for of in by_rows]
+        rows = tuple((name, *(of[name] for of in estimated), noise[name]) for name in SELECTIONS)
         columns = (
             "selection",
             reading.name,
@@ -80,50 +75,55 @@ class Hard(Study):
             "alignment error rate, %",
             "variance of the gradient over its squared mean",
         )
-        series = (Series(reading.name, tuple(estimate(quality[name]) for name in SELECTIONS)),)
+        series = (Series(reading.name, tuple(estimated[0].values())),)
         chart = Chart("bars", "selection", reading.name, tuple(SELECTIONS), series)
-
-        def ahead(first: str, second: str) -> tuple[Check, Check]:
-            better = reading.better(quality[first], quality[second])
-            likelier = minus(nats[second], nats[first])
-            return (
-                Check(f"{first} better than {second}, {reading.name}", better),
-                Check(f"{second} less {first}, nats a token", likelier),
-            )
-
-        learned = ("Gumbel", "straight-through", "exact marginal")
-        claims = [
-            Claim(
-                "Summed exactly, hard attention is better than soft attention.",
-                DENG,
-                ahead("exact marginal", "soft"),
-            ),
-            Claim(
-                "The Monte-Carlo gradient learns worse than the exact sum.",
-                DENG,
-                ahead("exact marginal", "Monte-Carlo"),
-            ),
-            Claim(
-                "The Monte-Carlo gradient varies more than the others.",
-                "Jang et al. 2017",
-                tuple(
-                    Check(
-                        f"Monte-Carlo less {name}, relative variance",
-                        apart(noise["Monte-Carlo"], noise[name]),
-                    )
-                    for name in learned
-                ),
-            ),
-        ]
+        claims = [*_against_soft(reading, quality, nats), _noisier(noise)]
         if any(errors.values()):
-            claims.append(
-                Claim(
-                    "Hard attention points better than soft attention.",
-                    "no paper: a hope that is put to the test here",
-                    tuple(
-                        Check(f"AER: soft less {name}, points", minus(errors["soft"], errors[name]))
-                        for name in ("exact marginal", "Monte-Carlo")
-                    ),
-                )
-            )
+            claims.append(_points_better(errors))
         return Report(columns, rows, chart, tuple(claims))
+
+
+ByRows = Mapping[str, Measured | None]
+
+
+def _against_soft(reading: Reading, quality: ByRows, nats: ByRows) -> list[Claim]:
+    def ahead(first: str, second: str) -> tuple[Check, Check]:
+        better = reading.better(quality[first], quality[second])
+        likelier = minus(nats[second], nats[first])
+        return (
+            Check(f"{first} better than {second}, {reading.name}", better),
+            Check(f"{second} less {first}, nats a token", likelier),
+        )
+
+    return [
+        Claim(
+            "Summed exactly, hard attention is better than soft attention.",
+            DENG,
+            ahead("exact marginal", "soft"),
+        ),
+        Claim(
+            "The Monte-Carlo gradient learns worse than the exact sum.",
+            DENG,
+            ahead("exact marginal", "Monte-Carlo"),
+        ),
+    ]
+
+
+def _noisier(noise: Mapping[str, Estimate | None]) -> Claim:
+    checks = (
+        Check(
+            f"Monte-Carlo less {name}, relative variance", apart(noise["Monte-Carlo"], noise[name])
+        )
+        for name in ("Gumbel", "straight-through", "exact marginal")
+    )
+    said = "The Monte-Carlo gradient varies more than the others."
+    return Claim(said, "Jang et al. 2017", tuple(checks))
+
+
+def _points_better(errors: ByRows) -> Claim:
+    checks = (
+        Check(f"AER: soft less {name}, points", minus(errors["soft"], errors[name]))
+        for name in ("exact marginal", "Monte-Carlo")
+    )
+    said = "Hard attention points better than soft attention."
+    return Claim(said, "no paper: a hope that is put to the test here", tuple(checks))
