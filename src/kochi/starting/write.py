@@ -1,6 +1,5 @@
 """Look at data and write a commented run file that trains on them."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +11,7 @@ from kochi.errors import UserError
 from kochi.starting.find import Found, find_data
 from kochi.starting.guess import Guess, count_side, guess_run
 from kochi.starting.hear import find_hearing
+from kochi.starting.opening import opening, relative, toml
 from kochi.starting.see import find_seeing
 from kochi.starting.split import choose_sources, write_splits
 from kochi.starting.write_hearing import write_hearing
@@ -113,19 +113,13 @@ def _data_table(found: Found, splits: dict[str, tuple[Path, ...]], base: Path) -
     """Return the run file's ``data`` table, without tokens, with paths relative to ``base``."""
     table: dict[str, object] = {"kind": found.kind}
     for split, paths in splits.items():
-        names = [_relative(path, base) for path in paths]
+        names = [relative(path, base) for path in paths]
         table[split] = names[0] if len(names) == 1 else {"source": names[0], "target": names[1]}
     if found.kind == "tsv":
         table |= {"source_column": found.source, "target_column": found.target}
     if found.kind == "jsonl":
         table |= {"source_field": found.source, "target_field": found.target}
     return table
-
-
-def _relative(path: Path, base: Path) -> str:
-    """Return ``path`` as seen from ``base``, in full where it lies elsewhere."""
-    path, base = path.resolve(), base.resolve()
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
 
 
 def run_text(
@@ -135,16 +129,7 @@ def run_text(
     table = _data_table(found, found.splits, run_file.parent)
     return "\n".join(
         [
-            f"# A run file for kochi, written from {num_pairs:,} training pairs.",
-            f"#   train:  kochi train {run_file.name}",
-            f"#   change: edit, or kochi train {run_file.name} --set training.epochs=50",
-            "# Paths start at this file's folder.",
-            "",
-            f"seed = {seed}  # governs everything that is drawn",
-            f"output = {_toml(output)}  # the model folder; its folder training/ holds the logs",
-            "",
-            "[data]",
-            *(f"{key} = {_toml(value)}" for key, value in table.items()),
+            *opening(f"{num_pairs:,} training pairs", run_file, output, seed, table),
             *_token_lines(guess),
             "",
             *_model_lines(guess),
@@ -159,7 +144,7 @@ def run_text(
 
 
 def _token_lines(guess: Guess) -> list[str]:
-    sides = [f"source.tokens = {_toml(guess.source)}", f"target.tokens = {_toml(guess.target)}"]
+    sides = [f"source.tokens = {toml(guess.source)}", f"target.tokens = {toml(guess.target)}"]
     result = [
         "# How each side is cut: characters, whitespace (cut at spaces), or bpe (learned pieces).",
         *sides,
@@ -185,7 +170,7 @@ def _model_lines(guess: Guess) -> list[str]:
             "decoder_layers = 3",
             f"dropout = {guess.dropout}  # raise it when the dev metric falls while the loss falls",
             '# self_attention.scope = { kind = "sliding_window", left = 8, right = 8 }  # nearby',
-            f"tie_embeddings = {_toml('all' if guess.shared else 'target')}",
+            f"tie_embeddings = {toml('all' if guess.shared else 'target')}",
         ]
     return [
         '# Other models: kind = "transformer", kind = "plain" (no attention).',
@@ -209,13 +194,6 @@ def _training_lines(guess: Guess) -> list[str]:
         f"batch_tokens = {guess.batch_tokens}  # tokens in a batch, padding included",
         f"learning_rate = {guess.learning_rate}",
         f'schedule = {{ kind = "cosine", warmup_steps = {guess.warmup_steps} }}',
-        f"metric = {_toml(guess.metric)}  # on dev: bleu, chrf, wer, cer, per, exact or loss",
+        f"metric = {toml(guess.metric)}  # on dev: bleu, chrf, wer, cer, per, exact or loss",
         "patience = 10  # stop when it has not improved for so many evaluations",
     ]
-
-
-def _toml(value: object) -> str:
-    """Write a value as TOML: strings, numbers, and tables of strings."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)

@@ -8,7 +8,8 @@ from typing import Any
 from kochi.data.pairs import Pair, read_pairs
 from kochi.starting.guess import Side, count_side
 from kochi.starting.listed import Listed
-from kochi.starting.write_listed import data_of, data_table, split_off, toml
+from kochi.starting.opening import opening, toml
+from kochi.starting.write_listed import data_of, data_table, split_off
 
 SAMPLE = 2000
 MEASURED = 50  # rows whose length is looked at
@@ -109,16 +110,7 @@ def _text(heard: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str,
     what = "recordings" if heard.kind == "sound" else "rows of features"
     return "\n".join(
         [
-            f"# A run file for kochi, written from {sizes.num_rows:,} {what}.",
-            f"#   train:  kochi train {run_file.name}",
-            f"#   change: edit, or kochi train {run_file.name} --set training.epochs=50",
-            "# Paths start at this file's folder.",
-            "",
-            f"seed = {seed}  # governs everything that is drawn",
-            f"output = {toml(output)}  # the model folder; its folder training/ holds the logs",
-            "",
-            "[data]",
-            *(f"{key} = {toml(value)}" for key, value in table.items()),
+            *opening(f"{sizes.num_rows:,} {what}", run_file, output, seed, table),
             "# How the text is cut: characters, whitespace (cut at spaces), or bpe.",
             f"target.tokens = {toml(tokens)}",
             front_end,

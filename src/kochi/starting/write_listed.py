@@ -14,6 +14,7 @@ from kochi.data.pairs import read_pairs
 from kochi.data.pictures import folder_pictures
 from kochi.errors import UserError
 from kochi.starting.listed import Listed
+from kochi.starting.opening import relative
 from kochi.starting.split import choose_keys, hash_source
 
 COLUMNS = {"sound": "audio", "picture": "image"}  # columns and folders are called after these
@@ -23,9 +24,9 @@ def data_table(listed: Listed, base: Path) -> dict[str, Any]:
     """Return the data table, with paths as seen from ``base``."""
     table: dict[str, Any] = {"kind": listed.kind}
     for split, path in listed.splits.items():
-        table[split] = _relative(path, base)
+        table[split] = relative(path, base)
         if listed.kind == "features":
-            arrays = _relative(listed.arrays[split], base)
+            arrays = relative(listed.arrays[split], base)
             table[split] = {"manifest": table[split], "arrays": arrays}
     if listed.source:
         column = COLUMNS.get(listed.kind, "key")
@@ -36,7 +37,7 @@ def data_table(listed: Listed, base: Path) -> dict[str, Any]:
         table["split_column"] = listed.split_column
     if listed.kind in COLUMNS and listed.source:
         folder = listed.folder or listed.splits["train"].parent
-        table[f"{COLUMNS[listed.kind]}_folder"] = _relative(folder, base)
+        table[f"{COLUMNS[listed.kind]}_folder"] = relative(folder, base)
     if listed.joined_by is not None:
         table["joined_by"] = listed.joined_by
     return table
@@ -46,18 +47,6 @@ def data_of(listed: Listed) -> Any:
     """Return the data as a run file would describe them."""
     tree = {"data": data_table(listed, Path.cwd()), "model": {"kind": "rnn"}}
     return config.check_run(tree, "kochi init").data
-
-
-def _relative(path: Path, base: Path) -> str:
-    path, base = path.resolve(), base.resolve()
-    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
-
-
-def toml(value: object) -> str:
-    """Write a value as TOML: strings, numbers, and tables of them."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
 
 
 # --------------------------------------------------------------------------------------- splitting

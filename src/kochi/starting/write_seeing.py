@@ -10,7 +10,8 @@ from kochi.data.pairs import read_pairs
 from kochi.picture.files import read_picture
 from kochi.starting.guess import Side, count_side, guess_tokens
 from kochi.starting.listed import Listed
-from kochi.starting.write_listed import data_of, data_table, split_off, toml
+from kochi.starting.opening import opening, toml
+from kochi.starting.write_listed import data_of, data_table, split_off
 
 SAMPLE = 2000
 MEASURED = 40  # pictures that are looked at
@@ -105,18 +106,10 @@ def _text(seen: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str, 
     if sizes.line:
         encoder = '{ kind = "cnn_rows", channels = [32, 64, 128] }  # reads along each row'
     distortion = "{ shift = 0.03, zoom = 0.05, contrast = 0.1 }"
+    table = data_table(seen, run_file.parent)
     return "\n".join(
         [
-            f"# A run file for kochi, written from {sizes.num_rows:,} pictures with text.",
-            f"#   train:  kochi train {run_file.name}",
-            f"#   change: edit, or kochi train {run_file.name} --set training.epochs=50",
-            "# Paths start at this file's folder.",
-            "",
-            f"seed = {seed}  # governs everything that is drawn",
-            f"output = {toml(output)}  # the model folder; its folder training/ holds the logs",
-            "",
-            "[data]",
-            *(f"{key} = {toml(value)}" for key, value in data_table(seen, run_file.parent).items()),
+            *opening(f"{sizes.num_rows:,} pictures with text", run_file, output, seed, table),
             "# How the text is cut: characters, whitespace (cut at spaces), or bpe.",
             f"target.tokens = {toml(tokens)}",
             f"front_end = {toml(front_end)}  # what is larger is made smaller, its aspect kept",

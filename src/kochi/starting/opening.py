@@ -1,0 +1,49 @@
+"""How every run file that ``kochi init`` writes begins."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def opening(
+    written_from: str, run_file: Path, output: str, seed: int, data: Mapping[str, Any]
+) -> list[str]:
+    """Return the first lines of a run file, up to and with the data table.
+
+    Args:
+        written_from: What was found, such as "1,000 training pairs".
+        run_file: Where it will stand.
+        output: Of the model folder.
+        seed: Of everything that is drawn.
+        data: The data table, with paths as seen from the run file's folder.
+    """
+    return [
+        f"# A run file for kochi, written from {written_from}.",
+        f"#   train:  kochi train {run_file.name}",
+        f"#   change: edit, or kochi train {run_file.name} --set training.epochs=50",
+        "# Paths start at this file's folder.",
+        "",
+        f"seed = {seed}  # governs everything that is drawn",
+        f"output = {toml(output)}  # the model folder; its folder training/ holds the logs",
+        "",
+        "[data]",
+        *(f"{key} = {toml(value)}" for key, value in data.items()),
+    ]
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML: strings, numbers, and tables of them.
+
+    >>> toml({"a": 1, "b": "c"})
+    '{ a = 1, b = "c" }'
+    """
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def relative(path: Path, base: Path) -> str:
+    """Return ``path`` as seen from ``base``, in full where it lies elsewhere."""
+    path, base = path.resolve(), base.resolve()
+    return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
