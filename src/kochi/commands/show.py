@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     '$ kochi show model "hello" --out hello.html',
     "$ kochi show speech-model one.wav --out heard.png",
     "$ kochi show picture-model one.png --out looked.png",
+    "$ kochi show picture-model one.png --out looked.html",
 )
 def show(
     model: ModelFolder,
@@ -57,10 +58,6 @@ def show(
     from kochi.predictor import SourceError, load
 
     predictor = load(model, device)
-    if page is not None and predictor.run.data.kind == "picture":
-        raise UserError(
-            f"{page}: a page shows text and recordings; for a picture name .png or .svg"
-        )
     try:
         [prediction] = predictor.predict(
             [text], beam=beam, need_alignment=True, need_heads=page is not None
@@ -76,7 +73,7 @@ def show(
     console = Console(highlight=False)
     console.print(prediction.text, markup=False, soft_wrap=True)
     if prediction.grid is not None:
-        _show_picture(predictor, prediction, console, out)
+        _show_picture(predictor, text, prediction, console, out)
     else:
         _show_rows(predictor, text, prediction, console, out)
     if out is not None:
@@ -134,7 +131,11 @@ def _save(
 
 
 def _show_picture(
-    predictor: "Predictor", prediction: "Prediction", console: "Console", out: Path | None
+    predictor: "Predictor",
+    source: str,
+    prediction: "Prediction",
+    console: "Console",
+    out: Path | None,
 ) -> None:
     """Say for each word where its peak is, and draw the picture once a word."""
     from kochi.looking import looked_at
@@ -142,11 +143,13 @@ def _show_picture(
 
     if not prediction.tokens:
         raise UserError(f"{prediction.source}: the answer is empty, so there is nothing to draw")
-    looked = looked_at(predictor, prediction.source, prediction.text)
+    looked = looked_at(predictor, source, prediction.text)
     for word, (across, down, share) in zip(looked.words, peaks(looked), strict=True):
         line = f"  {word:<16} {share:4.0%} at {across:.0f}, {down:.0f}"
         console.print(line, markup=False, soft_wrap=True)
-    if out is not None:
+    if out is not None and out.suffix.lower() == ".html":
+        write_answer(predictor, source, prediction, out)
+    elif out is not None:
         save_overlay(looked, out, prediction.text)
 
 
