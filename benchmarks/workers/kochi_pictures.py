@@ -1,6 +1,6 @@
 """Time training, reading and captioning on drawn scenes; see picture_speed.py.
 
-python kochi_pictures.py FOLDER (train | answer) SIZE
+python kochi_pictures.py FOLDER (train | batches | answer) SIZE
 
 SIZE is a number of steps or of rounds.
 """
@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ import numpy as np
 from PIL import Image
 
 import kochi
-from kochi.config import Run, check_run
+from kochi.config import PictureData, Run, check_run
+from kochi.data.batches import TokenBatches
+from kochi.data.corpus import Corpus
+from kochi.data.pairs import read_pairs
+from kochi.data.readers.picture import PictureReader
+from kochi.data.tokenizer import train_tokenizer
 from kochi.scenes.drawing import draw_picture
 from kochi.scenes.writing import make_scene
 from kochi.training import train
@@ -25,6 +31,7 @@ from kochi.training.progress import Progress
 
 NUM_PICTURES, BATCH, AT_ONCE = 768, 32, 16
 PHOTO = 640, 480  # a file that costs something to decode; the scene fills its middle
+FILES = {"PNG of 64 x 64": "png", "JPEG of 640 x 480": "jpg"}
 CNN = {"kind": "cnn", "channels": [32, 64], "patch": 2}
 XU = {"kind": "rnn", "order": "xu", "embedding_size": 64, "hidden_size": 128, "encoder": CNN}
 VIT = {"kind": "vit", "patch": 8, "size": 128, "layers": 4}
@@ -36,7 +43,8 @@ def main() -> None:
     folder, what, size = Path(sys.argv[1]) / sys.argv[2], sys.argv[2], int(sys.argv[3])
     folder.mkdir(parents=True, exist_ok=True)
     write_pictures(folder)
-    found = {"train": time_training, "answer": time_answers}[what]
+    timed = {"train": time_training, "batches": time_batches, "answer": time_answers}
+    found = timed[what]
     print(json.dumps(found(folder, size)))
 
 
@@ -94,13 +102,34 @@ def time_training(folder: Path, steps: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def time_batches(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
+    """Make the batches of an epoch: from the corpus, as training does, and from the files."""
+    data = make_run(folder, XU, 1).data
+    assert isinstance(data, PictureData)
+    reader = PictureReader(front_end=data.front_end)
+    pairs = list(read_pairs(data, "train"))
+    target = train_tokenizer(data.target, (pair.references[0] for pair in pairs))
+    found: dict[str, dict[str, float]] = {}
+    for kind, ending in FILES.items():
+        some = files(folder, ending)
+        filed = [replace(pair, source=file) for pair, file in zip(pairs, some, strict=True)]
+        corpus = Corpus.build(filed, reader, target, folder / f"corpus-{ending}", 100)
+        batches = TokenBatches(corpus, 64 * BATCH, seed=1, reader=reader)
+        found[f"from the corpus, {kind}"] = {"rate": rate(partial(list, batches), rounds)}
+        decoding = partial(decode, reader, some)
+        found[f"decoded each time, {kind}"] = {"rate": rate(decoding, rounds)}
+    return found
+
+
+def decode(reader: PictureReader, some: list[Path]) -> None:
+    for start in range(0, len(some), BATCH):
+        reader.batch(reader.encode_batch(some[start : start + BATCH]))
+
+
 def time_answers(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     ready = [np.asarray(Image.open(file)) for file in files(folder, "png")]
-    sources: dict[str, list[Any]] = {
-        "pixels in memory": ready,
-        "PNG of 64 x 64": files(folder, "png"),
-        "JPEG of 640 x 480": files(folder, "jpg"),
-    }
+    sources: dict[str, list[Any]] = {"pixels in memory": ready}
+    sources |= {kind: files(folder, ending) for kind, ending in FILES.items()}
     found: dict[str, dict[str, float]] = {}
     for name, model in MODELS.items():
         predictor = kochi.load(trained(folder, model, 60), device="cpu")

@@ -90,15 +90,11 @@ def test_a_folder_without_texts_or_pictures(kochi, tmp_path, pictures_task):
     check_one_line(kochi("train", pictures_task, *changes), "a.txt: found no text")
 
 
-def test_options_that_belong_elsewhere(kochi, pictures_task, tmp_path, seer):
+def test_options_that_belong_elsewhere(kochi, pictures_task):
     masks = ("--set", "training.augmentation.time_masks=1")
     check_one_line(kochi("train", pictures_task, *masks), "remove it for text and pictures")
     frames = ("--set", 'model.encoder={kind="pyramid"}')
     check_one_line(kochi("train", pictures_task, *frames), "reads frames, and the source is pict")
-    page = kochi(
-        "show", seer, pictures_task.parent / "png" / "red.png", "--out", tmp_path / "a.html"
-    )
-    check_one_line(page, "a.html: a page shows text and recordings")
 
 
 def test_distortion_is_for_pictures(kochi, task):

@@ -1,6 +1,9 @@
 """The commands on pictures: from a manifest to words with what they were seen in."""
 
+import base64
+import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -83,6 +86,33 @@ def test_show_says_where_and_draws(kochi, seer, blocks, tmp_path):
     assert "green" in (tmp_path / "x.svg").read_text()
 
 
+def page_of(path):
+    """Return the data and the pixels of a page."""
+    text = path.read_text("utf-8")
+    data = re.search(r'id="data">(.*?)</script>', text)
+    image = re.search(r'src="data:image/png;base64,(.*?)"', text)
+    assert data is not None and image is not None
+    with Image.open(io.BytesIO(base64.b64decode(image[1]))) as drawn:
+        return json.loads(data[1]), np.asarray(drawn)
+
+
+def test_show_writes_a_page_of_what_was_read(kochi, seer, tmp_path):
+    """A square of twice the height is read half as large, in the middle of white."""
+    save(picture_of(("green",))[:, :SIDE].repeat(2, 0).repeat(2, 1), tmp_path / "large.png")
+    result = kochi("show", seer, tmp_path / "large.png", "--out", tmp_path / "a.html")
+    assert result.code == 0, result.err
+    data, pixels = page_of(tmp_path / "a.html")
+    white, green = np.full((SIDE, SIDE, 3), 255), np.full((SIDE, SIDE, 3), COLOURS["green"])
+    assert np.array_equal(pixels, np.concatenate([white, green, white], 1))
+    names = ("kind", "width", "height", "cellWidth", "cellHeight", "columns")
+    assert [data["read"][name] for name in names] == ["cells", 3 * SIDE, SIDE, SIDE, SIDE, 3]
+    assert data["written"]["words"] == result.lines[0].split()
+    [[rows]] = data["shares"]  # one layer, one head
+    for row in rows:
+        assert len(row) == 3
+        assert sum(row) == pytest.approx(1000, abs=len(row))
+
+
 def test_the_library_takes_arrays_and_sizes_do_not_touch_each_other(seer):
     model = kochi.load(seer, device="cpu")
     arrays = [picture_of(("red", "green")), picture_of(("blue",))]
@@ -125,6 +155,10 @@ def test_every_way_of_looking_trains(kochi, pictures_task, changes):
     picture = pictures_task.parent / "png" / "red-green.png"
     record = json.loads(kochi("predict", pictures_task.parent / "model", "--json", picture).out)
     assert set(record["tokens"]) <= set(COLOURS)
+    shown = kochi(
+        "show", pictures_task.parent / "model", picture, "--out", picture.parent / "a.html"
+    )
+    assert shown.code == 0, shown.err
 
 
 def test_a_folder_with_captions_and_several_answers(kochi, tmp_path, pictures_task):

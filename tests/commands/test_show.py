@@ -1,11 +1,15 @@
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
 from tests.hearing import RATE_HZ, frames_of, samples_of
+from tests.seeing import picture_of, save
 
 
 def test_draws_the_alignment(kochi, tiny):
@@ -79,6 +83,26 @@ def test_a_page_without_a_folder(kochi, tiny):
     result = kochi("show", tiny, "abc", "--out", "none/a.html")
     assert result.code == 2
     assert result.err == "kochi: none/a.html: no such folder none; make it first\n"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.html"])
+@pytest.mark.parametrize("model", ["tiny", "seer"])
+def test_writes_whoever_reads_what_is_printed(request, tmp_path, model, name):
+    """The reader has gone before the first line, as ``head`` may: the file is there and whole."""
+    source = "bead"
+    if model == "seer":
+        source = tmp_path / "red.png"
+        save(picture_of(("red", "green")), source)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "kochi", "show", request.getfixturevalue(model), source]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / name], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+    content = (tmp_path / name).read_bytes()
+    assert content.endswith(b"</html>\n" if name == "a.html" else b"IEND\xaeB`\x82")
 
 
 def test_a_recording_is_drawn_with_its_spectrogram(kochi, heard, tmp_path):

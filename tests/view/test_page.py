@@ -10,6 +10,7 @@ import soundfile
 
 from kochi.errors import UserError
 from kochi.view.page import PictureSide, Side, TextSide, TimeSide, direction, write_page
+from tests.seeing import SIDE, picture_of, save
 
 READ = TextSide(("▁the", "▁c", "at", "<eos>"), ("the", "cat"), (0, 1, 1, None))
 WRITTEN = TextSide(("▁le", "▁ch", "at"), ("le", "chat"), (0, 1, 1))
@@ -110,12 +111,15 @@ class Page:
 
 
 @pytest.fixture
-def opened(browser, tmp_path):
-    def open_page(**sides):
-        return Page(browser, page(tmp_path, **sides))
-
-    yield open_page
+def opened_of(browser):
+    """Open a page that is there; in the end nothing may have gone wrong in it."""
+    yield lambda path: Page(browser, path)
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.fixture
+def opened(opened_of, tmp_path):
+    return lambda **sides: opened_of(page(tmp_path, **sides))
 
 
 def test_words_are_merged_and_shown_with_their_shares(opened):
@@ -322,6 +326,21 @@ def test_a_cell_says_who_looked_at_it(seeing):
     seeing.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)  # the second one would leave the picture
     assert seeing.said() == "row 2 column 3 was looked at by cat 100 %"
     assert set(frame(seeing)) == {(16, 8, 4, 8)}
+
+
+def test_the_page_of_a_model_that_sees(opened_of, kochi, seer, tmp_path):
+    """What ``kochi show`` writes: three blocks, each looked at when its colour is named."""
+    save(picture_of(("red", "blue", "green")), tmp_path / "blocks.png")
+    result = kochi("show", seer, tmp_path / "blocks.png", "--out", tmp_path / "blocks.html")
+    assert result.code == 0, result.err
+    shown = opened_of(tmp_path / "blocks.html")
+    assert shown.words("written") == ["red", "blue", "green"]
+    assert shown.find(".seen img")[0].get_attribute("naturalWidth") == str(3 * SIDE)
+    for place in range(3):
+        if place:
+            shown.find("#after")[0].click()
+        assert set(frame(shown)) == {(SIDE * place, 0, SIDE, SIDE)}
+        assert veils(shown)[place] == min(veils(shown)) == 0.0
 
 
 def test_a_picture_that_does_not_fit_is_refused(tmp_path):

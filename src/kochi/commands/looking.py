@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from kochi.data.readers.frames import FrameReader
-    from kochi.memory import Frames
+    from kochi.data.readers.picture import PictureReader
+    from kochi.memory import Frames, Grid
     from kochi.predictor import Prediction, Predictor
-    from kochi.view.page import TextSide, TimeSide
+    from kochi.view.page import PictureSide, Side, TimeSide
 
 
 def check_page(path: Path) -> None:
@@ -45,18 +46,22 @@ def write_answer(predictor: "Predictor", source: Any, prediction: "Prediction", 
     write_page(path, read, written, prediction.heads.numpy(), prediction.text)
 
 
-def _read(predictor: "Predictor", source: Any, prediction: "Prediction") -> "TextSide | TimeSide":
+def _read(predictor: "Predictor", source: Any, prediction: "Prediction") -> "Side":
     from kochi.data.readers.frames import FrameReader
+    from kochi.data.readers.picture import PictureReader
     from kochi.data.tokenizer import Tokenizer
-    from kochi.memory import Frames
+    from kochi.memory import Frames, Grid
     from kochi.view.page import TextSide
 
-    reader = predictor.source
+    reader, layout = predictor.source, prediction.layout
     if isinstance(reader, Tokenizer):
         words = (*reader.words(source), None)
         return TextSide(prediction.source_tokens, tuple(source.split()), words)
-    assert isinstance(reader, FrameReader) and isinstance(prediction.layout, Frames)
-    return _heard(reader, source, prediction.layout)
+    if isinstance(reader, PictureReader):
+        assert isinstance(layout, Grid)
+        return _seen(reader, source, layout)
+    assert isinstance(reader, FrameReader) and isinstance(layout, Frames)
+    return _heard(reader, source, layout)
 
 
 def _heard(reader: "FrameReader[Any]", source: Any, layout: "Frames") -> "TimeSide":
@@ -85,3 +90,17 @@ def _wav(samples: "np.ndarray", rate_hz: int) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples.astype(np.int16), rate_hz, format="WAV", subtype="PCM_16")
     return buffer.getvalue()
+
+
+def _seen(reader: "PictureReader", source: Any, layout: "Grid") -> "PictureSide":
+    """Show the pixels that the model read: fitted, with the white around them."""
+    from PIL import Image
+
+    from kochi.view.page import PictureSide
+
+    pixels = reader.fitted_pixels(source)
+    height, width = pixels.shape[:2]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze(2) if reader.channels == 1 else pixels).save(buffer, "PNG")
+    cell = float(layout.cell_width), float(layout.cell_height)
+    return PictureSide(buffer.getvalue(), width, height, *cell)

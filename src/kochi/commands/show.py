@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kochi.predictor import Prediction, Predictor
+    from kochi.view.overlay import Looked
 
 
 @worked_example(
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     '$ kochi show model "hello" --out hello.html',
     "$ kochi show speech-model one.wav --out heard.png",
     "$ kochi show picture-model one.png --out looked.png",
+    "$ kochi show picture-model one.png --out looked.html",
 )
 def show(
     model: ModelFolder,
@@ -55,12 +57,9 @@ def show(
     from rich.console import Console
 
     from kochi.predictor import SourceError, load
+    from kochi.view.terminal import draw_alignment
 
     predictor = load(model, device)
-    if page is not None and predictor.run.data.kind == "picture":
-        raise UserError(
-            f"{page}: a page shows text and recordings; for a picture name .png or .svg"
-        )
     try:
         [prediction] = predictor.predict(
             [text], beam=beam, need_alignment=True, need_heads=page is not None
@@ -73,43 +72,52 @@ def show(
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to draw")
     if prediction.unknown:
         warn_unknown(prediction.unknown, predictor.source_parts, "INPUT")
+    looked = None if prediction.grid is None else _look(predictor, text, prediction)
+    if out is not None:  # before anything is printed: a reader such as head may leave at any line
+        _write(predictor, text, prediction, looked, out)
     console = Console(highlight=False)
     console.print(prediction.text, markup=False, soft_wrap=True)
-    if prediction.grid is not None:
-        _show_picture(predictor, prediction, console, out)
+    if looked is not None:
+        _print_peaks(console, looked)
     else:
-        _show_rows(predictor, text, prediction, console, out)
+        console.print(draw_alignment(prediction.alignment, *_sides(prediction), legend=True))
     if out is not None:
         console.print(f"wrote {out}", markup=False)
 
 
-def _show_rows(
+def _look(predictor: "Predictor", source: str, prediction: "Prediction") -> "Looked":
+    from kochi.looking import looked_at
+
+    if not prediction.tokens:
+        raise UserError(f"{prediction.source}: the answer is empty, so there is nothing to draw")
+    return looked_at(predictor, source, prediction.text)
+
+
+def _sides(prediction: "Prediction") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name the columns and rows of the alignment: what was read, and what was written."""
+    return prediction.source_tokens or _clock(prediction), prediction.tokens
+
+
+def _write(
     predictor: "Predictor",
     source: str,
     prediction: "Prediction",
-    console: "Console",
-    out: Path | None,
-) -> None:
-    """Draw a row for each token written and a column for each place read."""
-    from kochi.view.terminal import draw_alignment
-
-    assert prediction.alignment is not None
-    sides = prediction.source_tokens or _clock(prediction), prediction.tokens
-    console.print(draw_alignment(prediction.alignment, *sides, legend=True))
-    if out is not None and out.suffix.lower() == ".html":
-        write_answer(predictor, source, prediction, out)
-    elif out is not None:
-        _save(predictor, source, prediction, sides, out)
-
-
-def _save(
-    predictor: "Predictor",
-    source: str,
-    prediction: "Prediction",
-    sides: tuple[tuple[str, ...], tuple[str, ...]],
+    looked: "Looked | None",
     out: Path,
 ) -> None:
-    """Write the picture: of a recording or features with what was heard."""
+    """Write a page, a picture word by word, or a picture of the alignment."""
+    from kochi.view.overlay import save_overlay
+
+    if out.suffix.lower() == ".html":
+        write_answer(predictor, source, prediction, out)
+    elif looked is not None:
+        save_overlay(looked, out, prediction.text)
+    else:
+        _save(predictor, source, prediction, out)
+
+
+def _save(predictor: "Predictor", source: str, prediction: "Prediction", out: Path) -> None:
+    """Draw the alignment: of a recording or features with what was heard."""
     from kochi.data.readers.frames import FrameReader
     from kochi.memory import Frames
     from kochi.view.figures import picture_format, save_figure
@@ -118,7 +126,7 @@ def _save(
     from kochi.view.spectrogram import draw_spectrogram
 
     assert prediction.alignment is not None
-    reader, layout = predictor.source, prediction.layout
+    reader, layout, sides = predictor.source, prediction.layout, _sides(prediction)
     if not isinstance(reader, FrameReader) or not isinstance(layout, Frames):
         save_alignment(prediction.alignment, *sides, out, title=prediction.text)
         return
@@ -133,21 +141,13 @@ def _save(
     save_figure(figure, out)
 
 
-def _show_picture(
-    predictor: "Predictor", prediction: "Prediction", console: "Console", out: Path | None
-) -> None:
-    """Say for each word where its peak is, and draw the picture once a word."""
-    from kochi.looking import looked_at
-    from kochi.view.overlay import peaks, save_overlay
+def _print_peaks(console: "Console", looked: "Looked") -> None:
+    """Say for each word where its peak is."""
+    from kochi.view.overlay import peaks
 
-    if not prediction.tokens:
-        raise UserError(f"{prediction.source}: the answer is empty, so there is nothing to draw")
-    looked = looked_at(predictor, prediction.source, prediction.text)
     for word, (across, down, share) in zip(looked.words, peaks(looked), strict=True):
         line = f"  {word:<16} {share:4.0%} at {across:.0f}, {down:.0f}"
         console.print(line, markup=False, soft_wrap=True)
-    if out is not None:
-        save_overlay(looked, out, prediction.text)
 
 
 def _clock(prediction: "Prediction") -> tuple[str, ...]:

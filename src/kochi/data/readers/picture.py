@@ -82,12 +82,21 @@ class PictureReader(Reader[PictureSource]):
             return list(threads.map(self._encode, sources))
 
     def _encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
+        pixels = self.fitted_pixels(source)
+        size = np.array(pixels.shape[:2], np.uint16).view(np.uint8)
+        return np.concatenate([size, pixels.ravel()])
+
+    def fitted_pixels(self, source: PictureSource) -> UInt8[np.ndarray, "height width channels"]:
+        """Return what the model reads of a source: its pixels, fitted.
+
+        Raises:
+            UserError: As in `kochi.picture.files.read_picture`, or a side is left too short.
+        """
         pixels = self.pixels(source)
         placement = self.placement(*pixels.shape[:2])
         inner = placement.picture_height, placement.picture_width
         check_sides(*inner, f"{self.describe(source)}: made to fit")
-        size = np.array([placement.height, placement.width], np.uint16).view(np.uint8)
-        return np.concatenate([size, fitted(pixels, placement).ravel()])
+        return fitted(pixels, placement)
 
     def pixels(self, source: PictureSource) -> Pixels:
         """Return a source's pixels before they are fitted.
