@@ -574,7 +574,8 @@ class Training(Table):
     loss (1 - w) times the decoder's plus w times that of CTC over the memory (Watanabe et al.
     2017). ``augmentation`` is for frames, ``distortion`` for pictures. ``start_from`` is the folder
     of a model whose weights begin this run, where name and shape are the same, such as a model with
-    soft attention for one with hard attention; the rest is drawn.
+    soft attention for one with hard attention, or one to be trained on with more data; the rest is
+    drawn. Tokens are those of that model where they are cut in the same way.
     """
 
     epochs: Positive = 20

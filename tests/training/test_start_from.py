@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from kochi import folder
+from kochi.data.pairs import split_files
+from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.training.progress import Progress
 from kochi.training.run import train
@@ -64,6 +66,20 @@ def test_other_tokens_are_refused(make_run, before) -> None:
     run = still(make_run, before, model={"kind": "rnn"}, data=data)
     with pytest.raises(UserError, match=r"start_from.*target tokens of that model are not those"):
         train(run, progress=Progress(silent=True))
+
+
+def test_tokens_of_the_model_are_kept_for_other_data(make_run, before) -> None:
+    run = still(make_run, before, model={"kind": "rnn"})
+    [full] = split_files(run.data, "train")
+    few = full.with_name("few.tsv")
+    lines = full.read_text(encoding="utf-8").splitlines()
+    few.write_text("\n".join([lines[0], *lines[-3:]]) + "\n", encoding="utf-8")
+    run = run.model_copy(update={"data": run.data.model_copy(update={"train": few})})
+    train(run, progress=Progress(silent=True))
+    old, new = (folder.load_folder(one.output) for one in (before, run))
+    for one, other in (old.source, new.source), (old.target, new.target):
+        assert isinstance(one, Tokenizer) and isinstance(other, Tokenizer)
+        assert other.tokens(range(other.size)) == one.tokens(range(one.size))
 
 
 def test_a_model_of_other_sizes_is_refused(make_run, before) -> None:

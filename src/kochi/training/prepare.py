@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import tomli_w
 
@@ -17,10 +17,12 @@ from kochi import config, folder
 from kochi.data.corpus import Corpus
 from kochi.data.pairs import Split, read_pairs, split_files
 from kochi.data.readers.base import Reader
-from kochi.data.readers.making import fit_and_save, load_reader, make_readers
+from kochi.data.readers.making import SOURCE, TARGET, fit_and_save, load_reader, make_readers
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.training.layout import Layout
+
+AnyReader = TypeVar("AnyReader", bound=Reader[Any])
 
 try:
     import fcntl
@@ -202,14 +204,18 @@ def prepare_data(run: config.Run, say: Callable[[str], object] = lambda line: No
 def load_data(run: config.Run) -> Prepared:
     """Load what `prepare_data` made."""
     place = Layout(run.output).data
-    source = load_reader(run.data, place / "source.json")
-    target = Tokenizer.load(place / "target.json")
+    source = load_reader(run.data, place / SOURCE)
+    target = Tokenizer.load(place / TARGET)
     return Prepared(source, target, Corpus(place / "corpus"))
 
 
 def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
     hashes = json.dumps(_hashes(run)).encode()
     source, target = make_readers(run.data, place)
+    if run.training.start_from is not None:
+        before = folder.load_folder(run.training.start_from)
+        source = _known(before.source, source, place / SOURCE)
+        target = _known(before.target, target, place / TARGET)
     pairs = read_pairs(run.data, "train")
     corpus = Corpus.build(pairs, source, target, place / "corpus", run.data.max_length)
     fit_and_save(source, corpus, place)
@@ -218,6 +224,16 @@ def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
         more = len(source.remarks) - 1
         others = f" (and {more} more remarks on recordings)" if more else ""
         say(f"note: {source.remarks[0]}{others}")
+
+
+def _known(before: Reader[Any], new: AnyReader, path: Path) -> AnyReader:
+    """Return the tokens that a model knows in place of new ones that are cut in the same way."""
+    if not isinstance(before, Tokenizer) or not isinstance(new, Tokenizer):
+        return new
+    if (before.kind, before.lowercase) != (new.kind, new.lowercase):
+        return new
+    before.save(path)
+    return cast(AnyReader, before)
 
 
 def _hashes(run: config.Run) -> dict[str, list[str]]:

@@ -35,7 +35,7 @@ def start_from(model: "Seq2Seq", before: Path, prepared: "Prepared") -> list[str
         if _tokens(old) != _tokens(new):
             raise UserError(
                 f"training.start_from = {before}: the {side} tokens of that model are not those of "
-                "this training data; expected a model that was trained on the same tokens"
+                "this run; expected a model whose text was cut in the same way"
             )
     wanted = folder.weights_of(model)
     fitting = {
