@@ -60,6 +60,12 @@ class Tokenizer(Reader[str]):
         """Number of tokens, the four special ones included."""
         return self._library.get_vocab_size(with_added_tokens=False)
 
+    def fits(self, wanted: config.Tokens) -> bool:
+        """Say whether text is cut as a run file asks for."""
+        size = wanted.vocabulary_size
+        same = (self.kind, self.lowercase) == (wanted.tokens, wanted.lowercase)
+        return same and (size is None or self.size <= size)
+
     @property
     @override
     def dtype(self) -> "np.dtype[Any]":
@@ -303,9 +309,7 @@ def _check_shared(data: config.TextSources) -> None:
 
 
 def _check_fits(tokenizer: Tokenizer, wanted: config.Tokens, path: Path) -> None:
-    size = wanted.vocabulary_size
-    same = (tokenizer.kind, tokenizer.lowercase) == (wanted.tokens, wanted.lowercase)
-    if not same or (size is not None and tokenizer.size > size):
+    if not tokenizer.fits(wanted):
         raise UserError(
             f"{path}: found a tokenizer with {tokenizer.kind} tokens, vocabulary of "
             f"{tokenizer.size}, lowercase {tokenizer.lowercase}; the run file asks for {wanted}; "

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import tomli_w
 
@@ -21,8 +21,6 @@ from kochi.data.readers.making import SOURCE, TARGET, fit_and_save, load_reader,
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.training.layout import Layout
-
-AnyReader = TypeVar("AnyReader", bound=Reader[Any])
 
 try:
     import fcntl
@@ -211,11 +209,9 @@ def load_data(run: config.Run) -> Prepared:
 
 def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
     hashes = json.dumps(_hashes(run)).encode()
-    source, target = make_readers(run.data, place)
     if run.training.start_from is not None:
-        before = folder.load_folder(run.training.start_from)
-        source = _known(before.source, source, place / SOURCE)
-        target = _known(before.target, target, place / TARGET)
+        _take_tokens_over(folder.load_folder(run.training.start_from), run.data, place)
+    source, target = make_readers(run.data, place)
     pairs = read_pairs(run.data, "train")
     corpus = Corpus.build(pairs, source, target, place / "corpus", run.data.max_length)
     fit_and_save(source, corpus, place)
@@ -226,14 +222,13 @@ def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
         say(f"note: {source.remarks[0]}{others}")
 
 
-def _known(before: Reader[Any], new: AnyReader, path: Path) -> AnyReader:
-    """Return the tokens that a model knows in place of new ones that are cut in the same way."""
-    if not isinstance(before, Tokenizer) or not isinstance(new, Tokenizer):
-        return new
-    if (before.kind, before.lowercase) != (new.kind, new.lowercase):
-        return new
-    before.save(path)
-    return cast(AnyReader, before)
+def _take_tokens_over(before: folder.ModelFolder, data: config.Data, place: Path) -> None:
+    """Save the tokens of a model where text is cut in the same way; no others are then trained."""
+    source = data.source if isinstance(data, config.TextData) else None
+    sides = ((before.source, source, SOURCE), (before.target, data.target, TARGET))
+    for known, wanted, name in sides:
+        if wanted is not None and isinstance(known, Tokenizer) and known.fits(wanted):
+            known.save(place / name)
 
 
 def _hashes(run: config.Run) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ SOURCE, TARGET = "source.json", "target.json"
 
 
 def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenizer]:
-    """Make the readers of the training data; tokenizers are trained and saved in a folder.
+    """Make the readers of the training data; tokenizers are loaded, or trained and saved.
 
     A reader of something else than text is not fitted yet; see `fit_and_save`.
 
@@ -30,8 +30,11 @@ def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenize
     pairs = read_pairs(data, "train")
     first = next(pairs)
     texts = (pair.references[0] for pair in chain([first], pairs))
-    target = train_tokenizer(data.target, texts)
-    target.save(folder / TARGET)
+    if (folder / TARGET).exists():
+        target = Tokenizer.load(folder / TARGET)
+    else:
+        target = train_tokenizer(data.target, texts)
+        target.save(folder / TARGET)
     if isinstance(data, config.FeaturesData):
         return FeatureReader.like(first.source, data), target
     if isinstance(data, config.PictureData):
