@@ -86,8 +86,8 @@ def ratios(found: dict[str, list[Measures]]) -> list[Ratio]:
     return [
         one(beam, "kochi bf16 in processes", "CTranslate2 float32", 1.0),
         one(beam, "kochi fp32 in processes", "CTranslate2 float32", 1.0),
-        one(beam, "kochi bf16", "CTranslate2 float32"),
-        one(beam, "kochi fp32", "CTranslate2 float32"),
+        one(beam, "kochi bf16", "CTranslate2 float32", 1.0),
+        one(beam, "kochi fp32", "CTranslate2 float32", 1.0),
         one(beam, "kochi bf16 in processes", f"CTranslate2 {BESIDE}"),
         one(beam, "kochi fp32 in processes", f"CTranslate2 {BESIDE}"),
         one(beam, "kochi bf16 in processes", "CTranslate2 int8"),

@@ -387,9 +387,8 @@ class Predictor:
             source = source.to(self.precision)
         memory = self.model.encode(source.to(self.device), mask.to(self.device))
         found = task.find(self.model, memory, self._limits(memory))
-        alignments: list[Tensor | None] = [None] * len(found)
-        if task.need_alignment or task.need_heads:
-            alignments = self._align(memory, found, task.need_heads)
+        wanted = task.need_alignment or task.need_heads
+        alignments = self._align(memory, found, task.need_heads) if wanted else [None] * len(found)
         return [(*one, memory.layout) for one in zip(found, alignments, strict=True)]
 
     def _grid(self, row: Any, layout: Layout) -> tuple[int, int] | None:
@@ -441,7 +440,7 @@ class Predictor:
 
     def _align(
         self, memory: Memory, found: list[list[Hypothesis]], need_heads: bool
-    ) -> list[Tensor | None]:
+    ) -> list[Float[Tensor, "layers heads target source"] | None]:
         """Compute the best answers' alignments, without end row and padding.
 
         Unless every head is wanted, what is left of the layers and heads is one of each: the mean
@@ -533,7 +532,7 @@ def load(
             nearly the same.
         processes: On the CPU answer batches in so many processes, a core each, in place of torch's
             threads: with two of them a tenth faster at beam 5 and a third faster at beam 1, as soon
-            as there are many sources. They take some seconds to begin and stay until
+            as there are many sources. They take a second or more to begin and stay until
             `Predictor.close`, or the end of a ``with`` statement. In a script, call this under
             ``if __name__ == "__main__":``.
 

@@ -14,6 +14,8 @@ from kochi.search import Processes
 
 def prepare(factor):
     def work(batch):
+        if isinstance(batch, Path):
+            return meet(batch)
         if batch == "die":
             os._exit(3)
         if batch == "fail":
@@ -21,6 +23,16 @@ def prepare(factor):
         return factor * batch, os.getpid(), torch.get_num_threads(), torch.ones(2)
 
     return work
+
+
+def meet(folder):
+    """Wait until another process stands here, too; say how many there are."""
+    (folder / str(os.getpid())).touch()
+    for _ in range(600):
+        if len(list(folder.iterdir())) > 1:
+            break
+        time.sleep(0.1)
+    return len(list(folder.iterdir()))
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +47,13 @@ def test_results_stand_in_the_order_of_the_batches(processes):
     assert processes.map([]) == []
 
 
+def test_two_batches_are_computed_at_once(processes, tmp_path):
+    assert processes.map([tmp_path, tmp_path]) == [2, 2]
+
+
 def test_each_is_another_process_with_one_core(processes):
     found = processes.map(list(range(20)))
-    workers = {process for _, process, _, _ in found}
-    assert os.getpid() not in workers
-    assert len(workers) <= 2
+    assert os.getpid() not in {process for _, process, _, _ in found}
     assert {threads for _, _, threads, _ in found} == {1}
 
 

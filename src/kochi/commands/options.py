@@ -30,7 +30,7 @@ Processes = Annotated[
     typer.Option(
         min=1,
         help="On the CPU answer in so many processes, a core each: with two a tenth faster "
-        "at beam 5, a third at beam 1, once they have begun (some seconds). Worth it for "
-        "thousands of sources.",
+        "at beam 5, a third at beam 1, once they have begun (a second or more). Worth "
+        "it for tens of thousands of sources.",
     ),
 ]
