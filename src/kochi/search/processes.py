@@ -1,8 +1,8 @@
 """Batches answered by processes of their own.
 
 Threads that call many small operations wait for Python's lock in turns, and each wait costs more
-than the operation: on two cores of an EPYC (Zen 5) two threads searched 8,400 tokens a second at
-beam 5 and 15,500 at beam 1, where two processes searched 9,100 and 20,600. Copies of
+than the operation: on two cores of an EPYC (Zen 5) two threads searched 8,200 tokens a second at
+beam 5 and 15,000 at beam 1, where two processes searched 9,000 and 21,800. Copies of
 a running process (fork) would begin at once, but MKL's allocator can hang in them; these processes
 begin anew, which takes a second or more, and so stay.
 """
