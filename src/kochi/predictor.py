@@ -31,7 +31,7 @@ from kochi.search import (
     sentence_seeds,
     share_size,
 )
-from kochi.times import Timed, find_centres, time_tokens, time_words
+from kochi.times import Timed, find_stretches, time_tokens, time_words
 
 READ_AHEAD = 16  # batches that are sorted by length together
 Found = tuple[list[Hypothesis], Tensor | None, Layout]
@@ -476,9 +476,9 @@ class Predictor:
         pieces = self.target.pieces(found[0].tokens)
         if alignment is not None and isinstance(layout, Frames):
             end = self.source.seconds(len(row))
-            centres = find_centres(alignment, layout, end)
-            times = time_tokens(answers[0].tokens, centres, layout, end)
-            words = time_words(pieces, centres, times, end)
+            stretches = find_stretches(alignment, layout, end)
+            times = time_tokens(answers[0].tokens, stretches, layout, end)
+            words = time_words(pieces, stretches, times)
         return Prediction(
             source=self.source.describe(source),
             text=answers[0].text,
