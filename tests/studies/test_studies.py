@@ -6,11 +6,13 @@ import re
 
 import pytest
 
+from kochi.data.pairs import read_pairs
 from kochi.studies import pace
 from kochi.studies import task as tasks
 from kochi.studies.names import STUDIES
 from kochi.studies.speech import write_speech
 from kochi.studies.study import Options, do
+from kochi.studies.timed import StepCost
 from tests.commands.test_bad_input import complaint
 
 
@@ -78,6 +80,19 @@ def test_a_small_study_for_real(name, small, tmp_path, monkeypatch):
     again = []
     do({STUDIES[name]: task}, Options(tmp_path, seeds=2), again.append)
     assert again == []
+
+
+@pytest.mark.parametrize("name", ["cost", "parallel"])
+def test_steps_have_the_vocabularies_of_the_data(name, small):
+    """A larger vocabulary is a larger model, and another measurement."""
+    task = small(name)
+    words = {token for pair in read_pairs(task.run.data, "train") for token in pair.source.split()}
+    cells = STUDIES[name].cells(task, 1).values()
+    steps = [cell for cell in cells if isinstance(cell, StepCost)]
+    assert len(steps) == len(cells)
+    assert {cell.vocabularies[0] for cell in steps} == {len(words) + 4}
+    other = [dataclasses.replace(cell, vocabularies=(900, 900)) for cell in steps]
+    assert not {cell.name for cell in steps} & {cell.name for cell in other}
 
 
 def test_own_pairs(kochi, task, tmp_path, monkeypatch):

@@ -2,12 +2,13 @@
 
 The decoder with a fixed vector reads it at each step, where that of Bahdanau reads what it looked
 at; else they are the same. Both are asked for training steps on random sentences of several
-lengths; the mechanisms stand in Luong's order without input feeding, which looks for all words at
-once. Nothing is learned here, so models are four times as wide as those of the studies that train:
-in narrower ones the fixed cost of each operation says more than its length. Expected: every target
-word is compared with every source word, so what attention adds grows with the product of the
-lengths and the rest with their sum; for sentences of 15 to 40 words this is not severe (Bahdanau et
-al. 2015, section 6.1, https://arxiv.org/abs/1409.0473).
+lengths, with vocabularies as large as those of the data; the mechanisms stand in Luong's order
+without input feeding, which looks for all words at once. Nothing is learned here, so models are
+four times as wide as those of the studies that train: in narrower ones the fixed cost of each
+operation says more than its length. Expected: every target word is compared with every source
+word, so what attention adds grows with the product of the lengths and the rest with their sum; for
+sentences of 15 to 40 words this is not severe (Bahdanau et al. 2015, section 6.1,
+https://arxiv.org/abs/1409.0473).
 """
 
 from collections.abc import Callable
@@ -53,16 +54,16 @@ class Cost(Study):
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:
-        size = WIDER * task.size
+        size, words = WIDER * task.size, task.vocabularies
         plain = models.one_way(models.plain(size))
         additive = models.one_way(models.bahdanau(size))
         cells: dict[str, Cell] = {}
         for length in LENGTHS:
-            cells[f"{PLAIN}, {length}"] = StepCost(plain, length, BATCH, seed)
-            cells[f"{ATTENTION}, {length}"] = StepCost(additive, length, BATCH, seed)
+            cells[f"{PLAIN}, {length}"] = StepCost(plain, length, BATCH, seed, words)
+            cells[f"{ATTENTION}, {length}"] = StepCost(additive, length, BATCH, seed, words)
         for name, parts in MECHANISMS.items():
             model = models.luong(size, input_feeding=False, **parts)
-            cells[name] = StepCost(model, USUAL, BATCH, seed)
+            cells[name] = StepCost(model, USUAL, BATCH, seed, words)
         return cells
 
     @override
@@ -85,10 +86,12 @@ class Cost(Study):
             for kind in (PLAIN, ATTENTION)
         )
         places = tuple(map(float, LENGTHS))
+        source, target = task.vocabularies
         chart = Chart("lines", "words", "milliseconds a step", places, series, logarithmic=True)
         notes = (
             f"Mechanisms are measured at {USUAL} words; {BATCH} sentences a step, one thread.",
-            "The vocabulary is small: with a large output layer attention's share would be less.",
+            f"The vocabularies of the data have {source:,} and {target:,} tokens; the larger the "
+            "output layer, the less is attention's share.",
             "Memory is that of the kernels chosen: some compute again what they do not keep.",
         )
         return Report(columns, tuple(rows), chart, _claims(found), notes)

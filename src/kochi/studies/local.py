@@ -15,7 +15,7 @@ from kochi.studies.reading import Reading, estimate, numbers, saved
 from kochi.studies.report import Chart, Check, Claim, Report, Series
 from kochi.studies.study import Found, Study
 from kochi.studies.task import Task
-from kochi.studies.timed import StepCost
+from kochi.studies.timed import NOTE, StepCost
 from kochi.studies.trained import Trained
 
 WIDTHS = (1, 2, 4, 8)
@@ -81,7 +81,7 @@ class Local(Study):
             tuple(map(float, WIDTHS)),
             (*series, line),
         )
-        return Report(columns, rows, chart, self._claims(reading, quality, found))
+        return Report(columns, rows, chart, self._claims(reading, quality, found), (NOTE,))
 
     def _claims(self, reading: Reading, quality: dict[str, Any], found: Found) -> tuple[Claim, ...]:
         narrow, wide = (f"local-m, D = {width}" for width in (WIDTHS[0], WIDTHS[-1]))

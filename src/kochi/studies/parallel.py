@@ -1,10 +1,11 @@
 """Does a Transformer train faster because it does not go word by word?
 
-A step reads the same number of words, in ever fewer and longer sentences. Vaswani et al. 2017,
-section 4 and table 1 (https://arxiv.org/abs/1706.03762): a recurrent layer needs n operations one
-after the other, self-attention a constant number, of which each costs n times as much. Expected:
-at a constant number of words the time of the recurrent model grows with the length; that of the
-Transformer hardly, until the length comes near the width.
+A step reads the same number of words, in ever fewer and longer sentences, drawn at random from
+vocabularies as large as those of the data. Vaswani et al. 2017, section 4 and table 1
+(https://arxiv.org/abs/1706.03762): a recurrent layer needs n operations one after the other,
+self-attention a constant number, of which each costs n times as much. Expected: at a constant
+number of words the time of the recurrent model grows with the length; that of the Transformer
+hardly, until the length comes near the width.
 """
 
 from typing_extensions import override
@@ -34,8 +35,9 @@ class Parallel(Study):
 
     @override
     def cells(self, task: Task, seed: int) -> dict[str, Cell]:
+        words = task.vocabularies
         return {
-            f"{name}, {length}": StepCost(model(task.size), length, WORDS // length, seed)
+            f"{name}, {length}": StepCost(model(task.size), length, WORDS // length, seed, words)
             for name, model in MODELS.items()
             for length in LENGTHS
         }

@@ -15,7 +15,7 @@ from kochi.studies.reading import Reading, estimate, minus, numbers
 from kochi.studies.report import Chart, Check, Claim, Report, Series
 from kochi.studies.study import Found, Study
 from kochi.studies.task import Task
-from kochi.studies.timed import StepCost
+from kochi.studies.timed import NOTE, StepCost
 from kochi.studies.trained import Trained
 
 SELECTIONS = {"softmax": "soft", "entmax-1.5": "entmax15", "sparsemax": "sparsemax"}
@@ -98,7 +98,7 @@ class Sparse(Study):
                 ),
             ),
         )
-        return Report(columns, rows, chart, claims)
+        return Report(columns, rows, chart, claims, (NOTE,))
 
 
 def _plus(found: Estimate | None, number: float) -> Estimate | None:

@@ -1,12 +1,15 @@
 """What a study is done on: data, how models are trained on them, and what is known of them."""
 
 import hashlib
+import tempfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kochi import config
 from kochi.data.pairs import Split, read_pairs, split_files
+from kochi.data.tokenizer import prepare_tokenizers
 from kochi.errors import UserError
 from kochi.links import read_gold
 from kochi.studies.language import write_pairs
@@ -72,6 +75,14 @@ class Task:
         """How answers are measured."""
         chosen = self.run.training.metric
         return "bleu" if chosen == "loss" else chosen
+
+    @cached_property
+    def vocabularies(self) -> tuple[int, int]:
+        """How many tokens the source's and the target's vocabulary have, of text."""
+        assert isinstance(self.run.data, config.TextData)
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = prepare_tokenizers(self.run.data, Path(folder))
+        return source.size, target.size
 
     def with_model(self, model: dict[str, Any], seed: int, **training: Any) -> config.Run:
         """Return a run of this task that trains a model.
