@@ -10,6 +10,7 @@ from PIL import Image
 
 from kochi.errors import UserError
 from kochi.picture.files import MAX_PIXELS, Colour, Picture, from_array, read_picture
+from kochi.picture.fitting import fitted, place
 
 RED = (200, 10, 20)
 
@@ -90,6 +91,43 @@ def test_sixteen_bits_become_eight(path):
     numbers = np.array([[0, 256, 257, 65535]] * 4, np.uint16)
     Image.fromarray(numbers).save(path)
     assert read(path, "grey")[0, :, 0].tolist() == [0, 0, 1, 255]
+
+
+def smooth(height, width):
+    down, across = np.mgrid[0:height, 0:width]
+    waves = (np.sin(down / 30), np.cos(across / 25), np.sin((down + across) / 40))
+    return (127 + 100 * np.stack(waves, -1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(("height", "mean", "most"), [(480, 1.0, 8), (481, 3.0, 12)])
+@pytest.mark.parametrize(("room", "scale"), [((64, 64), 4), ((110, 150), 2), ((400, 400), 1)])
+def test_a_jpeg_may_come_smaller(tmp_path, orientation, height, mean, most, room, scale):
+    path, tags = tmp_path / "a.jpg", Image.Exif()
+    tags[0x0112] = orientation
+    Image.fromarray(smooth(height, 640)).save(path, quality=95, exif=tags)
+    whole = read_picture(Picture(path))
+    reduced = read_picture(Picture(path), room=room)
+    assert reduced.shape[:2] == tuple(-(-side // scale) for side in whole.shape[:2])
+    placement = place(whole.shape[0], whole.shape[1], room[0], room[1], "scale")
+    small = [fitted(pixels, placement) for pixels in (whole, reduced)]
+    difference = np.abs(small[0].astype(int) - small[1])
+    assert difference.mean() < mean and difference.max() <= most
+
+
+def test_what_is_no_jpeg_or_small_comes_whole(path, tmp_path):
+    Image.fromarray(smooth(400, 400)).save(path)
+    assert read_picture(Picture(path), room=(16, 16)).shape == (400, 400, 3)
+    Image.fromarray(smooth(20, 20)).save(tmp_path / "a.jpg")
+    assert read_picture(Picture(tmp_path / "a.jpg"), room=(16, 16)).shape == (20, 20, 3)
+
+
+def test_a_jpeg_that_is_cut_off_is_refused_reduced_as_well(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(smooth(400, 400)).save(path)
+    path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(UserError, match="cut off or damaged"):
+        read_picture(Picture(path), room=(16, 16))
 
 
 def test_cmyk_becomes_rgb(tmp_path):

@@ -1,6 +1,7 @@
 """Read pictures: upright, in 8 bits, with white behind what is transparent."""
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 50_000_000  # a bomb of a few kilobytes may unpack to gigabytes
 MIN_SIDE = 4
+GAP = 2.0  # how many times as large as it will be a JPEG is read at least
 HIGH = 257  # a 16-bit white over an 8-bit one
 Colour = Literal["rgb", "grey"]
 Pixels = UInt8[np.ndarray, "height width channels"]
@@ -41,7 +43,9 @@ class Picture:
         return f"{self.where}: {self.path}" if self.where else str(self.path)
 
 
-def read_picture(picture: Picture, colour: Colour = "rgb") -> Pixels:
+def read_picture(
+    picture: Picture, colour: Colour = "rgb", room: tuple[int, int] | None = None
+) -> Pixels:
     """Read a picture as 8-bit pixels.
 
     It is turned as its EXIF orientation says. What is transparent lies over white. 16 bits become
@@ -50,6 +54,10 @@ def read_picture(picture: Picture, colour: Colour = "rgb") -> Pixels:
     Args:
         picture: Where it is.
         colour: "rgb", or "grey" for one channel (ITU-R 601-2 luma).
+        room: Height and width into which it will be fitted: a JPEG may then come as a half, a
+            fourth or an eighth of its size (which its decoder makes in less time), if that is
+            still ``GAP`` times as large as it will be. Where its sides are no multiples of that,
+            the far edges come to lie less than half a pixel off in what is fitted.
 
     Raises:
         UserError: The file is missing, is no picture, is cut off or animated, or its sides are too
@@ -58,6 +66,8 @@ def read_picture(picture: Picture, colour: Colour = "rgb") -> Pixels:
     name = picture.name
     with guard(), _opened(picture) as image:
         _check_header(image, name)
+        if room is not None:
+            _let_reduce(image, room)
         try:
             image.load()
         except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:
@@ -125,6 +135,15 @@ def _too_large(name: str, found: str) -> str:
         f"{name}: found {found} pixels; expected at most {MAX_PIXELS // 10**6} million; make it "
         "smaller"
     )
+
+
+def _let_reduce(image: "Image.Image", room: tuple[int, int]) -> None:
+    """Have a JPEG decoded smaller, as `PIL.Image.Image.thumbnail` does; it may lie on its side."""
+    width, height = image.size
+    factor = max(min(one / height, other / width) for one, other in (room, room[::-1]))
+    if factor < 1.0:
+        wide, high = (math.ceil(GAP * factor * side) for side in (width, height))
+        image.draft(None, (wide, high))
 
 
 def check_sides(height: int, width: int, name: str) -> None:

@@ -92,14 +92,18 @@ class PictureReader(Reader[PictureSource]):
         Raises:
             UserError: As in `kochi.picture.files.read_picture`, or a side is left too short.
         """
-        pixels = self.pixels(source)
+        pixels = self.pixels(source, reduced=True)
         placement = self.placement(*pixels.shape[:2])
         inner = placement.picture_height, placement.picture_width
         check_sides(*inner, f"{self.describe(source)}: made to fit")
         return fitted(pixels, placement)
 
-    def pixels(self, source: PictureSource) -> Pixels:
+    def pixels(self, source: PictureSource, reduced: bool = False) -> Pixels:
         """Return a source's pixels before they are fitted.
+
+        Args:
+            source: What is read.
+            reduced: Whether fewer pixels will do, as long as they are enough to be fitted.
 
         Raises:
             UserError: As in `kochi.picture.files.read_picture`.
@@ -107,7 +111,9 @@ class PictureReader(Reader[PictureSource]):
         if isinstance(source, np.ndarray):
             return from_array(source, self.front_end.colour)
         picture = source if isinstance(source, Picture) else Picture(Path(source))
-        return read_picture(picture, self.front_end.colour)
+        options = self.front_end
+        room = (options.height, options.width) if reduced else None
+        return read_picture(picture, options.colour, room)
 
     def placement(self, height: int, width: int) -> Placement:
         """Say where a picture of this size comes to lie in what the model reads."""
