@@ -55,7 +55,7 @@ def test_it_runs_to_its_end(demo, tmp_path, monkeypatch, capfd):
     recipe = tmp_path / "look.toml"
     recipe.write_text(demo.RECIPE.read_text().replace("../demo-image", "demo-image"))
     monkeypatch.setattr(demo, "RECIPE", recipe)
-    assert demo.main(["--set", "training.max_steps=2", "--set", "model.hidden_size=16"]) == 0
+    assert demo.main(["--set", "training.max_steps=2", "--set", "model.decoder_layers=1"]) == 0
     out = capfd.readouterr().out
     assert "names without an error" in out and "Type next:" in out
     assert (tmp_path / "demo-image" / "looks.png").exists() or "empty" in out
