@@ -10,8 +10,8 @@ The rule, for tokens i with alignment a[i, j] to positions j at times t[j]:
 2. A token's centre is the mean of t[j] over its positions, weighted by a[i, j].
 3. A token lasts as long as its positions, but reaches no further than ``REACH_SECONDS`` from its
    centre: what is between two tokens then is a pause. Outwards, where silence may be, the first and
-   the last reach as far from their centres as inwards, or as far as centres lie apart on average if
-   that is more (half a position at least). Spans do not overlap.
+   the last of several reach as far from their centres as inwards, or as far as centres lie apart
+   on average if that is more (half a position at least). Spans do not overlap.
 4. The border between two words is half way between the end of the last token of the one and the
    start of the first of the other that are not spaces, with the same reach. (A space is not heard:
    to give it a time of its own makes words end too early.)
