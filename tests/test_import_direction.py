@@ -37,12 +37,12 @@ DIRECTION: dict[str, set[str]] = {
     "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
     "studies": DATA
     | MODELS
-    | {"metrics", "search", "training", "predictor", "links", "view", "folder"},
+    | {"metrics", "search", "training", "predictor", "links", "looking", "view", "folder"},
     "finding": {"memory", "models", "search"},
     "predictor": DATA | MODELS | {"search", "finding", "folder", "times", "links"},
     "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
-    "looking": DATA | {"memory", "predictor", "view"},
+    "looking": DATA | {"memory", "metrics", "predictor", "view"},
     "commands": DATA
     | {
         "attention",

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from kochi.data.pairs import Pair
 from kochi.data.readers.picture import PictureReader
 from kochi.errors import UserError
 from kochi.memory import Grid
+from kochi.metrics.pointing import point
 from kochi.predictor import Prediction, Predictor
 from kochi.view.overlay import Looked
 
@@ -50,6 +52,37 @@ def alignments_of(
     weights = prediction.alignment.double().numpy().reshape(-1, *prediction.grid)
     empty = np.zeros(prediction.grid)
     return np.stack([weights[list(part)].mean(0) if part else empty for part in parts])
+
+
+def points_of(
+    predictor: Predictor, pairs: Sequence[Pair], written: Sequence[Prediction]
+) -> list[list[tuple[float, float]]]:
+    """Say of each word that has boxes whether the model looked there.
+
+    Args:
+        predictor: A model of pictures.
+        pairs: Pictures with boxes.
+        written: What `Predictor.align` gave for their first right answers.
+
+    Returns:
+        For each pair and word, what `kochi.metrics.pointing.point` says.
+
+    Raises:
+        UserError: The model reads no pictures, or cannot look.
+    """
+    reader, rows = picture_reader(predictor), []
+    for pair, one in zip(pairs, written, strict=True):
+        height, width = reader.pixels(pair.source).shape[:2]
+        placement = reader.placement(height, width)
+        weights = alignments_of(one, tokens_of_words(predictor, pair.references[0]))
+        rows.append(
+            [
+                point(of_word, *cell_of(one), [placement.box(b, height, width) for b in boxes])
+                for of_word, boxes in zip(weights, pair.boxes, strict=False)
+                if boxes
+            ]
+        )
+    return rows
 
 
 def looked_at(predictor: Predictor, source: Any, text: str) -> Looked:

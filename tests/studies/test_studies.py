@@ -120,6 +120,35 @@ def test_own_recordings(kochi, tmp_path, monkeypatch):
     assert [len(row) for row in record["rows"]] == [5, 5, 5]
 
 
+def test_own_pictures(kochi, pictures_task, tmp_path, monkeypatch):
+    """Pointing in place of alignment errors; the studies of text and speech are left out."""
+    monkeypatch.chdir(tmp_path)
+    changes = ("--set", "training.max_steps=3", "--size", 8, "--seeds", 1)
+    result = kochi("study", "all", "--data", pictures_task, *changes)
+    assert result.code == 0, result.err
+    assert "left out, as they need other data: focus, cost, parallel, mechanisms, local, lon" in (
+        result.err
+    )
+    record = json.loads((tmp_path / "studies" / "hard" / "report.json").read_text())
+    assert record["columns"][1:4] == ["exact match, %", "nats a token", "pointing accuracy, %"]
+    for row in record["rows"]:
+        assert 0.0 <= float(row[3].split()[0]) <= 100.0
+    assert "pointing: exact marginal less soft, points" in result.out
+
+
+def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
+    """Nothing is said of pointing then."""
+    text = pictures_task.read_text().replace('boxes_column = "boxes"\n', "")
+    pictures_task.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    changes = ("--set", "training.max_steps=2", "--size", 8, "--seeds", 1)
+    result = kochi("study", "hard", "--data", pictures_task, *changes)
+    assert result.code == 0, result.err
+    record = json.loads((tmp_path / "studies" / "hard" / "report.json").read_text())
+    assert [row[3] for row in record["rows"]] == ["-"] * 6
+    assert "points better" not in result.out
+
+
 def test_a_slow_machine_trains_for_fewer_steps_and_says_so(kochi, tmp_path, monkeypatch):
     """Ten times too slow; the share is kept, so that the same command goes on."""
     monkeypatch.setattr(tasks, "SIZES", {"train": 60, "dev": 5, "test": 5})
@@ -197,6 +226,22 @@ def test_a_model_without_an_attention_to_change(kochi, features_task):
     change = ("--set", 'model={ kind = "transformer" }')
     line = complaint(kochi("study", "long-speech", "--data", features_task, *change))
     assert "the model is of kind 'transformer'; long-speech changes the attention of" in line
+
+
+def test_pictures_without_an_encoder_to_take(kochi, pictures_task):
+    change = ("--set", 'model={ kind = "transformer" }')
+    line = complaint(kochi("study", "hard", "--data", pictures_task, *change))
+    assert "the model is of kind 'transformer'; hard takes the encoder of one of kind" in line
+
+
+def test_pictures_are_not_read_as_text(kochi, pictures_task):
+    line = complaint(kochi("study", "focus", "--data", pictures_task))
+    assert line.endswith("the data are of kind 'picture'; focus needs pairs of text")
+
+
+def test_recordings_are_no_pictures(kochi, features_task):
+    line = complaint(kochi("study", "hard", "--data", features_task))
+    assert line.endswith("of kind 'features'; hard needs pairs of text or pictures")
 
 
 def test_gold_of_other_data(kochi, task, tmp_path):

@@ -208,22 +208,10 @@ def _pointing(
     predictor: "Predictor", pairs: "list[Pair]", batch_size: int | None
 ) -> "dict[str, Score]":
     """Score where the model looks while it writes the right answers."""
-    from kochi.looking import alignments_of, cell_of, picture_reader, tokens_of_words
-    from kochi.metrics.pointing import point, pointing
+    from kochi.looking import picture_reader, points_of
+    from kochi.metrics.pointing import pointing
 
-    reader = picture_reader(predictor)
+    picture_reader(predictor)  # before all the work, whether it can look
     texts = [pair.references[0] for pair in pairs]
     written = predictor.align([pair.source for pair in pairs], texts, batch_size)
-    rows = []
-    for pair, text, one in zip(pairs, texts, written, strict=True):
-        height, width = reader.pixels(pair.source).shape[:2]
-        placement = reader.placement(height, width)
-        weights = alignments_of(one, tokens_of_words(predictor, text))
-        rows.append(
-            [
-                point(of_word, *cell_of(one), [placement.box(b, height, width) for b in boxes])
-                for of_word, boxes in zip(weights, pair.boxes, strict=False)
-                if boxes
-            ]
-        )
-    return pointing(rows)
+    return pointing(points_of(predictor, pairs, written))

@@ -28,7 +28,7 @@ def study(
         typer.Option(
             metavar="DATA",
             help="Data of your own: a run file (.toml), or what 'kochi init' makes one of: pairs "
-            "of text, or a manifest of recordings for long-speech. Default: made-up data.",
+            "of text; recordings for long-speech; pictures for hard. Default: made-up data.",
         ),
     ] = None,
     gold: Annotated[
@@ -114,8 +114,7 @@ def _tasks(
     if len(chosen) == 1:
         chosen[0].check(task)
         return {chosen[0]: task}
-    reads = "text" if task.is_text else "speech"
-    fitting = [one for one in chosen if one.reads == reads]
+    fitting = [one for one in chosen if task.reads in one.reads]
     for one in fitting:
         one.check(task)
     others = ", ".join(one.name for one in chosen if one not in fitting)

@@ -37,7 +37,7 @@ class LongSpeech(Study):
     """Errors on joined utterances, by attention."""
 
     name = "long-speech"
-    reads = "speech"
+    reads = ("speech",)
     training_minutes = 1.0
 
     @override
@@ -46,11 +46,7 @@ class LongSpeech(Study):
 
     @override
     def check(self, task: Task) -> None:
-        if not isinstance(task.run.data, config.FeaturesData | config.SoundData):
-            raise UserError(
-                f"{task.name}: the data are of kind {task.run.data.kind!r}; {self.name} needs "
-                "recordings or features"
-            )
+        super().check(task)
         if not isinstance(task.run.model, config.RnnModel):
             raise UserError(
                 f"{task.name}: the model is of kind {task.run.model.kind!r}; {self.name} changes "

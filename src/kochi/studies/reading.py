@@ -74,6 +74,13 @@ class Reading:
         found = [[read_links(line).sure for line in result["links"]] for result in results]
         return Measured(tuple(count_links(rows, gold) for rows in found), error_rate)
 
+    def pointing(self, results: Sequence[Result]) -> Measured | None:
+        """The share of words whose peak lies in a box, percent, where boxes are known."""
+        if not results or any(result.get("points") is None for result in results):
+            return None
+        rows = tuple(np.array(result["points"], dtype=np.float64) for result in results)
+        return Measured(rows, lambda totals: float(100.0 * totals[1] / max(totals[0], 1.0)))
+
     def zeros(self, results: Sequence[Result]) -> Measured | None:
         """The share of weights that are exactly 0, percent."""
         if not results or any(result["zeros"] is None for result in results):

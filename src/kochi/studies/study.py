@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
@@ -18,10 +18,15 @@ import kochi
 from kochi.errors import UserError
 from kochi.studies.cells import Budget, Cell, Pace, Result, Store, measure_all
 from kochi.studies.report import Circumstances, Report, write_report
-from kochi.studies.task import Task, made_up
+from kochi.studies.task import Reads, Task, made_up
 
 Found = Mapping[str, Sequence[Result]]  # for each label, a result for each seed
 Say = Callable[[str], object]
+NEEDED: Mapping[Reads, str] = {
+    "text": "pairs of text",
+    "speech": "recordings or features",
+    "pictures": "pictures",
+}
 
 
 class Study(abc.ABC):
@@ -32,14 +37,14 @@ class Study(abc.ABC):
 
     Attributes:
         name: As the command knows it.
-        reads: What data it is done on.
+        reads: What data it can be done on; the default ones are of the first kind.
         training_minutes: How long the trainings of one seed take on one core, with the default task
             on the machine of `kochi.studies.pace.YARDSTICK_MS`.
         timing_minutes: The same for its cells that run alone.
     """
 
     name: ClassVar[str]
-    reads: ClassVar[Literal["text", "speech"]] = "text"
+    reads: ClassVar[tuple[Reads, ...]] = ("text",)
     training_minutes: ClassVar[float] = 0.0
     timing_minutes: ClassVar[float] = 0.0
 
@@ -58,10 +63,11 @@ class Study(abc.ABC):
         Raises:
             UserError: The study cannot be done on them.
         """
-        if not task.is_text:
+        if task.reads not in self.reads:
+            needed = " or ".join(NEEDED[kind] for kind in self.reads)
             raise UserError(
                 f"{task.name}: the data are of kind {task.run.data.kind!r}; {self.name} needs "
-                "pairs of text"
+                f"{needed}"
             )
 
     @abc.abstractmethod

@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kochi import config
 from kochi.data.pairs import Split, read_pairs, split_files
@@ -45,6 +45,9 @@ SPOKEN_TRAINING = {
 }
 
 
+Reads = Literal["text", "speech", "pictures"]
+
+
 @dataclass(frozen=True)
 class Task:
     """Data and training of a study.
@@ -66,9 +69,11 @@ class Task:
     long_test: Path | None = None
 
     @property
-    def is_text(self) -> bool:
-        """Whether the source is text."""
-        return isinstance(self.run.data, config.TextData)
+    def reads(self) -> Reads:
+        """What the source is."""
+        if isinstance(self.run.data, config.PictureData):
+            return "pictures"
+        return "text" if isinstance(self.run.data, config.TextData) else "speech"
 
     @property
     def metric(self) -> str:
@@ -175,7 +180,7 @@ def own(run_file: Path, changes: list[str], gold: Path | None, size: int) -> Tas
         raise UserError(f"{run_file}: neither data.test nor data.dev is set, to measure on")
     task = Task(str(run_file), run, size, test, gold)
     if gold is not None:
-        if not task.is_text:
+        if task.reads != "text":
             raise UserError(f"{gold}: links are of words, but {run_file} reads no text")
         read_gold(gold, [(pair.source, pair.references[0]) for pair in read_pairs(run.data, test)])
     return task

@@ -9,9 +9,10 @@ import torch
 from typing_extensions import override
 
 from kochi import config
-from kochi.data.pairs import read_pairs
+from kochi.data.pairs import Pair, read_pairs
 from kochi.errors import Interrupted
 from kochi.links import find_links, pharaoh
+from kochi.looking import points_of
 from kochi.studies.cells import Cell, Result, digest
 from kochi.studies.task import Task, fingerprint
 
@@ -20,10 +21,12 @@ from kochi.studies.task import Task, fingerprint
 class Trained(Cell):
     """Train a model and answer a test set; see what it looks at while it writes the right answers.
 
-    The result holds, a row for each test pair: ``answers``, ``source_lengths`` (tokens), ``links``
-    (Pharaoh; of models that look), ``zeros`` (how many weights are exactly 0, and how many there
-    are), ``nats`` (negative log-likelihood of the right answer, and how many tokens it has, its end
-    included); and ``parameters``, ``seconds`` and ``tokens_per_second`` of the training.
+    The result holds, a row for each test pair: ``answers``; of models that look ``zeros`` (how many
+    weights are exactly 0, and how many there are) and ``nats`` (negative log-likelihood of the
+    right answer, and how many tokens it has, its end included); of text ``source_lengths`` (tokens)
+    and ``links`` (Pharaoh); of pictures ``points`` (words that have boxes, peaks in a box, sum of
+    the alignment inside). And ``parameters``, ``seconds`` and ``tokens_per_second`` of the
+    training. What does not apply is None.
 
     Args:
         task: Data and training.
@@ -112,22 +115,37 @@ class Trained(Cell):
         seconds = predictor.metrics["seconds"]
         return {
             "answers": answers,
-            "source_lengths": [len(row) for row in predictor.source.encode_batch(sources)],
-            **self._looks(predictor, sources, [pair.references[0] for pair in pairs]),
+            "source_lengths": self._lengths(predictor, sources),
+            **self._looks(predictor, pairs),
             "parameters": predictor.metrics["parameters"],
             "seconds": seconds,
             "tokens_per_second": predictor.metrics["target_tokens"] / max(seconds, 1e-9),
         }
 
-    def _looks(self, predictor: Any, sources: list[str], targets: list[str]) -> Result:
+    def _lengths(self, predictor: Any, sources: list[Any]) -> list[int] | None:
+        if self.task.reads != "text":
+            return None
+        return [len(row) for row in predictor.source.encode_batch(sources)]
+
+    def _looks(self, predictor: Any, pairs: list[Pair]) -> Result:
         if isinstance(self.run.model, config.PlainModel):
-            return {"links": None, "zeros": None, "nats": None}
-        links, zeros, nats = [], [], []
+            return {"links": None, "zeros": None, "nats": None, "points": None}
+        sources, targets = zip(*((pair.source, pair.references[0]) for pair in pairs), strict=True)
         forced = predictor.align(sources, targets, need_heads=True)
-        for prediction, source, target in zip(forced, sources, targets, strict=True):
-            words = predictor.merge_words(prediction.alignment, source, target)
-            links.append(pharaoh(find_links(words)))
+        zeros, nats = [], []
+        for prediction in forced:
             heads: torch.Tensor = prediction.heads
             zeros.append([int((heads == 0.0).sum()), heads.numel()])
             nats.append([-prediction.n_best[0].log_probability, len(prediction.tokens) + 1])
-        return {"links": links, "zeros": zeros, "nats": nats}
+        links = points = None
+        if self.task.reads == "text":
+            links = [
+                pharaoh(find_links(predictor.merge_words(prediction.alignment, source, target)))
+                for prediction, source, target in zip(forced, sources, targets, strict=True)
+            ]
+        elif self.task.reads == "pictures" and any(pair.boxes for pair in pairs):
+            points = [
+                [len(row), sum(hit for hit, _ in row), sum(mass for _, mass in row)]
+                for row in points_of(predictor, pairs, forced)
+            ]
+        return {"links": links, "zeros": zeros, "nats": nats, "points": points}
