@@ -145,7 +145,7 @@ def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
     result = kochi("study", "hard", "--data", pictures_task, *changes)
     assert result.code == 0, result.err
     record = json.loads((tmp_path / "studies" / "hard" / "report.json").read_text())
-    assert [row[3] for row in record["rows"]] == ["-"] * 6
+    assert [row[3] for row in record["rows"]] == ["-"] * 7
     assert "points better" not in result.out
 
 

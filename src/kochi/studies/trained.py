@@ -34,6 +34,7 @@ class Trained(Cell):
         seed: Governs weights, batches and draws.
         test: A file of other pairs to measure on.
         max_length: Leave longer pairs out of training; None: as the task has it.
+        start: Begin with the weights of this one; None: with new ones.
     """
 
     task: Task
@@ -41,6 +42,13 @@ class Trained(Cell):
     seed: int
     test: Path | None = None
     max_length: int | None = None
+    start: "Trained | None" = None
+
+    @property
+    @override
+    def after(self) -> tuple[Cell, ...]:
+        """What it begins with must be trained."""
+        return () if self.start is None else (self.start,)
 
     @property
     def run(self) -> config.Run:
@@ -63,14 +71,16 @@ class Trained(Cell):
             tree["data"].pop(place, None)
         splits = ("train", "dev") if self.run.data.dev is not None else ("train",)
         files = {split: fingerprint(self.run.data, split) for split in splits}
-        return {"run": tree, "files": files}
+        start = {} if self.start is None else {"start": self.start._training_key()}
+        return {"run": tree, "files": files, **start}
 
     @property
     @override
     def kin(self) -> str:
         """A name that is the same for other seeds."""
         test = None if self.test is None else self.test.name
-        return digest({"model": self.model, "test": test, "max_length": self.max_length})
+        start = {} if self.start is None else {"start": self.start.kin}
+        return digest({"model": self.model, "test": test, "max_length": self.max_length, **start})
 
     def check(self) -> None:
         """Refuse a model that cannot be built."""
@@ -91,10 +101,13 @@ class Trained(Cell):
         from kochi.training.progress import Progress
         from kochi.training.run import train
 
-        output = self.model_folder(folder)
+        run, output = self.run, self.model_folder(folder)
+        if self.start is not None:
+            before = {"start_from": self.start.train(folder)}
+            run = run.model_copy(update={"training": run.training.model_copy(update=before)})
         try:
             train(
-                self.run.model_copy(update={"output": output}),
+                run.model_copy(update={"output": output}),
                 resume=True,
                 progress=Progress(silent=True),
             )
