@@ -5,14 +5,17 @@ import json
 import re
 
 import pytest
+import torch
 
 from kochi.data.pairs import read_pairs
-from kochi.studies import pace
+from kochi.folder import load_folder
+from kochi.studies import hard, pace
 from kochi.studies import task as tasks
 from kochi.studies.names import STUDIES
 from kochi.studies.speech import write_speech
 from kochi.studies.study import Options, do
 from kochi.studies.timed import StepCost
+from kochi.studies.trained import Trained
 from tests.commands.test_bad_input import complaint
 
 
@@ -93,6 +96,25 @@ def test_steps_have_the_vocabularies_of_the_data(name, small):
     assert {cell.vocabularies[0] for cell in steps} == {len(words) + 4}
     other = [dataclasses.replace(cell, vocabularies=(900, 900)) for cell in steps]
     assert not {cell.name for cell in steps} & {cell.name for cell in other}
+
+
+def test_hard_attention_begins_with_the_soft_weights(small, tmp_path):
+    """A step that moves nothing shows where it began."""
+    default = small("hard")
+    changes = {"max_steps": 1, "learning_rate": 1e-9, "evaluate_every": 1}
+    run = default.run.model_copy(
+        update={"training": default.run.training.model_copy(update=changes)}
+    )
+    cells = STUDIES["hard"].cells(dataclasses.replace(default, run=run, size=8), 1)
+    later, soft, mixed = cells[hard.LATER], cells["soft"], cells[hard.MIXED]
+    assert isinstance(later, Trained) and isinstance(soft, Trained) and isinstance(mixed, Trained)
+    assert later.after == (soft,) and mixed.after == ()
+    assert later.model == mixed.model and later.name != mixed.name and later.kin != mixed.kin
+    other = dataclasses.replace(soft, seed=2)  # the same seed draws the same weights
+    chosen = dataclasses.replace(later, start=other), other, mixed
+    begun, old, new = (load_folder(cell.train(tmp_path)).weights for cell in chosen)
+    assert all(torch.allclose(begun[name], old[name], atol=1e-6) for name in old)
+    assert not all(torch.allclose(begun[name], new[name], atol=1e-6) for name in new)
 
 
 def test_own_pairs(kochi, task, tmp_path, monkeypatch):
