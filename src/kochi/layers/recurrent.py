@@ -80,7 +80,7 @@ class RecurrentStack(nn.Module):
         for index, layer in enumerate(self.cells):
             if index:
                 outputs = self.dropout(outputs)
-            outputs, after = layer(outputs, _library_state(state[index]))
+            outputs, after = _run(layer, outputs, state[index])
             states.append(torch.cat(after) if isinstance(after, tuple) else after)
         return outputs, tuple(states)
 
@@ -109,6 +109,21 @@ class RecurrentStack(nn.Module):
                 gates = linear(self.dropout(states[-1][0]), weight, bias)
             states.append(_cell(layer, gates, state[index]))
         return states[-1][0], tuple(states)
+
+
+def _run(
+    layer: nn.LSTM | nn.GRU, inputs: Tensor, state: Float[Tensor, "vectors rows hidden_size"]
+) -> tuple[Tensor, Tensor | tuple[Tensor, Tensor]]:
+    """Run a layer; in float32 where this processor has no LSTM in bfloat16."""
+    if inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _has_bf16():
+        with torch.autocast("cpu", enabled=False):
+            return layer(inputs.float(), _library_state(state.float()))
+    return layer(inputs, _library_state(state))
+
+
+def _has_bf16() -> bool:
+    """Say whether oneDNN computes in bfloat16 here: it wants AVX-512 at least."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _library_state(state: Tensor) -> Tensor | tuple[Tensor, Tensor]:
