@@ -114,8 +114,9 @@ class RecurrentStack(nn.Module):
 def _run(
     layer: nn.LSTM | nn.GRU, inputs: Tensor, state: Float[Tensor, "vectors rows hidden_size"]
 ) -> tuple[Tensor, Tensor | tuple[Tensor, Tensor]]:
-    """Run a layer; in float32 where this processor has no LSTM in bfloat16."""
-    if inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _has_bf16():
+    """Run a layer; an LSTM in float32 where this processor has none in bfloat16."""
+    autocast = inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    if autocast and isinstance(layer, nn.LSTM) and not _has_bf16():
         with torch.autocast("cpu", enabled=False):
             return layer(inputs.float(), _library_state(state.float()))
     return layer(inputs, _library_state(state))

@@ -24,9 +24,9 @@ class Trained(Cell):
     The result holds, a row for each test pair: ``answers``; of models that look ``zeros`` (how many
     weights are exactly 0, and how many there are) and ``nats`` (negative log-likelihood of the
     right answer, and how many tokens it has, its end included); of text ``source_lengths`` (tokens)
-    and ``links`` (Pharaoh); of pictures ``points`` (words that have boxes, peaks in a box, sum of
-    the alignment inside). And ``parameters``, ``seconds`` and ``tokens_per_second`` of the
-    training. What does not apply is None.
+    and ``links`` (Pharaoh); of pictures ``points`` (words that have boxes, peaks in a box). And
+    ``parameters``, ``seconds`` and ``tokens_per_second`` of the training. What does not apply is
+    None.
 
     Args:
         task: Data and training.
@@ -157,8 +157,6 @@ class Trained(Cell):
                 for prediction, source, target in zip(forced, sources, targets, strict=True)
             ]
         elif self.task.reads == "pictures" and any(pair.boxes for pair in pairs):
-            points = [
-                [len(row), sum(hit for hit, _ in row), sum(mass for _, mass in row)]
-                for row in points_of(predictor, pairs, forced)
-            ]
+            rows = points_of(predictor, pairs, forced)
+            points = [[len(row), sum(hit for hit, _ in row)] for row in rows]
         return {"links": links, "zeros": zeros, "nats": nats, "points": points}
