@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from kochi.errors import UserError
 
@@ -418,7 +425,16 @@ class VitEncoder(GridEncoder):
 
 FrameEncoders = PyramidEncoder | ConvRnnEncoder | ConvTransformerEncoder | ConformerEncoder
 PictureEncoders = CnnEncoder | CnnRowsEncoder | VitEncoder
-Encoder = Annotated[FrameEncoders | PictureEncoders, Field(discriminator="kind")]
+
+
+def _named(value: Any) -> Any:
+    """Take a name alone for a table with nothing else in it."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Encoder = Annotated[
+    FrameEncoders | PictureEncoders, Field(discriminator="kind"), BeforeValidator(_named)
+]
 
 
 class RecurrentModel(Table):
@@ -565,10 +581,12 @@ class Training(Table):
 
     ``batch_tokens`` bounds rows times the longer padded side, in tokens, in frames where the source
     is sound or features (10 ms frames: 6000 are a minute), or in squares of 8 x 8 pixels where it
-    is pictures. ``evaluate_every`` and ``checkpoint_every`` count optimizer steps (0 means every
-    epoch). ``average_last`` = 1 takes the best evaluated checkpoint; more average the weights of
-    that many, the last or the best ones (see ``average``). ``matmul_precision`` "medium" lets
-    matrix products use bfloat16 inputs with float32 sums where the machine gains from it.
+    is pictures. The best on dev is the best in ``metric``, of equals the one with the lower loss;
+    training stops when no better one came for ``patience`` evaluations. ``evaluate_every`` and
+    ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
+    best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
+    ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
+    float32 sums where the machine gains from it.
     ``coverage_weight`` is that of the coverage loss (See et al. 2017, equation 12),
     ``doubly_stochastic_weight`` that of Xu et al. 2015, equation 14. ``ctc_weight`` w makes the
     loss (1 - w) times the decoder's plus w times that of CTC over the memory (Watanabe et al.
@@ -718,6 +736,11 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
     context = first.get("ctx", {})
     if first["type"] == "extra_forbidden":
         known = _known_keys(path)
+        if path[-2:-1] and path[-2] in _kinds() and (others := _kinds_with(path[-2], names[-1])):
+            return (
+                f"{key} is of kind {' or '.join(map(repr, others))}, not of {path[-2]!r}; take it "
+                f"out of the run file (known: {', '.join(sorted(known))})"
+            )
         near = difflib.get_close_matches(names[-1], known, n=1, cutoff=0.0)
         return f"unknown key {key}; did you mean {near[0]}? (known: {', '.join(sorted(known))})"
     if first["type"] == "missing":
@@ -757,6 +780,16 @@ def _kinds_of(name: str) -> str:
     union = {"data": Data, "model": Model, "encoder": Encoder}[name]
     tables = get_args(get_args(union)[0])
     return ", ".join(repr(get_args(table.model_fields["kind"].annotation)[0]) for table in tables)
+
+
+def _kinds_with(kind: str, key: str) -> list[str]:
+    """Name the kinds that could stand in the place of this one and have the key."""
+    for union in (Data, Model, Encoder):
+        tables = get_args(get_args(union)[0])
+        if _kinds()[kind] in tables:
+            named = {name: table for name, table in _kinds().items() if table in tables}
+            return [name for name, table in named.items() if key in table.model_fields]
+    return []
 
 
 def _known_keys(path: list[str]) -> list[str]:

@@ -23,6 +23,15 @@ def test_the_metric_says_which_is_best() -> None:
     assert _steps(monitor.best(_evaluations(3.0, 1.0, 2.0, metric=False), "loss", 2)) == [2, 3]
 
 
+def test_of_equals_in_the_metric_the_loss_says_which_is_best() -> None:
+    losses = (3.0, 2.0, 2.5)
+    found = [Evaluation(step, 1, loss, 0.0, 0.0) for step, loss in enumerate(losses, 1)]
+    assert _steps(monitor.best(found, "exact", 3)) == [2, 3, 1]
+    assert _steps(monitor.best(found, "wer", 3)) == [2, 3, 1]
+    assert not monitor.should_stop(found[:2], config.Training(metric="exact", patience=1))
+    assert monitor.should_stop(found, config.Training(metric="exact", patience=1))
+
+
 def test_of_equals_the_earlier_is_best() -> None:
     assert _steps(monitor.best(_evaluations(5.0, 7.0, 7.0), "bleu")) == [2]
 

@@ -124,8 +124,9 @@ def test_an_average_sums_in_double_precision() -> None:
 
 
 def test_training_stops_when_the_metric_does_not_improve(make_run: MakeRun) -> None:
-    run = make_run(epochs=9, patience=2, learning_rate=1e-30)
-    _train(run)
+    run, stream = make_run(epochs=9, patience=2, learning_rate=1e-30), io.StringIO()
+    train(run, progress=Progress(stream))
+    assert "stopping here: on dev loss has not improved for 2 evaluations" in stream.getvalue()
     assert len(_evaluations(run)) == 3
     assert _metrics(run)["epochs"] == 3
 

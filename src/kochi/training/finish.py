@@ -71,6 +71,19 @@ def summary(metrics: dict[str, Any]) -> str:
     return what + measured + score
 
 
+def nothing_right(metrics: dict[str, Any]) -> str | None:
+    """Remark on a dev metric that was never above 0, so that the loss chose; None elsewhere."""
+    from kochi.metrics import higher_is_better
+
+    name, value = metrics["dev"]["metric"], metrics["best"]["value"]
+    if value != 0.0 or not higher_is_better(name):
+        return None
+    return (
+        f"warning: on dev {name} was 0 throughout, so that the loss chose the weights; train "
+        "longer, or choose a training.metric that counts what is nearly right, such as chrf or cer"
+    )
+
+
 def _measure(
     run: config.Run,
     weights: dict[str, Tensor],

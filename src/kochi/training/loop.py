@@ -113,6 +113,12 @@ class Loop(pl.Callback):
             )
         if monitor.is_done(state, self._run.training, self._stream.total_steps):
             trainer.should_stop = True
+            if state.step < self._stream.total_steps:
+                training = self._run.training
+                self._progress.message(
+                    f"stopping here: on dev {training.metric} has not improved for "
+                    f"{training.patience} evaluations (training.patience)"
+                )
 
     # ---------------------------------------------------------------------------------- what to do
 

@@ -8,23 +8,29 @@ from kochi import config
 from kochi.training.state import Evaluation, RunState
 
 
-def quality(evaluation: Evaluation, metric: str) -> float:
-    """Return a number that is higher where the evaluation is better.
+def quality(evaluation: Evaluation, metric: str) -> tuple[float, float]:
+    """Return what is higher where the evaluation is better: by the metric, of equals by the loss.
 
     Where nothing is measured, for want of a dev set, the later counts as better.
+
+    >>> early, late = Evaluation(4, 1, 3.2, 0.0, 0.0), Evaluation(8, 2, 2.9, 0.0, 0.0)
+    >>> quality(late, "exact") > quality(early, "exact")
+    True
     """
     if evaluation.loss is None:
-        return float(evaluation.step)
+        return float(evaluation.step), 0.0
     if evaluation.metric is None:
-        return -evaluation.loss
+        return -evaluation.loss, 0.0
     from kochi.metrics import higher_is_better
 
-    return evaluation.metric if higher_is_better(metric) else -evaluation.metric
+    value = evaluation.metric if higher_is_better(metric) else -evaluation.metric
+    return value, -evaluation.loss
 
 
 def best(evaluations: list[Evaluation], metric: str, count: int = 1) -> list[Evaluation]:
     """Return the ``count`` best, best first; of equals the earlier."""
-    return sorted(evaluations, key=lambda e: (-quality(e, metric), e.step))[:count]
+    earlier_first = sorted(evaluations, key=lambda e: e.step)
+    return sorted(earlier_first, key=lambda e: quality(e, metric), reverse=True)[:count]
 
 
 def without_gain(evaluations: list[Evaluation], metric: str) -> int:

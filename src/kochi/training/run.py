@@ -18,7 +18,7 @@ from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator
-from kochi.training.finish import finish, summary
+from kochi.training.finish import finish, nothing_right, summary
 from kochi.training.interrupts import Interrupts
 from kochi.training.layout import Layout
 from kochi.training.logs import Logs
@@ -106,6 +106,8 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
     progress.stop()
     metrics = finish(run, state, prepared, evaluator)
     progress.message(summary(metrics))
+    if (remark := nothing_right(metrics)) is not None:
+        progress.message(remark)
 
 
 def fit(

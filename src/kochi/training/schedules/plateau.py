@@ -31,7 +31,7 @@ def plateau(
     >>> plateau(100, 10, seen, metric="loss", factor=0.5, patience=2)
     0.5
     """
-    share, waited, record = 1.0, 0, float("-inf")
+    share, waited, record = 1.0, 0, (float("-inf"), 0.0)
     for evaluation in evaluations:
         quality = monitor.quality(evaluation, metric)
         waited += 1
