@@ -140,6 +140,7 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
         ParallelData,
         ParallelFiles,
     )
+    from kochi.data.elsewhere import for_manifest
 
     files = [Path.cwd() / file for file in files]
     if isinstance(data, HuggingFaceData):
@@ -153,9 +154,11 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
         if len(files) > 2:
             raise UserError("the run's data are features: expected a manifest and an .npz file")
         test = FeatureFiles(manifest=files[0], arrays=files[1] if len(files) > 1 else None)
+        if test.arrays is None:
+            data = for_manifest(data, files[0])
         return data.model_copy(update={"test": test, "split_column": None})
-    if isinstance(data, ManifestData):
-        data = data.model_copy(update={"split_column": None})
+    if isinstance(data, ManifestData) and len(files) == 1:
+        data = for_manifest(data, files[0]).model_copy(update={"split_column": None})
     if len(files) != 1:
         raise UserError(f"the run's data are {data.kind}: expected one file, found {len(files)}")
     return data.model_copy(update={"test": files[0]})
