@@ -18,7 +18,7 @@ SMALL = [
 ]
 
 
-def counts(run_file):
+def counts_of_splits(run_file):
     run = config.read_run(run_file)
     splits = ("train", "dev", "test")
     return [sum(1 for _ in read_pairs(run.data, split)) for split in splits]
@@ -40,7 +40,7 @@ def test_a_manifest_with_a_column_of_splits_and_boxes(kochi, tmp_path):
     assert (run.data.front_end.height, run.data.front_end.width) == (8, 24)
     assert run.data.front_end.fit == "shrink"  # three times as wide as high: a line
     assert run.data.target.tokens == "whitespace"
-    assert counts(tmp_path / "new.toml") == [len(ROWS), 10, 10]
+    assert counts_of_splits(tmp_path / "new.toml") == [len(ROWS), 10, 10]
     check_trains(kochi, tmp_path / "new.toml")
 
 
@@ -49,9 +49,10 @@ def test_kochi_scenes_then_init_then_train(kochi, tmp_path, monkeypatch):
     assert kochi("scenes", "shapes", "--train", 12, "--dev", 3, "--test", 4).code == 0
     result = kochi("init", "shapes")
     assert result.code == 0, result.err
+    assert result.lines[-1] == "wrote run.toml; next: kochi train run.toml"
     assert "12 training pairs (picture)" in result.out
     assert "64 x 64 pixels, in colour" in result.out
-    assert counts(tmp_path / "run.toml") == [12, 3, 4]
+    assert counts_of_splits(tmp_path / "run.toml") == [12, 3, 4]
     run = config.read_run(tmp_path / "run.toml")
     assert isinstance(run.data, config.PictureData)
     assert run.data.boxes_column == "boxes" and run.data.front_end.fit == "pad"
@@ -71,7 +72,7 @@ def test_a_folder_in_one_piece_is_split_by_picture(kochi, tmp_path):
     run = config.read_run(tmp_path / "new.toml")
     assert isinstance(run.data, config.PictureData)
     assert run.data.front_end.colour == "grey"
-    assert counts(tmp_path / "new.toml") == [2 * (len(ROWS) - 2), 1, 1]
+    assert counts_of_splits(tmp_path / "new.toml") == [2 * (len(ROWS) - 2), 1, 1]
     [dev] = read_pairs(run.data, "dev")
     assert len(dev.references) == 2
     check_trains(kochi, tmp_path / "new.toml")
@@ -109,3 +110,50 @@ def test_what_is_missing_is_said(tmp_path):
 def test_pairs_of_text_are_not_pictures(tmp_path):
     (tmp_path / "a.tsv").write_text("source\ttarget\n" + "".join(f"{c}\tx\n" for c in COLOURS))
     assert find_seeing(tmp_path / "a.tsv") is None and find_seeing(tmp_path) is None
+
+
+def test_what_scenes_says_is_next_works_with_a_fourth_manifest(kochi, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    counts = ("--train", 3, "--dev", 1, "--test", 1, "--seen", 1)
+    said = kochi("scenes", "my shapes", *counts).lines[-1].rpartition("next: ")[2]
+    assert said == "kochi init 'my shapes/train.tsv'"
+    assert kochi("init", "my shapes/train.tsv").code == 0
+    assert counts_of_splits(tmp_path / "run.toml") == [3, 1, 1]
+
+
+def test_what_is_wrong_is_wrong_in_the_users_own_file(kochi, tmp_path):
+    for number in range(20):
+        save(picture_of(("red",)), tmp_path / f"{number}.png")
+    rows = [f"{number}.png\tred" for number in range(20)]
+    manifest = tmp_path / "mine.tsv"
+    manifest.write_text("\n".join(["image\ttext", *rows, "19.png\t"]) + "\n")
+    result = kochi("init", manifest, "--out", tmp_path / "run.toml")
+    assert result.code == 2 and "mine.tsv:22: 'text' is empty" in result.err
+    (tmp_path / "7.png").write_bytes(b"nothing")
+    manifest.write_text("\n".join(["image\ttext", *rows]) + "\n")
+    result = kochi("init", manifest, "--out", tmp_path / "run.toml")
+    assert result.code == 2 and "mine.tsv:9: " in result.err and "7.png" in result.err
+    assert not (tmp_path / "run-data").exists()
+
+
+@pytest.mark.parametrize(
+    ("texts", "metric"),
+    [
+        (["a red block"], "exact"),
+        (["a red block", "one block that is red"], "bleu"),
+        ([" ".join("abcdefghij")], "exact"),  # long, but of few words
+        ([" ".join(f"{letter}{{0}}" for letter in "abcdefghij")], "bleu"),
+    ],
+)
+def test_long_and_free_texts_are_not_counted_as_right_or_wrong(tmp_path, texts, metric):
+    rows = []
+    for number in range(30):
+        save(picture_of(("red",)), tmp_path / f"{number}.png")
+        rows.append({"image": f"{number}.png", "text": [text.format(number) for text in texts]})
+    for split in ("train", "dev"):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{split}.jsonl").write_text(lines)
+    start(tmp_path, tmp_path / "new.toml", "out")
+    training = config.read_run(tmp_path / "new.toml").training
+    assert training.metric == metric
+    assert training.schedule.warmup_steps == 10 * len(texts)  # a tenth of a hundred epochs

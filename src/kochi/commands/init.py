@@ -1,5 +1,6 @@
 """``kochi init``: look at data and write a run file."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -45,4 +46,4 @@ def init(
     print(started.chosen)
     for note in started.notes:
         print(f"note: {note}")
-    print(f"wrote {out}; next: kochi train {out}")
+    print(f"wrote {out}; next: {shlex.join(['kochi', 'train', str(out)])}")

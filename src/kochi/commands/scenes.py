@@ -1,5 +1,6 @@
 """``kochi scenes``: make pictures with known answers."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -27,4 +28,5 @@ def scenes(
     counts = {"train": train, "dev": dev, "test": test, **({"seen": seen} if seen else {})}
     write_scenes(folder, counts, seed)
     total = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-    print(f"wrote {folder} ({total}); next: kochi init {folder}")
+    begin = folder / "train.tsv" if seen else folder  # several could be meant for training
+    print(f"wrote {folder} ({total}); next: {shlex.join(['kochi', 'init', str(begin)])}")

@@ -1,6 +1,6 @@
 """Write a commented run file that trains on recordings or features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,12 @@ def write_hearing(
         UserError: Rows cannot be read, or are too few to split.
     """
     notes: list[str] = []
+    # Before rows are split off: what is wrong is wrong in the user's file.
+    sizes = _count(heard, data_of(heard))
     if "dev" not in heard.splits:
         heard, note = split_off(heard, run_file, seed)
         notes.append(note)
-    data = data_of(heard)
-    sizes = _count(heard, data)
+        sizes = replace(sizes, num_rows=sum(1 for _ in read_pairs(data_of(heard), "train")))
     tokens = _tokens(sizes.text)
     run_file.write_text(_text(heard, sizes, tokens, run_file, output, seed), encoding="utf-8")
     minutes = sizes.num_rows * sizes.seconds / 60

@@ -1,6 +1,6 @@
 """Write a commented run file that trains on pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,9 +17,11 @@ SAMPLE = 2000
 MEASURED = 40  # pictures that are looked at
 WIDE = 2.5  # times as wide as high: a line of text or a formula
 LARGEST, LARGEST_LINE = 128, (96, 512)  # pixels on a side; height and width of a line
-STEPS = 4000
+STEPS, WARMUP = 4000, 200
+NAME = 8  # words of a text that is still right as a whole or wrong
 MODEL = """\
-# Other encoders: vit (patches and a Transformer); other models: kind = "transformer".
+# Another encoder: encoder = "vit" (patches and a Transformer) or a table of its options. Another
+# model: kind = "transformer", without order, embedding_size, hidden_size and attention.score.
 [model]
 kind = "rnn"
 order = "xu"  # looks, weighs what it saw, then writes
@@ -34,13 +36,17 @@ attention.score = "additive"
 
 @dataclass(frozen=True)
 class Sizes:
-    """What was counted: training rows, what the model is to read of a picture, the text."""
+    """What was counted: training rows, what the model is to read of a picture, the text.
+
+    ``several`` says that pictures have several right answers.
+    """
 
     num_rows: int
     height: int
     width: int
     line: bool
     grey: bool
+    several: bool
     text: Side
 
 
@@ -56,10 +62,11 @@ def write_seeing(
         UserError: Pictures cannot be read, or are too few to split.
     """
     notes: list[str] = []
+    sizes = _count(seen)  # before rows are split off: what is wrong is wrong in the user's file
     if "dev" not in seen.splits:
         seen, note = split_off(seen, run_file, seed)
         notes.append(note)
-    sizes = _count(seen)
+        sizes = replace(sizes, num_rows=sum(1 for _ in read_pairs(data_of(seen), "train")))
     tokens = guess_tokens(sizes.text)
     run_file.write_text(_text(seen, sizes, tokens, run_file, output, seed), encoding="utf-8")
     colour = "grey" if sizes.grey else "in colour"
@@ -76,12 +83,13 @@ def _count(seen: Listed) -> Sizes:
     grey = all(np.ptp(pixels.astype(np.int16), axis=2).max() <= 2 for pixels in pictures)
     high, wide = np.array([pixels.shape[:2] for pixels in pictures]).T
     text = count_side(pair.references[0] for pair in sample)
+    several = len({pair.source.path for pair in sample}) < len(sample)
     if np.median(wide / high) >= WIDE:
         sides = [_up(float(side)) for side in (high.max(), wide.max())]
         height, width = (min(a, b) for a, b in zip(sides, LARGEST_LINE, strict=True))
-        return Sizes(count, height, width, True, grey, text)
+        return Sizes(count, height, width, True, grey, several, text)
     side = min(LARGEST, _up(float(np.quantile([high, wide], 0.9))))
-    return Sizes(count, side, side, False, grey, text)
+    return Sizes(count, side, side, False, grey, several, text)
 
 
 def _up(side: float) -> int:
@@ -93,10 +101,19 @@ def _up(side: float) -> int:
     return 8 * -(-int(side) // 8)
 
 
+def _metric(sizes: Sizes, tokens: str) -> str:
+    """Choose what counts on dev: names are right or wrong, long and free texts more or less so."""
+    closed = tokens == "whitespace" or sizes.text.words_per_text <= NAME
+    if closed and not sizes.several:
+        return "exact"
+    return "cer" if tokens == "characters" else "bleu"
+
+
 def _text(seen: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str, seed: int) -> str:
     squares = sizes.height * sizes.width // 64
     batch = squares * 32
     epochs = max(10, min(100, round(STEPS * 32 / sizes.num_rows)))
+    warmup = min(WARMUP, max(1, epochs * -(-sizes.num_rows // 32) // 10))
     front_end: dict[str, int | str] = {"height": sizes.height, "width": sizes.width}
     front_end |= {
         "colour": "grey" if sizes.grey else "rgb",
@@ -106,6 +123,7 @@ def _text(seen: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str, 
     if sizes.line:
         encoder = '{ kind = "cnn_rows", channels = [32, 64, 128] }  # reads along each row'
     distortion = "{ shift = 0.03, zoom = 0.05, contrast = 0.1 }"
+    metric = toml(_metric(sizes, tokens))
     table = data_table(seen, run_file.parent)
     return "\n".join(
         [
@@ -119,9 +137,9 @@ def _text(seen: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str, 
             f"epochs = {epochs}",
             f"batch_tokens = {batch}  # squares of 8 x 8 pixels in a batch: 32 pictures",
             "learning_rate = 0.001",
-            'schedule = { kind = "cosine", warmup_steps = 200 }',
+            f'schedule = {{ kind = "cosine", warmup_steps = {warmup} }}',
             f"distortion = {distortion}  # pictures differ a little in every epoch",
-            'metric = "exact"  # on dev: exact, bleu, chrf, wer, cer or loss',
+            f"metric = {metric}  # on dev: exact, bleu, chrf, wer, cer or loss",
             "patience = 10  # stop when it has not improved for so many evaluations",
             "",
             "[search]",
