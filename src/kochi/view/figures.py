@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
@@ -20,6 +21,7 @@ from kochi.errors import UserError
 
 DOTS_PER_INCH = 150
 _MOST_DOTS = 30_000  # along one side; Agg itself stops at 65,536
+_MOST_LETTERS = 100  # of a label
 _FORMATS = ("png", "svg")
 _FIRST_FONT = "DejaVu Sans"  # comes with matplotlib
 
@@ -79,6 +81,34 @@ def set_fonts(figure: Figure) -> None:
         names = {_font_of(character) for character in text.get_text()}
         others = sorted(name for name in names if name not in (None, _FIRST_FONT))
         text.set_fontfamily([_FIRST_FONT, *others])
+
+
+def size_of(text: str, points: float, width: float | None = None) -> tuple[float, float]:
+    """Measure how wide and high a text will be drawn, in inches.
+
+    Args:
+        text: What is to be drawn.
+        points: The size of its letters.
+        width: Inches after which its lines are wrapped; None for never.
+    """
+    figure = Figure(figsize=(width or 1.0, 1.0))
+    # At the very top matplotlib would find no room to the right, and wrap after each word.
+    drawn = figure.text(0.0, 0.0, text, va="bottom", fontsize=points, wrap=width is not None)
+    set_fonts(figure)
+    with without_glyph_warnings():
+        box = drawn.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    return box.width / figure.dpi, box.height / figure.dpi
+
+
+def shortened(text: str, points: float, width: float) -> str:
+    """Cut a text off, with an ellipsis, where it would be wider than so many inches."""
+    if size_of(text, points)[0] <= width:
+        return text
+    for kept in range(min(len(text) - 1, _MOST_LETTERS), 1, -1):
+        shorter = text[:kept] + "…"
+        if size_of(shorter, points)[0] <= width:
+            return shorter
+    return text[:1] + "…"
 
 
 def printable(text: str, kind: str) -> str:
