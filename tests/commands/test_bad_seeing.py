@@ -31,6 +31,19 @@ def test_a_picture_that_is_not_there(kochi, seer, tmp_path):
     check_one_line(kochi("show", seer, missing), "no.png: no such file")
 
 
+def test_a_folder_is_not_a_picture(kochi, seer, tmp_path):
+    check_one_line(kochi("predict", seer, tmp_path), "is a folder", "name those in it", "/*.png")
+
+
+def test_pictures_have_no_subtitles_and_no_words_to_link(kochi, seer, tmp_path):
+    save(picture_of(("red",)), tmp_path / "a.png")
+    result = kochi("predict", seer, tmp_path / "a.png", "--format", "srt")
+    check_one_line(result, "--format srt: a model of pictures hears nothing to subtitle")
+    (tmp_path / "a.txt").write_text("red\n")
+    result = kochi("align", seer, tmp_path / "a.txt", tmp_path / "a.txt")
+    check_one_line(result, "reads picture", "'kochi show' says where each word was seen")
+
+
 def test_unusual_pictures_are_read(kochi, seer, tmp_path):
     """CMYK, 16 bits, a palette with transparency, grey with an alpha channel."""
     pixels = Image.fromarray(picture_of(("red", "blue")))
@@ -95,6 +108,13 @@ def test_options_that_belong_elsewhere(kochi, pictures_task):
     check_one_line(kochi("train", pictures_task, *masks), "remove it for text and pictures")
     frames = ("--set", 'model.encoder={kind="pyramid"}')
     check_one_line(kochi("train", pictures_task, *frames), "reads frames, and the source is pict")
+
+
+def test_a_key_of_another_kind_is_to_be_taken_out(kochi, pictures_task):
+    result = kochi("train", pictures_task, "--set", "model.kind=transformer")
+    check_one_line(result, "model.order is of kind 'rnn', not of 'transformer'; take it out")
+    small = ("--set", "model.encoder=cnnn")
+    check_one_line(kochi("train", pictures_task, *small), "kind must be one of", "'cnn_rows'")
 
 
 def test_distortion_is_for_pictures(kochi, task):

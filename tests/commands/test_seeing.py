@@ -74,6 +74,32 @@ def test_pointing_can_fail(kochi, seer, pictures_task):
     assert record["scores"]["pointing"]["value"] == 0.0
 
 
+def test_another_manifest_names_its_own_pictures(kochi, seer, tmp_path):
+    """Files of the same names lie among those of training; without boxes nothing points."""
+    shown = {"red.png": "green blue", "red-red.png": "blue"}
+    for name, text in shown.items():
+        save(picture_of(tuple(text.split())), tmp_path / name)
+    rows = "".join(f"{name}\t{text}\n" for name, text in shown.items())
+    (tmp_path / "mine.tsv").write_text(f"image\ttext\n{rows}")
+    record = json.loads(kochi("evaluate", seer, tmp_path / "mine.tsv", "--json").out)
+    assert list(record["scores"]) == ["exact", "bleu", "chrf"]
+    assert record["scores"]["exact"]["value"] == 100.0
+    (tmp_path / "png").mkdir()  # as beside the manifest of training
+    for name in shown:
+        (tmp_path / name).rename(tmp_path / "png" / name)
+    record = json.loads(kochi("evaluate", seer, tmp_path / "mine.tsv", "--json").out)
+    assert record["scores"]["exact"]["value"] == 100.0
+
+
+def test_places_in_the_white_around_a_picture_are_told_at_its_edge(kochi, seer, tmp_path):
+    save(picture_of(("red", "blue", "green"))[: SIDE // 2], tmp_path / "flat.png")
+    result = kochi("show", seer, tmp_path / "flat.png")
+    assert result.code == 0, result.err
+    for line in result.lines[1:]:
+        across, down = map(int, line.rpartition(" at ")[2].split(", "))
+        assert 0 <= across < 3 * SIDE and 0 <= down < SIDE // 2
+
+
 def test_show_says_where_and_draws(kochi, seer, blocks, tmp_path):
     result = kochi("show", seer, blocks["red blue green"], "--out", tmp_path / "x.png")
     assert result.code == 0, result.err

@@ -103,10 +103,10 @@ def _check_reads_text(predictor: "Predictor", model: Path) -> None:
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to align by")
     if not isinstance(predictor.source, Tokenizer):
         kind = predictor.run.data.kind
-        raise UserError(
-            f"{model}: reads {kind}, which has no words to link; 'kochi predict --json' says when "
-            "each word was said"
-        )
+        instead = "'kochi predict --json' says when each word was said"
+        if kind == "picture":
+            instead = "'kochi show' says where each word was seen"
+        raise UserError(f"{model}: reads {kind}, which has no words to link; {instead}")
 
 
 def _pairs(source: Path, target: Path) -> "Iterator[tuple[list[str], list[str]]]":

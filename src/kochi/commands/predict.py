@@ -153,8 +153,11 @@ def _check_files(predictor: "Predictor", files: list[Path], subtitles: "Form | N
         raise UserError(f"expected one FILE of text, found {len(files)}; join them, or run again")
     if subtitles is None:
         return
-    if predictor.source_parts:
-        raise UserError(f"--format {subtitles.value}: a model of text hears nothing to subtitle")
+    deaf = "text" if predictor.source_parts else ""
+    if predictor.run.data.kind == "picture":
+        deaf = "pictures"
+    if deaf:
+        raise UserError(f"--format {subtitles.value}: a model of {deaf} hears nothing to subtitle")
     if len(files) > 1 or str(files[0]) == "-":
         raise UserError(f"--format {subtitles.value}: expected one FILE, a recording")
 

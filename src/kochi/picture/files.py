@@ -97,6 +97,11 @@ def _opened(picture: Picture) -> "Iterator[Image.Image]":
         content = picture.path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{name}: no such file; expected a picture; check the path") from None
+    except IsADirectoryError:
+        raise UserError(
+            f"{name}: is a folder; expected a picture; name those in it, such as "
+            f"{picture.path}/*.png"
+        ) from None
     except OSError as error:
         raise UserError(f"{name}: cannot be opened: {error.strerror}; check the file") from None
     if not content:
