@@ -89,6 +89,7 @@ def test_it_works_or_is_refused(parts: Named, heads: int) -> None:
         state = one.state
 
 
+@pytest.mark.usefixtures("shapes_unchecked")  # the test above checks them
 @pytest.mark.parametrize("heads", [1, 2])
 @pytest.mark.parametrize("parts", EVERYTHING, ids=name)
 def test_beams_keep_their_own_past(parts: Named, heads: int) -> None:
@@ -110,6 +111,7 @@ def test_beams_keep_their_own_past(parts: Named, heads: int) -> None:
         torch.testing.assert_close(found[alone, beam : beam + 1], expected)
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 @pytest.mark.parametrize("parts", EVERYTHING, ids=name)
 def test_nothing_to_see_is_zero(parts: Named) -> None:
     module = make(parts, 1)

@@ -188,6 +188,7 @@ def losses_of(model: Seq2Seq, steps: int) -> Tensor:
     return torch.stack(found)
 
 
+@pytest.mark.usefixtures("shapes_unchecked")  # the test above checks them
 @pytest.mark.parametrize("decoder", ["luong", "transformer", "luong without feeding"])
 @pytest.mark.parametrize("mechanism", MECHANISMS, ids=named)
 def test_it_learns_to_copy(decoder: str, mechanism: dict[str, Any]) -> None:

@@ -58,6 +58,7 @@ def test_cells_can_be_built_and_nothing_found_is_reported(name, small):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shapes_unchecked")  # they take a third of the time
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_small_study_for_real(name, small, tmp_path, monkeypatch):
     """A few steps of the smallest models; every figure is there and every claim is judged."""
