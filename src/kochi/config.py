@@ -586,14 +586,14 @@ class Training(Table):
     ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
     best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
     ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
-    float32 sums where the machine gains from it.
-    ``coverage_weight`` is that of the coverage loss (See et al. 2017, equation 12),
-    ``doubly_stochastic_weight`` that of Xu et al. 2015, equation 14. ``ctc_weight`` w makes the
-    loss (1 - w) times the decoder's plus w times that of CTC over the memory (Watanabe et al.
-    2017). ``augmentation`` is for frames, ``distortion`` for pictures. ``start_from`` is the folder
-    of a model whose weights begin this run, where name and shape are the same, such as a model with
-    soft attention for one with hard attention, or one to be trained on with more data; the rest is
-    drawn. Tokens are those of that model where they are cut in the same way.
+    float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
+    (See et al. 2017, equation 12), ``doubly_stochastic_weight`` that of Xu et al. 2015, equation
+    14. ``ctc_weight`` w makes the loss (1 - w) times the decoder's plus w times that of CTC over
+    the memory (Watanabe et al. 2017). ``augmentation`` is for frames, ``distortion`` for pictures.
+    ``start_from`` is the folder of a model whose weights begin this run, where name and shape are
+    the same, such as a model with soft attention for one with hard attention, or one to be trained
+    on with more data; the rest is drawn. Tokens are those of that model where they are cut in the
+    same way.
     """
 
     epochs: Positive = 20

@@ -28,6 +28,7 @@ def check_trains(kochi, run_file):
     changes = [part for change in SMALL for part in ("--set", change)]
     result = kochi("train", run_file, *changes)
     assert result.code == 0, result.err
+    assert " test, or kochi predict " in result.out and result.lines[-1].endswith(" PICTURE.png")
 
 
 def test_a_manifest_with_a_column_of_splits_and_boxes(kochi, tmp_path):

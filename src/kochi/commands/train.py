@@ -50,8 +50,8 @@ def train(
         count = [] if devices is None else ["--devices", str(devices)]
         line = shlex.join(["kochi", "train", str(run_file), "--resume", *again, *count])
         raise Interrupted(f"{error}: {line}") from None
-    data = [run.data.test and "test", run.data.dev and "dev"]
-    measured = [["kochi", "evaluate", folder, name] for name in data[:1] if name]
+    splits = [name for name in ("test", "dev") if getattr(run.data, name) is not None]
+    measured = [["kochi", "evaluate", folder, name] for name in splits[:1]]
     read = {"picture": ["PICTURE.png"], "sound": ["RECORDING.wav"]}.get(run.data.kind, [])
     nexts = [*measured, ["kochi", "predict", folder, *read]]
     print(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}")
