@@ -226,5 +226,5 @@ def test_a_bomb_is_refused_before_it_is_unpacked(path):
 def test_what_is_not_there(path, tmp_path):
     with pytest.raises(UserError, match="no such file; expected a picture"):
         read(path)
-    with pytest.raises(UserError, match="cannot be opened"):
+    with pytest.raises(UserError, match="is a folder; expected a picture"):
         read(tmp_path)
