@@ -13,7 +13,7 @@ import torch
 
 from kochi import config, folder
 from kochi.errors import Interrupted, UserError
-from kochi.training.finish import average
+from kochi.training.finish import average, nothing_right
 from kochi.training.prepare import alone_in
 from kochi.training.progress import Progress
 from kochi.training.run import train
@@ -129,6 +129,18 @@ def test_training_stops_when_the_metric_does_not_improve(make_run: MakeRun) -> N
     assert "stopping here: on dev loss has not improved for 2 evaluations" in stream.getvalue()
     assert len(_evaluations(run)) == 3
     assert _metrics(run)["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "warns"),
+    [("exact", 0.0, True), ("exact", 1.0, False), ("wer", 0.0, False), ("loss", None, False)],
+)
+def test_a_metric_that_stayed_at_nothing_warns(
+    metric: str, value: float | None, warns: bool
+) -> None:
+    metrics = {"dev": {"metric": metric}, "best": {"value": value}}
+    remark = nothing_right(metrics)
+    assert (remark is not None and f"on dev {metric} was 0" in remark) is warns
 
 
 def test_evaluations_and_checkpoints_count_steps(make_run: MakeRun) -> None:
