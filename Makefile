@@ -6,12 +6,12 @@
 # make bench DATA=...  measure speed beside other toolkits, see benchmarks/README.md
 #
 # Each verb first builds .venv from the pinned files in requirements/, and builds it again when
-# those change.
+# those change. --no-compile: what is imported is compiled then, and most of it never is.
 
 PYTHON ?= python3
 PINS := $(shell cat requirements/torch.txt requirements/dev.txt requirements/pictures.txt | cksum | cut -d' ' -f1)
 READY := .venv/ready-$(PINS)
-PIP := .venv/bin/python -m pip --disable-pip-version-check -qq
+INSTALL := .venv/bin/python -m pip --disable-pip-version-check -qq install --no-compile
 
 .PHONY: demo demo-speech demo-image test check bench
 .DEFAULT_GOAL := test
@@ -41,8 +41,8 @@ $(READY):
 		|| { echo "kochi needs Python 3.11 to 3.13; name one: make PYTHON=python3.12"; exit 1; }
 	@echo "Building .venv: torch and some 100 packages, a few minutes the first time"
 	$(PYTHON) -m venv --clear .venv
-	$(PIP) install -r requirements/torch.txt
-	$(PIP) install -r requirements/dev.txt -c requirements/torch.txt
-	$(PIP) install --no-deps -r requirements/pictures.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(INSTALL) -r requirements/torch.txt
+	$(INSTALL) -r requirements/dev.txt -c requirements/torch.txt
+	$(INSTALL) --no-deps -r requirements/pictures.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
