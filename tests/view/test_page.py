@@ -307,6 +307,13 @@ def test_what_was_not_looked_at_is_dark(seeing):
     assert set(frame(seeing)) == {(16, 8, 4, 8)}  # cut at the edge of the picture
 
 
+def test_a_picture_is_not_said_to_have_bars(seeing):
+    hints = [hint.text for hint in seeing.find(".hint")]
+    assert len(hints) == 2
+    assert "bright" in hints[0]
+    assert "bars" not in " ".join(hints)
+
+
 def test_the_picture_is_whole_and_the_cells_lie_over_it(seeing):
     picture, cells = seeing.find(".seen img")[0], seeing.find("#cells")[0]
     assert picture.get_attribute("naturalWidth") == "20"

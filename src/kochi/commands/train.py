@@ -27,7 +27,12 @@ def train(
         bool, typer.Option("--resume", help="Go on where a stopped run was saved.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what the output folder holds.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace what the output folder holds; a model there answers until the new one "
+            "is whole.",
+        ),
     ] = False,
     devices: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Train with N processes or GPUs.")

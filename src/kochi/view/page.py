@@ -231,8 +231,8 @@ def _html(record: dict[str, Any], read: Side, title: str, table: bool) -> str:
         '<meta name="viewport" content="width=device-width">',
         f"<title>{shown}</title>\n<style>\n{_part('page.css')}</style>",
         f'<h1 dir="auto">{shown}</h1>',
-        '<p class="hint">Point at a written word, or reach it with Tab and the arrow keys: the '
-        "bars show how much of its look each place got.</p>",
+        '<p class="hint">Point at a written word, or reach it with Tab and the arrow keys: '
+        f"{_hint(read)}</p>",
         f'<div class="controls">{"".join(controls)}</div>',
         f'<h2 id="h-written">written</h2>\n<div class="row" id="written" role="listbox" '
         f'aria-labelledby="h-written" dir="{way}"></div>',
@@ -253,6 +253,12 @@ def _select(name: str, label: str, choices: Sequence[tuple[Any, str]], chosen: A
         for value, text in choices
     )
     return f'<label>{label} <select id="{name}">{options}</select></label>'
+
+
+def _hint(read: Side) -> str:
+    if isinstance(read, PictureSide):
+        return "what it looked at is bright in the picture."
+    return "the bars show how much of its look each place got."
 
 
 def _read_part(record: dict[str, Any], read: Side) -> str:
@@ -283,9 +289,9 @@ def _read_part(record: dict[str, Any], read: Side) -> str:
 def _seen_part(read: PictureSide) -> str:
     picture = base64.b64encode(read.image).decode()
     return (
-        '<h2>seen</h2>\n<p class="hint">What was looked at is bright, the cell looked at most has '
-        "a frame. Point at a cell, or go there with Tab and the arrow keys, to see who looked at "
-        f'it.</p>\n<div class="seen" style="aspect-ratio:{read.width}/{read.height}">'
+        '<h2>seen</h2>\n<p class="hint">The cell looked at most has a frame. Point at a cell, or '
+        "go there with Tab and the arrow keys, to see which words looked at it.</p>\n"
+        f'<div class="seen" style="aspect-ratio:{read.width}/{read.height}">'
         f'<img alt="what was read" src="data:{_kind(read.image)};base64,{picture}">'
         f'<svg id="cells" viewBox="0 0 {read.width} {read.height}" preserveAspectRatio="none" '
         'tabindex="0" role="application" aria-label="cells of the picture"><g id="veils"></g>'
