@@ -11,6 +11,7 @@ from kochi.data.readers.picture import PictureReader
 from kochi.errors import UserError
 from kochi.memory import Grid
 from kochi.metrics.pointing import point
+from kochi.picture.fitting import Box
 from kochi.predictor import Prediction, Predictor
 from kochi.view.overlay import Looked
 
@@ -32,6 +33,26 @@ def cell_of(prediction: Prediction) -> tuple[int, int]:
     """Return height and width of a cell, in pixels as the model reads them."""
     assert isinstance(prediction.layout, Grid)
     return prediction.layout.cell_height, prediction.layout.cell_width
+
+
+def grid_box(reader: PictureReader, source: Any, prediction: Prediction) -> Box:
+    """Return where all cells together lie in the picture's own pixels, upright.
+
+    What a model reads around a picture has cells as well, so the box may reach beyond it.
+
+    Args:
+        reader: What the model reads with.
+        source: The picture, as `Predictor.predict` takes it.
+        prediction: Its answer.
+
+    Raises:
+        UserError: The picture cannot be read any more.
+    """
+    assert prediction.grid is not None
+    (rows, columns), (high, wide) = prediction.grid, cell_of(prediction)
+    size = reader.size(source)
+    whole = 0.0, 0.0, float(wide * columns), float(high * rows)
+    return reader.placement(*size).box_back(whole, *size)
 
 
 def tokens_of_words(predictor: Predictor, text: str) -> list[list[int]]:

@@ -39,6 +39,21 @@ def test_json_says_where(kochi, seer, blocks):
     assert [row.index(max(row)) for row in record["alignment"]] == [0, 1, 2]
 
 
+def test_json_says_where_the_cells_lie_in_the_picture_itself(kochi, seer, tmp_path):
+    """A square of twice the height is read half as large, in the middle of white."""
+    whole = picture_of(("red", "blue", "green"))
+    save(whole, tmp_path / "whole.png")
+    save(whole[:, :SIDE].repeat(2, 0).repeat(2, 1), tmp_path / "square.png")
+    files = [tmp_path / name for name in ("square.png", "whole.png", "square.png")]
+    records = [json.loads(line) for line in kochi("predict", seer, "--json", *files).lines]
+    square = [-2.0 * SIDE, 0.0, 4.0 * SIDE, 2.0 * SIDE]
+    assert [record["grid_box"] for record in records] == [
+        square,
+        [0.0, 0.0, 3.0 * SIDE, float(SIDE)],
+        square,
+    ]
+
+
 def test_n_best_has_scores(kochi, seer, blocks):
     lines = kochi("predict", seer, "--beam", "3", "--n-best", "3", blocks["blue red"]).lines
     scores = [float(line.split("\t")[1]) for line in lines]

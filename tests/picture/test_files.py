@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kochi.errors import UserError
-from kochi.picture.files import MAX_PIXELS, Colour, Picture, from_array, read_picture
+from kochi.picture.files import MAX_PIXELS, Colour, Picture, from_array, picture_size, read_picture
 from kochi.picture.fitting import fitted, place
 
 RED = (200, 10, 20)
@@ -64,6 +64,7 @@ def test_pictures_are_turned_upright(tmp_path, orientation):
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
     assert np.array_equal(read(tmp_path / "a.png"), upright)
+    assert picture_size(Picture(tmp_path / "a.png")) == (8, 16)
 
 
 def test_transparency_lies_over_white(path):

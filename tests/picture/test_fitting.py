@@ -29,6 +29,13 @@ def test_it_fits_and_keeps_its_aspect(height, width, most_height, most_width, fi
         assert (found.height, found.width, found.top, found.left) == (*inner, 0, 0)
 
 
+@given(SIDES, SIDES, SIDES, SIDES, FITS)
+def test_a_box_comes_back(height, width, most_height, most_width, fit: Fit):
+    found, box = place(height, width, most_height, most_width, fit), (0.0, 1.0, 2.5, 4.0)
+    there = found.box(box, height, width)
+    assert found.box_back(there, height, width) == pytest.approx(box, abs=1e-6)
+
+
 def test_small_pictures_are_left_as_they_are():
     pixels = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
     assert np.array_equal(fitted(pixels, place(4, 5, 64, 64, "shrink")), pixels)

@@ -139,10 +139,14 @@ def predict(
             before = chunk[: error.place]
             found, wrong = answer(before, need_alignment=aligned, batch_size=size), error
         told = warn_remarks(predictor.source.remarks, told)
-        for prediction in found:
+        for prediction, source in zip(found, chunk, strict=False):
             number += 1
             _warn(prediction, number, warned, predictor)
-            _print(prediction, number, n_best, as_json, subtitles)
+            if as_json:
+                record = as_record(prediction) | _placed(predictor, source, prediction)
+                print(json.dumps(record, ensure_ascii=False))
+            else:
+                _print(prediction, number, n_best, subtitles)
         sys.stdout.flush()
         if wrong is not None:
             raise UserError(f"line {number + 1}: {wrong.reason}" if text else wrong.reason)
@@ -203,17 +207,13 @@ def _warn(prediction: "Prediction", number: int, warned: set[str], predictor: "P
         warn_unknown(new, predictor.source_parts, f"line {number}")
 
 
-def _print(
-    prediction: "Prediction", number: int, n_best: int, as_json: bool, subtitles: "Form | None"
-) -> None:
+def _print(prediction: "Prediction", number: int, n_best: int, subtitles: "Form | None") -> None:
     if subtitles is not None:
         from kochi.view.subtitles import srt, vtt
 
         if prediction.words is None:
             raise UserError("a plain model has no attention, so no times are known for subtitles")
         print((srt if subtitles is Form.SRT else vtt)(prediction.words))
-    elif as_json:
-        print(json.dumps(as_record(prediction), ensure_ascii=False))
     elif n_best == 1:
         print(_one_line(prediction.text))
     else:
@@ -266,6 +266,18 @@ def _places(prediction: "Prediction") -> dict[str, Any]:
     for name, timed in (("times", prediction.times), ("words", prediction.words)):
         record[name] = None if timed is None else [_span(one) for one in timed]
     return record
+
+
+def _placed(predictor: "Predictor", source: Any, prediction: "Prediction") -> dict[str, Any]:
+    """Return the box around all cells in the picture's own pixels: left, top, right, bottom."""
+    from kochi.data.readers.picture import PictureReader
+
+    if prediction.grid is None or not isinstance(predictor.source, PictureReader):
+        return {}
+    from kochi.looking import grid_box
+
+    box = grid_box(predictor.source, source, prediction)
+    return {"grid_box": [round(side, 2) for side in box]}
 
 
 def _span(timed: "Timed") -> dict[str, Any]:

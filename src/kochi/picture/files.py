@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 50_000_000  # a bomb of a few kilobytes may unpack to gigabytes
 MIN_SIDE = 4
 GAP = 2.0  # how many times as large as it will be a JPEG is read at least
+ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations whose height and width are the other way round
 HIGH = 257  # a 16-bit white over an 8-bit one
 Colour = Literal["rgb", "grey"]
 Pixels = UInt8[np.ndarray, "height width channels"]
@@ -76,6 +77,21 @@ def read_picture(
                 "it again"
             ) from None
         return to_pixels(image, colour, name)
+
+
+def picture_size(picture: Picture) -> tuple[int, int]:
+    """Return height and width of a picture, turned as `read_picture` turns it; from its header.
+
+    Raises:
+        UserError: As in `read_picture`, as far as the header says.
+    """
+    from PIL import ExifTags
+
+    with guard(), _opened(picture) as image:
+        _check_header(image, picture.name)
+        width, height = image.size
+        on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) in ON_ITS_SIDE
+        return (width, height) if on_its_side else (height, width)
 
 
 @contextmanager

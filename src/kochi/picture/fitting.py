@@ -50,6 +50,26 @@ class Placement:
             self.top + down * bottom,
         )
 
+    def box_back(self, box: Box, height: int, width: int) -> Box:
+        """Bring a box of what the model reads to where it lies in the picture; undoes `box`.
+
+        Args:
+            box: Left, top, right, bottom, in the model's pixels.
+            height: The picture's own height.
+            width: The picture's own width.
+
+        >>> place(10, 20, 40, 40, "pad").box_back((0.0, 10.0, 20.0, 30.0), 10, 20)
+        (0.0, 0.0, 10.0, 10.0)
+        """
+        down, across = height / self.picture_height, width / self.picture_width
+        left, top, right, bottom = box
+        return (
+            across * (left - self.left),
+            down * (top - self.top),
+            across * (right - self.left),
+            down * (bottom - self.top),
+        )
+
 
 def place(height: int, width: int, most_height: int, most_width: int, fit: Fit) -> Placement:
     """Say how large a picture becomes, and where it lies.

@@ -18,7 +18,15 @@ from kochi.data.readers.base import Numbers, PictureShape, Reader
 from kochi.data.readers.saving import read_kind, write_kind
 from kochi.errors import UserError
 from kochi.picture.distortion import Distortion, distort
-from kochi.picture.files import Picture, Pixels, check_sides, from_array, guard, read_picture
+from kochi.picture.files import (
+    Picture,
+    Pixels,
+    check_sides,
+    from_array,
+    guard,
+    picture_size,
+    read_picture,
+)
 from kochi.picture.fitting import Placement, fitted, place
 
 PictureSource = Picture | str | Path | Shaped[np.ndarray, "..."]
@@ -114,6 +122,16 @@ class PictureReader(Reader[PictureSource]):
         options = self.front_end
         room = (options.height, options.width) if reduced else None
         return read_picture(picture, options.colour, room)
+
+    def size(self, source: PictureSource) -> tuple[int, int]:
+        """Return height and width of a source in its own pixels, upright.
+
+        Raises:
+            UserError: As in `kochi.picture.files.picture_size`.
+        """
+        if isinstance(source, np.ndarray):
+            return source.shape[0], source.shape[1]
+        return picture_size(source if isinstance(source, Picture) else Picture(Path(source)))
 
     def placement(self, height: int, width: int) -> Placement:
         """Say where a picture of this size comes to lie in what the model reads."""
