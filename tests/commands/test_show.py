@@ -33,6 +33,15 @@ def test_warns_of_what_was_never_seen(kochi, tiny):
     assert result.err == "kochi: warning: INPUT: characters never seen in training: 'ä'\n"
 
 
+def test_warns_of_a_file_that_is_read_as_its_name(kochi, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bead").write_text("dad")
+    result = kochi("show", tiny, "bead")
+    assert result.code == 0 and result.lines[0] == "B E A D"
+    assert result.err.startswith("kochi: warning: bead: is a file, but this model reads text")
+    assert result.err.count("\n") == 1
+
+
 def test_draws_over_time(kochi, heard, tmp_path):
     np.save(tmp_path / "a.npy", np.concatenate([frames_of("abc")] * 3))
     result = kochi("show", heard, tmp_path / "a.npy")

@@ -1,5 +1,6 @@
 """``kochi show``: where a model looked while it wrote."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.looking import check_page, write_answer
-from kochi.commands.messages import warn_remarks, warn_unknown
+from kochi.commands.messages import warn, warn_remarks, warn_unknown
 from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
 
@@ -60,6 +61,8 @@ def show(
     from kochi.view.terminal import draw_alignment
 
     predictor = load(model, device)
+    if predictor.source_parts and os.path.isfile(text):
+        warn(f"{text}: is a file, but this model reads text: it reads the name, not the file")
     try:
         [prediction] = predictor.predict(
             [text], beam=beam, need_alignment=True, need_heads=page is not None
