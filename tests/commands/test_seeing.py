@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -52,6 +54,18 @@ def test_json_says_where_the_cells_lie_in_the_picture_itself(kochi, seer, tmp_pa
         [0.0, 0.0, 3.0 * SIDE, float(SIDE)],
         square,
     ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_picture_from_a_pipe_is_read_once(kochi, seer, blocks, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    content = blocks["green"].read_bytes()
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit((tmp_path / "pipe").write_bytes, content)
+        result = kochi("predict", seer, "--json", tmp_path / "pipe")
+        sent.result(timeout=60)
+    record = json.loads(result.out)
+    assert record["text"] == "green" and record["grid_box"] is None
 
 
 def test_n_best_has_scores(kochi, seer, blocks):

@@ -269,13 +269,18 @@ def _places(prediction: "Prediction") -> dict[str, Any]:
 
 
 def _placed(predictor: "Predictor", source: Any, prediction: "Prediction") -> dict[str, Any]:
-    """Return the box around all cells in the picture's own pixels: left, top, right, bottom."""
+    """Return the box around all cells in the picture's own pixels: left, top, right, bottom.
+
+    It is None where the picture came from a pipe, which cannot be read a second time.
+    """
     from kochi.data.readers.picture import PictureReader
 
     if prediction.grid is None or not isinstance(predictor.source, PictureReader):
         return {}
     from kochi.looking import grid_box
 
+    if not Path(source).is_file():
+        return {"grid_box": None}
     box = grid_box(predictor.source, source, prediction)
     return {"grid_box": [round(side, 2) for side in box]}
 
