@@ -143,7 +143,7 @@ def predict(
             number += 1
             _warn(prediction, number, warned, predictor)
             if as_json:
-                record = as_record(prediction) | _placed(predictor, source, prediction)
+                record = as_record(prediction) | _grid_box(predictor, source, prediction)
                 print(json.dumps(record, ensure_ascii=False))
             else:
                 _print(prediction, number, n_best, subtitles)
@@ -268,7 +268,7 @@ def _places(prediction: "Prediction") -> dict[str, Any]:
     return record
 
 
-def _placed(predictor: "Predictor", source: Any, prediction: "Prediction") -> dict[str, Any]:
+def _grid_box(predictor: "Predictor", source: Any, prediction: "Prediction") -> dict[str, Any]:
     """Return the box around all cells in the picture's own pixels: left, top, right, bottom.
 
     It is None where the picture came from a pipe, which cannot be read a second time.

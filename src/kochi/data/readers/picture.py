@@ -118,10 +118,9 @@ class PictureReader(Reader[PictureSource]):
         """
         if isinstance(source, np.ndarray):
             return from_array(source, self.front_end.colour)
-        picture = source if isinstance(source, Picture) else Picture(Path(source))
         options = self.front_end
         room = (options.height, options.width) if reduced else None
-        return read_picture(picture, options.colour, room)
+        return read_picture(_named(source), options.colour, room)
 
     def size(self, source: PictureSource) -> tuple[int, int]:
         """Return height and width of a source in its own pixels, upright.
@@ -131,7 +130,7 @@ class PictureReader(Reader[PictureSource]):
         """
         if isinstance(source, np.ndarray):
             return source.shape[0], source.shape[1]
-        return picture_size(source if isinstance(source, Picture) else Picture(Path(source)))
+        return picture_size(_named(source))
 
     def placement(self, height: int, width: int) -> Placement:
         """Say where a picture of this size comes to lie in what the model reads."""
@@ -205,3 +204,7 @@ class PictureReader(Reader[PictureSource]):
         except (KeyError, ValueError) as error:
             reason = json.dumps(str(error).splitlines()[0])
             raise UserError(f"{path}: not what kochi saved ({reason}); copy it again") from None
+
+
+def _named(source: Picture | str | Path) -> Picture:
+    return source if isinstance(source, Picture) else Picture(Path(source))
