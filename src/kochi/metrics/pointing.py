@@ -15,9 +15,9 @@ from kochi.errors import UserError
 from kochi.metrics.bootstrap import interval, resampled_totals, resampled_values
 from kochi.metrics.evaluate import Score
 from kochi.metrics.names import check_bootstrap
-from kochi.picture.fitting import Box
 
 POINTING = ("pointing", "pointing_mass")
+Box = tuple[float, float, float, float]
 
 
 def point(
