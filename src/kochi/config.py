@@ -112,12 +112,20 @@ class TextData(BaseData):
 class Separated(Table):
     """How rows of a table are cut into cells.
 
-    ``separator`` is one character. ``quoted`` reads cells as spreadsheets write them: one in double
-    quotes may hold the separator, line breaks, and quotes written twice.
+    ``quoted`` reads cells as spreadsheets write them: one in double quotes may hold the separator,
+    line breaks, and quotes written twice. Then ``separator`` is one character.
     """
 
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = "\t"
+    separator: Annotated[str, Field(min_length=1)] = "\t"
     quoted: bool = False
+
+    @model_validator(mode="after")
+    def _quoted_cells_have_a_short_separator(self) -> "Separated":
+        if self.quoted and len(self.separator) > 1:
+            raise ValueError(
+                f"data.separator = {self.separator!r}: expected one character with data.quoted"
+            )
+        return self
 
 
 class TsvData(TextData, Separated):

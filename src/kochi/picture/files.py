@@ -38,6 +38,9 @@ class Picture:
     path: Path
     where: str = ""
 
+    def __str__(self) -> str:
+        return self.path.name
+
     @property
     def name(self) -> str:
         """What messages call the picture."""
