@@ -50,8 +50,8 @@ def align(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Link every source word (or token) that gets at least this share of the attention. "
-            "Default: the one that gets most."
+            help="Link every source word (or token) that gets at least this share of the "
+            "attention. Default: the one that gets most."
         ),
     ] = None,
     layer: Annotated[
@@ -61,8 +61,8 @@ def align(
     unit: Annotated[
         UnitName,
         typer.Option(
-            help="What the links are between. auto: tokens if one side is one word in at least half "
-            f"of the pairs (the first {CHUNK:,}), as from spelling to sound; else words."
+            help="What the links are between. auto: tokens if one side is one word in at least "
+            f"half of the (first {CHUNK:,}) pairs, as from spelling to sound; else words."
         ),
     ] = UnitName.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON.")] = False,
