@@ -80,7 +80,8 @@ def test_characters_without_a_glyph_are_told_with_what_helps(monkeypatch: pytest
     assert missing_glyphs(["注"], "svg") == []
     assert font_advice(missing) == (
         "no installed font has 注, カ, 👩 (drawn as <6CE8>, <30AB>, <1F469>); "
-        "install one that does (Debian: fonts-noto-cjk fonts-symbola), or write .svg, whose viewer brings its own fonts"
+        "install one that does (Debian: fonts-noto-cjk fonts-symbola), "
+        "or write .svg, whose viewer brings its own fonts"
     )
     assert "fonts-noto-core" in font_advice(["ऄ"])
     assert font_advice(["注"] * 9, 3).startswith("no installed font has 注, 注, 注 and 6 more (")
