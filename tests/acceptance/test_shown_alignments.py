@@ -60,6 +60,16 @@ def test_labels_that_have_no_room_are_told(kochi, tiny, tmp_path):
     assert "<eos>" in texts
 
 
+def test_a_terminal_is_not_flooded(kochi, tiny, monkeypatch):
+    monkeypatch.setattr("kochi.commands.show.MOST_CELLS", 19)
+    result = kochi("show", tiny, "bead")
+    assert result.lines == [
+        "B E A D",
+        "alignment not drawn: 4 rows and 5 columns are too many for the terminal; "
+        "--out x.png draws them",
+    ]
+
+
 def test_titles_name_model_and_input(kochi, tiny, heard, seer, tmp_path):
     save(picture_of(("red", "green")), tmp_path / "blocks.png")
     np.save(tmp_path / "sound.npy", frames_of("abc"))

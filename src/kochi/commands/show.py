@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from kochi.view.overlay import Looked
 
 
+MOST_CELLS = 100_000  # drawn in the terminal; more take minutes and nobody scrolls through them
+
+
 @worked_example(
     '$ kochi show model "hello"',
     '$ kochi show model "hello" --out hello.svg',
@@ -85,8 +88,12 @@ def show(
     console.print(prediction.text, markup=False, soft_wrap=True)
     if looked is not None:
         _print_peaks(console, looked)
-    else:
+    elif prediction.alignment.numel() <= MOST_CELLS:
         console.print(draw_alignment(prediction.alignment, *_sides(prediction), legend=True))
+    else:
+        rows, columns = prediction.alignment.shape
+        size = f"{rows:,} rows and {columns:,} columns are too many for the terminal"
+        console.print(f"alignment not drawn: {size}; --out x.png draws them", markup=False)
     if out is not None:
         console.print(f"wrote {out}", markup=False)
 
