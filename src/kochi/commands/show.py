@@ -93,7 +93,8 @@ def show(
     else:
         rows, columns = prediction.alignment.shape
         size = f"{rows:,} rows and {columns:,} columns are too many for the terminal"
-        console.print(f"alignment not drawn: {size}; --out x.png draws them", markup=False)
+        said = f"alignment not drawn: {size}; --out x.png draws them"
+        console.print(said, markup=False, soft_wrap=True)
     if out is not None:
         console.print(f"wrote {out}", markup=False)
 
