@@ -10,6 +10,11 @@ def warn(message: str) -> None:
     print(f"kochi: warning: {message}", file=sys.stderr)
 
 
+def note(message: str) -> None:
+    """Write one line that says what was chosen."""
+    print(f"kochi: {message}", file=sys.stderr)
+
+
 def warn_unknown(parts: Sequence[str], what: str, where: str) -> None:
     """Name what the model has never seen; it reads them as the unknown token."""
     names = ", ".join(repr(part) for part in parts)
