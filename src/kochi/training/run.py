@@ -130,7 +130,7 @@ def fit(
     if run.training.start_from is not None and not layout.checkpoint.exists():
         _start(model, run.training.start_from, prepared, progress)
     module = TrainingModule(model, run, stream.total_steps, interrupts)
-    logs = Logs(layout.training, state.step) if rank == 0 else None
+    logs = Logs(layout.training, state.step, run.training.metric) if rank == 0 else None
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every)
     trainer = make_trainer(run, loop, rank, port)
     checkpoint = str(layout.checkpoint) if layout.checkpoint.exists() else None
