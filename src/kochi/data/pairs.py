@@ -76,6 +76,15 @@ def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
     return _group(pairs) if data.group_references else pairs
 
 
+def rows_of(data: config.Data, split: Split) -> Iterator[Pair]:
+    """Stream the rows of a split as they stand: each with all its references, none grouped.
+
+    Raises:
+        UserError: As in `read_pairs`.
+    """
+    return _rows(data, split)
+
+
 def count_rows(pairs: Iterable[Pair]) -> int:
     """Return how many rows of the data the pairs stand for.
 

@@ -46,13 +46,13 @@ class Example:
         }
 
 
-def shown(text: str) -> str:
+def shown(text: str, longest: int = LONGEST) -> str:
     r"""Make a text safe to print on one line, and cut it where it is very long.
 
     >>> shown("two\nlines")
     'two␊lines'
     """
-    return visible_text(text if len(text) <= LONGEST else text[:LONGEST] + "…")
+    return visible_text(text if len(text) <= longest else text[:longest] + "…")
 
 
 def spread(count: int, rows: int) -> list[int]:

@@ -21,6 +21,7 @@ from kochi.training.evaluation import Evaluator
 from kochi.training.finish import finish, nothing_right, summary
 from kochi.training.interrupts import Interrupts
 from kochi.training.layout import Layout
+from kochi.training.lengths import bounds, check_lengths, warmup_warning
 from kochi.training.logs import Logs
 from kochi.training.loop import Loop
 from kochi.training.module import STATE_KEY, TrainingModule
@@ -101,6 +102,9 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
     _say_what_is_left_out(prepared, run, progress)
     with Workers(layout, run.training.devices) as workers:
         evaluator = build_evaluator(run, prepared)
+        if not layout.checkpoint.exists():
+            check_lengths(run, prepared, evaluator, progress.message)
+            _say_what_wer_counts(run, evaluator, progress)
         workers.wait_until_ready()
         state = fit(run, prepared, evaluator, interrupts, progress, log_every, port=workers.port)
     progress.stop()
@@ -126,6 +130,10 @@ def fit(
     stream = make_stream(run, prepared, state, rank)
     if monitor.is_done(state, run.training, stream.total_steps):
         return state
+    if state.step == 0:
+        warning = warmup_warning(run.training, stream.total_steps, stream.epoch_steps)
+        if warning is not None:
+            progress.message(warning)
     model = make_model(run, prepared)
     if run.training.start_from is not None and not layout.checkpoint.exists():
         _start(model, run.training.start_from, prepared, progress)
@@ -251,12 +259,17 @@ def make_trainer(run: config.Run, loop: pl.Callback, rank: int = 0, port: int = 
 def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progress) -> None:
     corpus = prepared.corpus
     if corpus.skipped:
-        bounds = f"data.max_length = {run.data.max_length} tokens"
-        if isinstance(run.data, config.HeardData):
-            bounds = f"data.max_seconds = {run.data.max_seconds:g} or {bounds}"
         progress.message(
             f"{corpus.skipped} of {len(corpus) + corpus.skipped} training pairs are left out: "
-            f"longer than {bounds}"
+            f"longer than {bounds(run.data)}"
+        )
+
+
+def _say_what_wer_counts(run: config.Run, evaluator: Evaluator | None, progress: Progress) -> None:
+    if run.training.metric == "wer" and evaluator is not None and evaluator.judge.wer == "rows":
+        progress.message(
+            "wer is the share of rows with any error, as each is one word; data.row = 'text' "
+            "counts the target's tokens instead"
         )
 
 
