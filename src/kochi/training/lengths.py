@@ -200,7 +200,7 @@ class _Check:
         if not self.limited:
             return
         needs = [need for split, lengths in splits.items() for need in self._needs(split, lengths)]
-        searched = [split for split in splits if split != "train"] or ["train"]
+        searched: list[Split] = [split for split in splits if split != "train"] or ["train"]
         for split in searched:
             needs += self._search_needs(split, splits[split])
         for need in needs:
