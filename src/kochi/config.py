@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from kochi.errors import UserError
+from kochi.normal_forms import Normalization
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -63,7 +64,7 @@ class Tokens(Table):
     tokens: Literal["characters", "whitespace", "bpe"] = "bpe"
     vocabulary_size: Positive | None = None
     lowercase: bool = False
-    normalization: Literal["nfc", "nfd", "nfkc", "nfkd", "none"] = "nfc"
+    normalization: Normalization = "nfc"
 
 
 class BaseData(Table):

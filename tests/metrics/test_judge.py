@@ -1,7 +1,7 @@
 import pytest
 
 from kochi import config
-from kochi.metrics import Judge, evaluate, wer_unit
+from kochi.metrics import METRICS, Judge, evaluate, higher_is_better, wer_unit
 
 WORDS = ["cat", "dog", "new york"]
 SENTENCES = ["It cost $5.", "Call at 9.", "Hello"]
@@ -27,6 +27,27 @@ def tsv(**changes) -> config.TsvData:
 )
 def test_what_wer_counts(changes, sources, expected):
     assert wer_unit(tsv(**changes), sources) == expected
+
+
+def test_tags_are_no_words_of_a_source():
+    tagged = tsv(tags_column="tags")
+    assert wer_unit(tagged, ["walk\tV; PST", "go\tV; PST"]) == "rows"
+    assert wer_unit(tagged, ["walk on\tV; PST"]) == "words"
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("form", ["nfc", "nfd", "nfkc", "nfkd"])
+def test_normal_forms_of_one_text_are_the_same(name: str, form: str):
+    composed, decomposed = (
+        "caf\u00e9 s\u00ed o\u00fa a\u00e1 \u00e9",
+        "cafe\u0301 si\u0301 ou\u0301 aa\u0301 e\u0301",
+    )
+    data = tsv(target={"normalization": form})
+    for one, other in ((composed, decomposed), (decomposed, composed)):
+        best = Judge(data, ["a"], [[other]]).value(name, [one])
+        assert best == pytest.approx(100.0 if higher_is_better(name) else 0.0)
+    as_they_are = tsv(target={"normalization": "none"})
+    assert Judge(as_they_are, ["a"], [[composed]]).value("exact", [decomposed]) == 0.0
 
 
 def test_recordings_are_text_unless_the_run_file_says_word():

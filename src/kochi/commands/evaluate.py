@@ -51,7 +51,9 @@ def evaluate(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the answers, one a line.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the answers, a line for each source.")
+    ] = None,
     beam: Beam = None,
     batch_size: BatchSize = None,
     tokenize: Annotated[

@@ -23,6 +23,7 @@ from kochi.data.records import get_field, json_type, read_records
 from kochi.data.tables import form_of, read_cells, read_header
 from kochi.data.tags import with_tags
 from kochi.errors import UserError
+from kochi.normal_forms import normalize
 from kochi.picture.files import Picture
 from kochi.sound.files import Recording
 
@@ -60,8 +61,8 @@ def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
 
     In training data every reference makes a pair of its own. In dev and test data a pair holds all
     references of a row, and with ``data.group_references`` also those of other rows with the same
-    source: the same text, or the same file (array, stretch of a recording) to read. It comes in the
-    position of the first of them.
+    source: the same text as a model reads it, or the same file (array, stretch of a recording). It
+    comes in the position of the first of them.
 
     Raises:
         UserError: While streaming, at the first thing wrong with the input.
@@ -73,7 +74,7 @@ def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
             for pair in pairs
             for reference in pair.references
         )
-    return _group(pairs) if data.group_references else pairs
+    return _group(pairs, data) if data.group_references else pairs
 
 
 def rows_of(data: config.Data, split: Split) -> Iterator[Pair]:
@@ -165,15 +166,18 @@ def _refuse_empty(rows: Iterator[Pair], name: str) -> Iterator[Pair]:
         raise UserError(f"{name}: holds no pairs; expected at least one")
 
 
-def _group(pairs: Iterator[Pair]) -> Iterator[Pair]:
+def _group(pairs: Iterator[Pair], data: config.Data) -> Iterator[Pair]:
     rows: dict[Hashable, list[Pair]] = {}
     for pair in pairs:
-        rows.setdefault(_identity(pair.source), []).append(pair)
+        rows.setdefault(_identity(pair.source, data), []).append(pair)
     return map(_merge, rows.values())
 
 
-def _identity(source: Any) -> Hashable:
-    """Return what two sources have in common that are read from the same place."""
+def _identity(source: Any, data: config.Data) -> Hashable:
+    """Return what two sources have in common that a model cannot tell apart."""
+    if isinstance(data, config.TextData):
+        text = normalize(source, data.source.normalization)
+        return text.lower() if data.source.lowercase else text
     match source:
         case Recording():
             paths = tuple(map(os.path.normpath, source.paths))

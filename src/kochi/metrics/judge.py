@@ -11,19 +11,25 @@ from kochi.metrics.compare import Comparison, compare
 from kochi.metrics.evaluate import Score, corpus_metric, evaluate
 from kochi.metrics.metric import References
 from kochi.metrics.names import WerUnit, make_metric
+from kochi.normal_forms import normalize
 
 
 def comparable(text: str, target: config.Tokens) -> str:
-    """Return a hypothesis or a reference in the form in which both are compared.
+    r"""Return a hypothesis or a reference in the form in which both are compared.
 
-    Every score of a model's answers passes through here, on both sides. White space is made alike
-    later, by each metric (`kochi.metrics.metric.plain_spaces`), and case where a metric ignores it.
+    Every score of a model's answers passes through here, on both sides: both are brought to the
+    Unicode normal form of ``data.target.normalization``, in which the model writes. White space is
+    made alike later, by each metric (`kochi.metrics.metric.plain_spaces`), and case where a metric
+    ignores it.
 
     Args:
         text: What a model wrote, or a right answer as it stands in the data.
         target: How the run file cuts targets.
+
+    >>> comparable("e\u0301", config.Tokens()) == comparable("\u00e9", config.Tokens())
+    True
     """
-    return text
+    return normalize(text, target.normalization)
 
 
 def wer_unit(data: config.Data, sources: Sequence[Any]) -> WerUnit:
@@ -50,6 +56,8 @@ def wer_unit(data: config.Data, sources: Sequence[Any]) -> WerUnit:
         return "words"
     if (data.source.tokens, data.target.tokens) != ("characters", "whitespace"):
         return "words"
+    if data.tagged:  # a tab and the tags stand behind the text
+        sources = [source.rpartition("\t")[0] for source in sources]
     single = sum(len(source.split()) == 1 for source in sources)
     return "rows" if 2 * single > len(sources) else "words"
 
