@@ -28,6 +28,7 @@ TRAIN_COLUMNS = (
 EVALUATION_COLUMNS = ("step", "epoch", "loss", "metric", "seconds")
 EXAMPLE_COLUMNS = ("step", "source", "target", "prediction")
 DRAWING_SHARE = 0.02  # of the time, at most, goes into pictures of alignments
+FIRST_DRAWING_SECONDS = 0.5
 LONGEST_DRAWN = 100  # tokens on a side of an alignment that is drawn
 
 
@@ -84,7 +85,8 @@ class Logs:
         from torch.utils.tensorboard import SummaryWriter
 
         self._metric = metric
-        self._begun, self._drawing = time.monotonic(), 0.0
+        self._begun, self._drawing = time.monotonic(), FIRST_DRAWING_SECONDS
+        self._undrawn: tuple[int, Sequence[Example]] | None = None
         self._examples = CsvLog(folder / "examples.csv", EXAMPLE_COLUMNS, step)
         self._train = CsvLog(folder / "train.csv", TRAIN_COLUMNS, step)
         self._evaluations = CsvLog(folder / "evaluations.csv", EVALUATION_COLUMNS, step)
@@ -106,7 +108,8 @@ class Logs:
     def examples(self, step: int, examples: Sequence[Example]) -> None:
         """Log some dev rows with what the model wrote, and where it attended.
 
-        Alignments are drawn for sources of text, as often as drawing takes little of the time.
+        Alignments are drawn for sources of text: those of the last evaluation, and of others as
+        often as drawing takes little of the time.
         """
         for number, example in enumerate(examples, 1):
             texts = example.texts()
@@ -114,11 +117,15 @@ class Logs:
             lines = [f"    {name:<10}  {text}" for name, text in texts.items()]  # Markdown's code
             self._board.add_text(f"dev/example_{number}", "\n".join(lines), step)
         begin = time.monotonic()
+        self._undrawn = step, examples
         if self._drawing <= DRAWING_SHARE * (begin - self._begun):
-            self._draw(step, examples)
+            self._draw()
             self._drawing += time.monotonic() - begin
 
-    def _draw(self, step: int, examples: Sequence[Example]) -> None:
+    def _draw(self) -> None:
+        if self._undrawn is None:
+            return
+        (step, examples), self._undrawn = self._undrawn, None
         drawn = [
             (example, example.alignment)
             for example in examples
@@ -147,6 +154,7 @@ class Logs:
 
     def close(self) -> None:
         """Write out and close everything."""
+        self._draw()
         self._train.close()
         self._evaluations.close()
         self._examples.close()
