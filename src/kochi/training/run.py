@@ -103,8 +103,7 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
     with Workers(layout, run.training.devices) as workers:
         evaluator = build_evaluator(run, prepared)
         if not layout.checkpoint.exists():
-            check_lengths(run, prepared, evaluator, progress.message)
-            _say_what_wer_counts(run, evaluator, progress)
+            _check_before_the_first_step(run, prepared, evaluator, progress)
         workers.wait_until_ready()
         state = fit(run, prepared, evaluator, interrupts, progress, log_every, port=workers.port)
     progress.stop()
@@ -265,7 +264,14 @@ def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progres
         )
 
 
-def _say_what_wer_counts(run: config.Run, evaluator: Evaluator | None, progress: Progress) -> None:
+def _check_before_the_first_step(
+    run: config.Run, prepared: Prepared, evaluator: Evaluator | None, progress: Progress
+) -> None:
+    try:
+        check_lengths(run, prepared, evaluator, progress.message)
+    except UserError:
+        Layout(run.output).run.unlink(missing_ok=True)  # nothing was begun: mend it and start again
+        raise
     if run.training.metric == "wer" and evaluator is not None and evaluator.judge.wer == "rows":
         progress.message(
             "wer is the share of rows with any error, as each is one word; data.row = 'text' "
