@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from kochi.errors import UserError
+from kochi.normal_forms import Normalization
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -63,7 +64,7 @@ class Tokens(Table):
     tokens: Literal["characters", "whitespace", "bpe"] = "bpe"
     vocabulary_size: Positive | None = None
     lowercase: bool = False
-    normalization: Literal["nfc", "nfd", "nfkc", "nfkd", "none"] = "nfc"
+    normalization: Normalization = "nfc"
 
 
 class BaseData(Table):
@@ -73,6 +74,13 @@ class BaseData(Table):
     text on a side are left out of training (and counted in the log). ``tokenized`` says that the
     text is tokenised already: BLEU then counts its tokens as they are. ``encoding`` is that of all
     files of text; a byte-order mark in a file takes precedence.
+
+    With ``group_references`` rows of one source (the same text, file, or stretch of a recording)
+    are one source with several right answers in dev and test data; in training data each row is a
+    pair of its own. ``row`` says what a row is: with "word" the metric "wer" is the share of rows
+    with any error, as in work on pronunciation and inflection; with "text" it counts errors in the
+    words of a row. If it is not set, a row is a word where the source is text in characters without
+    white space and the target is cut at white space (see `kochi.metrics.judge.wer_unit`).
     """
 
     folder: Path = Path(".")
@@ -80,6 +88,8 @@ class BaseData(Table):
     target: Tokens = Tokens()
     tokenized: bool = False
     max_length: Positive = 256
+    group_references: bool = True
+    row: Literal["word", "text"] | None = None
 
 
 class TextData(BaseData):
@@ -131,8 +141,8 @@ class Separated(Table):
 class TsvData(TextData, Separated):
     """A table of text with a header row; a column given as a number (from 1) means no header.
 
-    Several target columns, or several rows with one source (``group_references``), are several
-    right answers of one source in dev and test data. ``tags_column`` is one column or several.
+    Several target columns are several right answers of a row in dev and test data. ``tags_column``
+    is one column or several.
     """
 
     kind: Literal["tsv"]
@@ -142,7 +152,6 @@ class TsvData(TextData, Separated):
     source_column: Column = "source"
     target_column: Column | list[Column] = "target"
     tags_column: Column | list[Column] | None = None
-    group_references: bool = True
 
     @property
     def tagged(self) -> bool:
@@ -671,7 +680,9 @@ class Training(Table):
     ``start_from`` is the folder of a model whose weights begin this run, where name and shape are
     the same, such as a model with soft attention for one with hard attention, or one to be trained
     on with more data; the rest is drawn. Tokens are those of that model where they are cut in the
-    same way.
+    same way. At each evaluation ``examples`` dev rows, always the same ones, are shown with what
+    the model writes (0 shows none). Evaluations during training search greedily, whatever
+    ``search`` says.
     """
 
     epochs: Positive = 20
@@ -694,6 +705,7 @@ class Training(Table):
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
     metric: Metric = "bleu"
     evaluate_every: Annotated[int, Field(ge=0)] = 0
+    examples: Annotated[int, Field(ge=0)] = 2
     checkpoint_every: Annotated[int, Field(ge=0)] = 200
     patience: Positive | None = None
     keep_best: Positive = 1

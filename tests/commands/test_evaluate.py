@@ -8,7 +8,9 @@ def test_split_of_the_run_file(kochi, tiny):
     assert result.code == 0, result.err
     assert result.lines[0] == "30 sources"
     assert result.lines[1].startswith("PER ")
-    assert result.lines[2].startswith("exact match ")
+    assert result.lines[2].startswith("WER ")
+    assert result.lines[3].startswith("exact match ")
+    assert all(line.endswith("|search:beam-2") for line in result.lines[1:])
 
 
 def test_file_with_json_and_answers(kochi, tiny, tmp_path):
@@ -17,7 +19,8 @@ def test_file_with_json_and_answers(kochi, tiny, tmp_path):
     out = tmp_path / "answers.txt"
     result = kochi("evaluate", tiny, file, "--metric", "exact", "--json", "--out", out)
     record = json.loads(result.out)
-    assert record["pairs"] == 3  # two right answers of "fed" are one row
+    assert (record["rows"], record["pairs"]) == (4, 3)  # "fed" has two right answers
+    assert record["beam"] == 2
     exact = record["scores"]["exact"]
     assert round(exact["value"], 3) == 66.667
     assert exact["low"] <= exact["value"] <= exact["high"]
@@ -31,11 +34,12 @@ def test_metrics_follow_the_target(tiny):
     from kochi.folder import load_folder
 
     run = load_folder(tiny).run
-    assert default_metrics(run) == ["per", "exact"]
+    assert default_metrics(run, "rows") == ["per", "wer", "exact"]
+    assert default_metrics(run, "words") == ["per", "exact"]
     tree = run.model_dump(mode="json", exclude_none=True)
     tree["data"]["target"]["tokens"] = "bpe"
     tree["training"]["metric"] = "loss"
-    assert default_metrics(check_run(tree, "test")) == ["bleu", "chrf"]
+    assert default_metrics(check_run(tree, "test"), "words") == ["bleu", "chrf"]
 
 
 def test_parallel_data_take_a_source_and_target_files(kochi, tiny, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from kochi import config
 from kochi.data.lines import decode_lines, lines
-from kochi.data.pairs import Pair, read_pairs, split_files
+from kochi.data.pairs import Pair, count_rows, read_pairs, split_files
 from kochi.errors import UserError
 
 
@@ -80,6 +80,62 @@ def test_rows_with_one_source_are_grouped_outside_training(tmp_path):
     assert len(list(read_pairs(data, "train"))) == 4
     apart = tsv(tmp_path, rows, group_references=False, **NUMBERED)
     assert len(list(read_pairs(apart, "dev"))) == 4
+
+
+def test_text_is_one_source_where_a_model_reads_the_same(tmp_path):
+    rows = "caf\u00e9\tb\ncafe\u0301\tc\nCaf\u00e9\td\n"
+    found = list(read_pairs(tsv(tmp_path, rows, **NUMBERED), "dev"))
+    assert [pair.references for pair in found] == [("b", "c"), ("d",)]
+    lower = tsv(tmp_path, rows, source={"lowercase": True}, **NUMBERED)
+    assert [pair.references for pair in read_pairs(lower, "dev")] == [("b", "c", "d")]
+    apart = tsv(tmp_path, rows, source={"normalization": "none"}, **NUMBERED)
+    assert len(list(read_pairs(apart, "dev"))) == 3
+
+
+def test_rows_with_one_source_are_grouped_in_json_and_parallel_files(tmp_path):
+    content = "".join(
+        json.dumps({"source": source, "target": target}) + "\n"
+        for source, target in (("a", "b"), ("c", ["d", "x"]), ("a", ["e", "b"]))
+    )
+    side = parallel(tmp_path, "a\nc\na\n", "b\nd\ne\n", "b\nx\nb\n")
+    for data in (jsonl(tmp_path, content), side):
+        found = list(read_pairs(data, "dev"))
+        assert found == [Pair("a", ("b", "e")), Pair("c", ("d", "x"))]
+        assert (count_rows(found), [len(pair.rows) for pair in found]) == (3, [2, 1])
+        apart = data.model_copy(update={"group_references": False})
+        assert len(list(read_pairs(apart, "dev"))) == 3
+
+
+def test_rows_of_one_recording_or_array_are_grouped(tmp_path):
+    table = "audio\tstart\tend\ttext\na.wav\t0\t1\tx\na.wav\t1\t2\ty\n./a.wav\t\t1\tz\n"
+    (tmp_path / "a.tsv").write_text(table)
+    tree = {"folder": tmp_path, "train": "a.tsv", "dev": "a.tsv"}
+    sound = config.SoundData.model_validate(tree | {"kind": "sound"})
+    assert [pair.references for pair in read_pairs(sound, "dev")] == [("x", "z"), ("y",)]
+    (tmp_path / "b.tsv").write_text("id\ttext\nk\tx\nl\ty\nk\tz\n")
+    files = {"manifest": "b.tsv", "arrays": "b.npz"}
+    features = config.FeaturesData.model_validate(
+        tree | {"kind": "features", "train": files, "dev": files}
+    )
+    assert [pair.references for pair in read_pairs(features, "dev")] == [("x", "z"), ("y",)]
+    assert len(list(read_pairs(features, "train"))) == 3
+
+
+def test_boxes_stay_with_the_answer_that_they_are_of(tmp_path):
+    rows = ["image\ttext\tboxes", "a.png\tone two\t[]", "b.png\tthree\t[[0, 0, 0, 1, 1]]"]
+    rows += ["a.png\tfour\t[[0, 1, 1, 2, 2]]", "a.png\tfive\t[[0, 3, 3, 4, 4]]"]
+    (tmp_path / "a.tsv").write_text("\n".join(rows) + "\n")
+    tree = {"folder": tmp_path, "train": "a.tsv", "dev": "a.tsv", "boxes_column": "boxes"}
+    data = config.PictureData.model_validate(tree | {"kind": "picture"})
+    first, second = read_pairs(data, "dev")
+    assert first.references == ("one two", "four", "five")
+    assert first.boxes == ((), ())
+    assert [row.boxes for row in first.rows] == [
+        ((), ()),
+        (((1.0, 1.0, 2.0, 2.0),),),
+        (((3.0, 3.0, 4.0, 4.0),),),
+    ]
+    assert second.rows == (second,)
 
 
 def test_jsonl_takes_text_lists_and_dotted_fields(tmp_path):

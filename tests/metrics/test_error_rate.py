@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kochi.metrics import corpus_metric
+from kochi.metrics import METRICS, corpus_metric, higher_is_better
 from kochi.metrics.error_rate import ErrorRate
 
 HYPOTHESES = ["the cat sat", "a  dog", "", "one two three four", "x"]
@@ -22,7 +22,7 @@ def test_wer_and_per_are_jiwers(name: str):
 
 
 def test_cer_is_jiwers():
-    expected = 100 * jiwer.cer(REFERENCES, HYPOTHESES)
+    expected = 100 * jiwer.cer(REFERENCES, [" ".join(text.split()) for text in HYPOTHESES])
     assert corpus_metric("cer", HYPOTHESES, LISTS) == pytest.approx(expected)
 
 
@@ -55,8 +55,15 @@ def test_empty_texts_count_as_in_jiwer():
     assert corpus_metric("cer", [""], [["xy", ""]]) == 0.0
 
 
-def test_all_white_space_divides_words():
-    assert corpus_metric("per", ["K\tAE \n T "], [["K AE T"]]) == 0.0
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("space", ["\n", "\r\n", "\t", "  ", "\u2028", "\u3000", "\n\n"])
+def test_all_white_space_is_one_space_on_both_sides(name: str, space: str):
+    text = space.join(["K AE T", "D AO G"])
+    plain, perfect = "K AE T D AO G", 100.0 if higher_is_better(name) else 0.0
+    for hypothesis, reference in ((text, plain), (plain, text), (text + space, text)):
+        assert corpus_metric(name, [hypothesis], [[reference]]) == pytest.approx(perfect)
+    wrong = corpus_metric(name, ["K AE T D AO X"], [[plain]])
+    assert corpus_metric(name, [f"K AE T{space}D AO X"], [[text]]) == wrong != perfect
 
 
 @settings(max_examples=60, deadline=None)

@@ -65,11 +65,13 @@ def test_the_metric_is_that_of_greedy_answers_sentence_by_sentence(make) -> None
 
 
 def test_an_evaluation_draws_no_random_numbers(make) -> None:
-    _, _, model, evaluator = make(metric="wer")
+    _, _, model, evaluator = make(metric="wer", examples=3)
     before = torch.random.get_rng_state()
     first, second = evaluator(model, CPU), evaluator(model, CPU)
     assert torch.equal(before, torch.random.get_rng_state())
     assert (first.loss, first.metric) == (second.loss, second.metric)
+    assert [one.texts() for one in first.examples] == [one.texts() for one in second.examples]
+    assert len(first.examples) == 3
 
 
 def test_an_evaluation_can_be_abandoned(make) -> None:

@@ -1,7 +1,11 @@
+import csv
 from pathlib import Path
 
 import pytest
+import torch
 
+from kochi.training import logs as logs_module
+from kochi.training.examples import Example
 from kochi.training.logs import EVALUATION_COLUMNS, TRAIN_COLUMNS, CsvLog, Logs
 
 
@@ -27,6 +31,35 @@ def test_a_log_of_other_columns_is_begun_again(tmp_path: Path) -> None:
     path.write_text("step,loss,more\n10,1,2\n")
     CsvLog(path, ("step", "loss"), step=20).close()
     assert path.read_text() == "step,loss\n"
+
+
+def test_cells_with_commas_survive_a_resume(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for step, text in ((10, 'a, "b"'), (20, "c")):
+        log = CsvLog(path, ("step", "text"), step=step - 10)
+        log.write({"step": step, "text": text})
+        log.close()
+    with path.open(newline="") as file:
+        assert list(csv.reader(file)) == [["step", "text"], ["10", 'a, "b"'], ["20", "c"]]
+
+
+def test_alignments_are_drawn_rarely_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    now = [0.0]
+    monkeypatch.setattr(logs_module.time, "monotonic", lambda: now[0])
+    example = Example("ab", ("A B",), "A", True, ("a", "b", "<eos>"), ("A",), torch.ones(1, 3) / 3)
+    logs = Logs(tmp_path, 0)
+    for step, second in ((1, 1.0), (2, 60.0), (3, 61.0)):
+        now[0] = second
+        logs.examples(step, [example])
+    logs.close()
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert {one.step for one in board.Images("dev/example_alignments")} >= {2, 3}
+    assert 1 not in {one.step for one in board.Images("dev/example_alignments")}
+    assert len(board.Tensors("dev/example_1/text_summary")) == 3
 
 
 @pytest.mark.parametrize("step", [0, 10])

@@ -3,6 +3,7 @@ import io
 import pytest
 
 from kochi.training import progress
+from kochi.training.examples import Example
 from kochi.training.progress import Progress, Window, estimate_time_left
 from kochi.training.state import Evaluation
 
@@ -43,8 +44,20 @@ def test_a_pipe_gets_plain_lines() -> None:
 def test_an_evaluation_is_a_line() -> None:
     stream = io.StringIO()
     Progress(stream).evaluated(_evaluation(3.0, 12.345), "bleu", is_best=True)
-    expected = "step 20  epoch 2  dev loss 3.000 (ppl 20.1)  bleu 12.35  (1:01)  best so far\n"
-    assert stream.getvalue() == expected
+    dev = "dev loss 3.000 (ppl 20.1)  greedy bleu 12.35"
+    assert stream.getvalue() == f"step 20  epoch 2  {dev}  (1:01)  best so far\n"
+
+
+def test_examples_stand_below_the_evaluation_on_lines_of_their_own() -> None:
+    stream = io.StringIO()
+    example = Example("two\nlines \x1b[31m", ("a b", "c"), "x" * 300, finished=False)
+    Progress(stream).evaluated(_evaluation(), "loss", is_best=False, examples=[example])
+    lines = stream.getvalue().splitlines()
+    assert lines[1:] == [
+        "  source      two␊lines ␛[31m",
+        "  target      a b | c",
+        "  prediction  " + "x" * 200 + "… …",
+    ]
 
 
 def test_without_a_dev_set_an_evaluation_is_silent() -> None:

@@ -363,7 +363,7 @@ def test_the_end_is_told_in_one_line(make_run: MakeRun, average_last: int) -> No
     if average_last == 2:
         what = "average of the weights of steps 3, 6"
     dev = found["dev"]
-    score = f"dev loss {dev['loss_nats_per_token']:.3f}, wer {dev['value']:.2f}"
+    score = f"dev loss {dev['loss_nats_per_token']:.3f}, greedy wer {dev['value']:.2f}"
     assert stream.getvalue().splitlines()[-1] == f"{what}: {score}"
 
 

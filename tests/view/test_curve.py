@@ -26,14 +26,14 @@ def _texts(path: Path) -> set[str | None]:
 def test_loss_and_metric(logs: tuple[Path, Path], tmp_path: Path):
     out = tmp_path / "curve.svg"
     save_curve(logs[0], out, evaluations=logs[1], metric="BLEU", title="a $run$")
-    assert {"loss", "dev BLEU", "step", "training", "dev", "a $run$"} <= _texts(out)
+    assert {"loss", "dev BLEU (greedy)", "step", "training", "dev", "a $run$"} <= _texts(out)
 
 
 def test_loss_alone(logs: tuple[Path, Path], tmp_path: Path):
     save_curve(logs[0], tmp_path / "curve.svg")
     texts = _texts(tmp_path / "curve.svg")
     assert {"loss", "step"} <= texts
-    assert not {"dev metric", "dev"} & texts
+    assert not {"dev metric (greedy)", "dev"} & texts
     save_curve(logs[0], tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kochi.commands.evaluate import answer, default_metrics, read_data
+from kochi.commands.evaluate import answer, default_metrics, read_data, search_signature
 from kochi.commands.example import worked_example
 from kochi.commands.options import BatchSize, Beam, Device
 from kochi.errors import UserError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kochi.data.pairs import Pair
-    from kochi.metrics import Comparison, Score
+    from kochi.metrics import Comparison, Judge, Score
     from kochi.predictor import Predictor
 
 
@@ -55,7 +55,7 @@ def compare(
         raise UserError(f"{' '.join(names)}: expected two models or more, and then the data")
     from rich.console import Console
 
-    from kochi.metrics import METRICS
+    from kochi.metrics import METRICS, Judge
     from kochi.predictor import load
 
     if metric is not None and metric not in METRICS:
@@ -67,60 +67,36 @@ def compare(
     first = predictors[models[0]]
     pairs = read_data(first.run, [data])
     answers = {name: answer(one, pairs, beam, batch_size) for name, one in predictors.items()}
-    judge = _Judge(first, metric or default_metrics(first.run)[0], pairs)
-    found = {name: judge.compare(answers[models[0]], answers[name]) for name in models[1:]}
-    scores = {name: judge.score(answers[name]) for name in models}
+    sources, references = [pair.source for pair in pairs], [pair.references for pair in pairs]
+    judge = Judge(first.run.data, sources, references)  # how the first is evaluated counts for all
+    metric = metric or default_metrics(first.run, judge.wer)[0]
+    found = {name: judge.compare(metric, answers[models[0]], answers[name]) for name in models[1:]}
+    scores = {name: judge.scores([metric], answers[name])[metric] for name in models}
     if as_json:
         print(json.dumps(_record(data, pairs, scores, found), ensure_ascii=False))
         return
     console = Console(highlight=False)
-    _print_scores(console, len(pairs), scores, found)
+    beams = [beam or one.run.search.beam for one in predictors.values()]
+    _print_scores(console, pairs, beams, scores, found)
     for name in models[1:]:
         two = {one: predictors[one] for one in (models[0], name)}
         texts = (answers[models[0]], answers[name])
-        for place in judge.most_different(*texts, show):
+        for place in _most_different(judge, metric, *texts, show):
             _print_pair(console, two, pairs[place], [text[place] for text in texts], beam)
 
 
-class _Judge:
-    """Scores answers to some pairs by one metric.
+def _most_different(
+    judge: "Judge", metric: str, first: list[str], second: list[str], count: int
+) -> list[int]:
+    """Return the positions of the sources where one is better than the other by most.
 
-    Args:
-        first: How its run is evaluated counts for all.
-        metric: The metric.
-        pairs: The pairs.
+    BLEU says little about one sentence, so chrF decides for it.
     """
-
-    def __init__(self, first: "Predictor", metric: str, pairs: "list[Pair]") -> None:
-        self.metric = metric
-        self.references = [list(pair.references) for pair in pairs]
-        data = first.run.data
-        tokenize = "none" if data.tokenized else "13a"
-        self.options: Any = {"tokenize": tokenize, "lowercase": data.target.lowercase}
-
-    def score(self, answers: list[str]) -> "Score":
-        from kochi.metrics import evaluate
-
-        return evaluate([self.metric], answers, self.references, **self.options)[self.metric]
-
-    def compare(self, first: list[str], second: list[str]) -> "Comparison":
-        from kochi.metrics import compare
-
-        return compare(self.metric, first, second, self.references, **self.options)
-
-    def most_different(self, first: list[str], second: list[str], count: int) -> list[int]:
-        """Return the places where one is better than the other by most.
-
-        BLEU says little about one sentence, so chrF decides for it.
-        """
-        from kochi.metrics.names import make_metric
-
-        name = "chrf" if self.metric == "bleu" else self.metric
-        metric = make_metric(name, **self.options)
-        rows = [metric.statistics(answers, self.references) for answers in (first, second)]
-        apart = [abs(metric.value(one) - metric.value(two)) for one, two in zip(*rows, strict=True)]
-        order = sorted(range(len(apart)), key=lambda place: -apart[place])
-        return [place for place in order[:count] if apart[place] > 0.0]
+    name = "chrf" if metric == "bleu" else metric
+    one, two = (judge.row_values(name, answers).tolist() for answers in (first, second))
+    apart = [abs(value - other) for value, other in zip(one, two, strict=True)]
+    order = sorted(range(len(apart)), key=lambda place: -apart[place])
+    return [place for place in order[:count] if apart[place] > 0.0]
 
 
 def _check_alike(predictors: "dict[str, Predictor]") -> None:
@@ -140,8 +116,11 @@ def _record(
     scores: "dict[str, Score]",
     found: "dict[str, Comparison]",
 ) -> dict[str, Any]:
+    from kochi.data.pairs import count_rows
+
     return {
         "data": data,
+        "rows": count_rows(pairs),
         "pairs": len(pairs),
         "scores": {name: dataclasses.asdict(score) for name, score in scores.items()},
         "against_first": {name: one.to_dict() for name, one in found.items()},
@@ -150,11 +129,14 @@ def _record(
 
 def _print_scores(
     console: "Console",
-    count: int,
+    pairs: "list[Pair]",
+    beams: list[int],
     scores: "dict[str, Score]",
     found: "dict[str, Comparison]",
 ) -> None:
-    console.print(f"{count:,} sources")
+    from kochi.data.pairs import count_rows, show_counts
+
+    console.print(show_counts(count_rows(pairs), len(pairs)))
     width = max(map(len, scores))
     for name, score in scores.items():
         console.print(f"{name:<{width}}  {score}", markup=False, soft_wrap=True)
@@ -164,7 +146,8 @@ def _print_scores(
         verdict = {"second": "better", "first": "worse", None: "no clear difference"}[one.better]
         line = f"{one.difference:+.1f} [{one.low:+.1f}, {one.high:+.1f}], p = {one.p_value:.3f}"
         console.print(f"{'':<{width}}  {line}: {verdict}", markup=False, soft_wrap=True)
-    console.print(next(iter(scores.values())).signature, markup=False, soft_wrap=True)
+    signature = next(iter(scores.values())).signature
+    console.print(f"{signature}|{search_signature(beams)}", markup=False, soft_wrap=True)
 
 
 def _print_pair(

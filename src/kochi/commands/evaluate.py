@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kochi.commands.example import worked_example
+from kochi.commands.messages import one_line, warn
 from kochi.commands.options import (
     BatchSize,
     Beam,
@@ -22,7 +24,7 @@ from kochi.errors import UserError
 if TYPE_CHECKING:
     from kochi.config import Data, Run
     from kochi.data.pairs import Pair
-    from kochi.metrics import Score
+    from kochi.metrics import Judge, Score
     from kochi.predictor import Predictor
 
 
@@ -44,11 +46,14 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="bleu, chrf, wer, cer, per, exact, or for pictures with boxes pointing and "
-            "pointing_mass; give it again for more."
+            "pointing_mass; give it again for more. For spelling to sound wer is the share of "
+            "words with any error (data.row)."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the answers, one a line.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the answers, a line for each source.")
+    ] = None,
     beam: Beam = None,
     batch_size: BatchSize = None,
     tokenize: Annotated[
@@ -62,9 +67,11 @@ def evaluate(
 ) -> None:
     """Answer the sources of DATA and compare with the right answers.
 
-    Scores are percent, with a 95 % bootstrap interval over the pairs.
+    Rows with the same source are one source with several right answers, of which the best counts.
+    Scores are percent, with a 95 % bootstrap interval over the sources.
     """
-    from kochi.metrics import METRICS
+    from kochi.data.pairs import count_rows, show_counts
+    from kochi.metrics import METRICS, Judge
     from kochi.metrics.pointing import POINTING
     from kochi.predictor import load
 
@@ -73,35 +80,48 @@ def evaluate(
             known = ", ".join((*METRICS, *POINTING))
             raise UserError(f"--metric {name}: expected one of {known}")
     predictor = load(model, device, precision.value, processes)
+    beam = beam or predictor.run.search.beam
     pairs = read_data(predictor.run, data)
     answers = answer(predictor, pairs, beam, batch_size)
     if out is not None:
-        out.write_text("".join(f"{answer}\n" for answer in answers), encoding="utf-8")
-    tokenize = tokenize or ("none" if predictor.run.data.tokenized else "13a")
-    lowercase = lowercase or predictor.run.data.target.lowercase
-    names = metric or default_metrics(predictor.run)
+        lines = [f"{one_line(answer)}\n" for answer in answers]
+        out.write_text("".join(lines), encoding="utf-8")
+    sources, references = [pair.source for pair in pairs], [pair.references for pair in pairs]
+    judge = Judge(predictor.run.data, sources, references, tokenize=tokenize, lowercase=lowercase)
+    names = metric or default_metrics(predictor.run, judge.wer)
+    if "wer" in names and judge.wer == "rows" and _counted_phones(predictor):
+        warn(
+            f"{model}: was trained by a kochi whose 'wer' counted the target's tokens, as 'per' "
+            "does; here 'wer' is the share of words with any error"
+        )
     if metric is None and any(pair.boxes for pair in pairs):
         names = [*names, *POINTING]
     of_text = [name for name in names if name not in POINTING]
-    scores = _scores(of_text, answers, pairs, tokenize, lowercase)
+    scores = _scores(judge, of_text, answers)
     if len(of_text) < len(names):
         found = _pointing(predictor, pairs, batch_size)
         scores |= {name: found[name] for name in names if name in POINTING}
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}
-        record = {"model": str(model), "data": data, "pairs": len(pairs), "scores": values}
+        counts = {"rows": count_rows(pairs), "pairs": len(pairs), "beam": beam}
+        record = {"model": str(model), "data": data, **counts, "scores": values}
         print(json.dumps(record, ensure_ascii=False))
         return
-    print(f"{len(pairs):,} sources")
+    print(show_counts(count_rows(pairs), len(pairs)))
     for score in scores.values():
-        print(f"{score}   {score.signature}")
+        print(f"{score}   {score.signature}|{search_signature([beam])}")
 
 
-def default_metrics(run: "Run") -> list[str]:
-    """Choose metrics by how the target is cut; the run's own metric comes first."""
+def default_metrics(run: "Run", wer: str) -> list[str]:
+    """Choose metrics by how the target is cut; the run's own metric comes first.
+
+    Args:
+        run: The run file.
+        wer: What "wer" counts; with "rows" it is shown beside "per".
+    """
     usual = {
         "characters": ["cer", "exact"],
-        "whitespace": ["per", "exact"],
+        "whitespace": ["per", "wer", "exact"] if wer == "rows" else ["per", "exact"],
         "bpe": ["bleu", "chrf"],
     }
     of_kind = {
@@ -112,6 +132,22 @@ def default_metrics(run: "Run") -> list[str]:
     others = of_kind.get(run.data.kind, usual[run.data.target.tokens])
     chosen = [run.training.metric, *others]
     return [name for name in dict.fromkeys(chosen) if name != "loss"]
+
+
+def _counted_phones(predictor: "Predictor") -> bool:
+    """Say whether the model was chosen by a "wer" of before there was ``data.row``."""
+    dev = predictor.metrics.get("dev", {})
+    return predictor.run.training.metric == "wer" and "signature" not in dev
+
+
+def search_signature(beams: Iterable[int]) -> str:
+    """Say how answers were searched, in the form of a metric's signature.
+
+    >>> search_signature([5]), search_signature([1, 5, 1])
+    ('search:beam-5', 'search:greedy,beam-5')
+    """
+    names = ("greedy" if beam == 1 else f"beam-{beam}" for beam in dict.fromkeys(beams))
+    return f"search:{','.join(names)}"
 
 
 def read_data(run: "Run", data: list[str]) -> "list[Pair]":
@@ -167,7 +203,7 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
 def answer(
     predictor: "Predictor", pairs: "list[Pair]", beam: int | None, batch_size: int | None
 ) -> list[str]:
-    """Answer the sources, each in one line, and show how far it is.
+    """Answer the sources and show how far it is.
 
     Raises:
         UserError: A source cannot be answered.
@@ -189,20 +225,15 @@ def answer(
         disable=not sys.stderr.isatty(),
     )
     try:
-        return [" ".join(prediction.text.splitlines()) for prediction in shown]
+        return [prediction.text for prediction in shown]
     except SourceError as error:
         where = f"source {error.place + 1} of the data: " if predictor.source_parts else ""
         raise UserError(f"{where}{error.reason}") from None
 
 
-def _scores(
-    names: list[str], answers: list[str], pairs: "list[Pair]", tokenize: str, lowercase: bool
-) -> "dict[str, Score]":
-    from kochi.metrics import evaluate as score
-
-    references = [list(pair.references) for pair in pairs]
+def _scores(judge: "Judge", names: list[str], answers: list[str]) -> "dict[str, Score]":
     try:
-        return score(names, answers, references, tokenize=tokenize, lowercase=lowercase)
+        return judge.scores(names, answers)
     except ValueError as error:
         raise UserError(str(error)) from None
 
@@ -210,11 +241,12 @@ def _scores(
 def _pointing(
     predictor: "Predictor", pairs: "list[Pair]", batch_size: int | None
 ) -> "dict[str, Score]":
-    """Score where the model looks while it writes the right answers."""
+    """Score where the model attends while it writes the right answers, each row its own."""
     from kochi.looking import picture_reader, points_of
     from kochi.metrics.pointing import pointing
 
     picture_reader(predictor)  # before all the work, whether it can look
-    texts = [pair.references[0] for pair in pairs]
-    written = predictor.align([pair.source for pair in pairs], texts, batch_size)
-    return pointing(points_of(predictor, pairs, written))
+    rows = [row for pair in pairs for row in pair.rows]
+    texts = [row.references[0] for row in rows]
+    written = predictor.align([row.source for row in rows], texts, batch_size)
+    return pointing(points_of(predictor, rows, written))

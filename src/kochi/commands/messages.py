@@ -40,3 +40,12 @@ def warn_remarks(remarks: Sequence[str], told: int = 0) -> int:
     for remark in remarks[told:]:
         warn(remark)
     return len(remarks)
+
+
+def one_line(text: str) -> str:
+    r"""Put an answer on one line of a file: each line break in it becomes a space.
+
+    >>> one_line("a\r\nb\u2028c")
+    'a b c'
+    """
+    return " ".join(text.splitlines())

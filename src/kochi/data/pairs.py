@@ -4,8 +4,9 @@ Everything wrong with the input is one `UserError` that names file and line.
 """
 
 import importlib
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -23,6 +24,8 @@ from kochi.data.records import get_field, json_type, read_records
 from kochi.data.tables import form_of, read_cells, read_header
 from kochi.data.tags import with_tags
 from kochi.errors import UserError
+from kochi.normal_forms import normalize
+from kochi.picture.files import Picture
 from kochi.sound.files import Recording
 
 Split = Literal["train", "dev", "test"]
@@ -40,20 +43,28 @@ class Pair:
         references: The right answers.
         where: File and line that it stands in; of sources that are not text.
         boxes: Where each word of the first answer is to be seen, if that is known.
+        grouped: The rows that were put together, in their order; empty where it is a single row.
     """
 
     source: Any
     references: tuple[str, ...]
     where: str = field(default="", compare=False)
     boxes: WordBoxes = ()
+    grouped: tuple["Pair", ...] = field(default=(), compare=False)
+
+    @property
+    def rows(self) -> tuple["Pair", ...]:
+        """Return the rows of the data that the pair stands for, each with answers of its own."""
+        return self.grouped or (self,)
 
 
 def read_pairs(data: config.Data, split: Split, bad: Bad = refuse) -> Iterator[Pair]:
     """Stream the pairs of a split in the order of the file.
 
     In training data every reference makes a pair of its own. In dev and test data a pair holds all
-    references of a row; with ``group_references`` (TSV) also those of other rows with the same
-    source, at the place of the first one.
+    references of a row, and with ``data.group_references`` also those of other rows with the same
+    source: the same text as a model reads it, or the same file (array, stretch of a recording). It
+    comes in the position of the first of them.
 
     Args:
         data: The data table of a run.
@@ -71,9 +82,35 @@ def read_pairs(data: config.Data, split: Split, bad: Bad = refuse) -> Iterator[P
             for pair in pairs
             for reference in pair.references
         )
-    if isinstance(data, config.TsvData) and data.group_references:
-        return _group(pairs)
-    return pairs
+    return _group(pairs, data) if data.group_references else pairs
+
+
+def rows_of(data: config.Data, split: Split) -> Iterator[Pair]:
+    """Stream the rows of a split as they stand: each with all its references, none grouped.
+
+    Raises:
+        UserError: As in `read_pairs`.
+    """
+    return _rows(data, split)
+
+
+def count_rows(pairs: Iterable[Pair]) -> int:
+    """Return how many rows of the data the pairs stand for.
+
+    >>> count_rows([Pair("a", ("b",)), Pair("c", ("d",))])
+    2
+    """
+    return sum(len(pair.rows) for pair in pairs)
+
+
+def show_counts(rows: int, sources: int) -> str:
+    """Say how many sources there are, and how many rows they were made of.
+
+    >>> show_counts(1000, 603), show_counts(30, 30)
+    ('1,000 rows, 603 sources', '30 sources')
+    """
+    counts = "1 source" if sources == 1 else f"{sources:,} sources"
+    return counts if rows == sources else f"{rows:,} rows, {counts}"
 
 
 def split_files(data: config.Data, split: Split) -> list[Path]:
@@ -137,12 +174,36 @@ def _refuse_empty(rows: Iterator[Pair], name: str) -> Iterator[Pair]:
         raise UserError(f"{name}: holds no pairs; expected at least one")
 
 
-def _group(pairs: Iterator[Pair]) -> Iterator[Pair]:
-    references: dict[str, dict[str, None]] = {}
+def _group(pairs: Iterator[Pair], data: config.Data) -> Iterator[Pair]:
+    rows: dict[Hashable, list[Pair]] = {}
     for pair in pairs:
-        references.setdefault(pair.source, {}).update(dict.fromkeys(pair.references))
-    for source, answers in references.items():
-        yield Pair(source, tuple(answers))
+        rows.setdefault(_identity(pair.source, data), []).append(pair)
+    return map(_merge, rows.values())
+
+
+def _identity(source: Any, data: config.Data) -> Hashable:
+    """Return what two sources have in common that a model cannot tell apart."""
+    if isinstance(data, config.TextData):
+        text = normalize(source, data.source.normalization)
+        return text.lower() if data.source.lowercase else text
+    match source:
+        case Recording():
+            paths = tuple(map(os.path.normpath, source.paths))
+            return paths, source.start_seconds or 0.0, source.end_seconds
+        case Picture():
+            return os.path.normpath(source.path)
+        case FeatureRow():
+            return os.path.normpath(source.path), source.key
+    return source
+
+
+def _merge(rows: list[Pair]) -> Pair:
+    """Make one pair of rows with one source; its boxes are those of its first reference."""
+    if len(rows) == 1:
+        return rows[0]
+    first = next((row for row in rows if row.boxes), rows[0])
+    texts = dict.fromkeys(text for row in [first, *rows] for text in row.references)
+    return Pair(rows[0].source, tuple(texts), rows[0].where, first.boxes, tuple(rows))
 
 
 # -------------------------------------------------------------------------------------------- TSV

@@ -7,7 +7,6 @@ no piece of text can: so text such as "<pad>" or "</s>" is always text.
 import json
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise, product
 from pathlib import Path
@@ -27,6 +26,7 @@ from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.tags import Tags, without_tags
 from kochi.errors import UserError
+from kochi.normal_forms import Normalization, normalize
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 _STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")
@@ -36,19 +36,12 @@ _ALL = 2**31 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Kind = Literal["characters", "whitespace", "bpe"]
-Normalization = Literal["none", "nfc", "nfd", "nfkc", "nfkd"]
 Settings = tuple[Kind, bool, Normalization]
 _NORMALIZERS = {
     "nfc": normalizers.NFC,
     "nfd": normalizers.NFD,
     "nfkc": normalizers.NFKC,
     "nfkd": normalizers.NFKD,
-}
-_FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {
-    "nfc": "NFC",
-    "nfd": "NFD",
-    "nfkc": "NFKC",
-    "nfkd": "NFKD",
 }
 
 
@@ -414,15 +407,6 @@ def _check_fits(
 
 
 # ----------------------------------------------------------------------------- the library's parts
-
-
-def normalize(text: str, normalization: Normalization) -> str:
-    """Bring a text to a Unicode normal form.
-
-    >>> len("e\u0301"), len(normalize("e\u0301", "nfc"))
-    (2, 1)
-    """
-    return text if normalization == "none" else unicodedata.normalize(_FORMS[normalization], text)
 
 
 def _build(

@@ -55,6 +55,7 @@ def compare(
     *,
     tokenize: str = "13a",
     lowercase: bool = False,
+    wer: str = "words",
     resamples: int = 1000,
     confidence: float = 95.0,
     seed: int = 1,
@@ -71,6 +72,7 @@ def compare(
         references: As in `evaluate`.
         tokenize: As in `evaluate`.
         lowercase: As in `evaluate`.
+        wer: As in `evaluate`.
         resamples: As in `evaluate`.
         confidence: As in `evaluate`.
         seed: As in `evaluate`.
@@ -81,7 +83,7 @@ def compare(
     check_rows(first, references)
     check_rows(second, references)
     check_bootstrap(resamples, confidence)
-    metric = make_metric(name, tokenize, lowercase)
+    metric = make_metric(name, tokenize, lowercase, wer)
     rows = [metric.statistics(answers, references) for answers in (first, second)]
     values = [metric.value(statistics.sum(axis=0)) for statistics in rows]
     differences = _paired_differences(metric, rows[0], rows[1], resamples, seed)

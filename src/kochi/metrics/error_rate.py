@@ -7,6 +7,7 @@ from typing import Literal
 import jiwer
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
 from kochi.metrics.metric import Metric, References, count_references
 
@@ -23,13 +24,12 @@ class ErrorRate(Metric):
     Of several references each row takes the one with the fewest errors and, among these, the
     longest: the order in which they are listed does not matter.
 
-    In grapheme-to-phoneme work "WER" usually means another number, the share of *words* with any
-    phone wrong: that is 100 minus "exact", see `kochi.metrics.pronunciation`. There, this "wer"
-    counts phones and equals "per".
+    In work on pronunciation "WER" is another number, the share of words with any error: see
+    `kochi.metrics.exact.RowErrorRate`.
 
     Args:
         unit: "words" (whatever stands between white space: words, or the phones of a
-            pronunciation) or "characters" (spaces inside the text count too).
+            pronunciation) or "characters" (the single spaces between words count too).
         lowercase: Whether case is ignored.
     """
 
@@ -39,7 +39,8 @@ class ErrorRate(Metric):
         self.unit: Unit = unit
         self.lowercase = lowercase
 
-    def statistics(
+    @override
+    def count(
         self, hypotheses: Sequence[str], references: References
     ) -> Float[np.ndarray, "rows statistics"]:
         """Count errors and reference length (two columns) against the best reference of a row."""
@@ -63,25 +64,21 @@ class ErrorRate(Metric):
     def signature(self, references: References) -> str:
         """Say the unit, the number of references, how one is chosen, and jiwer's version."""
         number, case = count_references(references) or "var", "lc" if self.lowercase else "mixed"
-        unit = f"unit:{self.unit}|best:fewest-errors"
+        space = "|space:single" if self.unit == "characters" else ""
+        unit = f"unit:{self.unit}{space}|best:fewest-errors"
         return f"nrefs:{number}|case:{case}|{unit}|jiwer:{version('jiwer')}"
 
 
 def _count(hypotheses: list[str], references: list[str], unit: Unit) -> list[tuple[int, int]]:
     """Give (errors, minus reference length) of each pair, so that the smallest is the best."""
     if unit == "words":
-        output = jiwer.process_words(_spaced(references), _spaced(hypotheses))
+        output = jiwer.process_words(references, hypotheses)
     else:
         output = jiwer.process_characters(references, hypotheses)
     return [
         (sum(_size(chunk) for chunk in chunks), -len(reference))
         for chunks, reference in zip(output.alignments, output.references, strict=True)
     ]
-
-
-def _spaced(texts: list[str]) -> list[str]:
-    """Make all white space single spaces: jiwer cuts words at the space character only."""
-    return [" ".join(text.split()) for text in texts]
 
 
 def _size(chunk: jiwer.AlignmentChunk) -> int:

@@ -45,6 +45,7 @@ def evaluate(
     *,
     tokenize: str = "13a",
     lowercase: bool = False,
+    wer: str = "words",
     resamples: int = 1000,
     confidence: float = 95.0,
     seed: int = 1,
@@ -52,15 +53,18 @@ def evaluate(
     """Score answers by several metrics, with bootstrap intervals over the rows.
 
     Args:
-        names: Metrics, from `METRICS`. "wer" counts what stands between spaces, "cer" characters,
-            "per" phones written with spaces between them; all three are edit distances over the
-            reference's length. "exact" is the share of rows answered exactly.
-        hypotheses: One answer a row; may be empty strings.
+        names: Metrics, from `METRICS`. "wer" counts what stands between spaces (but see ``wer``),
+            "cer" characters, "per" phones written with spaces between them; all three are edit
+            distances over the reference's length. "exact" is the share of rows answered exactly.
+        hypotheses: One answer a row; may be empty strings. In all metrics any white space, line
+            breaks too, counts as one space, and as nothing at the ends.
         references: The right answers of each row, at least one a row (a list of lists of strings).
             BLEU joins them as sacrebleu does; the others take a row's best.
         tokenize: BLEU only. "13a" for plain text; "none" for text that is tokenised already, which
             gives tokenised BLEU as in papers on Multi30k.
         lowercase: Whether case is ignored, by every metric.
+        wer: "rows" makes "wer" the share of rows with any error (100 minus "exact"). That is the
+            word error rate where each row is one word, as in work on pronunciation.
         resamples: How many bootstrap resamples are drawn.
         confidence: How much of them the interval holds, percent.
         seed: Seed of the resampling.
@@ -79,7 +83,7 @@ def evaluate(
     check_bootstrap(resamples, confidence)
     scores = {}
     for name in names:
-        metric = make_metric(name, tokenize, lowercase)
+        metric = make_metric(name, tokenize, lowercase, wer)
         statistics = metric.statistics(hypotheses, references)
         totals = resampled_totals(statistics, resamples, seed)
         low, high = interval(resampled_values(totals, metric.value), confidence)
@@ -96,6 +100,7 @@ def corpus_metric(
     *,
     tokenize: str = "13a",
     lowercase: bool = False,
+    wer: str = "words",
 ) -> float:
     """Give one metric in percent without an interval; arguments and errors as in `evaluate`.
 
@@ -103,7 +108,7 @@ def corpus_metric(
     25.0
     """
     check_rows(hypotheses, references)
-    metric = make_metric(name, tokenize, lowercase)
+    metric = make_metric(name, tokenize, lowercase, wer)
     statistics = metric.statistics(hypotheses, references)
     return metric.value(statistics.sum(axis=0))
 
@@ -118,8 +123,9 @@ def pronunciation(
 ) -> dict[str, Score]:
     """Give the two numbers of grapheme-to-phoneme work, best over the listed pronunciations.
 
-    "wer" is the share of words with any phone wrong (100 minus exact match), "per" the phones
-    inserted, deleted or replaced per hundred phones of the closest listed pronunciation.
+    "wer" is the share of words with any phone wrong (see `kochi.metrics.exact.RowErrorRate`),
+    "per" the phones inserted, deleted or replaced per hundred phones of the closest listed
+    pronunciation.
 
     Args:
         hypotheses: One pronunciation a word, phones with spaces between them.
@@ -135,24 +141,15 @@ def pronunciation(
     >>> scores["wer"].value, round(scores["per"].value, 1)
     (50.0, 16.7)
     """
-    scores = evaluate(
-        ["exact", "per"],
+    return evaluate(
+        ["wer", "per"],
         hypotheses,
         references,
+        wer="rows",
         resamples=resamples,
         confidence=confidence,
         seed=seed,
     )
-    exact = scores["exact"]
-    words = dataclasses.replace(
-        exact,
-        name="wer",
-        value=100.0 - exact.value,
-        low=100.0 - exact.high,
-        high=100.0 - exact.low,
-        signature=f"{exact.signature}|wer:words-with-any-phone-wrong",
-    )
-    return {"wer": words, "per": scores["per"]}
 
 
 def _title(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from typing_extensions import override
 
 from kochi.metrics.metric import Metric, References, count_references
 
@@ -11,8 +12,7 @@ from kochi.metrics.metric import Metric, References, count_references
 class ExactMatch(Metric):
     """Rows answered exactly, in percent of all rows.
 
-    An answer is right where it equals any reference of its row; runs of white space count as one
-    space and none at the ends.
+    An answer is right where it equals any reference of its row.
 
     Args:
         lowercase: Whether case is ignored.
@@ -23,12 +23,13 @@ class ExactMatch(Metric):
     def __init__(self, lowercase: bool = False):
         self.lowercase = lowercase
 
-    def statistics(
+    @override
+    def count(
         self, hypotheses: Sequence[str], references: References
     ) -> Float[np.ndarray, "rows statistics"]:
         """Count right answers and rows (two columns)."""
         rows = [
-            (self._words(hypothesis) in [self._words(text) for text in row], 1.0)
+            (self._cased(hypothesis) in [self._cased(text) for text in row], 1.0)
             for hypothesis, row in zip(hypotheses, references, strict=True)
         ]
         return np.array(rows, dtype=np.float64)
@@ -47,5 +48,31 @@ class ExactMatch(Metric):
         number, case = count_references(references) or "var", "lc" if self.lowercase else "mixed"
         return f"nrefs:{number}|case:{case}|exact:any-reference"
 
-    def _words(self, text: str) -> list[str]:
-        return (text.lower() if self.lowercase else text).split()
+    def _cased(self, text: str) -> str:
+        return text.lower() if self.lowercase else text
+
+
+class RowErrorRate(ExactMatch):
+    """Rows answered wrongly, in percent of all rows: 100 minus `ExactMatch`.
+
+    Where each source is one word this is the word error rate of work on pronunciation and
+    inflection: the share of words with any error (SIGMORPHON 2021 shared task,
+    https://aclanthology.org/2021.sigmorphon-1.13; Toshniwal and Livescu 2016,
+    https://arxiv.org/abs/1610.06540).
+    """
+
+    higher_is_better = False
+
+    @override
+    def value(self, totals: Float[np.ndarray, " statistics"]) -> float:
+        """Divide wrong answers by rows; in percent.
+
+        >>> RowErrorRate().value(np.array([3.0, 4.0]))
+        25.0
+        """
+        return 100.0 - super().value(totals)
+
+    @override
+    def signature(self, references: References) -> str:
+        """Say that rows are counted, beside what `ExactMatch` says."""
+        return f"{super().signature(references)}|wer:rows-with-any-error"

@@ -13,6 +13,18 @@ from jaxtyping import Float
 References = Sequence[Sequence[str]]
 
 
+def plain_spaces(text: str) -> str:
+    r"""Make each run of white space one space, and drop it at both ends.
+
+    Line breaks, tabs and wide spaces are layout: no tokenizer that joins words by spaces can write
+    them, and an answer that is printed on one line has lost them.
+
+    >>> plain_spaces("a\r\nb \t c\u3000d\n")
+    'a b c d'
+    """
+    return " ".join(text.split())
+
+
 class Metric(abc.ABC):
     """A corpus metric in percent.
 
@@ -22,11 +34,23 @@ class Metric(abc.ABC):
 
     higher_is_better: bool
 
-    @abc.abstractmethod
     def statistics(
         self, hypotheses: Sequence[str], references: References
     ) -> Float[np.ndarray, "rows statistics"]:
-        """Count what the metric needs to know of each row (its sufficient statistics)."""
+        """Count what the metric needs to know of each row (its sufficient statistics).
+
+        White space is made alike in hypotheses and references first; see `plain_spaces`.
+        """
+        return self.count(
+            [plain_spaces(text) for text in hypotheses],
+            [[plain_spaces(text) for text in row] for row in references],
+        )
+
+    @abc.abstractmethod
+    def count(
+        self, hypotheses: Sequence[str], references: References
+    ) -> Float[np.ndarray, "rows statistics"]:
+        """Count as in `statistics`, of texts whose words have single spaces between them."""
 
     @abc.abstractmethod
     def value(self, totals: Float[np.ndarray, " statistics"]) -> float:

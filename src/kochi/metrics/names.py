@@ -1,26 +1,42 @@
 """The metrics by name, and what every door checks before it scores."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from kochi.metrics.error_rate import ErrorRate
-from kochi.metrics.exact import ExactMatch
+from kochi.metrics.exact import ExactMatch, RowErrorRate
 from kochi.metrics.metric import Metric, References
 from kochi.metrics.overlap import bleu, chrf
 
 METRICS = ("bleu", "chrf", "wer", "cer", "per", "exact")
+WerUnit = Literal["words", "rows"]
 
 
-def make_metric(name: str, tokenize: str = "13a", lowercase: bool = False) -> Metric:
+def make_metric(
+    name: str, tokenize: str = "13a", lowercase: bool = False, wer: str = "words"
+) -> Metric:
     """Make the metric of this name.
 
+    Args:
+        name: One of `METRICS`.
+        tokenize: sacrebleu's tokenizer; BLEU only.
+        lowercase: Whether case is ignored.
+        wer: What "wer" counts: errors in "words" (whatever stands between spaces), over the
+            words of the reference; or "rows" with any error, over all rows, where each row is
+            one word.
+
     Raises:
-        ValueError: The name or sacrebleu's tokenizer (BLEU only) is unknown.
+        ValueError: The name, the tokenizer or the unit is unknown.
     """
+    if wer not in ("words", "rows"):
+        raise ValueError(f"wer = {wer!r}; expected 'words' or 'rows'")
     match name:
         case "bleu":
             return bleu(tokenize, lowercase)
         case "chrf":
             return chrf(lowercase)
+        case "wer" if wer == "rows":
+            return RowErrorRate(lowercase)
         case "wer" | "per":
             return ErrorRate("words", lowercase)
         case "cer":

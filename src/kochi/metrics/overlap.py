@@ -6,6 +6,7 @@ from itertools import zip_longest
 import numpy as np
 import sacrebleu
 from jaxtyping import Float
+from typing_extensions import override
 
 from kochi.metrics.metric import Metric, References, count_references
 
@@ -27,7 +28,8 @@ class Overlap(Metric):
     def __init__(self, scorer: sacrebleu.BLEU | sacrebleu.CHRF):
         self.scorer = scorer
 
-    def statistics(
+    @override
+    def count(
         self, hypotheses: Sequence[str], references: References
     ) -> Float[np.ndarray, "rows statistics"]:
         """Count n-grams: those of the answer, of the reference, and those they share."""

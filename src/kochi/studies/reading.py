@@ -9,6 +9,8 @@ import numpy as np
 from kochi.data.pairs import Pair, read_pairs
 from kochi.links import read_gold, word_counts
 from kochi.metrics.alignment import count_links, error_rate, read_links
+from kochi.metrics.judge import comparable, wer_unit
+from kochi.metrics.metric import Metric
 from kochi.metrics.names import make_metric
 from kochi.studies.cells import Result
 from kochi.studies.estimates import Estimate, Measured, of_rounds
@@ -28,9 +30,14 @@ class Reading:
     def __init__(self, task: Task, test: Path | None = None) -> None:
         self.task = task
         self.test = test
-        lowercase = task.run.data.target.lowercase
-        tokenize = "none" if task.run.data.tokenized else "13a"
-        self.metric = make_metric(task.metric, tokenize, lowercase)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What answers are measured by, as the run file asks for."""
+        data = self.task.run.data
+        wer = wer_unit(data, [pair.source for pair in self.pairs])
+        tokenize = "none" if data.tokenized else "13a"
+        return make_metric(self.task.metric, tokenize, data.target.lowercase, wer)
 
     @property
     def name(self) -> str:
@@ -57,7 +64,12 @@ class Reading:
             answers: For each seed, a text a row.
             references: The right answers of each row.
         """
-        rows = [self.metric.statistics(texts, references) for texts in answers]
+        target = self.task.run.data.target
+        right = [[comparable(text, target) for text in row] for row in references]
+        rows = [
+            self.metric.statistics([comparable(text, target) for text in texts], right)
+            for texts in answers
+        ]
         return Measured(tuple(rows), self.metric.value)
 
     def better(self, one: Measured | None, other: Measured | None) -> Estimate | None:

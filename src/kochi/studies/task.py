@@ -175,6 +175,9 @@ def own(run_file: Path, changes: list[str], gold: Path | None, size: int) -> Tas
         UserError: The run file or the links cannot be used.
     """
     run = config.read_run(run_file, changes)
+    if gold is not None:  # a line of links for each row
+        data = run.data.model_copy(update={"group_references": False})
+        run = run.model_copy(update={"data": data})
     test: Split = "test" if run.data.test is not None else "dev"
     if getattr(run.data, test) is None:
         raise UserError(f"{run_file}: neither data.test nor data.dev is set, to measure on")

@@ -1,23 +1,31 @@
 """Evaluation on the dev set: the loss, and a metric of greedily decoded answers."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed
 
 from kochi import config
-from kochi.data.batches import Batch, EvaluationBatches
+from kochi.data.batches import Batch, EvaluationBatches, batch_pairs
 from kochi.data.corpus import check_room
-from kochi.data.pairs import read_pairs
+from kochi.data.pairs import count_rows, read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
+from kochi.training.examples import Example, align, spread
 from kochi.training.output_loss import output_loss
 
 if TYPE_CHECKING:
+    from kochi.memory import Memory
+    from kochi.metrics import Judge
     from kochi.models.seq2seq import Seq2Seq
+    from kochi.search import Hypothesis
+
+SEARCH = "greedy"  # how evaluations during training search, whatever the run's search table says
 
 
 class Abandoned(Exception):
@@ -32,11 +40,13 @@ class Measured:
         loss: Negative log-likelihood of the first reference, nats per target token.
         metric: The dev metric in percent, or None where it is the loss.
         seconds: How long it took.
+        examples: Some rows with what the model wrote; none in processes that are not the first.
     """
 
     loss: float
     metric: float | None
     seconds: float
+    examples: tuple[Example, ...] = ()
 
 
 class Evaluator:
@@ -47,20 +57,35 @@ class Evaluator:
         source: Reader of the sources.
         target: Tokenizer of the answers.
 
+    Attributes:
+        num_rows: How many rows the dev data have.
+        sources: The dev sources as numbers; rows of one source are one of them.
+        targets: The tokens of the first right answer to each.
+
     Raises:
         UserError: The dev data cannot be read.
     """
 
     def __init__(self, run: config.Run, source: Reader[Any], target: Tokenizer) -> None:
-        pairs = list(read_pairs(run.data, "dev"))
-        sources = source.encode_batch([pair.source for pair in pairs])
-        targets = target.encode_batch([pair.references[0] for pair in pairs])
+        pairs = self._pairs = list(read_pairs(run.data, "dev"))
+        self.num_rows = count_rows(pairs)
+        self.sources = source.encode_batch([pair.source for pair in pairs])
+        self.targets = target.encode_batch([pair.references[0] for pair in pairs])
         self._run = run
+        self._source = source
         self._target = target
-        self._references = [list(pair.references) for pair in pairs]
-        for row in zip(pairs, sources, targets, strict=True):
+        for row in zip(pairs, self.sources, self.targets, strict=True):
             check_room(source, *row)
-        self._batches = EvaluationBatches(sources, targets, run.training.batch_tokens, source)
+        batch_tokens = run.training.batch_tokens
+        self._batches = EvaluationBatches(self.sources, self.targets, batch_tokens, source)
+
+    @cached_property
+    def judge(self) -> "Judge":
+        """What scores the answers; its libraries are loaded on first use."""
+        from kochi.metrics import Judge
+
+        sources = [pair.source for pair in self._pairs]
+        return Judge(self._run.data, sources, [pair.references for pair in self._pairs])
 
     def __call__(
         self,
@@ -87,13 +112,16 @@ class Evaluator:
         try:
             with torch.no_grad():
                 found = self._share(model, device, rank, world, abandon)
+                finite = rank == 0 and math.isfinite(found[0])
+                examples = self._examples(model, device) if finite else ()
         finally:
             model.train(training)
         parts = _gather(found, world)
         nll = sum(part[0] for part in parts)
         tokens = sum(part[1] for part in parts)
         answers = {row: text for part in parts for row, text in part[2].items()}
-        return Measured(nll / tokens, self._metric(answers), time.monotonic() - start)
+        metric = self._metric(answers)
+        return Measured(nll / tokens, metric, time.monotonic() - start, examples)
 
     def _share(
         self,
@@ -123,29 +151,48 @@ class Evaluator:
             return nll.sum().item(), []
         return nll.sum().item(), self._answers(model, memory)
 
-    def _answers(self, model: "Seq2Seq", memory: Any) -> list[str]:
+    def _answers(self, model: "Seq2Seq", memory: "Memory") -> list[str]:
+        found = self._search(model, memory)
+        return [self._target.decode(best.tokens) for best in found]
+
+    def _search(
+        self, model: "Seq2Seq", memory: "Memory", most: int | None = None
+    ) -> "list[Hypothesis]":
+        """Search greedily; ``most`` bounds the lengths further."""
         from kochi.search import greedy, length_limits
 
         options = self._run.search
         limits = length_limits(memory.mask, options.max_length_ratio, options.max_length_extra)
+        if most is not None:
+            limits = limits.clamp(max=most)
         found = greedy(model.decoder, memory, max_length=limits)
-        return [self._target.decode(best.tokens) for best, *_ in found]
+        return [best for best, *_ in found]
+
+    def _examples(self, model: "Seq2Seq", device: torch.device) -> tuple[Example, ...]:
+        rows = spread(self._run.training.examples, len(self._pairs))
+        return tuple(self._example(model, device, row) for row in rows)
+
+    def _example(self, model: "Seq2Seq", device: torch.device, row: int) -> Example:
+        """Answer a row alone, in not many more tokens than the right answer has."""
+        pair, source, target = self._pairs[row], self.sources[row], self.targets[row]
+        batch = batch_pairs([source], [target], self._source).to(device)
+        memory = model.encode(batch.source, batch.source_mask)
+        [best] = self._search(model, memory, most=2 * len(target) + 20)
+        return Example(
+            source=self._source.describe(pair.source),
+            references=pair.references,
+            prediction=self._target.decode(best.tokens),
+            finished=best.finished,
+            source_tokens=self._source.labels(source),
+            tokens=tuple(self._target.tokens(best.tokens)),
+            alignment=align(model, memory, best.tokens),
+        )
 
     def _metric(self, answers: dict[int, str]) -> float | None:
         name = self._run.training.metric
         if name == "loss":
             return None
-        from kochi.metrics import corpus_metric
-
-        texts = [answers[row] for row in range(len(self._references))]
-        data = self._run.data
-        return corpus_metric(
-            name,
-            texts,
-            self._references,
-            tokenize="none" if data.tokenized else "13a",
-            lowercase=data.target.lowercase,
-        )
+        return self.judge.value(name, [answers[row] for row in range(len(self._pairs))])
 
 
 def _gather(found: Any, world: int) -> list[Any]:

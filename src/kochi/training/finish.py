@@ -10,7 +10,7 @@ import kochi
 from kochi import config, folder
 from kochi.models.build import build_model
 from kochi.training import monitor
-from kochi.training.evaluation import Evaluator
+from kochi.training.evaluation import SEARCH, Evaluator
 from kochi.training.layout import Layout
 from kochi.training.prepare import Prepared, mark_finished
 from kochi.training.state import Evaluation, RunState
@@ -45,7 +45,7 @@ def finish(
     chosen = monitor.chosen(state.evaluations, run.training)
     weights = average([folder.read_weights(layout.weights_at(e.step)) for e in chosen])
     measured = _measure(run, weights, chosen, prepared, evaluator)
-    metrics = _metrics(run, state, chosen, weights, measured)
+    metrics = _metrics(run, state, chosen, weights, measured, evaluator)
     folder.save_folder(
         run.output,
         run,
@@ -67,7 +67,9 @@ def summary(metrics: dict[str, Any]) -> str:
         what = f"average of the weights of steps {', '.join(map(str, steps))}"
     loss = dev["loss_nats_per_token"]
     measured = "" if loss is None else f": dev loss {loss:.3f}"
-    score = "" if dev["value"] is None else f", {dev['metric']} {dev['value']:.2f}"
+    score = ""
+    if dev["value"] is not None:
+        score = f", {dev['search']} {dev['metric']} {dev['value']:.2f}"
     return what + measured + score
 
 
@@ -112,13 +114,19 @@ def _metrics(
     chosen: list[Evaluation],
     weights: dict[str, Tensor],
     measured: tuple[float | None, float | None],
+    evaluator: Evaluator | None,
 ) -> dict[str, Any]:
     import lightning
 
     loss, metric = measured
-    best = monitor.best(state.evaluations, run.training.metric)[0]
+    name, about = run.training.metric, {}
+    if evaluator is not None:
+        about = {"rows": evaluator.num_rows, "sources": len(evaluator.sources)}
+    if evaluator is not None and metric is not None:
+        about |= {"search": SEARCH, "signature": evaluator.judge.signature(name)}
+    best = monitor.best(state.evaluations, name)[0]
     return {
-        "dev": {"metric": run.training.metric, "value": metric, "loss_nats_per_token": loss},
+        "dev": {"metric": name, "value": metric, "loss_nats_per_token": loss, **about},
         "best": {"step": best.step, "value": best.metric, "loss_nats_per_token": best.loss},
         "averaged_steps": [e.step for e in chosen],
         "seed": run.seed,
@@ -147,7 +155,9 @@ def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
     dev = metrics["dev"]
     loss = dev["loss_nats_per_token"]
     measured = "no dev set was given" if loss is None else f"{loss:.4f} nats per target token"
-    score = "" if dev["value"] is None else f"- dev {dev['metric']}: {dev['value']:.2f} %\n"
+    score = ""
+    if dev["value"] is not None:
+        score = f"- dev {dev['metric']} ({dev['search']}): {dev['value']:.2f} %\n"
     return f"""# A kochi model ({run.model.kind})
 
 - parameters: {metrics["parameters"]:,}

@@ -4,10 +4,16 @@ A resumed run goes on in the same files; rows of steps that are done again are d
 """
 
 import csv
+import io
+import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from kochi.folder import write_atomic
+from kochi.training.evaluation import SEARCH
+from kochi.training.examples import Example
 
 TRAIN_COLUMNS = (
     "step",
@@ -20,6 +26,10 @@ TRAIN_COLUMNS = (
     "seconds",
 )
 EVALUATION_COLUMNS = ("step", "epoch", "loss", "metric", "seconds")
+EXAMPLE_COLUMNS = ("step", "source", "target", "prediction")
+DRAWING_SHARE = 0.02  # of the time, at most, goes into pictures of alignments
+FIRST_DRAWING_SECONDS = 0.5
+LONGEST_DRAWN = 100  # tokens on a side of an alignment that is drawn
 
 
 class CsvLog:
@@ -33,8 +43,9 @@ class CsvLog:
 
     def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
         rows = [row for row in _rows(path, columns) if int(row[0]) <= step]
-        text = "".join(",".join(row) + "\n" for row in [list(columns), *rows])
-        write_atomic(path, text.encode())
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([list(columns), *rows])
+        write_atomic(path, text.getvalue().encode())
         self._columns = columns
         self._file: TextIO = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
@@ -67,11 +78,16 @@ class Logs:
     Args:
         folder: Where they lie.
         step: Where the run stands.
+        metric: The dev metric's name.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, metric: str = "metric") -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        self._metric = metric
+        self._begun, self._drawing = time.monotonic(), FIRST_DRAWING_SECONDS
+        self._undrawn: tuple[int, Sequence[Example]] | None = None
+        self._examples = CsvLog(folder / "examples.csv", EXAMPLE_COLUMNS, step)
         self._train = CsvLog(folder / "train.csv", TRAIN_COLUMNS, step)
         self._evaluations = CsvLog(folder / "evaluations.csv", EVALUATION_COLUMNS, step)
         self._board = SummaryWriter(
@@ -86,12 +102,62 @@ class Logs:
     def evaluation(self, values: dict[str, Any]) -> None:
         """Log an evaluation."""
         self._evaluations.write(values)
-        self._scalars("dev", values, ("loss", "metric"))
+        named = {**values, f"{SEARCH}_{self._metric}": values["metric"]}
+        self._scalars("dev", named, ("loss", f"{SEARCH}_{self._metric}"))
+
+    def examples(self, step: int, examples: Sequence[Example]) -> None:
+        """Log some dev rows with what the model wrote, and where it attended.
+
+        Alignments are drawn for sources of text: those of the last evaluation, and of others as
+        often as drawing takes little of the time.
+        """
+        for number, example in enumerate(examples, 1):
+            texts = example.texts()
+            self._examples.write({"step": step, **texts})
+            lines = [f"    {name:<10}  {text}" for name, text in texts.items()]  # Markdown's code
+            self._board.add_text(f"dev/example_{number}", "\n".join(lines), step)
+        begin = time.monotonic()
+        self._undrawn = step, examples
+        if self._drawing <= DRAWING_SHARE * (begin - self._begun):
+            self._draw()
+            self._drawing += time.monotonic() - begin
+
+    def _draw(self) -> None:
+        if self._undrawn is None:
+            return
+        (step, examples), self._undrawn = self._undrawn, None
+        drawn = [
+            (example, example.alignment)
+            for example in examples
+            if example.alignment is not None
+            and example.source_tokens
+            and max(example.alignment.shape) <= LONGEST_DRAWN
+        ]
+        if not drawn:
+            return
+        import numpy as np
+        from PIL import Image
+
+        from kochi.view.labelled import label_alignment
+        from kochi.view.picture import save_alignments
+
+        labelled = [
+            label_alignment(weights, one.source_tokens, one.tokens, one.texts()["prediction"])
+            for one, weights in drawn
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "alignments.png"
+            save_alignments(labelled, path, title=f"dev examples after step {step}")
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+        self._board.add_image("dev/example_alignments", pixels, step, dataformats="HWC")
 
     def close(self) -> None:
         """Write out and close everything."""
+        self._draw()
         self._train.close()
         self._evaluations.close()
+        self._examples.close()
         self._board.close()
 
     def _scalars(self, group: str, values: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from kochi.errors import Interrupted
 from kochi.folder import pack_weights, weights_of, write_atomic
 from kochi.training import monitor
 from kochi.training.evaluation import Abandoned, Evaluator, Measured
+from kochi.training.examples import Example
 from kochi.training.interrupts import Interrupts
 from kochi.training.layout import Layout
 from kochi.training.logs import Logs
@@ -150,7 +151,7 @@ class Loop(pl.Callback):
         self._save(trainer, module)
         if trainer.is_global_zero:
             self._prune(state.evaluations)
-            self._report(evaluation, state.evaluations)
+            self._report(evaluation, state.evaluations, measured.examples if measured else ())
             self._report_skipped(module)
         self._meter.pause(evaluation.seconds)
 
@@ -173,12 +174,18 @@ class Loop(pl.Callback):
             if path not in kept:
                 path.unlink()
 
-    def _report(self, evaluation: Evaluation, evaluations: list[Evaluation]) -> None:
+    def _report(
+        self,
+        evaluation: Evaluation,
+        evaluations: list[Evaluation],
+        examples: tuple[Example, ...],
+    ) -> None:
         metric = self._run.training.metric
         is_best = monitor.best(evaluations, metric)[0] is evaluation
-        self._progress.evaluated(evaluation, metric, is_best)
+        self._progress.evaluated(evaluation, metric, is_best, examples)
         if self._logs is not None:
             self._logs.evaluation(vars(evaluation))
+            self._logs.examples(evaluation.step, examples)
 
     def _report_skipped(self, module: TrainingModule) -> None:
         skipped, self._skipped = self._skipped, module.num_without_path

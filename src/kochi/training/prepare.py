@@ -36,6 +36,7 @@ FREE = (
     "training.max_steps",
     "training.patience",
     "training.checkpoint_every",
+    "training.examples",
     "training.devices",
     "training.accelerator",
     "search.beam",

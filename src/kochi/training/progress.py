@@ -3,9 +3,12 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from kochi.training.evaluation import SEARCH
+from kochi.training.examples import Example
 from kochi.training.state import Evaluation
 
 BAR_SECONDS = 0.25
@@ -127,15 +130,28 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, text="evaluating ...", refresh=True)
 
-    def evaluated(self, evaluation: Evaluation, metric: str, is_best: bool) -> None:
-        """Show an evaluation; without a dev set there is nothing to show."""
+    def evaluated(
+        self,
+        evaluation: Evaluation,
+        metric: str,
+        is_best: bool,
+        examples: Sequence[Example] = (),
+    ) -> None:
+        """Show an evaluation and some dev rows; without a dev set there is nothing to show."""
         if evaluation.loss is None:
             return
-        score = "" if evaluation.metric is None else f"  {metric} {evaluation.metric:.2f}"
+        score = ""
+        if evaluation.metric is not None:
+            score = f"  {SEARCH} {metric} {evaluation.metric:.2f}"
         self.message(
             f"step {evaluation.step}  epoch {evaluation.epoch}  dev {_loss(evaluation.loss)}{score}"
             f"  ({clock(evaluation.seconds)}){'  best so far' if is_best else ''}"
         )
+        for example in examples:
+            texts = example.texts()
+            width = max(map(len, texts))
+            for name, text in texts.items():
+                self.message(f"  {name:<{width}}  {text}")
 
     def message(self, text: str) -> None:
         """Show one line that stays."""

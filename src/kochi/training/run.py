@@ -21,6 +21,7 @@ from kochi.training.evaluation import Evaluator
 from kochi.training.finish import finish, nothing_right, summary
 from kochi.training.interrupts import Interrupts
 from kochi.training.layout import Layout
+from kochi.training.lengths import bounds, check_lengths, warmup_warning
 from kochi.training.logs import Logs
 from kochi.training.loop import Loop
 from kochi.training.module import STATE_KEY, TrainingModule
@@ -101,6 +102,8 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
     _say_what_is_left_out(prepared, run, progress)
     with Workers(layout, run.training.devices) as workers:
         evaluator = build_evaluator(run, prepared)
+        if not layout.checkpoint.exists():
+            _check_before_the_first_step(run, prepared, evaluator, progress)
         workers.wait_until_ready()
         state = fit(run, prepared, evaluator, interrupts, progress, log_every, port=workers.port)
     progress.stop()
@@ -126,11 +129,15 @@ def fit(
     stream = make_stream(run, prepared, state, rank)
     if monitor.is_done(state, run.training, stream.total_steps):
         return state
+    if state.step == 0:
+        warning = warmup_warning(run.training, stream.total_steps, stream.epoch_steps)
+        if warning is not None:
+            progress.message(warning)
     model = make_model(run, prepared)
     if run.training.start_from is not None and not layout.checkpoint.exists():
         _start(model, run.training.start_from, prepared, progress)
     module = TrainingModule(model, run, stream.total_steps, interrupts)
-    logs = Logs(layout.training, state.step) if rank == 0 else None
+    logs = Logs(layout.training, state.step, run.training.metric) if rank == 0 else None
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every)
     trainer = make_trainer(run, loop, rank, port)
     checkpoint = str(layout.checkpoint) if layout.checkpoint.exists() else None
@@ -251,12 +258,24 @@ def make_trainer(run: config.Run, loop: pl.Callback, rank: int = 0, port: int = 
 def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progress) -> None:
     corpus = prepared.corpus
     if corpus.skipped:
-        bounds = f"data.max_length = {run.data.max_length} tokens"
-        if isinstance(run.data, config.HeardData):
-            bounds = f"data.max_seconds = {run.data.max_seconds:g} or {bounds}"
         progress.message(
             f"{corpus.skipped} of {len(corpus) + corpus.skipped} training pairs are left out: "
-            f"longer than {bounds}"
+            f"longer than {bounds(run.data)}"
+        )
+
+
+def _check_before_the_first_step(
+    run: config.Run, prepared: Prepared, evaluator: Evaluator | None, progress: Progress
+) -> None:
+    try:
+        check_lengths(run, prepared, evaluator, progress.message)
+    except UserError:
+        Layout(run.output).run.unlink(missing_ok=True)  # nothing was begun: mend it and start again
+        raise
+    if run.training.metric == "wer" and evaluator is not None and evaluator.judge.wer == "rows":
+        progress.message(
+            "wer is the share of rows with any error, as each is one word; data.row = 'text' "
+            "counts the target's tokens instead"
         )
 
 

@@ -30,7 +30,8 @@ def save_curve(
         path: Where to; .png, .svg or .pdf.
         evaluations: CSV log of the evaluations; columns "step", "loss" and "metric" are read, and
             either of the last two may be empty.
-        metric: What the metric is called in the picture.
+        metric: What the metric is called in the picture, which adds that it was searched greedily,
+            as all evaluations during training are.
         title: A line above the picture.
 
     Raises:
@@ -48,7 +49,7 @@ def save_curve(
     if _drawable(curves, "metric"):
         above, below = figure.subplots(2, 1, sharex=True)
         _draw(below, curves, "metric", metric, _DEV_COLOUR)
-        below.set(xlabel="step", ylabel=f"dev {metric}")
+        below.set(xlabel="step", ylabel=f"dev {metric} (greedy)")
     else:
         above = figure.subplots()
         above.set_xlabel("step")

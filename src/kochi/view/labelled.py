@@ -155,6 +155,15 @@ def answer_title(model: str, source: str, answer: str) -> str:
     return f"{named}: {read} → {written or '(empty)'}"
 
 
+def visible_text(text: str) -> str:
+    r"""Make a text safe and visible on one line, with its spaces as they are.
+
+    >>> visible_text("two\twords \x1b[31m")
+    'two␉words ␛[31m'
+    """
+    return "".join(c if c == " " else _visible_character(c) for c in text)
+
+
 def _visible_character(character: str) -> str:
     category, number = unicodedata.category(character), ord(character)
     if category in ("Zs", "Zl", "Zp"):

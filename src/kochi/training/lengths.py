@@ -1,0 +1,359 @@
+"""What is checked of lengths before the first step: fixed tables of positions, and the warm-up."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+
+from kochi import config, folder
+from kochi.data.pairs import Pair, Split, read_pairs, rows_of, split_files
+from kochi.errors import UserError
+from kochi.models.build import build_model
+from kochi.models.frame_encoders import default_encoder
+from kochi.models.inputs import Input, PictureInput
+from kochi.training.examples import shown
+
+if TYPE_CHECKING:
+    from kochi.training.evaluation import Evaluator
+    from kochi.training.prepare import Prepared
+
+LONGEST_NAME = 40  # characters of a source in a message
+
+
+@dataclass(frozen=True)
+class Table:
+    """A learned vector for each position: a longer sequence cannot be read or written.
+
+    Attributes:
+        key: What it is called in the run file.
+        size: How many positions it has.
+    """
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long the rows of a split are.
+
+    Attributes:
+        source: As the reader keeps them: tokens without the end mark, frames, samples.
+        target: Tokens, without the end mark.
+    """
+
+    source: Int64[np.ndarray, " rows"]
+    target: Int64[np.ndarray, " rows"]
+
+
+def source_table(run: config.Run) -> Table | None:
+    """Return the encoder's table of positions; None where any length will do.
+
+    >>> data = {"kind": "tsv", "train": "a.tsv"}
+    >>> model = {"kind": "transformer", "positions": "learned", "max_positions": 32}
+    >>> source_table(config.check_run({"data": data, "model": model}, "run.toml"))
+    Table(key='model.max_positions', size=32)
+    """
+    if isinstance(run.data, config.TextData):
+        return target_table(run)
+    if isinstance(run.data, config.PictureData):
+        return None
+    encoder = run.model.encoder or default_encoder(run.model)
+    if not isinstance(encoder, config.ConvTransformerEncoder) or encoder.positions != "learned":
+        return None
+    place = "model" if run.model.encoder is None else "model.encoder"
+    return Table(f"{place}.max_positions", encoder.max_positions)
+
+
+def target_table(run: config.Run) -> Table | None:
+    """Return the decoder's table of positions; None where any length will do."""
+    if isinstance(run.model, config.TransformerModel) and run.model.positions == "learned":
+        return Table("model.max_positions", run.model.max_positions)
+    return None
+
+
+def check_lengths(
+    run: config.Run,
+    prepared: "Prepared",
+    evaluator: "Evaluator | None",
+    say: Callable[[str], object],
+) -> None:
+    """Compare the rows of every split, and what search may write, with the model's tables.
+
+    The test data, which training does not need, are read as well; if they cannot be, that is said.
+
+    Args:
+        run: The run.
+        prepared: Its readers and training data.
+        evaluator: Its dev data, if there are any.
+        say: Called with one line about rows that are longer than those trained on.
+
+    Raises:
+        UserError: A table is too small; the line names split, row, length and limit.
+    """
+    check = _Check(run, prepared)
+    corpus = prepared.corpus
+    splits: dict[Split, Lengths] = {
+        "train": Lengths(_array(corpus.source_lengths), _array(corpus.target_lengths))
+    }
+    if evaluator is not None:
+        splits["dev"] = _measure(evaluator.sources, evaluator.targets)
+    if run.data.test is not None and (check.limited or isinstance(run.data, config.TextData)):
+        try:
+            splits["test"] = check.read("test")
+        except UserError as error:
+            say(f"note: the lengths of the test data are not checked: {error}")
+    check.tables(splits)
+    say_what_is_kept(run, prepared, splits, say)
+    if (rows := _rows_without_state(run)) is not None:
+        say(rows)
+
+
+def say_what_is_kept(
+    run: config.Run,
+    prepared: "Prepared",
+    splits: dict[Split, Lengths],
+    say: Callable[[str], object],
+) -> None:
+    """Say how many rows of dev and test would have been too long for training."""
+    longest = prepared.source.longest or run.data.max_length
+    found = []
+    for split, one in splits.items():
+        long = (one.source > longest) | (one.target > run.data.max_length)
+        if split != "train" and long.any():
+            found.append(f"{long.sum():,} of {len(long):,} {split} sources")
+    if found:
+        say(f"{' and '.join(found)} are longer than {bounds(run.data)}: they are kept")
+
+
+def bounds(data: config.Data) -> str:
+    """Name the bounds on the length of training pairs."""
+    tokens = f"data.max_length = {data.max_length} tokens"
+    if isinstance(data, config.HeardData):
+        return f"data.max_seconds = {data.max_seconds:g} or {tokens}"
+    return tokens
+
+
+def warmup_warning(training: config.Training, total_steps: int, epoch_steps: int) -> str | None:
+    """Warn where the learning rate may never reach its peak; None where it does.
+
+    >>> schedule = config.Schedule(warmup_steps=100)
+    >>> print(warmup_warning(config.Training(schedule=schedule), 40, 4))
+    warning: the warm-up (training.schedule.warmup_steps = 100) is longer than the training (40 \
+steps): the learning rate ends at 40 % of training.learning_rate; set warmup_steps = 4, or train \
+for longer
+    """
+    warmup = training.schedule.warmup_steps
+    name = f"training.schedule.warmup_steps = {warmup:,}"
+    if warmup > total_steps:
+        return (
+            f"warning: the warm-up ({name}) is longer than the training ({total_steps:,} steps): "
+            f"the learning rate ends at {total_steps / warmup:.0%} of training.learning_rate; set "
+            f"warmup_steps = {total_steps // 10}, or train for longer"
+        ).replace("%", " %")
+    if training.patience is None:
+        return None
+    every = training.evaluate_every or epoch_steps
+    stop = (1 + training.patience) * every
+    if warmup < stop:
+        return None
+    return (
+        f"warning: the warm-up ({name}) may not be over when the training stops early: "
+        f"training.patience = {training.patience} can end it at step {stop:,} (an evaluation every "
+        f"{every:,} steps); set warmup_steps = {stop // 10}, or raise patience"
+    )
+
+
+class _Check:
+    """Compare lengths with tables.
+
+    Args:
+        run: The run.
+        prepared: Its readers.
+    """
+
+    def __init__(self, run: config.Run, prepared: "Prepared") -> None:
+        self.run, self.prepared = run, prepared
+        self.source_table, self.target_table = source_table(run), target_table(run)
+        self.limited = self.source_table is not None or self.target_table is not None
+
+    def read(self, split: Split) -> Lengths:
+        """Measure the rows of a split, a chunk at a time."""
+        parts = [_measure(*both) for _, *both in self._encoded(read_pairs(self.run.data, split))]
+        sides = ([getattr(part, side) for part in parts] for side in ("source", "target"))
+        return Lengths(*map(np.concatenate, sides))
+
+    def _encoded(self, pairs: Iterator[Pair]) -> Iterator[tuple[list[Pair], Any, Any]]:
+        source, target = self.prepared.source, self.prepared.target
+        while chunk := list(islice(pairs, source.chunk_rows)):
+            texts = [pair.references[0] for pair in chunk]
+            yield chunk, source.encode_batch([p.source for p in chunk]), target.encode_batch(texts)
+
+    def tables(self, splits: dict[Split, Lengths]) -> None:
+        """Raise UserError for the longest row that has no room in a table."""
+        if not self.limited:
+            return
+        needs = [need for split, lengths in splits.items() for need in self._needs(split, lengths)]
+        searched: list[Split] = [split for split in splits if split != "train"] or ["train"]
+        for split in searched:
+            needs += self._search_needs(split, splits[split])
+        for need in needs:
+            if need.length > need.table.size:
+                same = [other.length for other in needs if other.table.key == need.table.key]
+                raise UserError(self._message(need, max(same)))
+
+    def _needs(self, split: Split, lengths: Lengths) -> "Iterator[_Need]":
+        if self.target_table is not None:
+            size = int(lengths.target.max())
+            yield _Need(split, "target", size, size + 1, self.target_table)
+        if self.source_table is not None:
+            size = int(lengths.source.max())
+            length = self._positions(size, slowest=split == "train")
+            yield _Need(split, "source", size, length, self.source_table)
+
+    def _search_needs(self, split: Split, lengths: Lengths) -> "Iterator[_Need]":
+        if self.target_table is not None:
+            size = int(lengths.source.max())
+            memory = self._positions(size)
+            yield _Need(split, "search", size, self._limit(memory), self.target_table, memory)
+
+    def _limit(self, memory: int) -> int:
+        """Return how many tokens search may write; see `kochi.search.length_limits`."""
+        options = self.run.search
+        return math.floor(memory * options.max_length_ratio) + options.max_length_extra
+
+    def _positions(self, length: int, slowest: bool = False) -> int:
+        """Return how many positions of the memory a source of this length leaves.
+
+        Args:
+            length: As the reader keeps it.
+            slowest: Of recordings, as slow as augmentation plays them.
+        """
+        positions = int(self.prepared.source.positions(length))
+        if isinstance(self.run.data, config.TextData):
+            return positions
+        augmentation = self.run.training.augmentation
+        if slowest and augmentation is not None and augmentation.speeds:
+            positions = math.ceil(positions / min(1.0, *augmentation.speeds))
+        if isinstance(self._given, PictureInput):
+            return math.prod(self._encoder.layout.shape(self._given.height, self._given.width))
+        return int(self._encoder.memory_lengths(torch.tensor(positions)))
+
+    @cached_property
+    def _given(self) -> Input:
+        return folder.model_input(self.prepared.source)
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return _encoder(self.run.model, self._given)
+
+    def _message(self, need: "_Need", most: int) -> str:
+        where, table = self._where(need), need.table
+        holds = f"{table.key} = {table.size:,}; set {table.key} = {most:,}"
+        if need.side == "search":
+            search = self.run.search
+            rest = table.size - (need.length - search.max_length_extra)
+            lower = f"search.max_length_extra = {rest}" if rest > 0 else "lower the search's limits"
+            return (
+                f"{where}: search may write {need.length:,} tokens (search.max_length_ratio = "
+                f"{search.max_length_ratio:g} times the source's {need.memory:,} positions + "
+                f"search.max_length_extra = {search.max_length_extra}), but {holds}, or {lower}"
+            )
+        text = need.side == "target" or isinstance(self.run.data, config.TextData)
+        what = f"{need.length:,} {'tokens with its end mark' if text else 'positions'}"
+        leave = ""
+        if need.split == "train":
+            leave = f", or leave such rows out (data.max_length = {table.size - 1})"
+            if not text:
+                leave = ", or leave such rows out (data.max_seconds)"
+        return f"{where}: the {need.side} has {what}, but {holds}{leave}"
+
+    def _where(self, need: "_Need") -> str:
+        """Name split, row and source; the data are read again until the row comes."""
+        data, source_reader = self.run.data, self.prepared.source
+        longest = source_reader.longest or data.max_length
+        numbers: list[int] = []
+        place = 0
+        for pairs, sources, targets in self._encoded(self._rows(need.split, numbers)):
+            for pair, source, target in zip(pairs, sources, targets, strict=True):
+                number, place = numbers[place], place + 1
+                if need.split == "train" and (
+                    len(source) > longest or len(target) > data.max_length
+                ):
+                    continue
+                if len(target if need.side == "target" else source) == need.size:
+                    name = source_reader.describe(pair.source)
+                    if pair.where and name.startswith(pair.where):
+                        return f"{need.split} data: {name}"
+                    row = pair.where or f"{self._name(need.split)}, row {number:,}"
+                    return f"{need.split} data: {row} ({shown(name, LONGEST_NAME)})"
+        return f"{need.split} data"  # they have changed meanwhile
+
+    def _rows(self, split: Split, numbers: list[int]) -> Iterator[Pair]:
+        """Give the rows as they are measured, and note the number of each, from 1."""
+        for number, row in enumerate(rows_of(self.run.data, split), 1):
+            for text in row.references if split == "train" else row.references[:1]:
+                numbers.append(number)
+                yield Pair(row.source, (text,), row.where)
+
+    def _name(self, split: Split) -> str:
+        files = split_files(self.run.data, split)
+        return str(files[0]) if files else "the data set"
+
+
+@dataclass(frozen=True)
+class _Need:
+    """What the longest row of a split asks of a table.
+
+    Attributes:
+        split: The split.
+        side: "source", "target", or "search": what may be written for the source.
+        size: Length of the row's source, or target, as the reader keeps it.
+        length: Positions that it needs.
+        table: The table.
+        memory: Of "search", positions of the source.
+    """
+
+    split: Split
+    side: str
+    size: int
+    length: int
+    table: Table
+    memory: int = 0
+
+
+def _rows_without_state(run: config.Run) -> str | None:
+    """Say that lower rows of pictures share a state, where the encoder has fewer states."""
+    if not isinstance(run.data, config.PictureData):
+        return None
+    encoder = run.model.encoder
+    if not isinstance(encoder, config.CnnRowsEncoder):
+        return None
+    given = PictureInput(1, run.data.front_end.height, run.data.front_end.width)
+    rows, _ = _encoder(run.model, given).layout.shape(given.height, given.width)
+    if rows <= encoder.max_rows:
+        return None
+    return (
+        f"note: pictures have up to {rows} rows of cells, but model.encoder.max_rows = "
+        f"{encoder.max_rows}: those further down share one first state; set max_rows = {rows}"
+    )
+
+
+def _encoder(model: config.Model, given: Input) -> Any:
+    """Build an encoder to ask it about lengths; no memory is taken."""
+    with torch.device("meta"):
+        return build_model(model, given, target_vocabulary=8).encoder
+
+
+def _measure(sources: Sequence[Any], targets: Sequence[Any]) -> Lengths:
+    return Lengths(_array([len(row) for row in sources]), _array([len(row) for row in targets]))
+
+
+def _array(lengths: Any) -> Int64[np.ndarray, " rows"]:
+    return np.asarray(lengths, np.int64)
