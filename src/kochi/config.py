@@ -81,6 +81,9 @@ class BaseData(Table):
     with any error, as in work on pronunciation and inflection; with "text" it counts errors in the
     words of a row. If it is not set, a row is a word where the source is text in characters without
     white space and the target is cut at white space (see `kochi.metrics.judge.wer_unit`).
+
+    ``bad_rows`` says what becomes of rows that cannot be used (a side is empty, cells are missing,
+    a file cannot be read): they are left out and counted, or the first one stops the run.
     """
 
     folder: Path = Path(".")
@@ -90,6 +93,7 @@ class BaseData(Table):
     max_length: Positive = 256
     group_references: bool = True
     row: Literal["word", "text"] | None = None
+    bad_rows: Literal["leave_out", "refuse"] = "leave_out"
 
 
 class TextData(BaseData):

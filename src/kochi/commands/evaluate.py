@@ -156,14 +156,21 @@ def read_data(run: "Run", data: list[str]) -> "list[Pair]":
     Raises:
         UserError: There is no such data, or it cannot be read.
     """
-    from kochi.data.pairs import read_pairs
+    from kochi.data.left_out import bad_rows, remark
+    from kochi.data.pairs import count_rows, read_pairs
 
+    bad = bad_rows(run.data)
     match data:
         case ["dev"]:
-            return list(read_pairs(run.data, "dev"))
+            pairs = list(read_pairs(run.data, "dev", bad))
         case ["test"]:
-            return list(read_pairs(run.data, "test"))
-    return list(read_pairs(_with_test(run.data, [Path(name) for name in data]), "test"))
+            pairs = list(read_pairs(run.data, "test", bad))
+        case _:
+            named = _with_test(run.data, [Path(name) for name in data])
+            pairs = list(read_pairs(named, "test", bad))
+    if (left_out := remark(bad, count_rows(pairs))) is not None:
+        warn(left_out)
+    return pairs
 
 
 def _with_test(data: "Data", files: list[Path]) -> "Data":

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Int32, Integer
 
+from kochi.data.left_out import Bad, nothing_left, refuse
 from kochi.data.pairs import Pair
 from kochi.data.readers.base import Numbers, Reader
 from kochi.errors import UserError
@@ -100,6 +101,7 @@ class Corpus:
         target: Reader[Any],
         folder: Path,
         max_length: int,
+        bad: Bad = refuse,
     ) -> "Corpus":
         """Turn pairs into numbers and write them, all or nothing; keep a chunk of them in memory.
 
@@ -112,16 +114,17 @@ class Corpus:
             folder: Is made; what it holds is replaced.
             max_length: Pairs with a side of more tokens, or a source longer than ``source.longest``
                 where that is not None, are skipped and counted.
+            bad: Called with what is wrong with a pair: its source cannot be read, or has fewer
+                frames than its target has tokens.
 
         Raises:
-            UserError: No pair is left, a source of frames is shorter than its target, or the disk
-                is full.
+            UserError: No pair is left, or the disk is full.
         """
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(parents=True)
-            _write(partial, pairs, (source, target), max_length)
+            _write(partial, pairs, (source, target), max_length, bad)
             if folder.exists():
                 shutil.rmtree(folder)
             partial.rename(folder)
@@ -142,6 +145,7 @@ def _write(
     pairs: Iterable[Pair],
     readers: tuple[Reader[Any], Reader[Any]],
     max_length: int,
+    bad: Bad,
 ) -> None:
     kinds = [_Kind(reader.dtype, reader.width, reader.unit) for reader in readers]
     writers = [_Writer(folder, *about) for about in zip(_SIDES, kinds, strict=True)]
@@ -149,28 +153,62 @@ def _write(
     rows = seen = 0
     try:
         for chunk in _chunks(pairs, readers[0].chunk_rows):
-            sources = readers[0].encode_batch([pair.source for pair in chunk])
-            targets = readers[1].encode_batch([pair.references[0] for pair in chunk])
-            seen += len(chunk)
-            both = zip(chunk, sources, targets, strict=True)
-            kept = [row for row in both if len(row[1]) <= longest and len(row[2]) <= max_length]
+            encoded = encode_pairs(chunk, *readers, bad)
+            seen += len(encoded)
+            kept = [row for row in encoded if len(row[1]) <= longest and len(row[2]) <= max_length]
             rows += len(kept)
-            for row in kept:
-                check_room(readers[0], *row)
             for side, writer in enumerate(writers, 1):
                 writer.write([row[side] for row in kept])
     finally:
         for writer in writers:
             writer.close()
     if not rows:
-        raise UserError(_none_left(seen, readers[0], max_length))
+        message = _none_left(seen, readers[0], max_length)
+        raise UserError(message) if seen else nothing_left(bad, message)
     about: dict[str, Any] = {"format": _FORMAT, "rows": rows, "skipped": seen - rows}
     for side, kind in zip(_SIDES, kinds, strict=True):
         about |= kind.to_dict(side)
     (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[int]) -> None:
+def encode_pairs(
+    pairs: Sequence[Pair], source: Reader[Any], target: Reader[Any], bad: Bad = refuse
+) -> list[tuple[Pair, Any, Any]]:
+    """Turn pairs into numbers, without those of which ``bad`` took note.
+
+    Returns:
+        Each pair with the numbers of its source and of its first reference.
+
+    Raises:
+        UserError: What ``bad`` raises.
+    """
+    try:
+        sources = source.encode_batch([pair.source for pair in pairs])
+    except UserError:  # read one by one, to know which
+        found = [(pair, _encode(pair, source, bad)) for pair in pairs]
+        pairs = [pair for pair, numbers in found if numbers is not None]
+        sources = [numbers for _, numbers in found if numbers is not None]
+    targets = target.encode_batch([pair.references[0] for pair in pairs]) if pairs else []
+    kept = []
+    for row in zip(pairs, sources, targets, strict=True):
+        try:
+            _check_room(source, *row)
+        except UserError as error:
+            bad(error)
+            continue
+        kept.append(row)
+    return kept
+
+
+def _encode(pair: Pair, reader: Reader[Any], bad: Bad) -> Any:
+    try:
+        return reader.encode(pair.source)
+    except UserError as error:
+        bad(error)
+        return None
+
+
+def _check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[int]) -> None:
     """Refuse a source with fewer frames than its target has tokens, where they cannot belong.
 
     Raises:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kochi import config
 from kochi.errors import UserError
 
 # Called with what is wrong with a row, before the row is left out; it may raise the error instead.
@@ -12,6 +13,23 @@ Bad = Callable[[UserError], None]
 def refuse(error: UserError) -> None:
     """Raise what is wrong with a row."""
     raise error
+
+
+def bad_rows(data: config.Data) -> "Bad":
+    """Return what is done with the bad rows of a run's data: `refuse`, or a fresh `LeftOut`."""
+    return refuse if data.bad_rows == "refuse" else LeftOut()
+
+
+def remark(bad: Bad, used: int) -> str | None:
+    """Say how many rows were left out; see `LeftOut.remark`."""
+    return bad.remark(used) if isinstance(bad, LeftOut) else None
+
+
+def nothing_left(bad: Bad, message: str) -> UserError:
+    """Return the error for data without any row: what was wrong with the first, or ``message``."""
+    if isinstance(bad, LeftOut) and bad.first is not None:
+        return bad.first
+    return UserError(message)
 
 
 @dataclass

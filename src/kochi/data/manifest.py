@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kochi.data.left_out import Bad, refuse
+from kochi.data.left_out import Bad, nothing_left, refuse
 from kochi.data.lines import lines
 from kochi.data.records import get_field, read_records
 from kochi.data.tables import TableForm, read_cells, read_header
@@ -68,12 +68,17 @@ def read_rows(
     """
     empty = True
     for row in _rows(path, form or TableForm(), bad):
-        if split_column is None or row.get(split_column) == split:
+        try:
+            chosen = split_column is None or row.get(split_column) == split
+        except UserError as error:
+            bad(error)
+            continue
+        if chosen:
             empty = False
             yield row
     if empty:
         which = "" if split_column is None else f" with '{split}' in column '{split_column}'"
-        raise UserError(f"{path}: holds no rows{which}; expected at least one")
+        raise nothing_left(bad, f"{path}: holds no rows{which}; expected at least one")
 
 
 def is_json(path: Path, encoding: str = "utf-8") -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from kochi import config
 from kochi.data.boxes import WordBoxes, row_boxes
-from kochi.data.left_out import Bad, refuse
+from kochi.data.left_out import Bad, nothing_left, refuse
 from kochi.data.lines import lines
 from kochi.data.manifest import Row, read_rows
 from kochi.data.pictures import folder_pictures, picture_files, row_picture, row_texts
@@ -85,13 +85,13 @@ def read_pairs(data: config.Data, split: Split, bad: Bad = refuse) -> Iterator[P
     return _group(pairs, data) if data.group_references else pairs
 
 
-def rows_of(data: config.Data, split: Split) -> Iterator[Pair]:
+def rows_of(data: config.Data, split: Split, bad: Bad = refuse) -> Iterator[Pair]:
     """Stream the rows of a split as they stand: each with all its references, none grouped.
 
     Raises:
         UserError: As in `read_pairs`.
     """
-    return _rows(data, split)
+    return _rows(data, split, bad)
 
 
 def count_rows(pairs: Iterable[Pair]) -> int:
@@ -162,16 +162,16 @@ def _rows(data: config.Data, split: Split, bad: Bad) -> Iterator[Pair]:
         rows, name = _read_pictures(data, value, split, bad), str(data.folder / value)
     else:
         rows, name = _read_huggingface(data, value, bad), f"{data.name} ({value})"
-    return _refuse_empty(rows, name)
+    return _refuse_empty(rows, name, bad)
 
 
-def _refuse_empty(rows: Iterator[Pair], name: str) -> Iterator[Pair]:
+def _refuse_empty(rows: Iterator[Pair], name: str, bad: Bad) -> Iterator[Pair]:
     empty = True
     for pair in rows:
         empty = False
         yield pair
     if empty:
-        raise UserError(f"{name}: holds no pairs; expected at least one")
+        raise nothing_left(bad, f"{name}: holds no pairs; expected at least one")
 
 
 def _group(pairs: Iterator[Pair], data: config.Data) -> Iterator[Pair]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
+from kochi.data.left_out import bad_rows
 from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
@@ -378,7 +379,7 @@ def _train_source(data: config.TextSources) -> Tokenizer:
 
 
 def _texts(data: config.TextSources, source: bool = False, target: bool = False) -> Iterable[str]:
-    for pair in read_pairs(data, "train"):
+    for pair in read_pairs(data, "train", bad_rows(data)):
         if source:
             yield pair.source
         if target:

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from kochi.config import Run, check_run, read_run
+from kochi.data.left_out import LeftOut
 from kochi.data.pairs import Pair, read_pairs
 from kochi.data.tables import TableForm
 from kochi.starting.choices import Choices
@@ -68,7 +69,7 @@ def start(
     else:
         write = write_seeing if listed.kind == "picture" else write_hearing
         started = Started(run_file, listed.kind, *write(listed, run_file, output, seed, choices))
-    pairs = read_pairs(read_run(run_file).data, "train")
+    pairs = read_pairs(read_run(run_file).data, "train", LeftOut())
     return replace(started, pairs=tuple(islice(pairs, SHOWN)))
 
 
@@ -79,7 +80,10 @@ def _start_text(data: Path, run_file: Path, output: str, seed: int, choices: Cho
         unused = [paths[0].name for split, paths in found.splits.items() if split != "train"]
         notes.append(f"not used, as --split was given: {', '.join(unused)}")
         found = replace(found, splits={"train": found.splits["train"]})
-    num_pairs = sum(1 for _ in _read(found, "train"))
+    left_out = LeftOut()
+    num_pairs = sum(1 for _ in _read(found, "train", left_out))
+    if (remark := left_out.remark(num_pairs)) is not None:
+        notes.append(remark)
     if "dev" not in found.splits:
         found, num_pairs, note = _split(found, run_file, num_pairs, seed, choices)
         notes.append(note)
@@ -101,11 +105,11 @@ def _start_text(data: Path, run_file: Path, output: str, seed: int, choices: Cho
     return Started(run_file, found.kind, num_pairs, chosen, tuple(notes))
 
 
-def _read(found: Found, split: str) -> Iterator[Pair]:
+def _read(found: Found, split: str, left_out: LeftOut | None = None) -> Iterator[Pair]:
     """Read the pairs of one split, one a row, through the same reader that training uses."""
     tree = {"data": {**_data_table(found, {"train": found.splits[split]}, Path.cwd())}}
     run: Run = check_run({**tree, "model": {"kind": "rnn"}}, "kochi init")
-    return read_pairs(run.data, "train")
+    return read_pairs(run.data, "train", left_out or LeftOut())
 
 
 def _split(

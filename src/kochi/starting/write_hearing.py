@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from kochi.data.left_out import LeftOut
 from kochi.data.pairs import Pair, read_pairs
 from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side
@@ -52,15 +53,20 @@ def write_hearing(
         UserError: Rows cannot be read, or are too few to split.
     """
     notes = [*heard.notes]
+    left_out = LeftOut()
     # Before rows are split off: what is wrong is wrong in the user's file.
-    sizes = None if heard.rewrite else _count(heard, data_of(heard))
+    sizes = None if heard.rewrite else _count(heard, data_of(heard), left_out)
     if must_split(heard, choices):
         heard, more = split_off(heard, run_file, seed, choices)
         notes += more
+    if (remark := left_out.remark(0 if sizes is None else sizes.num_rows)) is not None:
+        notes.append(remark)
     if sizes is None:
-        sizes = _count(heard, data_of(heard))
+        sizes = _count(heard, data_of(heard), left_out)
     else:
-        sizes = replace(sizes, num_rows=sum(1 for _ in read_pairs(data_of(heard), "train")))
+        sizes = replace(
+            sizes, num_rows=sum(1 for _ in read_pairs(data_of(heard), "train", LeftOut()))
+        )
     tokens = _tokens(sizes.text)
     run_file.write_text(_text(heard, sizes, tokens, run_file, output, seed), encoding="utf-8")
     minutes = sizes.num_rows * sizes.seconds / 60
@@ -69,11 +75,11 @@ def write_hearing(
     return sizes.num_rows, f"tokens: {tokens}; model: rnn", tuple(notes)
 
 
-def _count(heard: Listed, data: Any) -> Sizes:
+def _count(heard: Listed, data: Any, left_out: LeftOut) -> Sizes:
     from kochi.data.readers.features import FeatureReader
     from kochi.sound.files import duration_seconds
 
-    pairs = read_pairs(data, "train")
+    pairs = read_pairs(data, "train", left_out)
     sample = list(islice(pairs, SAMPLE))
     count = len(sample) + sum(1 for _ in pairs)
     measured = sample[:: max(1, len(sample) // MEASURED)]

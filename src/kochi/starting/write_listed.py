@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from kochi import config
+from kochi.data.left_out import LeftOut
 from kochi.data.manifest import Row, is_json, read_rows
 from kochi.data.pairs import read_pairs
 from kochi.data.pictures import folder_pictures
 from kochi.data.tables import TableForm, read_cells
+from kochi.errors import UserError
 from kochi.starting.choices import Choices
 from kochi.starting.listed import COLUMNS, Listed
 from kochi.starting.opening import form_table, relative
@@ -160,18 +162,24 @@ def _rows(listed: Listed, split: str = "train") -> Iterator[tuple[str, str, str]
             row = {COLUMNS[listed.kind]: name, "text": texts[0] if len(texts) == 1 else texts}
             yield name, "train", json.dumps(row, ensure_ascii=False)
         return
-    read = listed.rewrite or (lambda path: read_rows(path, listed.form))
+    bad = LeftOut()  # the reader of pairs says what is wrong with them
+    read = listed.rewrite or (lambda path: read_rows(path, listed.form, bad=bad))
     header = _header(listed)
     names = None if header is None else header.split("\t")
     for row in read(path):
-        of = split if listed.split_column is None else str(row.get(listed.split_column))
+        try:
+            key = _key(listed, row)
+            of = split if listed.split_column is None else str(row.get(listed.split_column))
+        except UserError as error:
+            bad(error)
+            continue
         cells = row.cells
         line = (
             json.dumps(cells, ensure_ascii=False)
             if names is None
             else "\t".join(str(cells[name]) for name in names)
         )
-        yield _key(listed, row), of, line
+        yield key, of, line
 
 
 def _key(listed: Listed, row: Row) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kochi.data.left_out import LeftOut
 from kochi.data.pairs import read_pairs
 from kochi.picture.files import read_picture
 from kochi.starting.choices import Choices
@@ -63,15 +64,20 @@ def write_seeing(
         UserError: Pictures cannot be read, or are too few to split.
     """
     notes = [*seen.notes]
+    left_out = LeftOut()
     # Before rows are split off: what is wrong is wrong in the user's file.
-    sizes = None if seen.rewrite else _count(seen)
+    sizes = None if seen.rewrite else _count(seen, left_out)
     if must_split(seen, choices):
         seen, more = split_off(seen, run_file, seed, choices)
         notes += more
+    if (remark := left_out.remark(0 if sizes is None else sizes.num_rows)) is not None:
+        notes.append(remark)
     if sizes is None:
-        sizes = _count(seen)
+        sizes = _count(seen, left_out)
     else:
-        sizes = replace(sizes, num_rows=sum(1 for _ in read_pairs(data_of(seen), "train")))
+        sizes = replace(
+            sizes, num_rows=sum(1 for _ in read_pairs(data_of(seen), "train", LeftOut()))
+        )
     tokens = guess_tokens(sizes.text)
     run_file.write_text(_text(seen, sizes, tokens, run_file, output, seed), encoding="utf-8")
     colour = "grey" if sizes.grey else "in colour"
@@ -79,8 +85,8 @@ def write_seeing(
     return sizes.num_rows, f"tokens: {tokens}; model: rnn", tuple(notes)
 
 
-def _count(seen: Listed) -> Sizes:
-    pairs = read_pairs(data_of(seen), "train")
+def _count(seen: Listed, left_out: LeftOut) -> Sizes:
+    pairs = read_pairs(data_of(seen), "train", left_out)
     sample = list(islice(pairs, SAMPLE))
     count = len(sample) + sum(1 for _ in pairs)
     measured = sample[:: max(1, len(sample) // MEASURED)][:MEASURED]

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 
 from kochi import config
 from kochi.data.corpus import Corpus
+from kochi.data.left_out import bad_rows
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.making import SOURCE, fit_and_save, load_reader, make_readers
 from kochi.training.interrupts import Interrupts
@@ -67,10 +68,11 @@ def _prepared(run: config.Run) -> tuple[Prepared, float]:
     place.mkdir()
     source, target = make_readers(run.data, place)
     most = ROWS if isinstance(run.data, config.TextData) else ROWS_OF_FILES
-    pairs = read_pairs(run.data, "train")
+    bad = bad_rows(run.data)
+    pairs = read_pairs(run.data, "train", bad)
     some = list(islice(pairs, most))
     count = len(some) + sum(1 for _ in pairs)
-    corpus = Corpus.build(iter(some), source, target, place / "corpus", run.data.max_length)
+    corpus = Corpus.build(some, source, target, place / "corpus", run.data.max_length, bad)
     fit_and_save(source, corpus, place)
     if not isinstance(run.data, config.TextData):
         source = load_reader(run.data, place / SOURCE)
@@ -109,7 +111,7 @@ class _Clock(pl.Callback):
 def _duration(seconds: float) -> str:
     """Write a length of time.
 
-    >>> _duration(50), _duration(900), _duration(9000)
+    >>> _duration(50.0), _duration(900.0), _duration(9000.0)
     ('50 seconds', '15 minutes', '2.5 hours')
     """
     if seconds < 90:

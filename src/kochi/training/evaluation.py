@@ -12,8 +12,9 @@ import torch.distributed
 
 from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches, batch_pairs
-from kochi.data.corpus import check_room
-from kochi.data.pairs import count_rows, read_pairs
+from kochi.data.corpus import encode_pairs
+from kochi.data.left_out import bad_rows, nothing_left, remark
+from kochi.data.pairs import Pair, count_rows, read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.training.examples import Example, align, spread
@@ -59,6 +60,7 @@ class Evaluator:
 
     Attributes:
         num_rows: How many rows the dev data have.
+        remark: Says which rows were left out, if any.
         sources: The dev sources as numbers; rows of one source are one of them.
         targets: The tokens of the first right answer to each.
 
@@ -67,15 +69,17 @@ class Evaluator:
     """
 
     def __init__(self, run: config.Run, source: Reader[Any], target: Tokenizer) -> None:
-        pairs = self._pairs = list(read_pairs(run.data, "dev"))
+        bad = bad_rows(run.data)
+        rows = encode_pairs(list(read_pairs(run.data, "dev", bad)), source, target, bad)
+        if not rows:
+            raise nothing_left(bad, "the dev data hold no pairs; expected at least one")
+        pairs, self.sources, self.targets = map(list, zip(*rows, strict=True))
+        self._pairs: list[Pair] = pairs
         self.num_rows = count_rows(pairs)
-        self.sources = source.encode_batch([pair.source for pair in pairs])
-        self.targets = target.encode_batch([pair.references[0] for pair in pairs])
+        self.remark = remark(bad, self.num_rows)
         self._run = run
         self._source = source
         self._target = target
-        for row in zip(pairs, self.sources, self.targets, strict=True):
-            check_room(source, *row)
         batch_tokens = run.training.batch_tokens
         self._batches = EvaluationBatches(self.sources, self.targets, batch_tokens, source)
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int64
 
 from kochi import config, folder
+from kochi.data.left_out import bad_rows
 from kochi.data.pairs import Pair, Split, read_pairs, rows_of, split_files
 from kochi.errors import UserError
 from kochi.models.build import build_model
@@ -185,7 +186,10 @@ class _Check:
 
     def read(self, split: Split) -> Lengths:
         """Measure the rows of a split, a chunk at a time."""
-        parts = [_measure(*both) for _, *both in self._encoded(read_pairs(self.run.data, split))]
+        parts = [
+            _measure(*both)
+            for _, *both in self._encoded(read_pairs(self.run.data, split, bad_rows(self.run.data)))
+        ]
         sides = ([getattr(part, side) for part in parts] for side in ("source", "target"))
         return Lengths(*map(np.concatenate, sides))
 
@@ -297,7 +301,7 @@ class _Check:
 
     def _rows(self, split: Split, numbers: list[int]) -> Iterator[Pair]:
         """Give the rows as they are measured, and note the number of each, from 1."""
-        for number, row in enumerate(rows_of(self.run.data, split), 1):
+        for number, row in enumerate(rows_of(self.run.data, split, bad_rows(self.run.data)), 1):
             for text in row.references if split == "train" else row.references[:1]:
                 numbers.append(number)
                 yield Pair(row.source, (text,), row.where)

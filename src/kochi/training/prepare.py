@@ -15,6 +15,7 @@ import tomli_w
 
 from kochi import config, folder
 from kochi.data.corpus import Corpus
+from kochi.data.left_out import bad_rows, remark
 from kochi.data.pairs import Split, read_pairs, split_files
 from kochi.data.readers.base import Reader
 from kochi.data.readers.making import SOURCE, TARGET, fit_and_save, load_reader, make_readers
@@ -213,8 +214,11 @@ def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
     if run.training.start_from is not None:
         _take_tokens_over(folder.load_folder(run.training.start_from), run.data, place)
     source, target = make_readers(run.data, place)
-    pairs = read_pairs(run.data, "train")
-    corpus = Corpus.build(pairs, source, target, place / "corpus", run.data.max_length)
+    bad = bad_rows(run.data)
+    pairs = read_pairs(run.data, "train", bad)
+    corpus = Corpus.build(pairs, source, target, place / "corpus", run.data.max_length, bad)
+    if (left_out := remark(bad, len(corpus) + corpus.skipped)) is not None:
+        say(f"note: {left_out}")
     fit_and_save(source, corpus, place)
     folder.write_atomic(place / "files.json", hashes)
     if source.remarks:

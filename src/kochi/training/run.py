@@ -102,6 +102,8 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
     _say_what_is_left_out(prepared, run, progress)
     with Workers(layout, run.training.devices) as workers:
         evaluator = build_evaluator(run, prepared)
+        if evaluator is not None and evaluator.remark is not None:
+            progress.message(f"note: of the dev data {evaluator.remark}")
         if not layout.checkpoint.exists():
             _check_before_the_first_step(run, prepared, evaluator, progress)
         workers.wait_until_ready()

@@ -6,6 +6,7 @@ from typing import Any
 
 from kochi import config
 from kochi.data.corpus import Corpus
+from kochi.data.left_out import bad_rows
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.readers.features import FeatureReader
@@ -27,7 +28,7 @@ def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenize
     """
     if isinstance(data, config.TextData):
         return prepare_tokenizers(data, folder)
-    pairs = read_pairs(data, "train")
+    pairs = read_pairs(data, "train", bad_rows(data))
     first = next(pairs)
     texts = (pair.references[0] for pair in chain([first], pairs))
     if (folder / TARGET).exists():
