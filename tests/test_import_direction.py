@@ -11,16 +11,17 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
-BASE = {"errors", "config"}
+BASE = {"errors", "config", "contents"}
 DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
     "errors": set(),
+    "contents": set(),
     "config": {"errors"},
     "memory": set(),
-    "sound": {"errors"},
-    "picture": {"errors"},
+    "sound": {"errors", "contents"},
+    "picture": {"errors", "contents"},
     "scenes": {"errors"},
     "attention": set(),
     "layers": {"attention"},
@@ -38,13 +39,15 @@ DIRECTION: dict[str, set[str]] = {
     "studies": DATA
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "looking", "view", "folder"},
+    "copying": {"data"},
     "finding": {"memory", "models", "search"},
-    "predictor": DATA | MODELS | {"search", "finding", "folder", "times", "links"},
+    "predictor": DATA | MODELS | {"search", "finding", "copying", "folder", "times", "links"},
     "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
     "looking": DATA | {"memory", "metrics", "predictor", "view"},
     "commands": DATA
     | {
+        "copying",
         "attention",
         "metrics",
         "view",

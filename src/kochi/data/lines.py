@@ -8,9 +8,10 @@ wrong with the input is one `UserError` that names file and line.
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from kochi.errors import UserError
 
@@ -18,25 +19,40 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-def lines(path: Path) -> Iterator[str]:
+Bad = TypeVar("Bad")
+
+
+class LineError(ValueError):
+    """Say why a line is not text."""
+
+
+def lines(path: Path, bad: Callable[[str], Bad] | None = None) -> Iterator[str | Bad]:
     r"""Stream the lines of a plain or gzip text file, without their endings.
 
     Gzip is known by its first bytes, not by the name.
+
+    Args:
+        path: The file.
+        bad: As in `decode_lines`.
 
     Raises:
         UserError: The file is missing, unreadable or broken gzip, or a line is not UTF-8 or has a
             NUL byte.
     """
     with closing(_open(path)) as stream:
-        yield from decode_lines(stream, str(path))
+        yield from decode_lines(stream, str(path), bad)
 
 
-def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+def decode_lines(
+    stream: Iterable[bytes], name: str, bad: Callable[[str], Bad] | None = None
+) -> Iterator[str | Bad]:
     r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
 
     Args:
         stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
         name: What error messages call the input.
+        bad: Makes of the reason what stands for a line that is not text. Default: such a line
+            raises an error.
 
     Raises:
         UserError: The stream breaks off (gzip), or a line is not UTF-8 or has a NUL byte.
@@ -50,26 +66,38 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         for number, raw in enumerate(stream, 1):
             if number == 1:
                 raw = raw.removeprefix(BYTE_ORDER_MARK)
-            if raw.endswith(b"\n"):
-                raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-            if b"\0" in raw:
-                byte = raw.index(b"\0") + 1
-                raise UserError(
-                    f"{name}:{number}: a NUL byte at byte {byte} of the line; expected text: "
-                    "remove it, or convert the file (it may be UTF-16) to UTF-8"
-                )
-            yield raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{name}:{number}: not UTF-8: byte 0x{error.object[error.start]:02x} at byte "
-            f"{error.start + 1} of the line; convert the file to UTF-8"
-        ) from None
+            try:
+                line = _decode(raw)
+            except LineError as error:
+                if bad is None:
+                    raise UserError(f"{name}:{number}: {error}") from None
+                yield bad(str(error))
+            else:
+                yield line
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(
             f"{name}: broken gzip after line {number}: {error}; copy the file again"
         ) from None
     except OSError as error:
         raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _decode(raw: bytes) -> str:
+    if raw.endswith(b"\n"):
+        raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+    if b"\0" in raw:
+        byte = raw.index(b"\0") + 1
+        raise LineError(
+            f"a NUL byte at byte {byte} of the line; expected text: remove it, or convert the file "
+            "(it may be UTF-16) to UTF-8"
+        )
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LineError(
+            f"not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line; "
+            "convert the file to UTF-8"
+        ) from None
 
 
 def _open(path: Path) -> io.BufferedIOBase:

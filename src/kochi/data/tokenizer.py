@@ -7,7 +7,7 @@ no piece of text can: so text such as "<pad>" or "</s>" is always text.
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -24,6 +24,7 @@ from kochi import config
 from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
+from kochi.data.readers.taking import is_file
 from kochi.errors import UserError
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
@@ -47,6 +48,7 @@ class Tokenizer(Reader[str]):
     """
 
     unit: ClassVar[str] = "tokens"
+    takes: ClassVar[str] = "text (str)"
     chunk_rows: ClassVar[int] = 10_000
 
     def __init__(self, library: tokenizers.Tokenizer, kind: Kind, lowercase: bool):
@@ -75,6 +77,14 @@ class Tokenizer(Reader[str]):
     @override
     def inputs(self) -> int:
         return self.size
+
+    @override
+    def is_one(self, source: Any) -> bool:
+        return is_file(source) and not hasattr(source, "read")  # an open file is its lines
+
+    @override
+    def taken(self, source: Any) -> str | None:
+        return source if isinstance(source, str) else None
 
     @override
     def encode(self, source: str) -> list[int]:
@@ -139,15 +149,45 @@ class Tokenizer(Reader[str]):
     def describe(self, source: str) -> str:
         return source
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
+    def pieces(self, ids: Sequence[int], replaced: Mapping[int, str] | None = None) -> list[str]:
         """Return what each token adds to a text; joined, they are the text and its spaces.
 
         Special tokens add nothing. Before each token that stands for a word there is a space.
+
+        Args:
+            ids: The tokens.
+            replaced: Texts that stand in place of some of them, by their place.
         """
         names = ["" if i <= EOS else self._name(i) for i in ids]
+        for place, text in (replaced or {}).items():
+            begins = self.kind == "bpe" and text and names[place].startswith(WORD_MARK)
+            names[place] = f"{WORD_MARK}{text}" if begins else text
         if self.kind == "bpe":
             return [name.replace(WORD_MARK, " ") for name in names]
         return [f" {name}" if name else "" for name in names] if self.parts == "words" else names
+
+    def join(self, ids: Sequence[int], replaced: Mapping[int, str]) -> str:
+        """Join tokens into text, some of them replaced; see `pieces`."""
+        if not replaced:
+            return self.decode(ids)
+        text = "".join(self.pieces(ids, replaced))
+        return text if self.kind == "characters" else text.removeprefix(" ")
+
+    @property
+    def ambiguous(self) -> bool:
+        """Say whether different tokens may join to the same text."""
+        return self.kind == "bpe"
+
+    def parts_of(self, text: str) -> list[str]:
+        """Return the part of a text that each of its tokens stands for.
+
+        >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab"])
+        >>> letters.parts_of("aßb")
+        ['a', 'ß', 'b']
+        """
+        text = _valid(text)
+        spans = self._library.encode(text, add_special_tokens=False).offsets
+        return [text[start:end] for start, end in spans]
 
     def words(self, text: str) -> list[int | None]:
         """Say which word of a text each of its tokens is of, for words with white space between.

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32, Int64, Integer, Shaped
 from torch import Tensor
 
 from kochi import config
+from kochi.data.readers.taking import found, is_file, is_several
 
 Source = TypeVar("Source")
 Numbers = Shaped[np.ndarray, "numbers ..."]
@@ -60,6 +61,19 @@ class PictureShape:
         return f"pictures of at most {size}, {self.channels} numbers a pixel"
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """A source of which is known already that it cannot be read.
+
+    Attributes:
+        source: What to call it.
+        reason: Why.
+    """
+
+    source: str
+    reason: str
+
+
 class Reader(ABC, Generic[Source]):
     """Turn sources into numbers that a corpus keeps, and those into what an encoder reads.
 
@@ -70,11 +84,13 @@ class Reader(ABC, Generic[Source]):
     Attributes:
         unit: What a row is a row of: "tokens", "samples", "frames" or "pixels".
         chunk_rows: How many rows may be held in memory while a corpus is written.
+        takes: What a source may be in Python, for messages.
         outlasts_target: Whether a source that belongs to its target has as many positions as the
             target has tokens, at least.
     """
 
     unit: ClassVar[str]
+    takes: ClassVar[str]
     chunk_rows: ClassVar[int] = 100
     outlasts_target: ClassVar[bool] = False
 
@@ -107,6 +123,26 @@ class Reader(ABC, Generic[Source]):
     def remarks(self) -> Sequence[str]:
         """Return lines about sources that can be read but may not hold what was meant."""
         return ()
+
+    def several(self, sources: Any) -> Iterable[Any]:
+        """Return several sources as they are, and a single one in a list.
+
+        Raises:
+            TypeError: It is neither.
+        """
+        if self.is_one(sources):
+            return [sources]
+        if not is_several(sources):
+            raise TypeError(f"sources: found {found(sources)}; expected {self.takes}, or a list")
+        return sources
+
+    def is_one(self, source: Any) -> bool:
+        """Say whether this is a single source, not several."""
+        return is_file(source)
+
+    @abstractmethod
+    def taken(self, source: Any) -> Source | None:
+        """Return a source in a form that `encode` takes; None if it is nothing of the kind."""
 
     @abstractmethod
     def encode(self, source: Source) -> Row:
