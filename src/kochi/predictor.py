@@ -571,8 +571,8 @@ class Predictor:
         """Return how many tokens of a text are answered, and what says so."""
         limit, why = asked or self.run.search.max_source_length, "max_source_length"
         if limit is None:
-            seen = self.longest_trained
-            limit = max(self.run.data.max_length, LONGER * (seen or self.run.data.max_length))
+            seen, usual = self.longest_trained, self.run.data.max_length
+            limit = max(usual, LONGER * (seen or usual))
             why = "max_source_length raises it"
             if seen is not None:
                 why = f"the longest one in training had {seen:,}; {why}"
@@ -725,8 +725,11 @@ def load(
     Args:
         folder: The model folder.
         device: What torch calls it ("cpu", "cuda", "cuda:1"); "auto" is a GPU if there is one.
-        precision: "bf16" halves the weights and is faster on many GPUs, for answers that are
-            nearly the same.
+        precision: "bf16" halves the weights and is faster on many GPUs. Numbers are rounded to 8
+            bits, and how a matrix product is rounded depends on how many rows it has: an answer
+            may differ from that of "fp32", and, unlike there, with what shares its batch and with
+            the number of threads, where another answer scores nearly the same (within a few
+            hundredths of a nat per token).
         processes: On the CPU answer batches in so many processes, a core each, in place of torch's
             threads: with two of them a tenth faster at beam 5 and a third faster at beam 1, as soon
             as there are many sources. They take a second or more to begin and stay until

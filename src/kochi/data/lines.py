@@ -23,10 +23,18 @@ Bad = TypeVar("Bad")
 
 
 class LineError(ValueError):
-    """Say why a line is not text."""
+    """Say why a line is not text.
+
+    Attributes:
+        line: Its bytes.
+    """
+
+    def __init__(self, line: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
 
 
-def lines(path: Path, bad: Callable[[str], Bad] | None = None) -> Iterator[str | Bad]:
+def lines(path: Path, bad: Callable[[LineError], Bad] | None = None) -> Iterator[str | Bad]:
     r"""Stream the lines of a plain or gzip text file, without their endings.
 
     Gzip is known by its first bytes, not by the name.
@@ -44,15 +52,14 @@ def lines(path: Path, bad: Callable[[str], Bad] | None = None) -> Iterator[str |
 
 
 def decode_lines(
-    stream: Iterable[bytes], name: str, bad: Callable[[str], Bad] | None = None
+    stream: Iterable[bytes], name: str, bad: Callable[[LineError], Bad] | None = None
 ) -> Iterator[str | Bad]:
     r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
 
     Args:
         stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
         name: What error messages call the input.
-        bad: Makes of the reason what stands for a line that is not text. Default: such a line
-            raises an error.
+        bad: Makes what stands for a line that is not text. Default: such a line is an error.
 
     Raises:
         UserError: The stream breaks off (gzip), or a line is not UTF-8 or has a NUL byte.
@@ -71,7 +78,7 @@ def decode_lines(
             except LineError as error:
                 if bad is None:
                     raise UserError(f"{name}:{number}: {error}") from None
-                yield bad(str(error))
+                yield bad(error)
             else:
                 yield line
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -88,15 +95,17 @@ def _decode(raw: bytes) -> str:
     if b"\0" in raw:
         byte = raw.index(b"\0") + 1
         raise LineError(
+            raw,
             f"a NUL byte at byte {byte} of the line; expected text: remove it, or convert the file "
-            "(it may be UTF-16) to UTF-8"
+            "(it may be UTF-16) to UTF-8",
         )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise LineError(
+            raw,
             f"not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line; "
-            "convert the file to UTF-8"
+            "convert the file to UTF-8",
         ) from None
 
 
