@@ -1,6 +1,7 @@
 """A trained model that answers: `kochi.load(folder).predict([...])`."""
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -310,7 +311,8 @@ class Predictor:
             raise ValueError(f"targets: {len(rows)}, but there are {len(listed)} sources")
 
         find = Given(rows, self.run.search.length_penalty)
-        return self._predict(listed, find, _Asked(True, need_heads, batch_size))
+        asked = _Asked(True, need_heads, batch_size, max_source_length=sys.maxsize)
+        return self._predict(listed, find, asked)
 
     def _cut_targets(self, targets: Sequence[str]) -> list[list[int]]:
         rows = self.target.encode_batch(targets) if targets else []
@@ -545,27 +547,15 @@ class Predictor:
 
     def _rows(self, sources: Sequence[Any], max_source_length: int | None) -> list[Any]:
         """Return the row of each source, or a `UserError`."""
-        if not sources:
-            return []
-        try:
-            rows = list(self.source.encode_batch(sources))
-        except UserError:  # read one by one, to say which
-            return [self._row(source) for source in sources]
         if not isinstance(self.source, Tokenizer):
-            return rows
+            return self.source.attempt_batch(sources) if sources else []
         limit, why = self._source_limit(max_source_length)
-        return [
-            row
-            if len(row) <= limit
-            else UserError(f"{len(row):,} tokens; the model reads at most {limit:,} ({why})")
-            for row in rows
-        ]
-
-    def _row(self, source: Any) -> Any:
-        try:
-            return self.source.encode(source)
-        except UserError as error:
-            return error
+        # A line of megabytes would take a hundred times as much memory once it is cut.
+        lengths = [self.source.least_tokens(text) for text in sources]
+        short = [text for text, least in zip(sources, lengths, strict=True) if least <= limit]
+        rows = iter(self.source.encode_batch(short) if short else [])
+        found = [next(rows) if least <= limit else least for least in lengths]
+        return [_too_long(row, limit, why) or row for row in found]
 
     def _source_limit(self, asked: int | None) -> tuple[int, str]:
         """Return how many tokens of a text are answered, and what says so."""
@@ -704,6 +694,15 @@ class Predictor:
     def source_parts(self) -> str:
         """Say what ``Prediction.unknown`` holds: "characters" or "words"."""
         return self.source.parts if isinstance(self.source, Tokenizer) else ""
+
+
+def _too_long(row: list[int] | int, limit: int, why: str) -> UserError | None:
+    """Refuse a text of more tokens than the limit; of some only the least number is known."""
+    length = row if isinstance(row, int) else len(row)
+    if length <= limit:
+        return None
+    least = "at least " if isinstance(row, int) else ""
+    return UserError(f"{least}{length:,} tokens; the model reads at most {limit:,} ({why})")
 
 
 def _different(answers: list[Answer]) -> list[Answer]:

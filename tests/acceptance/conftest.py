@@ -12,7 +12,7 @@ RARE = "ghijklmnopqrstuvwxyz"
 
 @pytest.fixture(scope="session")
 def copier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder: it has learned to copy letters, and to say so of rare ones. Not to be changed."""
+    """A model folder: it has learned to copy letters and where there are rare ones."""
     folder = tmp_path_factory.mktemp("copier")
     drawn = random.Random(1)
     words = {

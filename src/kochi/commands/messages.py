@@ -70,7 +70,7 @@ class Summary:
         return self._reason(prediction, self._count + 1)
 
     def _reason(self, prediction: "Prediction", number: int) -> str:
-        reason = prediction.error or "empty; nothing to read there: remove it"
+        reason = prediction.error or "empty line; nothing to read there: remove it"
         where = self._place(prediction, number)
         return reason if where in reason else f"{where}: {reason}"
 

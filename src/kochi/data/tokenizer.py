@@ -32,6 +32,7 @@ _STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")
 WORD_MARK = "▁"
 _DEFAULT_BPE_SIZE = 8000
 _ALL = 2**31 - 1
+COMPOSED = 4  # characters that normalisation may make one, at most
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Kind = Literal["characters", "whitespace", "bpe"]
@@ -56,6 +57,7 @@ class Tokenizer(Reader[str]):
         self.kind: Kind = kind
         self.lowercase = lowercase
         self._known: dict[str, bool] = {}
+        self._longest = 0  # characters of a token; 0 before it was looked up
 
     @property
     def size(self) -> int:
@@ -97,6 +99,14 @@ class Tokenizer(Reader[str]):
         valid = [_valid(text) for text in sources]
         encodings = self._library.encode_batch_fast(valid, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
+
+    def least_tokens(self, text: str) -> int:
+        """Return a number of tokens that a text has at least, without cutting it."""
+        if self.kind == "whitespace":
+            return len(text.split())
+        if self._longest == 0:
+            self._longest = max(map(len, self._library.get_vocab()), default=1)
+        return len(text) // (COMPOSED * self._longest)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Join tokens into text; special tokens, the unknown one too, leave nothing behind."""

@@ -1,7 +1,7 @@
 """What every reader of one side of the data can do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kochi import config
 from kochi.data.readers.taking import found, is_file, is_several
+from kochi.errors import UserError
 
 Source = TypeVar("Source")
 Numbers = Shaped[np.ndarray, "numbers ..."]
@@ -59,6 +60,14 @@ class PictureShape:
     def __str__(self) -> str:
         size = f"{self.width} x {self.height} pixels (width x height)"
         return f"pictures of at most {size}, {self.channels} numbers a pixel"
+
+
+def attempt(encode: Callable[[Source], Row], source: Source) -> Row | UserError:
+    """Return the numbers of a source, or why it cannot be read."""
+    try:
+        return encode(source)
+    except UserError as error:
+        return error
 
 
 @dataclass(frozen=True)
@@ -159,6 +168,10 @@ class Reader(ABC, Generic[Source]):
             UserError: As in `encode`, for the first that cannot be read.
         """
         return [self.encode(source) for source in sources]
+
+    def attempt_batch(self, sources: Sequence[Source]) -> list[Row | UserError]:
+        """Return the numbers of each source, or why it cannot be read; each is read once."""
+        return [attempt(self.encode, source) for source in sources]
 
     @abstractmethod
     def positions(self, lengths: Any) -> Any:

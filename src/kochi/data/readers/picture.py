@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
-from kochi.data.readers.base import Numbers, PictureShape, Reader
+from kochi.data.readers.base import Numbers, PictureShape, Reader, Row, attempt
 from kochi.data.readers.saving import read_kind, write_kind
 from kochi.data.readers.taking import array_of, file_of, is_array, is_file, is_image
 from kochi.errors import UserError
@@ -116,6 +117,11 @@ class PictureReader(Reader[PictureSource]):
     ) -> Sequence[UInt8[np.ndarray, " numbers"]]:
         with guard(), ThreadPoolExecutor(_THREADS) as threads:
             return list(threads.map(self._encode, sources))
+
+    @override
+    def attempt_batch(self, sources: Sequence[PictureSource]) -> list[Row | UserError]:
+        with guard(), ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(partial(attempt, self._encode), sources))
 
     def _encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
         pixels = self.fitted_pixels(source)
