@@ -38,6 +38,7 @@ from kochi.search import (
 from kochi.times import Timed, find_stretches, time_tokens, time_words
 
 READ_AHEAD = 16  # batches that are sorted by length together
+HOPELESS = 100  # times as many tokens as are answered: they are not even counted
 LONGER = 4  # times as long as the longest source of the training data: still answered by default
 WORDS = Words()
 Errors = Literal["raise", "skip"]
@@ -550,11 +551,12 @@ class Predictor:
         if not isinstance(self.source, Tokenizer):
             return self.source.attempt_batch(sources) if sources else []
         limit, why = self._source_limit(max_source_length)
-        # A line of megabytes would take a hundred times as much memory once it is cut.
+        # Once cut, a text takes a hundred times as much memory: one of megabytes is not.
         lengths = [self.source.least_tokens(text) for text in sources]
-        short = [text for text, least in zip(sources, lengths, strict=True) if least <= limit]
+        most = HOPELESS * limit
+        short = [text for text, least in zip(sources, lengths, strict=True) if least <= most]
         rows = iter(self.source.encode_batch(short) if short else [])
-        found = [next(rows) if least <= limit else least for least in lengths]
+        found = [next(rows) if least <= most else least for least in lengths]
         return [_too_long(row, limit, why) or row for row in found]
 
     def _source_limit(self, asked: int | None) -> tuple[int, str]:

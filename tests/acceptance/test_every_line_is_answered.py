@@ -48,6 +48,12 @@ def test_a_line_beyond_the_limit_has_an_empty_answer(kochi, tiny, tmp_path):
     assert "3 tokens; the model reads at most 2 (max_source_length)" in limit.err
 
 
+def test_a_line_of_megabytes_is_not_even_cut(kochi, tiny):
+    result = kochi("predict", tiny, stdin=b"abc\n" + b"fade" * 500_000 + b"\nfed\n")
+    assert (result.code, result.out) == (1, "A B C\n\nF E D\n")
+    assert "standard input:2: at least 500,000 tokens; the model reads at most 256" in result.err
+
+
 def test_what_came_before_a_long_line_is_answered_first(tiny):
     """Through a real pipe: the long line has not ended when the first answer is there."""
     command = [sys.executable, "-m", "kochi", "predict", str(tiny)]

@@ -78,3 +78,12 @@ def test_a_broken_picture_on_standard_input(kochi, seer):
     result = kochi("predict", seer, stdin=b"\x89PNG\r\n\x1a\n" + b"\0" * 40)
     assert (result.code, result.out) == (1, "\n")
     assert result.err.startswith("kochi: warning: standard input: ")
+
+
+def test_a_name_that_is_not_text_costs_only_itself(kochi, seer, tmp_path):
+    save(picture_of(("red",)), tmp_path / "a.png")
+    result = kochi("predict", seer, stdin=f"{tmp_path / 'a.png'}\n".encode() * 2 + b"\x1b\xe4\n")
+    assert (result.code, result.lines) == (1, ["red", "red", ""])
+    assert result.err.startswith("kochi: warning: standard input:3: not UTF-8: byte 0xe4")
+    result = kochi("predict", seer, stdin=b"\x1b[31m.png\n")
+    assert "\x1b" not in result.err and "[31m.png: no such file" in result.err

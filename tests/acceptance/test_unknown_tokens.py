@@ -36,8 +36,6 @@ def test_unknown_characters_are_copied_marked_or_dropped(kochi, copier, predicto
     assert set("".join(dropped)) <= set("abcdef")
     lines = "".join(f"{source}\n" for source in SOURCES).encode()
     assert kochi("predict", copier, "--unknown", "copy", stdin=lines).lines == SOURCES
-    with pytest.raises(ValueError, match="unknown = 'keep'; expected 'copy', 'mark' or 'drop'"):
-        predictor.predict("a", unknown="keep")
 
 
 def test_copies_do_not_depend_on_the_batch(predictor):

@@ -16,8 +16,9 @@ REMARKS = 3  # remarks on single sources that are printed
 
 
 def warn(message: str) -> None:
-    """Write one line of warning."""
-    print(f"kochi: warning: {message}", file=sys.stderr)
+    """Write one line of warning; what a terminal would obey, such as ESC, is spelt out."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    print(f"kochi: warning: {shown}", file=sys.stderr)
 
 
 def short(path: Path) -> str:

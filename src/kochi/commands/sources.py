@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from kochi.data.readers.base import Reader, Unreadable
 
 # How files begin that a model may read: pictures, sound, arrays.
-PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-SOUND = (b"RIFF", b"fLaC", b"OggS", b"FORM", b".snd", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")
+PICTURES = (b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+SOUND = (b"RIFF", b"fLaC", b"OggS", b"FORM", b".snd", b"ID3")
 ZIP = b"PK\x03\x04"  # an .npz file is one
 ARRAYS = (b"\x93NUMPY", ZIP)
-MAGIC = (*PICTURES, *SOUND, *ARRAYS)  # RIFF is WebP, too
+MAGIC = (*PICTURES, *SOUND, *ARRAYS, b"\xff")  # RIFF is WebP, too; ff JPEG and MP3
 ENOUGH = 16  # bytes by which a file is told from names of files
 
 
@@ -73,8 +73,7 @@ def _standard_input(stream: Stream, most: int) -> Iterator[list[Any]]:
         found: list[Any] = []
         for number, line in enumerate(lines, 1):
             if isinstance(line, Unreadable):
-                reason = f"{STANDARD_INPUT}:{before + number}: {line.reason}"
-                found.append(Unreadable(line.source, reason))
+                found.append(Unreadable(f"{STANDARD_INPUT}:{before + number}", line.reason))
             else:
                 found += _expand(Path(line)) if line.strip() else [line]
         before += len(lines)

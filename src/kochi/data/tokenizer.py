@@ -105,7 +105,8 @@ class Tokenizer(Reader[str]):
         if self.kind == "whitespace":
             return len(text.split())
         if self._longest == 0:
-            self._longest = max(map(len, self._library.get_vocab()), default=1)
+            tokens = self._library.get_vocab().keys() - set(_STORED_SPECIALS)
+            self._longest = max(map(len, tokens), default=1)
         return len(text) // (COMPOSED * self._longest)
 
     def decode(self, ids: Sequence[int]) -> str:
