@@ -4,6 +4,7 @@ Alternatives are told apart by ``kind``. Unknown keys are refused with the neare
 resolved tree is saved beside the model, so that a model folder says how it came to be.
 """
 
+import codecs
 import difflib
 import tomllib
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +29,18 @@ Column = str | Positive
 AboveZero = Annotated[float, Field(gt=0.0)]
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+        codecs.lookup(name)
+    except (LookupError, UnicodeError, ValueError):
+        raise ValueError(f"unknown encoding {name!r}; such as utf-8, utf-16, cp1252") from None
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
+
+
 class Table(BaseModel):
     """Base of every table: nothing unknown is accepted, nothing changes after reading."""
 
@@ -41,11 +55,15 @@ class Tokens(Table):
 
     ``vocabulary_size`` counts BPE pieces, special tokens included (``None``: at most 8000); for
     characters and whitespace it keeps the most frequent tokens (``None`` keeps all).
+    ``normalization`` brings text to a Unicode normal form before it is cut, in training and in
+    prediction: "nfc" makes é one character however it was typed, "nfkc" also makes full-width and
+    other compatibility characters plain ones.
     """
 
     tokens: Literal["characters", "whitespace", "bpe"] = "bpe"
     vocabulary_size: Positive | None = None
     lowercase: bool = False
+    normalization: Literal["nfc", "nfd", "nfkc", "nfkd", "none"] = "nfc"
 
 
 class BaseData(Table):
@@ -53,10 +71,12 @@ class BaseData(Table):
 
     ``folder`` itself starts at the run file's folder. Pairs with more than ``max_length`` tokens of
     text on a side are left out of training (and counted in the log). ``tokenized`` says that the
-    text is tokenised already: BLEU then counts its tokens as they are.
+    text is tokenised already: BLEU then counts its tokens as they are. ``encoding`` is that of all
+    files of text; a byte-order mark in a file takes precedence.
     """
 
     folder: Path = Path(".")
+    encoding: Encoding = "utf-8"
     target: Tokens = Tokens()
     tokenized: bool = False
     max_length: Positive = 256
@@ -65,18 +85,54 @@ class BaseData(Table):
 class TextData(BaseData):
     """What all data have in common that are text on both sides.
 
-    ``shared_vocabulary`` trains one tokenizer on both sides.
+    ``shared_vocabulary`` trains one tokenizer on both sides. Tags of a source, such as ``N;PL``,
+    where the data have some, are separated by ``tags_separator`` and read as whole symbols in front
+    of the source; see `kochi.data.tags`.
     """
 
     source: Tokens = Tokens()
     shared_vocabulary: bool = False
+    tags_separator: Annotated[str, Field(min_length=1)] = ";"
+
+    @property
+    def tagged(self) -> bool:
+        """Whether sources have tags."""
+        return False
+
+    @model_validator(mode="after")
+    def _tags_need_a_vocabulary(self) -> "TextData":
+        if self.tagged and self.shared_vocabulary:
+            raise ValueError(
+                "data.shared_vocabulary and tags exclude each other: tags are symbols of the "
+                "source alone; set data.shared_vocabulary = false"
+            )
+        return self
 
 
-class TsvData(TextData):
-    """Tab-separated text with a header row; a column given as a number (from 1) means no header.
+class Separated(Table):
+    """How rows of a table are cut into cells.
+
+    ``quoted`` reads cells as spreadsheets write them: one in double quotes may hold the separator,
+    line breaks, and quotes written twice. Then ``separator`` is one character.
+    """
+
+    separator: Annotated[str, Field(min_length=1)] = "\t"
+    quoted: bool = False
+
+    @model_validator(mode="after")
+    def _quoted_cells_have_a_short_separator(self) -> "Separated":
+        if self.quoted and len(self.separator) > 1:
+            raise ValueError(
+                f"data.separator = {self.separator!r}: expected one character with data.quoted"
+            )
+        return self
+
+
+class TsvData(TextData, Separated):
+    """A table of text with a header row; a column given as a number (from 1) means no header.
 
     Several target columns, or several rows with one source (``group_references``), are several
-    right answers of one source in dev and test data.
+    right answers of one source in dev and test data. ``tags_column`` is one column or several.
     """
 
     kind: Literal["tsv"]
@@ -85,11 +141,20 @@ class TsvData(TextData):
     test: Path | None = None
     source_column: Column = "source"
     target_column: Column | list[Column] = "target"
+    tags_column: Column | list[Column] | None = None
     group_references: bool = True
+
+    @property
+    def tagged(self) -> bool:
+        """Whether sources have tags."""
+        return self.tags_column is not None
 
 
 class JsonlData(TextData):
-    """One JSON object a line; the target may be a string or a list of strings (references)."""
+    """JSON objects, one a line or in an array; fields may be dotted (``translation.en``).
+
+    The target may be a string or a list of strings (references), the tags likewise.
+    """
 
     kind: Literal["jsonl"]
     train: Path
@@ -97,6 +162,12 @@ class JsonlData(TextData):
     test: Path | None = None
     source_field: str = "source"
     target_field: str = "target"
+    tags_field: str | None = None
+
+    @property
+    def tagged(self) -> bool:
+        """Whether sources have tags."""
+        return self.tags_field is not None
 
 
 class ParallelFiles(Table):
@@ -130,14 +201,20 @@ class HuggingFaceData(TextData):
     test: str | None = "test"
     source_field: str = "source"
     target_field: str = "target"
+    tags_field: str | None = None
+
+    @property
+    def tagged(self) -> bool:
+        """Whether sources have tags."""
+        return self.tags_field is not None
 
 
-class ManifestData(BaseData):
+class ManifestData(BaseData, Separated):
     """What all data have in common whose text stands in a manifest beside what is heard or seen.
 
-    A manifest is tab-separated with a header, or has one JSON object a line. Where one manifest
-    holds several splits, ``split_column`` names the column that says which of them ("train", "dev"
-    or "test") a row is of.
+    A manifest is a table with a header, or JSON objects, one a line or in an array. Where one
+    manifest holds several splits, ``split_column`` names the column that says which of them
+    ("train", "dev" or "test") a row is of.
     """
 
     split_column: str | None = None
@@ -217,7 +294,7 @@ class SoundData(HeardData):
     same name. A cell of ``audio_column`` is the path of a recording, relative to ``audio_folder``
     if that is set, else to ``folder``; a list of paths (in JSON), or paths separated by
     ``joined_by``, are joined to one utterance. ``start_column`` and ``end_column``, where a row has
-    them, are seconds.
+    them, are seconds; ``duration_column`` stands in place of an end (seconds from the start).
     """
 
     kind: Literal["sound"]
@@ -227,6 +304,7 @@ class SoundData(HeardData):
     audio_column: str = "audio"
     start_column: str = "start"
     end_column: str = "end"
+    duration_column: str | None = None
     audio_folder: Path | None = None
     joined_by: str | None = None
     front_end: MelFrames = MelFrames()

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.data.padding import UNK
+from kochi.data.tags import without_tags
 from kochi.data.tokenizer import Tokenizer
 
 Unknown = Literal["copy", "mark", "drop"]
@@ -44,12 +45,12 @@ class Copier:
         self._copies = unknown == "copy"
         self._target = target
         self._row = row
-        self._parts: Sequence[str] = ()
+        self._parts: Sequence[str | None] = ()
         self._words: Sequence[int | None] = ()
         self._spelt: Sequence[str] = ()
         if source is not None:
             self._parts, self._words = source.parts_of(text), source.words(text)
-            self._spelt = text.split()
+            self._spelt = (without_tags(text) if source.tags else text).split()
 
     def replace(
         self, tokens: Sequence[int], alignment: Float[Tensor, "target source"] | None
@@ -85,7 +86,7 @@ class Copier:
         if not self._parts:
             return None
         best = max(range(len(weights)), key=weights.__getitem__)
-        clear = weights[best] >= CLEAR and best < len(self._row)
+        clear = weights[best] >= CLEAR and best < len(self._row) and self._parts[best] is not None
         if clear and self._row[best] == UNK:
             return "part", best
         if token != UNK:
@@ -93,7 +94,7 @@ class Copier:
         if self._target.parts == "words":
             sums = [0.0] * len(self._spelt)
             for number, weight in zip(self._words, weights, strict=False):
-                if number is not None:
+                if number is not None and number < len(sums):  # the last one is that of tags
                     sums[number] += weight
             word = max(range(len(sums)), key=sums.__getitem__, default=0)
             return ("word", word) if sums and sums[word] >= CLEAR else None
@@ -103,4 +104,5 @@ class Copier:
     def _copy(self, kind: str, place: int) -> str:
         if not self._copies:
             return MARK
-        return self._parts[place].strip() if kind == "part" else self._spelt[place]
+        text = self._parts[place] if kind == "part" else self._spelt[place]
+        return (text or "").strip()

@@ -555,7 +555,7 @@ class Predictor:
         lengths = [self.source.least_tokens(text) for text in sources]
         most = HOPELESS * limit
         short = [text for text, least in zip(sources, lengths, strict=True) if least <= most]
-        rows = iter(self.source.encode_batch(short) if short else [])
+        rows = iter(self.source.attempt_batch(short) if short else [])
         found = [next(rows) if least <= most else least for least in lengths]
         return [_too_long(row, limit, why) or row for row in found]
 
@@ -698,8 +698,10 @@ class Predictor:
         return self.source.parts if isinstance(self.source, Tokenizer) else ""
 
 
-def _too_long(row: list[int] | int, limit: int, why: str) -> UserError | None:
+def _too_long(row: list[int] | UserError | int, limit: int, why: str) -> UserError | None:
     """Refuse a text of more tokens than the limit; of some only the least number is known."""
+    if isinstance(row, UserError):
+        return row
     length = row if isinstance(row, int) else len(row)
     if length <= limit:
         return None

@@ -44,7 +44,6 @@ def replace(path: Path, old: str, new: str) -> None:
         (b"word\ttarget\na\tb\n", "train.tsv:1: column 'source' is missing; found: word, target"),
         (b"source\ttarget\na\tb\nc\n", "train.tsv:3: one side is missing: found 1 cells"),
         (b"source\ttarget\na\tb\nc\t\n", "train.tsv:3: the target (column 2) is empty"),
-        (b"source\ttarget\na\tb\n\nc\td\n", "train.tsv:3: empty line"),
         (b"source\ttarget\na\tb\n\xff\xfe\tb\n", "train.tsv:3: not UTF-8: byte 0xff at byte 1"),
         (b"source\ttarget\na\x00\tb\n", "train.tsv:2: a NUL byte at byte 2"),
         (b"source\ttarget\n", "train.tsv: holds no pairs"),

@@ -9,6 +9,7 @@ import soundfile
 from tests.hearing import RATE_HZ, samples_of
 from tests.seeing import picture_of, save
 
+LETTERS = ("abc", "bad", "cafe", "dead", "face", "fade", "bed", "cab", "dab", "fab", "ace", "add")
 VERBS = ("init", "train", "predict", "evaluate", "show", "align", "compare", "study", "scenes")
 
 
@@ -24,6 +25,8 @@ def desk(tiny, listener, streamer, seer, tmp_path, monkeypatch):
     save(picture_of(("red", "blue")), tmp_path / "one.png")
     rows = [f"{word}\t{' '.join(word.upper())}" for word in ("abc", "bad", "cafe", "dead") * 10]
     (tmp_path / "words.tsv").write_text("\n".join(rows) + "\n")
+    cells = [f"{number},{word},{word.upper()}" for number, word in enumerate(LETTERS)]
+    (tmp_path / "table.csv").write_text("\n".join(["No.,English,German", *cells]) + "\n")
     (tmp_path / "words.txt").write_text("abc\nbad\n")
     (tmp_path / "sources.txt").write_text("abc\nbad\n")
     (tmp_path / "targets.txt").write_text("A B C\nB A D\n")

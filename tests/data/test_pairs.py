@@ -116,8 +116,6 @@ BAD_TSV = {
     "too many cells": ("source\ttarget\na\tb\tc\n", {}, ":2: found 3 cells, expected 2"),
     "empty source": ("a\tb\n \tc\n", NUMBERED, r":2: the source \(column 1\) is empty"),
     "empty target": ("a\tb\nc\t\n", NUMBERED, r":2: the target \(column 2\) is empty"),
-    "empty line": ("a\tb\n\nc\td\n", NUMBERED, ":2: empty line"),
-    "empty last line": ("a\tb\n\n", NUMBERED, ":2: empty line"),
     "name and number": ("a\tb\n", {"source_column": 1}, "column 1 is a number"),
     "empty data set": ("", NUMBERED, "holds no pairs"),
     "header only": ("source\ttarget\n", {}, "holds no pairs"),
@@ -140,7 +138,14 @@ def test_bad_tsv(tmp_path, case):
 
 BAD_JSONL = {
     "not JSON": ('{"source": }', ":1: not JSON: Expecting value at character 12"),
-    "not an object": ('["a"]', ":1: found a list, expected an object"),
+    "not an object": ('{}\n["a"]', "field 'source' is missing; found: none"),
+    "no object in a line": (
+        '{"source": "a", "target": "b"}\n["a"]',
+        ":2: found a list, expected an object",
+    ),
+    "no object in an array": ('["a"]', "item 1: found text, expected an object"),
+    "not closed": ('[\n{"source": "a"},\n', ":2: not JSON: Expecting value"),
+    "several arrays": ('{\n"a": [{}], "b": [{}]}', r"one JSON object \(fields: a, b\); expected"),
     "missing field": ('{"source": "a", "x": 1}', "field 'target' is missing; found: source, x"),
     "wrong type": ('{"source": 5, "target": "b"}', "field 'source' is a number, expected text"),
     "truth value": ('{"source": "a", "target": true}', "field 'target' is a truth value"),
@@ -148,7 +153,6 @@ BAD_JSONL = {
     "wrong type in list": ('{"source": "a", "target": ["b", {}]}', "is an object, expected text"),
     "no references": ('{"source": "a", "target": []}', "field 'target' is an empty list"),
     "empty side": ('{"source": "a", "target": " "}', "field 'target' is empty"),
-    "empty line": ('{"source": "a", "target": "b"}\n\n', ":2: empty line"),
     "NUL": ('{"source": "a\\u0000", "target": "b"}', "field 'source' has a NUL character"),
     "surrogate": ('{"source": "a", "target": "\\ud800"}', "has half of a surrogate pair"),
     "deep": ("[" * 100_000, "not readable JSON"),

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from kochi.errors import UserError
+from kochi.starting.choices import Choices
 from kochi.starting.find import find_data
 
 
@@ -23,16 +24,14 @@ def test_tsv_with_a_header(tmp_path):
 
 
 def test_tsv_without_a_header_goes_by_number(tmp_path):
-    write(tmp_path, words__tsv="hi\tHH AY\n")
+    write(tmp_path, words__tsv="hi\tHH AY\nlow\tL OW\n")
     found = find_data(tmp_path / "words.tsv")
     assert (found.source, found.target) == (1, 2)
-    assert "columns go by number" in found.notes[0]
-
-
-def test_header_with_one_known_name(tmp_path):
-    write(tmp_path, words__tsv="Latin\tTranslation\nave\thello\n")
-    found = find_data(tmp_path / "words.tsv")
-    assert (found.source, found.target) == ("Latin", "Translation")
+    assert "no header, the first row is data: hi | HH AY; if it is a header: --header" in (
+        found.notes
+    )
+    named = find_data(tmp_path / "words.tsv", Choices(header=True))
+    assert (named.source, named.target) == ("hi", "HH AY")
 
 
 def test_splits_by_name(tmp_path):
@@ -87,9 +86,9 @@ def test_jsonl_fields(tmp_path):
         ({}, "no data files found"),
         ({"a__tsv": ""}, "a.tsv: is empty"),
         ({"a__txt": "one side\n"}, "a.txt: only one side found"),
-        ({"a__jsonl": '{"text": "a"}\n'}, "a.jsonl:1: found fields ['text']; expected two"),
-        ({"a__jsonl": "[1]\n"}, "a.jsonl:1: expected a JSON object a line, found a list"),
-        ({"a__jsonl": "{\n"}, "a.jsonl:1: not a JSON object"),
+        ({"a__jsonl": '{"text": "a"}\n'}, "a.jsonl:1: found fields 'text' (text, such as 'a')"),
+        ({"a__jsonl": "[1]\n"}, "a.jsonl: item 1: found a number, expected an object"),
+        ({"a__jsonl": "{\n"}, "a.jsonl:1: not JSON"),
         ({"a__tsv": "x\ty\n", "b__tsv": "x\ty\n"}, "holds several data sets (a.tsv, b.tsv)"),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 from kochi import config
 from kochi.data.pairs import read_pairs
 from kochi.errors import UserError
-from kochi.starting.see import find_seeing
+from kochi.starting.choices import Choices
+from kochi.starting.media import find_media
 from kochi.starting.write import start
 from tests.seeing import COLOURS, ROWS, picture_of, save, write_pictures
 
@@ -85,7 +86,7 @@ def test_folders_that_are_splits(tmp_path):
         for number, row in enumerate(names):
             save(picture_of(row), tmp_path / split / f"{number}.png")
             (tmp_path / split / f"{number}.txt").write_text(" ".join(row))
-    found = find_seeing(tmp_path)
+    found = find_media(tmp_path, Choices())
     assert found is not None
     assert found.splits == {"train": tmp_path / "train", "dev": tmp_path / "val"}
 
@@ -94,23 +95,25 @@ def test_json_manifests_and_columns_of_other_names(tmp_path):
     save(picture_of(("red",)), tmp_path / "a.png")
     rows = [{"file_name": "a.png", "caption": ["red", "a red block"]}] * 3
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = find_seeing(tmp_path)
+    found = find_media(tmp_path, Choices())
     assert found is not None
     assert (found.source, found.text, found.boxes) == ("file_name", "caption", None)
 
 
 def test_what_is_missing_is_said(tmp_path):
     (tmp_path / "a.tsv").write_text("image\twho\na.png\tme\n")
-    with pytest.raises(UserError, match=r"a\.tsv:2: a\.png is neither in .* the pictures there"):
-        find_seeing(tmp_path / "a.tsv")
+    with pytest.raises(UserError, match=r"a\.tsv: a\.png is neither in .* the pictures there"):
+        find_media(tmp_path / "a.tsv", Choices())
     save(picture_of(("red",)), tmp_path / "a.png")
+    (tmp_path / "a.tsv").write_text("image\tdate\na.png\t2024-01-02\n")
     with pytest.raises(UserError, match=r"a\.tsv:1: found column 'image' but no text"):
-        find_seeing(tmp_path / "a.tsv")
+        find_media(tmp_path / "a.tsv", Choices())
 
 
 def test_pairs_of_text_are_not_pictures(tmp_path):
     (tmp_path / "a.tsv").write_text("source\ttarget\n" + "".join(f"{c}\tx\n" for c in COLOURS))
-    assert find_seeing(tmp_path / "a.tsv") is None and find_seeing(tmp_path) is None
+    assert find_media(tmp_path / "a.tsv", Choices()) is None
+    assert find_media(tmp_path, Choices()) is None
 
 
 def test_what_scenes_says_is_next_works_with_a_fourth_manifest(kochi, tmp_path, monkeypatch):

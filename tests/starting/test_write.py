@@ -1,10 +1,7 @@
 import tomllib
 
-import pytest
-
 from kochi.config import ParallelData, TransformerModel, read_run
 from kochi.data.pairs import read_pairs
-from kochi.errors import UserError
 from kochi.starting.write import start
 
 
@@ -58,9 +55,9 @@ def test_data_elsewhere_are_named_in_full(tmp_path):
     assert read_run(tmp_path / "here" / "run.toml").output == tmp_path / "here" / "out"
 
 
-def test_too_few_pairs(tmp_path):
+def test_too_few_pairs_are_all_trained_on(tmp_path):
     (tmp_path / "a.tsv").write_text("a\tb\nc\td\n")
-    with pytest.raises(
-        UserError, match="2 different sources are too few to split off dev and test"
-    ):
-        start(tmp_path / "a.tsv", tmp_path / "run.toml", "out")
+    started = start(tmp_path / "a.tsv", tmp_path / "run.toml", "out")
+    assert any("2 different sources are too few to set some aside" in n for n in started.notes)
+    run = read_run(tmp_path / "run.toml")
+    assert (started.num_pairs, run.data.dev, run.data.test) == (2, None, None)

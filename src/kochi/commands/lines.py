@@ -94,7 +94,7 @@ def chunks(
 
     arriving = Arriving(stream, start) if str(file) == "-" else None
     if arriving is None:
-        texts = lines(file, _unreadable)
+        texts = lines(file, bad=_unreadable)
     else:
         texts = decode_lines(arriving, STANDARD_INPUT, _unreadable)
     chunk: list[str | Unreadable] = []

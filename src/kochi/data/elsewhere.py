@@ -8,6 +8,7 @@ from kochi.contents import File
 from kochi.data.manifest import Row, read_rows
 from kochi.data.pictures import row_picture
 from kochi.data.recordings import row_recording
+from kochi.data.tables import form_of
 from kochi.errors import UserError
 
 Data = TypeVar("Data", bound=config.ManifestData)
@@ -30,7 +31,7 @@ def for_manifest(data: Data, manifest: Path) -> Data:
     """
     if not manifest.is_file():
         return data
-    row = next(read_rows(manifest))
+    row = next(read_rows(manifest, form_of(data)))
     plain: dict[str, Any] = {"folder": manifest.parent}
     if isinstance(data, config.PictureData):
         if data.boxes_column not in row.cells:

@@ -1,10 +1,11 @@
-"""Lines of text files, plain or gzip, decoded with care.
+"""Lines of text files, plain or gzip, in any encoding.
 
 Only a line feed ends a line (a carriage return before it belongs to the ending): other Unicode
-line separators are text. A UTF-8 byte-order mark at the start of a file is dropped. Everything
-wrong with the input is one `UserError` that names file and line.
+line separators are text. A byte-order mark at the start of a file decides its encoding and is
+dropped. Everything wrong with the input is one `UserError` that names file and line.
 """
 
+import codecs
 import gzip
 import io
 import zlib
@@ -17,6 +18,13 @@ from kochi.errors import UserError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
+MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 Bad = TypeVar("Bad")
@@ -34,21 +42,41 @@ class LineError(ValueError):
         self.line = line
 
 
-def lines(path: Path, bad: Callable[[LineError], Bad] | None = None) -> Iterator[str | Bad]:
+def lines(
+    path: Path, encoding: str = "utf-8", bad: Callable[[LineError], Bad] | None = None
+) -> Iterator[str | Bad]:
     r"""Stream the lines of a plain or gzip text file, without their endings.
 
-    Gzip is known by its first bytes, not by the name.
+    Gzip is recognised by its first bytes, not by the name.
 
     Args:
         path: The file.
-        bad: As in `decode_lines`.
+        encoding: Any text encoding of Python; a byte-order mark in the file takes precedence.
+        bad: As in `decode_lines`, for UTF-8.
 
     Raises:
-        UserError: The file is missing, unreadable or broken gzip, or a line is not UTF-8 or has a
-            NUL byte.
+        UserError: The file is missing, unreadable or broken gzip, or a line cannot be decoded or
+            has a NUL character.
     """
-    with closing(_open(path)) as stream:
-        yield from decode_lines(stream, str(path), bad)
+    with closing(open_bytes(path)) as stream:
+        try:
+            first = stream.peek(4)[:4]
+        except (OSError, EOFError, zlib.error) as error:
+            raise _stream_error(error, str(path), 0) from None
+        encoding = marked_encoding(first) or encoding
+        if codecs.lookup(encoding).name == "utf-8":
+            yield from decode_lines(stream, str(path), bad)
+        else:
+            yield from _decode_text(stream, str(path), encoding)
+
+
+def marked_encoding(first: bytes) -> str | None:
+    r"""Return the encoding that a byte-order mark at the start of a file stands for.
+
+    >>> marked_encoding(b"\xff\xfeh\x00")
+    'utf-16'
+    """
+    return next((name for mark, name in MARKS.items() if first.startswith(mark)), None)
 
 
 def decode_lines(
@@ -81,12 +109,31 @@ def decode_lines(
                 yield bad(error)
             else:
                 yield line
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
+        raise _stream_error(error, name, number) from None
+
+
+def _decode_text(stream: io.BufferedReader, name: str, encoding: str) -> Iterator[str]:
+    """Decode lines in an encoding in which a line feed may be more than one byte."""
+    number = 0
+    try:
+        with io.TextIOWrapper(stream, encoding, newline="\n") as wrapped:
+            for number, line in enumerate(wrapped, 1):
+                text = line.removeprefix("\ufeff") if number == 1 else line
+                text = text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+                if "\0" in text:
+                    raise UserError(
+                        f"{name}:{number}: a NUL character; expected text in {encoding}: name "
+                        "another encoding (data.encoding, or kochi init --encoding), or remove it"
+                    )
+                yield text
+    except UnicodeError as error:
         raise UserError(
-            f"{name}: broken gzip after line {number}: {error}; copy the file again"
+            f"{name}: not {encoding} after line {number}: {error}; name the encoding of the file "
+            "(data.encoding, or kochi init --encoding)"
         ) from None
-    except OSError as error:
-        raise UserError(f"{name}: cannot be read: {error.strerror or error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise _stream_error(error, name, number) from None
 
 
 def _decode(raw: bytes) -> str:
@@ -105,11 +152,23 @@ def _decode(raw: bytes) -> str:
         raise LineError(
             raw,
             f"not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line; "
-            "convert the file to UTF-8",
+            "convert the file to UTF-8, or name its encoding (data.encoding, or kochi init "
+            "--encoding)",
         ) from None
 
 
-def _open(path: Path) -> io.BufferedIOBase:
+def _stream_error(error: Exception, name: str, number: int) -> UserError:
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return UserError(f"{name}: cannot be read: {error.strerror or error}")
+    return UserError(f"{name}: broken gzip after line {number}: {error}; copy the file again")
+
+
+def open_bytes(path: Path) -> io.BufferedReader:
+    """Open a plain or gzip file; what is read from it is unpacked.
+
+    Raises:
+        UserError: The file is missing or cannot be opened.
+    """
     try:
         raw = path.open("rb")
     except FileNotFoundError:

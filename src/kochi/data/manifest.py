@@ -1,12 +1,13 @@
 """Manifests: files that list what is heard, a row each, with the text that belongs to it."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kochi.data.lines import lines
+from kochi.data.records import get_field, read_records
+from kochi.data.tables import TableForm, read_cells, read_header
 from kochi.errors import UserError
 
 
@@ -28,10 +29,7 @@ class Row:
         Raises:
             UserError: There is no such column, or the cell is empty.
         """
-        if column not in self.cells:
-            found = ", ".join(self.cells) or "none"
-            raise UserError(f"{self.where}: column '{column}' is missing; found: {found}")
-        value = self.cells[column]
+        value = get_field(self.cells, column, self.where, "column")
         if value is None or value == [] or (isinstance(value, str) and not value.strip()):
             raise UserError(f"{self.where}: '{column}' is empty; fill it in or remove the row")
         return value
@@ -48,11 +46,17 @@ class Row:
         return value
 
 
-def read_rows(path: Path, split_column: str | None = None, split: str = "") -> Iterator[Row]:
-    """Stream the rows of a manifest: tab-separated with a header, or a JSON object a line.
+def read_rows(
+    path: Path,
+    form: TableForm | None = None,
+    split_column: str | None = None,
+    split: str = "",
+) -> Iterator[Row]:
+    """Stream the rows of a manifest: a table with a header, or JSON objects.
 
     Args:
-        path: The manifest; plain or gzip.
+        path: The manifest; plain or gzip. It is JSON if it starts with "{" or "[".
+        form: How a table is written; by default between tabs.
         split_column: Give only rows in which this column is ``split``; None gives all.
         split: "train", "dev" or "test".
 
@@ -60,7 +64,7 @@ def read_rows(path: Path, split_column: str | None = None, split: str = "") -> I
         UserError: At the first thing wrong with the file, or it has no rows (of the split).
     """
     empty = True
-    for row in _rows(path):
+    for row in _rows(path, form or TableForm()):
         if split_column is None or row.get(split_column) == split:
             empty = False
             yield row
@@ -69,34 +73,28 @@ def read_rows(path: Path, split_column: str | None = None, split: str = "") -> I
         raise UserError(f"{path}: holds no rows{which}; expected at least one")
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    stream = enumerate(lines(path), 1)
-    number, first = next(stream, (0, ""))
-    if first.lstrip().startswith("{"):
-        yield _json_row(f"{path}:{number}", first)
-        for number, line in stream:
-            yield _json_row(f"{path}:{number}", line)
+def is_json(path: Path, encoding: str = "utf-8") -> bool:
+    """Say whether a file of text starts as JSON does.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    first = next((line for line in lines(path, encoding) if line.strip()), "")
+    return first.lstrip().startswith(("{", "["))
+
+
+def _rows(path: Path, form: TableForm) -> Iterator[Row]:
+    if is_json(path, form.encoding):
+        yield from (Row(where, cells) for where, cells in read_records(path, form.encoding))
         return
-    if not first.strip():
-        raise UserError(f"{path}:1: no header; expected the column names, separated by tabs")
-    names = first.split("\t")
+    stream = read_cells(path, form)
+    names = read_header(path, stream, form)
     if len(set(names)) < len(names):
         raise UserError(f"{path}:1: a column name is there twice; found: {', '.join(names)}")
-    for number, line in stream:
-        cells = line.split("\t")
+    for number, cells in stream:
         if len(cells) != len(names):
             raise UserError(
                 f"{path}:{number}: found {len(cells)} cells, expected {len(names)} separated by "
-                "tabs, as the header has"
+                f"{form.separated_by}, as the header has"
             )
         yield Row(f"{path}:{number}", dict(zip(names, cells, strict=True)))
-
-
-def _json_row(where: str, line: str) -> Row:
-    try:
-        cells = json.loads(line)
-    except (RecursionError, ValueError) as error:
-        raise UserError(f"{where}: not JSON: {error}") from None
-    if not isinstance(cells, dict):
-        raise UserError(f"{where}: found {type(cells).__name__}, expected an object with fields")
-    return Row(where, cells)

@@ -1,10 +1,9 @@
-"""Pairs of text, streamed from TSV, parallel files, JSON lines or Hugging Face data sets.
+"""Pairs, streamed from tables, parallel files, JSON, Hugging Face data sets or manifests.
 
 Everything wrong with the input is one `UserError` that names file and line.
 """
 
 import importlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,10 +14,13 @@ from typing import Any, Literal
 from kochi import config
 from kochi.data.boxes import WordBoxes, row_boxes
 from kochi.data.lines import lines
-from kochi.data.manifest import read_rows
+from kochi.data.manifest import Row, read_rows
 from kochi.data.pictures import folder_pictures, picture_files, row_picture, row_texts
 from kochi.data.readers.rows import FeatureRow
 from kochi.data.recordings import folder_recordings, row_recording, sound_files
+from kochi.data.records import get_field, json_type, read_records
+from kochi.data.tables import form_of, read_cells, read_header
+from kochi.data.tags import with_tags
 from kochi.errors import UserError
 from kochi.sound.files import Recording
 
@@ -31,7 +33,8 @@ class Pair:
     """One source and its right answers (one in training data).
 
     Attributes:
-        source: Text; or what the data's kind reads: a `FeatureRow`, a recording, a picture.
+        source: Text (with its tags, as `kochi.data.tags.with_tags` writes them); or what the data's
+            kind reads: a `FeatureRow`, a recording, a picture.
         references: The right answers.
         where: File and line that it stands in; of sources that are not text.
         boxes: Where each word of the first answer is to be seen, if that is known.
@@ -105,7 +108,7 @@ def _rows(data: config.Data, split: Split) -> Iterator[Pair]:
         rows, name = _read_jsonl(data.folder / value, data), str(data.folder / value)
     elif isinstance(data, config.ParallelData):
         paths = split_files(data, split)
-        rows, name = _read_parallel(paths[0], paths[1:]), str(paths[0])
+        rows, name = _read_parallel(paths[0], paths[1:], data.encoding), str(paths[0])
     elif isinstance(data, config.FeaturesData):
         rows, name = _read_features(data, value, split), str(data.folder / value.manifest)
     elif isinstance(data, config.SoundData):
@@ -138,37 +141,43 @@ def _group(pairs: Iterator[Pair]) -> Iterator[Pair]:
 
 
 def _read_tsv(path: Path, data: config.TsvData) -> Iterator[Pair]:
-    columns = data.target_column if isinstance(data.target_column, list) else [data.target_column]
-    columns = [data.source_column, *columns]
-    rows = enumerate(lines(path), 1)
+    form = form_of(data)
+    targets, tags = _listed(data.target_column), _listed(data.tags_column)
+    columns = [data.source_column, *targets, *tags]
+    rows = read_cells(path, form)
     width = None
     if all(isinstance(column, int) for column in columns):
         places = [int(column) - 1 for column in columns]
     else:
-        header = _tsv_header(path, rows)
+        header = read_header(path, rows, form)
         places = [_tsv_place(path, header, column) for column in columns]
         width = len(header)
-    source, *targets = places
+    source, target_places = places[0], places[1 : 1 + len(targets)]
+    tag_places = places[1 + len(targets) :]
     needed = max(places) + 1
-    for number, line in rows:
-        cells = line.split("\t")
+    for number, cells in rows:
         if len(cells) < needed or (width is not None and len(cells) > width):
-            raise _tsv_width_error(f"{path}:{number}", line, len(cells), width or needed)
+            what = "one side is missing: " if len(cells) < (width or needed) else ""
+            raise UserError(
+                f"{path}:{number}: {what}found {len(cells)} cells, expected {width or needed} "
+                f"separated by {form.separated_by}"
+            )
         text = cells[source]
         if not text or text.isspace():
             raise UserError(f"{path}:{number}: the source (column {source + 1}) is empty")
-        references = tuple([c for c in [cells[t] for t in targets] if c and not c.isspace()])
+        references = tuple([c for c in [cells[t] for t in target_places] if c and not c.isspace()])
         if not references:
-            places_text = ", ".join(str(target + 1) for target in targets)
+            places_text = ", ".join(str(target + 1) for target in target_places)
             raise UserError(f"{path}:{number}: the target (column {places_text}) is empty")
+        if tags:
+            text = with_tags(text, data.tags_separator.join(cells[t] for t in tag_places))
         yield Pair(text, references)
 
 
-def _tsv_header(path: Path, rows: Iterator[tuple[int, str]]) -> list[str]:
-    _, line = next(rows, (1, ""))
-    if not line:
-        raise UserError(f"{path}:1: no header; expected the column names, separated by tabs")
-    return line.split("\t")
+def _listed(columns: config.Column | list[config.Column] | None) -> list[config.Column]:
+    if columns is None:
+        return []
+    return columns if isinstance(columns, list) else [columns]
 
 
 def _tsv_place(path: Path, header: list[str], column: str | int) -> int:
@@ -185,57 +194,34 @@ def _tsv_place(path: Path, header: list[str], column: str | int) -> int:
     return header.index(column)
 
 
-def _tsv_width_error(where: str, line: str, found: int, expected: int) -> UserError:
-    if not line.strip():
-        return UserError(f"{where}: empty line; expected {expected} cells; remove it")
-    what = "one side is missing: " if found < expected else ""
-    return UserError(f"{where}: {what}found {found} cells, expected {expected} separated by tabs")
-
-
 # ------------------------------------------------------------------------------------------ JSONL
 
 
 def _read_jsonl(path: Path, data: config.JsonlData) -> Iterator[Pair]:
-    for number, line in enumerate(lines(path), 1):
-        where = f"{path}:{number}"
-        if not line.strip():
-            raise UserError(f"{where}: empty line; expected a JSON object; remove it")
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON: {error.msg} at character {error.colno}") from None
-        except (RecursionError, ValueError) as error:
-            raise UserError(f"{where}: not readable JSON: {error}") from None
-        yield _pair_from_fields(row, data.source_field, data.target_field, where)
+    for where, row in read_records(path, data.encoding):
+        yield _pair_from_fields(row, data, where)
 
 
-def _pair_from_fields(row: Any, source_field: str, target_field: str, where: str) -> Pair:
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: found {_json_type(row)}, expected an object with fields")
-    source = _checked_text(_field(row, source_field, where), source_field, where)
-    target = _field(row, target_field, where)
+def _pair_from_fields(
+    row: dict[str, Any], data: config.JsonlData | config.HuggingFaceData, where: str
+) -> Pair:
+    name = data.target_field
+    source = _checked_text(get_field(row, data.source_field, where), data.source_field, where)
+    if data.tags_field is not None:
+        tags = get_field(row, data.tags_field, where)
+        listed = tags if isinstance(tags, list) else [tags]
+        source = with_tags(source, data.tags_separator.join(map(str, filter(None, listed))))
+    target = get_field(row, name, where)
     if not isinstance(target, list):
-        return Pair(source, (_checked_text(target, target_field, where),))
+        return Pair(source, (_checked_text(target, name, where),))
     if not target:
-        raise UserError(f"{where}: field '{target_field}' is an empty list; expected references")
-    return Pair(source, tuple([_checked_text(text, target_field, where) for text in target]))
-
-
-def _field(row: dict[str, Any], field: str, where: str) -> Any:
-    if field in row:
-        return row[field]
-    value: Any = row
-    for part in field.split("."):
-        if not isinstance(value, dict) or part not in value:
-            found = ", ".join(map(str, row)) or "none"
-            raise UserError(f"{where}: field '{field}' is missing; found: {found}")
-        value = value[part]
-    return value
+        raise UserError(f"{where}: field '{name}' is an empty list; expected references")
+    return Pair(source, tuple([_checked_text(text, name, where) for text in target]))
 
 
 def _checked_text(value: Any, field: str, where: str) -> str:
     if not isinstance(value, str):
-        raise UserError(f"{where}: field '{field}' is {_json_type(value)}, expected text")
+        raise UserError(f"{where}: field '{field}' is {json_type(value)}, expected text")
     if not value or value.isspace():
         raise UserError(f"{where}: field '{field}' is empty")
     if "\0" in value or SURROGATE.search(value):
@@ -244,18 +230,16 @@ def _checked_text(value: Any, field: str, where: str) -> str:
     return value
 
 
-def _json_type(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value"}
-    return "null" if value is None else names.get(type(value), "a number")
-
-
 # --------------------------------------------------------------------------------- parallel files
 
 
-def _read_parallel(source: Path, targets: list[Path]) -> Iterator[Pair]:
+def _read_parallel(source: Path, targets: list[Path], encoding: str) -> Iterator[Pair]:
+    """Read lines side by side; those that are blank in every file are skipped."""
     paths = [source, *targets]
-    streams = [lines(path) for path in paths]
+    streams = [lines(path, encoding) for path in paths]
     for number, row in enumerate(zip_longest(*streams), 1):
+        if not any(text and not text.isspace() for text in row):
+            continue
         if None in row:
             raise _unequal_error(paths, streams, row, number)
         for path, text in zip(paths, row, strict=True):
@@ -295,7 +279,9 @@ def _read_huggingface(data: config.HuggingFaceData, split: str) -> Iterator[Pair
         raise UserError(f"data set {data.name} ({split}) cannot be loaded: {reason}") from None
     for number, row in enumerate(rows, 1):
         where = f"{data.name} ({split}) row {number}"
-        yield _pair_from_fields(row, data.source_field, data.target_field, where)
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: found {json_type(row)}, expected an object with fields")
+        yield _pair_from_fields(row, data, where)
 
 
 def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
@@ -313,7 +299,7 @@ def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
 def _read_features(
     data: config.FeaturesData, files: config.FeatureFiles, split: Split
 ) -> Iterator[Pair]:
-    for row in read_rows(data.folder / files.manifest, data.split_column, split):
+    for row in _manifest_rows(data, files.manifest, split):
         cell = row.text(data.key_column)
         if files.arrays is None:
             source = FeatureRow(data.folder / cell, where=row.where)
@@ -328,7 +314,7 @@ def _read_sound(data: config.SoundData, value: Path, split: Split) -> Iterator[P
         for path, text in folder_recordings(place):
             yield Pair(Recording((path,)), (text,), str(path))
         return
-    for row in read_rows(place, data.split_column, split):
+    for row in _manifest_rows(data, value, split):
         yield Pair(row_recording(row, data), (row.text(data.text_column),), row.where)
 
 
@@ -338,8 +324,12 @@ def _read_pictures(data: config.PictureData, value: Path, split: Split) -> Itera
         for picture, texts in folder_pictures(place):
             yield Pair(picture, texts, str(picture.path))
         return
-    for row in read_rows(place, data.split_column, split):
+    for row in _manifest_rows(data, value, split):
         texts = row_texts(row, data)
         column = data.boxes_column
         boxes = () if column is None else row_boxes(row, column, texts[0])
         yield Pair(row_picture(row, data), texts, row.where, boxes)
+
+
+def _manifest_rows(data: config.ManifestData, manifest: Path, split: Split) -> Iterator[Row]:
+    return read_rows(data.folder / manifest, form_of(data), data.split_column, split)

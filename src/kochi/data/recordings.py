@@ -30,9 +30,12 @@ def row_recording(row: Row, data: config.SoundData) -> Recording:
     if not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{row.where}: '{data.audio_column}' is {cell!r}, expected paths")
     folder = data.folder if data.audio_folder is None else data.folder / data.audio_folder
-    seconds = [_seconds(row, column) for column in (data.start_column, data.end_column)]
+    start, end = (_seconds(row, column) for column in (data.start_column, data.end_column))
+    if data.duration_column is not None and end is None:
+        duration = _seconds(row, data.duration_column)
+        end = None if duration is None else (start or 0.0) + duration
     try:
-        return Recording(tuple(folder / name for name in names), *seconds)
+        return Recording(tuple(folder / name for name in names), start, end)
     except UserError as error:
         raise UserError(f"{row.where}: {error}") from None
 

@@ -7,10 +7,11 @@ no piece of text can: so text such as "<pad>" or "</s>" is always text.
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import tokenizers
@@ -25,6 +26,7 @@ from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.readers.taking import is_file
+from kochi.data.tags import Tags, without_tags
 from kochi.errors import UserError
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
@@ -36,6 +38,20 @@ COMPOSED = 4  # characters that normalisation may make one, at most
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Kind = Literal["characters", "whitespace", "bpe"]
+Normalization = Literal["none", "nfc", "nfd", "nfkc", "nfkd"]
+Settings = tuple[Kind, bool, Normalization]
+_NORMALIZERS = {
+    "nfc": normalizers.NFC,
+    "nfd": normalizers.NFD,
+    "nfkc": normalizers.NFKC,
+    "nfkd": normalizers.NFKD,
+}
+_FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {
+    "nfc": "NFC",
+    "nfd": "NFD",
+    "nfkc": "NFKC",
+    "nfkd": "NFKD",
+}
 
 
 class Tokenizer(Reader[str]):
@@ -46,29 +62,47 @@ class Tokenizer(Reader[str]):
             `train_tokenizer` or `Tokenizer.load`.
         kind: "characters", "whitespace" or "bpe".
         lowercase: Whether text is lower-cased first.
+        normalization: The Unicode normal form that text is brought to first, or "none".
+        tags: Of a source with tags, what is known of them; their ids follow those of the text.
     """
 
     unit: ClassVar[str] = "tokens"
     takes: ClassVar[str] = "text (str)"
     chunk_rows: ClassVar[int] = 10_000
 
-    def __init__(self, library: tokenizers.Tokenizer, kind: Kind, lowercase: bool):
+    def __init__(
+        self,
+        library: tokenizers.Tokenizer,
+        kind: Kind,
+        lowercase: bool,
+        normalization: Normalization = "none",
+        tags: Tags | None = None,
+    ):
         self._library = library
         self.kind: Kind = kind
         self.lowercase = lowercase
+        self.normalization: Normalization = normalization
+        self.tags = tags
         self._known: dict[str, bool] = {}
         self._longest = 0  # characters of a token; 0 before it was looked up
 
     @property
     def size(self) -> int:
-        """Number of tokens, the four special ones included."""
+        """Number of tokens, the four special ones and tags included."""
+        return self._text_size + (0 if self.tags is None else len(self.tags.names))
+
+    @property
+    def _text_size(self) -> int:
         return self._library.get_vocab_size(with_added_tokens=False)
 
-    def fits(self, wanted: config.Tokens) -> bool:
-        """Say whether text is cut as a run file asks for."""
+    def fits(self, wanted: config.Tokens, tagged: bool = False) -> bool:
+        """Say whether text is cut as a run file asks for, with tags or without."""
         size = wanted.vocabulary_size
-        same = (self.kind, self.lowercase) == (wanted.tokens, wanted.lowercase)
-        return same and (size is None or self.size <= size)
+        found = self.kind, self.lowercase, self.tags is not None
+        same = found == (wanted.tokens, wanted.lowercase, tagged)
+        if self.normalization != wanted.normalization:  # folders of old know no normal form
+            same = same and (self.normalization, wanted.normalization) == ("none", "nfc")
+        return same and (size is None or self._text_size <= size)
 
     @property
     @override
@@ -90,15 +124,36 @@ class Tokenizer(Reader[str]):
 
     @override
     def encode(self, source: str) -> list[int]:
-        """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1)."""
-        return self._library.encode(_valid(source), add_special_tokens=False).ids
+        """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1).
+
+        Raises:
+            UserError: The tokenizer has tags, and the text has none.
+        """
+        text, tags = self._split(source)
+        return [*tags, *self._library.encode(_valid(text), add_special_tokens=False).ids]
 
     @override
     def encode_batch(self, sources: Sequence[str]) -> list[list[int]]:
         """Cut many texts at once, on all cores."""
-        valid = [_valid(text) for text in sources]
+        split = [self._split(source) for source in sources]
+        valid = [_valid(text) for text, _ in split]
         encodings = self._library.encode_batch_fast(valid, add_special_tokens=False)
-        return [encoding.ids for encoding in encodings]
+        if self.tags is None:
+            return [encoding.ids for encoding in encodings]
+        return [[*tags, *found.ids] for (_, tags), found in zip(split, encodings, strict=True)]
+
+    def _split(self, source: str) -> tuple[str, list[int]]:
+        """Return the text of a source and the ids of its tags."""
+        if self.tags is None:
+            return source, []
+        text, tags = self.tags.split(source)
+        return text, self.tags.encode(tags, self._text_size)
+
+    @override
+    def attempt_batch(self, sources: Sequence[str]) -> list[Any]:
+        if self.tags is not None:  # a source without them is refused
+            return super().attempt_batch(sources)
+        return list(self.encode_batch(sources))
 
     def least_tokens(self, text: str) -> int:
         """Return a number of tokens that a text has at least, without cutting it."""
@@ -153,8 +208,11 @@ class Tokenizer(Reader[str]):
     def unknown(self, source: str, row: Sequence[int]) -> tuple[str, ...]:
         if UNK not in row:
             return ()
-        parts = source.split() if self.parts == "words" else source
-        return tuple(part for part in dict.fromkeys(parts) if not self._knows(part))
+        text, tags = (source, []) if self.tags is None else self.tags.split(source)
+        text = normalize(text, self.normalization)
+        parts = text.split() if self.parts == "words" else text
+        strange = [tag for tag in tags if self.tags is not None and tag not in self.tags.names]
+        return tuple(dict.fromkeys([*strange, *(p for p in parts if not self._knows(p))]))
 
     @override
     def describe(self, source: str) -> str:
@@ -189,41 +247,50 @@ class Tokenizer(Reader[str]):
         """Say whether different tokens may join to the same text."""
         return self.kind == "bpe"
 
-    def parts_of(self, text: str) -> list[str]:
-        """Return the part of a text that each of its tokens stands for.
+    def parts_of(self, text: str) -> list[str | None]:
+        """Return the part of a text that each of its tokens stands for; None for a tag.
 
         >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab"])
         >>> letters.parts_of("aßb")
         ['a', 'ß', 'b']
         """
+        text, tags = self._split(text)
         text = _valid(text)
         spans = self._library.encode(text, add_special_tokens=False).offsets
-        return [text[start:end] for start, end in spans]
+        return [*[None] * len(tags), *(text[start:end] for start, end in spans)]
 
     def words(self, text: str) -> list[int | None]:
         """Say which word of a text each of its tokens is of, for words with white space between.
 
         Words are counted from 0; None stands for a token that is white space alone. A token that
-        reaches over several words is of the last of them.
+        reaches over several words is of the last of them. All tags of a source are one word, the
+        last.
 
         >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab c"])
         >>> letters.words("ab c")
         [0, 0, None, 1]
         """
+        text, tags = self._split(text)
         text = _valid(text)
         of_place: list[int | None] = [None] * len(text)
         for number, word in enumerate(re.finditer(r"\S+", text)):
             of_place[word.start() : word.end()] = [number] * len(word[0])
         spans = self._library.encode(text, add_special_tokens=False).offsets
         covered = (of_place[start:end] for start, end in spans)
-        return [max((i for i in places if i is not None), default=None) for places in covered]
+        words = [max((i for i in places if i is not None), default=None) for places in covered]
+        return [*[len(text.split())] * len(tags), *words]
 
     @override
     def save(self, path: Path) -> None:
-        """Write the library's own JSON, all or nothing."""
+        """Write the library's own JSON, in an object with the tags where there are some."""
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        text = self._library.to_str(pretty=True)
+        if self.tags is not None:
+            tree = {"tags": self.tags.names, "separator": self.tags.separator}
+            tree["tokenizer"] = json.loads(text)
+            text = json.dumps(tree, ensure_ascii=False, indent=2)
         try:
-            partial.write_text(self._library.to_str(pretty=True), encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -243,23 +310,27 @@ class Tokenizer(Reader[str]):
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read as a tokenizer: {error}") from None
         try:
+            text, tags = _take_tags(text)
             library = tokenizers.Tokenizer.from_str(text)
-            kind, lowercase = _recognise(library)
+            settings = _recognise(library)
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise UserError(
                 f"{path}: not a tokenizer saved by kochi ({reason}); copy the file again"
             ) from None
-        return Tokenizer(library, kind, lowercase)
+        return Tokenizer(library, *settings, tags)
 
     def _knows(self, part: str) -> bool:
         if part not in self._known:
-            self._known[part] = UNK not in self.encode(part)
+            ids = self._library.encode(_valid(part), add_special_tokens=False).ids
+            self._known[part] = UNK not in ids
         return self._known[part]
 
     def _name(self, i: int) -> str:
         if 0 <= i <= EOS:
             return SPECIAL_TOKENS[i]
+        if self.tags is not None and self._text_size <= i < self.size:
+            return self.tags.names[i - self._text_size]
         name = self._library.id_to_token(i) if i >= 0 else None
         if name is None:
             raise ValueError(f"ids: {i} is not in the vocabulary of {self.size} tokens")
@@ -309,13 +380,12 @@ def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
     size = tokens.vocabulary_size
     if size is not None and size <= len(_STORED_SPECIALS):
         raise UserError(f"vocabulary_size = {size}: expected more than the 4 special tokens")
-    library = _build(tokens.tokens, tokens.lowercase, _empty_model(tokens.tokens))
+    settings: Settings = tokens.tokens, tokens.lowercase, tokens.normalization
+    library = _build(*settings, _empty_model(tokens.tokens))
     library.train_from_iterator(texts, _trainer(tokens.tokens, size))
     tree = json.loads(library.to_str())
     tree["added_tokens"] = []  # or the library would look for special tokens in text
-    return Tokenizer(
-        tokenizers.Tokenizer.from_str(json.dumps(tree)), tokens.tokens, tokens.lowercase
-    )
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(tree)), *settings)
 
 
 def prepare_tokenizers(data: config.TextSources, folder: Path) -> tuple[Tokenizer, Tokenizer]:
@@ -329,18 +399,27 @@ def prepare_tokenizers(data: config.TextSources, folder: Path) -> tuple[Tokenize
     paths = folder / "source.json", folder / "target.json"
     if all(path.exists() for path in paths):
         source, target = Tokenizer.load(paths[0]), Tokenizer.load(paths[1])
-        _check_fits(source, data.source, paths[0])
+        _check_fits(source, data.source, paths[0], data.tagged)
         _check_fits(target, data.target, paths[1])
         return source, target
     if data.shared_vocabulary:
         source = target = train_tokenizer(data.source, _texts(data, source=True, target=True))
     else:
-        source = train_tokenizer(data.source, _texts(data, source=True))
+        source = _train_source(data)
         target = train_tokenizer(data.target, _texts(data, target=True))
     folder.mkdir(parents=True, exist_ok=True)
     source.save(paths[0])
     target.save(paths[1])
     return source, target
+
+
+def _train_source(data: config.TextSources) -> Tokenizer:
+    sources = _texts(data, source=True)
+    if not data.tagged:
+        return train_tokenizer(data.source, sources)
+    tokenizer = train_tokenizer(data.source, map(without_tags, sources))
+    tokenizer.tags = Tags.learn(_texts(data, source=True), data.tags_separator)
+    return tokenizer
 
 
 def _texts(data: config.TextSources, source: bool = False, target: bool = False) -> Iterable[str]:
@@ -359,22 +438,38 @@ def _check_shared(data: config.TextSources) -> None:
         )
 
 
-def _check_fits(tokenizer: Tokenizer, wanted: config.Tokens, path: Path) -> None:
-    if not tokenizer.fits(wanted):
+def _check_fits(
+    tokenizer: Tokenizer, wanted: config.Tokens, path: Path, tagged: bool = False
+) -> None:
+    if not tokenizer.fits(wanted, tagged):
+        tags = "tags" if tokenizer.tags is not None else "no tags"
         raise UserError(
             f"{path}: found a tokenizer with {tokenizer.kind} tokens, vocabulary of "
-            f"{tokenizer.size}, lowercase {tokenizer.lowercase}; the run file asks for {wanted}; "
-            "remove the file or choose another output folder"
+            f"{tokenizer.size}, lowercase {tokenizer.lowercase}, normalization "
+            f"{tokenizer.normalization}, {tags}; the run file asks for {wanted}"
+            f"{' and tags' * tagged}; remove the file or choose another output folder"
         )
 
 
 # ----------------------------------------------------------------------------- the library's parts
 
 
-def _build(kind: Kind, lowercase: bool, model: Any) -> tokenizers.Tokenizer:
+def normalize(text: str, normalization: Normalization) -> str:
+    """Bring a text to a Unicode normal form.
+
+    >>> len("e\u0301"), len(normalize("e\u0301", "nfc"))
+    (2, 1)
+    """
+    return text if normalization == "none" else unicodedata.normalize(_FORMS[normalization], text)
+
+
+def _build(
+    kind: Kind, lowercase: bool, normalization: Normalization, model: Any
+) -> tokenizers.Tokenizer:
     """Put normalizer, cutter and joiner of a kind around a model."""
     library = tokenizers.Tokenizer(model)
-    steps: list[Any] = [normalizers.Lowercase()] if lowercase else []
+    steps: list[Any] = [] if normalization == "none" else [_NORMALIZERS[normalization]()]
+    steps += [normalizers.Lowercase()] if lowercase else []
     if kind == "bpe":
         steps += [normalizers.Prepend(WORD_MARK), normalizers.Replace(" ", WORD_MARK)]
         library.pre_tokenizer = pre_tokenizers.Split(WORD_MARK, "merged_with_next")
@@ -411,7 +506,18 @@ def _trainer(kind: Kind, size: int | None) -> Any:
     )
 
 
-def _recognise(library: tokenizers.Tokenizer) -> tuple[Kind, bool]:
+def _take_tags(text: str) -> tuple[str, Tags | None]:
+    """Return the library's own part of a saved tokenizer, and the tags beside it."""
+    tree = json.loads(text)
+    if "tokenizer" not in tree:
+        return text, None
+    names, separator = tree["tags"], tree["separator"]
+    if not isinstance(separator, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError("the tags are not text")
+    return json.dumps(tree["tokenizer"]), Tags(tuple(names), separator)
+
+
+def _recognise(library: tokenizers.Tokenizer) -> Settings:
     """Tell which of our tokenizers this is, or raise ValueError."""
     vocabulary = library.get_vocab(with_added_tokens=True)
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
@@ -419,11 +525,9 @@ def _recognise(library: tokenizers.Tokenizer) -> tuple[Kind, bool]:
     if [vocabulary.get(token) for token in _STORED_SPECIALS] != [PAD, UNK, BOS, EOS]:
         raise ValueError("the special tokens are not at 0 to 3")
     found = _frame(library)
-    kinds: list[Kind] = ["characters", "whitespace", "bpe"]
-    for kind in kinds:
-        for lowercase in (False, True):
-            if found == _frame(_build(kind, lowercase, _empty_model(kind))):
-                return kind, lowercase
+    for settings in product(get_args(Kind), (False, True), get_args(Normalization)):
+        if found == _frame(_build(*settings, _empty_model(settings[0]))):
+            return settings
     raise ValueError("unknown settings")
 
 

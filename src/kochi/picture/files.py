@@ -39,6 +39,9 @@ class Picture:
     path: File
     where: str = ""
 
+    def __str__(self) -> str:
+        return self.path.name
+
     @property
     def name(self) -> str:
         """What messages call the picture."""

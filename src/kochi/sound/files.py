@@ -51,6 +51,13 @@ class Recording:
             found = f"start {start:g} s" + ("" if end is None else f", end {end:g} s")
             raise UserError(f"{self.name}: found {found}; expected 0 <= start < end; correct them")
 
+    def __str__(self) -> str:
+        names = " ".join(path.name for path in self.paths)
+        if self.start_seconds is None and self.end_seconds is None:
+            return names
+        end = "the end" if self.end_seconds is None else f"{self.end_seconds:g} s"
+        return f"{names} from {self.start_seconds or 0.0:g} s to {end}"
+
     @property
     def name(self) -> str:
         """What messages call the recording."""

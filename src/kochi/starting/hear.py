@@ -1,69 +1,153 @@
 """Find out what recordings or features lie where, and which column says what."""
 
-from itertools import islice
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from kochi.data.manifest import Row, read_rows
+from kochi.data.manifest import Row
 from kochi.data.recordings import ENDINGS, sound_files
+from kochi.data.tables import read_cells
 from kochi.errors import UserError
+from kochi.starting.choices import Choices
+from kochi.starting.columns import Name
+from kochi.starting.find import table_notes
 from kochi.starting.listed import (
-    PEEK,
+    COLUMNS,
     TEXT_NAMES,
     Listed,
-    find_listed,
     folder_of,
     have_texts,
-    known_first,
-    parts_of,
     splits_below,
     splits_of,
     text_column,
 )
+from kochi.starting.names import splits_beside
+from kochi.starting.sample import Sample
 
-AUDIO_NAMES = ("audio", "path", "file", "files", "wav", "recording", "filename", "audio_filepath")
 KEY_NAMES = ("id", "key", "utterance", "utt", "uttid", "name")
+START_NAMES = ("start", "offset", "begin", "start_time", "begin_time", "start_seconds")
+END_NAMES = ("end", "stop", "end_time", "stop_time", "end_seconds")
+DURATION_NAMES = ("duration", "length", "dur", "duration_seconds")
+WHAT = "recordings in data.audio_folder"
 
 
-def find_hearing(path: Path) -> Listed | None:
-    """Tell what is to be heard at a path (a manifest or a folder); None where nothing is.
-
-    Raises:
-        UserError: There are recordings or features, but no text to them, or several readings.
-    """
-    return find_listed(path, _of_manifest, _of_folder)
-
-
-def _of_folder(folder: Path) -> Listed | None:
+def sounds_of_folder(folder: Path) -> Listed | None:
     """Return recordings with a transcript beside each; of subfolders if they are splits."""
     found = have_texts(sound_files(folder))
     return Listed("sound", splits_below(folder), {}) if found else None
 
 
-def _of_manifest(path: Path) -> Listed | None:
-    try:
-        rows = list(islice(read_rows(path), PEEK))
-    except UserError:
-        return None  # whoever reads pairs of text says what is wrong
-    names = list(rows[0].cells)
-    audio = next((n for n in known_first(names, AUDIO_NAMES) if _is_sound(rows, n)), None)
+def sounds_of_table(sample: Sample, choices: Choices) -> Listed | None:
+    """Return the recordings or features that a table lists; None where it lists none.
+
+    Raises:
+        UserError: It lists some, but no text to them, or they are nowhere to be found.
+    """
+    audio = next((column for column in sample.columns if column.kind == "recordings"), None)
     if audio is not None:
-        splits, column = splits_of(path, rows)
-        folder, joined = folder_of(path, rows, audio, "recordings in data.audio_folder")
-        text = text_column(path, names, audio, TEXT_NAMES)
-        return Listed("sound", splits, {}, audio, text, column, folder, joined)
-    splits, column = splits_of(path, rows)
+        return _recordings(sample, audio.name, choices)
+    return _features(sample, choices) or _keys(sample, choices)
+
+
+def _recordings(sample: Sample, audio: Name, choices: Choices) -> Listed:
+    folder, joined, _ = folder_of(sample, audio, WHAT)
+    text = text_column(sample, audio, TEXT_NAMES, choices, last=True).name
+    if not sample.header:
+        return _rewritten(sample, audio, text, folder, "")
+    splits, split = splits_of(sample)
+    times = _times(sample)
+    used = {audio, text, split, *times.values()}
+    notes = table_notes(sample, {name for name in used if name})
+    if times:
+        shown = ", ".join(f"{option} = {name}" for option, name in times.items())
+        notes += (f"rows are parts of recordings, in seconds: {shown}",)
+    return Listed(
+        "sound",
+        splits,
+        {},
+        str(audio),
+        str(text),
+        split,
+        folder,
+        joined,
+        times=times,
+        form=sample.form,
+        notes=notes,
+    )
+
+
+def _times(sample: Sample) -> dict[str, str]:
+    """Return the columns that say which part of a recording a row is.
+
+    A duration alone is that of the whole recording.
+    """
+    names = {str(column.name).lower(): str(column.name) for column in sample.columns}
+    start = next((names[name] for name in START_NAMES if name in names), None)
+    end = next((names[name] for name in END_NAMES if name in names), None)
+    duration = next((names[name] for name in DURATION_NAMES if name in names), None)
+    times = {"start_column": start, "end_column": end}
+    if start is not None and end is None:
+        times = {"start_column": start, "duration_column": duration}
+    return {option: name for option, name in times.items() if name is not None}
+
+
+def _features(sample: Sample, choices: Choices) -> Listed | None:
+    path = sample.path
+    key = next((name for name in KEY_NAMES if name in sample.names), None)
+    splits, split = splits_of(sample) if sample.header else (splits_beside(path), None)
     arrays = {split: _array_file(file) for split, file in splits.items()}
-    key = next((name for name in KEY_NAMES if name in names), None)
     if key is None or not all(file.exists() for file in arrays.values()):
         return None
-    text = text_column(path, names, key, TEXT_NAMES)
-    return Listed("features", splits, arrays, key, text, column)
+    text = str(text_column(sample, key, TEXT_NAMES, choices).name)
+    notes = table_notes(sample, {key, text, *([split] if split else [])})
+    return Listed("features", splits, arrays, key, text, split, form=sample.form, notes=notes)
 
 
 def _array_file(manifest: Path) -> Path:
     return manifest.with_name(manifest.name.removesuffix(".gz").rpartition(".")[0] + ".npz")
 
 
-def _is_sound(rows: list[Row], column: str) -> bool:
-    cells = [parts_of(row.cells.get(column)) for row in rows]
-    return all(cell and cell[-1].lower().endswith(ENDINGS) for cell in cells)
+# ------------------------------------------------------------------------------ what is rewritten
+
+
+def _keys(sample: Sample, choices: Choices) -> Listed | None:
+    """Return recordings whose names stand in a column without their ending, as in LJSpeech."""
+    first = sample.columns[0]
+    if first.kind not in ("key", "text", "number") or len(sample.columns) < 2 or sample.json:
+        return None
+    try:
+        folder, _, ending = folder_of(sample, first.name, WHAT, ENDINGS)
+    except UserError:
+        return None
+    text = text_column(sample, first.name, TEXT_NAMES, choices, last=True).name
+    return _rewritten(sample, first.name, text, folder, ending)
+
+
+def _rewritten(sample: Sample, audio: Name, text: Name, folder: Path | None, ending: str) -> Listed:
+    read = partial(_rows, sample=sample, audio=audio, text=text, ending=ending)
+    notes = table_notes(sample, {audio, text})
+    return Listed(
+        "sound",
+        splits_beside(sample.path),
+        {},
+        COLUMNS["sound"],
+        "text",
+        folder=folder,
+        rewrite=read,
+        notes=notes,
+    )
+
+
+def _rows(path: Path, sample: Sample, audio: Name, text: Name, ending: str) -> Iterator[Row]:
+    places = [sample.names.index(name) for name in (audio, text)]
+    rows = read_cells(path, sample.form)
+    if sample.header:
+        next(rows, None)
+    for number, cells in rows:
+        if len(cells) <= max(places):
+            raise UserError(
+                f"{path}:{number}: found {len(cells)} cells, expected {len(sample.names)} "
+                f"separated by {sample.form.separated_by}"
+            )
+        name, said = (cells[place].strip() for place in places)
+        yield Row(f"{path}:{number}", {"audio": f"{name}{ending}", "text": said})

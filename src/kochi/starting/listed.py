@@ -1,17 +1,22 @@
 """What lies beside texts: recordings, features or pictures, in a manifest or in a folder."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kochi.data.manifest import Row, read_rows
+from kochi.data.tables import TableForm
 from kochi.errors import UserError
-from kochi.starting.find import SPLIT_NAMES, splits_beside
+from kochi.starting.choices import Choices
+from kochi.starting.columns import RANKS, Column, Name
+from kochi.starting.names import SPLIT_NAMES, splits_beside
+from kochi.starting.sample import Sample
 
 TEXT_NAMES = ("text", "transcript", "transcription", "sentence", "words", "target")
 SPLITS = ("train", "dev", "test")
 PEEK = 200
+COLUMNS = {"sound": "audio", "picture": "image"}  # columns and folders are called after these
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,11 @@ class Listed:
         folder: Where the files are, or None for the folder of the manifest.
         joined_by: What separates recordings in a cell, or None.
         boxes: The column of boxes, or None; of pictures alone.
+        times: Options that name the columns of times, such as ``start_column``; of sound alone.
+        form: How the manifests are written.
+        rewrite: Reads a manifest of a layout that training does not read, as rows with the columns
+            "audio" or "image", "text" and perhaps "split"; None where training reads it.
+        notes: What was assumed, for the user.
     """
 
     kind: str
@@ -39,36 +49,10 @@ class Listed:
     folder: Path | None = None
     joined_by: str | None = None
     boxes: str | None = None
-
-
-def find_listed(
-    path: Path,
-    of_manifest: Callable[[Path], Listed | None],
-    of_folder: Callable[[Path], Listed | None],
-) -> Listed | None:
-    """Look at a manifest, at those of a folder, or at the folder itself.
-
-    Raises:
-        UserError: A folder holds several manifests that could be meant.
-    """
-    if not path.is_dir():
-        return of_manifest(path) if _is_manifest(path) else None
-    manifests = [p for p in sorted(path.iterdir()) if _is_manifest(p)]
-    found = [listed for listed in map(of_manifest, _training(manifests)) if listed]
-    if len(found) > 1:
-        names = ", ".join(str(listed.splits["train"].name) for listed in found)
-        raise UserError(f"{path}: holds several manifests ({names}); name one of them")
-    return found[0] if found else of_folder(path)
-
-
-def _is_manifest(path: Path) -> bool:
-    return path.is_file() and path.name.removesuffix(".gz").endswith((".tsv", ".jsonl"))
-
-
-def _training(manifests: list[Path]) -> list[Path]:
-    """Leave out those that are the dev or test split of another."""
-    others = {p for m in manifests for s, p in splits_beside(m).items() if s != "train"}
-    return [manifest for manifest in manifests if manifest not in others]
+    times: dict[str, str] = field(default_factory=dict)
+    form: TableForm = field(default=TableForm())
+    rewrite: Callable[[Path], Iterator[Row]] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def splits_below(folder: Path) -> dict[str, Path]:
@@ -87,15 +71,6 @@ def have_texts(files: list[Path]) -> bool:
     return any(path.with_suffix(".txt").exists() for path in files[:PEEK])
 
 
-def known_first(names: list[str], known: tuple[str, ...]) -> list[str]:
-    """Return the names of columns, known ones first.
-
-    >>> known_first(["who", "Audio"], ("audio",))
-    ['Audio', 'who']
-    """
-    return [n for n in names if n.lower() in known] + [n for n in names if n.lower() not in known]
-
-
 def parts_of(cell: Any) -> list[str]:
     """Return the paths in a cell."""
     if isinstance(cell, list):
@@ -103,59 +78,88 @@ def parts_of(cell: Any) -> list[str]:
     return cell.split() if isinstance(cell, str) else []
 
 
-def text_column(path: Path, names: list[str], source: str, known: tuple[str, ...]) -> str:
-    """Name the column of text.
+def text_column(
+    sample: Sample, source: Name, known: Sequence[str], choices: Choices, last: bool = False
+) -> Column:
+    """Return the column of text: the one asked for, one with a known name, or one that holds text.
+
+    Args:
+        sample: Rows of the manifest.
+        source: The column of files.
+        known: Names of such columns.
+        choices: What the user says.
+        last: Whether the last one that holds text is taken, not the first.
 
     Raises:
-        UserError: None has a name of such a column.
+        UserError: There is none.
     """
-    for name in known_first(names, known):
-        if name.lower() in known and name != source:
-            return name
+    if choices.target is not None:
+        return sample.column(choices.target)
+    others = [column for column in sample.columns if column.name != source]
+    for name in known:
+        for column in others:
+            if str(column.name).lower() == name:
+                return column
+    ranked = [c for c in others if c.kind in RANKS and RANKS[c.kind] <= RANKS["number"]]
+    if ranked:
+        best = min(RANKS[column.kind] for column in ranked)
+        equal = [column for column in ranked if RANKS[column.kind] == best]
+        return equal[-1 if last else 0]
     raise UserError(
-        f"{path}:1: found column '{source}' but no text: expected a column named one of "
-        f"{', '.join(known)}; found {', '.join(names)}"
+        f"{sample.path}:1: found column '{source}' but no text: expected a column named one of "
+        f"{', '.join(known)}; found {', '.join(map(str, sample.names))}; --target names another"
     )
 
 
-def splits_of(path: Path, rows: list[Row]) -> tuple[dict[str, Path], str | None]:
+def splits_of(sample: Sample) -> tuple[dict[str, Path], str | None]:
     """Return the splits of a manifest, and the column that tells them apart if they are in it."""
-    column = next((n for n in rows[0].cells if all(r.cells.get(n) in SPLITS for r in rows)), None)
+    path = sample.path
+    column = next((c for c in sample.columns if _holds_splits(sample, c)), None)
     if column is None:
         return splits_beside(path), None
-    return dict.fromkeys(_values(path, column), path), column
+    name = str(column.name)
+    found = {str(row.cells.get(name)) for row in read_rows(path, sample.form)}
+    return {split: path for split in SPLITS if split in found}, name
 
 
-def _values(path: Path, column: str) -> Iterator[str]:
-    found = {str(row.cells.get(column)) for row in read_rows(path)}
-    return (split for split in SPLITS if split in found)
+def _holds_splits(sample: Sample, column: Column) -> bool:
+    return all(row.get(column.name) in SPLITS for row in sample.rows)
 
 
 def folder_of(
-    path: Path, rows: list[Row], column: str, what: str
-) -> tuple[Path | None, str | None]:
-    """Find the folder that a manifest's files are in, and what separates those of one row.
+    sample: Sample, column: Name, what: str, endings: Sequence[str] = ("",)
+) -> tuple[Path | None, str | None, str]:
+    """Find the folder that a manifest's files are in, and how a cell names them.
+
+    The folder of the manifest and those in it are tried.
 
     Args:
-        path: The manifest.
-        rows: Some of its rows.
+        sample: Rows of the manifest.
         column: That of the files.
         what: What the files are, for the message, and the option that names their folder.
+        endings: What may have to be put behind a cell.
+
+    Returns:
+        The folder (None for that of the manifest), what separates the files of one row (or None),
+        and what has to be put behind a cell.
 
     Raises:
-        UserError: They are in none of the folders beside the manifest.
+        UserError: They are in none of the folders.
     """
-    row = max(rows, key=lambda row: len(parts_of(row.cells[column])))
-    cell, parts = row.cells[column], parts_of(row.cells[column])
+    path = sample.path
+    rows = [row[column] for row in sample.rows if row.get(column)]
+    cell = max(rows, key=lambda cell: len(parts_of(cell)))
+    parts = parts_of(cell)
     below = sorted(p for p in path.parent.iterdir() if p.is_dir())
     for folder in (path.parent, *below):
         chosen = None if folder == path.parent else folder
-        if isinstance(cell, str) and (folder / cell).is_file():
-            return chosen, None
+        for ending in endings:
+            if isinstance(cell, str) and (folder / f"{cell}{ending}").is_file():
+                return chosen, None, ending
         if all((folder / part).is_file() for part in parts):
-            return chosen, " " if len(parts) > 1 and isinstance(cell, str) else None
+            return chosen, " " if len(parts) > 1 and isinstance(cell, str) else None, ""
     files, option = what.split(" in ")
     raise UserError(
-        f"{row.where}: {parts[0]} is neither in {path.parent} nor in a folder of it; put the "
+        f"{path}: {parts[0]} is neither in {path.parent} nor in a folder of it; put the "
         f"{files} there, or write a run file with {option}"
     )

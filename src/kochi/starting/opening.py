@@ -1,9 +1,12 @@
 """How every run file that ``kochi init`` writes begins."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from kochi.data.tables import TableForm
 
 
 def opening(
@@ -30,6 +33,16 @@ def opening(
         "[data]",
         *(f"{key} = {toml(value)}" for key, value in data.items()),
     ]
+
+
+def form_table(form: TableForm) -> dict[str, object]:
+    """Return the options that say how files are written, where they are not the usual ones."""
+    usual = TableForm()
+    return {
+        option: value
+        for option, value in dataclasses.asdict(form).items()
+        if value != getattr(usual, option)
+    }
 
 
 def toml(value: object) -> str:

@@ -1,60 +1,59 @@
 """Find out what pictures lie where, and which column says what."""
 
-from itertools import islice
 from pathlib import Path
 
-from kochi.data.manifest import Row, read_rows
-from kochi.data.pictures import ENDINGS, picture_files
-from kochi.errors import UserError
+from kochi.data.pictures import picture_files
+from kochi.starting.choices import Choices
+from kochi.starting.find import table_notes
+from kochi.starting.layouts import rewritten_table
 from kochi.starting.listed import (
-    PEEK,
     TEXT_NAMES,
     Listed,
-    find_listed,
     folder_of,
     have_texts,
-    known_first,
     splits_below,
     splits_of,
     text_column,
 )
+from kochi.starting.sample import Sample
 
-IMAGE_NAMES = ("image", "picture", "img", "photo", "file", "path", "filename", "file_name")
 CAPTION_NAMES = ("caption", "captions", *TEXT_NAMES, "label", "name", "latex", "formula")
 BOXES = "boxes"
+WHAT = "pictures in data.image_folder"
 
 
-def find_seeing(path: Path) -> Listed | None:
-    """Tell which pictures are at a path (a manifest or a folder); None where none are.
-
-    Raises:
-        UserError: There are pictures, but no text to them, or several readings.
-    """
-    return find_listed(path, _of_manifest, _of_folder)
-
-
-def _of_folder(folder: Path) -> Listed | None:
+def pictures_of_folder(folder: Path) -> Listed | None:
     """Return pictures with a text beside each; of subfolders if they are splits."""
     found = have_texts(picture_files(folder))
     return Listed("picture", splits_below(folder), {}) if found else None
 
 
-def _of_manifest(path: Path) -> Listed | None:
-    try:
-        rows = list(islice(read_rows(path), PEEK))
-    except UserError:
-        return None  # whoever reads pairs of text says what is wrong
-    names = list(rows[0].cells)
-    image = next((n for n in known_first(names, IMAGE_NAMES) if _is_picture(rows, n)), None)
+def pictures_of_table(sample: Sample, choices: Choices) -> Listed | None:
+    """Return the pictures that a table lists; None where it lists none.
+
+    Raises:
+        UserError: It lists some, but no text to them, or they are nowhere to be found.
+    """
+    image = next((column for column in sample.columns if column.kind == "pictures"), None)
     if image is None:
         return None
-    splits, column = splits_of(path, rows)
-    folder, _ = folder_of(path, rows, image, "pictures in data.image_folder")
-    text = text_column(path, names, image, CAPTION_NAMES)
-    boxes = BOXES if all(BOXES in row.cells for row in rows) else None
-    return Listed("picture", splits, {}, image, text, column, folder, boxes=boxes)
-
-
-def _is_picture(rows: list[Row], column: str) -> bool:
-    cells = [row.cells.get(column) for row in rows]
-    return all(isinstance(cell, str) and cell.lower().endswith(ENDINGS) for cell in cells)
+    text = text_column(sample, image.name, CAPTION_NAMES, choices).name
+    if not sample.header or any("#" in str(row.get(image.name)) for row in sample.rows):
+        return rewritten_table(sample, image.name, text)
+    folder, _, _ = folder_of(sample, image.name, WHAT)
+    splits, split = splits_of(sample)
+    boxes = BOXES if all(BOXES in row for row in sample.rows) else None
+    used = {name for name in (image.name, text, split, boxes) if name is not None}
+    notes = table_notes(sample, used)
+    return Listed(
+        "picture",
+        splits,
+        {},
+        str(image.name),
+        str(text),
+        split,
+        folder,
+        boxes=boxes,
+        form=sample.form,
+        notes=notes,
+    )

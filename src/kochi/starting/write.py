@@ -1,23 +1,32 @@
 """Look at data and write a commented run file that trains on them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from kochi.config import Run, check_run
+from kochi.config import Run, check_run, read_run
 from kochi.data.pairs import Pair, read_pairs
-from kochi.errors import UserError
+from kochi.data.tables import TableForm
+from kochi.starting.choices import Choices
 from kochi.starting.find import Found, find_data
 from kochi.starting.guess import Guess, count_side, guess_run
-from kochi.starting.hear import find_hearing
-from kochi.starting.opening import opening, relative, toml
-from kochi.starting.see import find_seeing
-from kochi.starting.split import choose_sources, write_splits
+from kochi.starting.media import find_media
+from kochi.starting.opening import form_table, opening, relative, toml
+from kochi.starting.split import (
+    SPLIT_HINT,
+    TOO_FEW,
+    choose_sources,
+    rows_wanted,
+    shares_of,
+    source_key,
+    write_splits,
+)
 from kochi.starting.write_hearing import write_hearing
 from kochi.starting.write_seeing import write_seeing
 
 SAMPLE = 20_000
+SHOWN = 2  # pairs that the user is shown
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class Started:
         num_pairs: Pairs to train on.
         chosen: Tokens and model, in a line.
         notes: Remarks for the user.
+        pairs: The first pairs as they will be read.
     """
 
     run_file: Path
@@ -37,40 +47,54 @@ class Started:
     num_pairs: int
     chosen: str
     notes: tuple[str, ...]
+    pairs: tuple[Pair, ...] = ()
 
 
-def start(data: Path, run_file: Path, output: str, seed: int = 1) -> Started:
+def start(
+    data: Path, run_file: Path, output: str, seed: int = 1, choices: Choices | None = None
+) -> Started:
     """Look at ``data`` and write ``run_file``; split the data first if they are in one piece.
 
     Split files go to a folder beside the run file. ``output`` is the model folder's name as the run
     file is to give it.
 
     Raises:
-        UserError: The data cannot be read or understood, or are too few to split.
+        UserError: The data cannot be read or understood.
     """
-    heard = find_hearing(data) if data.exists() else None
-    if heard is not None:
-        return Started(run_file, heard.kind, *write_hearing(heard, run_file, output, seed))
-    seen = find_seeing(data) if data.exists() else None
-    if seen is not None:
-        return Started(run_file, seen.kind, *write_seeing(seen, run_file, output, seed))
-    found = find_data(data)
-    num_pairs = sum(1 for _ in _read(found, "train"))
-    if not num_pairs:
-        raise UserError(f"{data}: no pairs found; expected one pair of source and target a line")
+    choices = choices or Choices()
+    listed = find_media(data, choices) if data.exists() else None
+    if listed is None:
+        started = _start_text(data, run_file, output, seed, choices)
+    else:
+        write = write_seeing if listed.kind == "picture" else write_hearing
+        started = Started(run_file, listed.kind, *write(listed, run_file, output, seed, choices))
+    pairs = read_pairs(read_run(run_file).data, "train")
+    return replace(started, pairs=tuple(islice(pairs, SHOWN)))
+
+
+def _start_text(data: Path, run_file: Path, output: str, seed: int, choices: Choices) -> Started:
+    found = find_data(data, choices)
     notes = list(found.notes)
-    if len(found.splits) < 3 and "dev" not in found.splits:
-        found, counts = _split(found, run_file, num_pairs, seed)
-        num_pairs = counts["train"]
-        written = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-        folder = found.splits["train"][0].parent
-        notes.append(f"no dev file found: split the pairs by source into {folder}/ ({written})")
+    if choices.split is not None and len(found.splits) > 1:
+        unused = [paths[0].name for split, paths in found.splits.items() if split != "train"]
+        notes.append(f"not used, as --split was given: {', '.join(unused)}")
+        found = replace(found, splits={"train": found.splits["train"]})
+    num_pairs = sum(1 for _ in _read(found, "train"))
+    if "dev" not in found.splits:
+        found, num_pairs, note = _split(found, run_file, num_pairs, seed, choices)
+        notes.append(note)
     sample = list(islice(_read(found, "train"), SAMPLE))
     sides = (
-        count_side(pair.source for pair in sample),
+        count_side(source_key(pair, bool(found.tags)) for pair in sample),
         count_side(pair.references[0] for pair in sample),
     )
     guess = guess_run(*sides, num_pairs)
+    if found.tags:
+        guess = replace(guess, shared=False)  # tags are symbols of the source alone
+        notes.append(
+            f"tags: {', '.join(map(str, found.tags))}, whole symbols in front of the source; "
+            "to leave them out: --no-tags"
+        )
     text = run_text(found, guess, run_file, output, seed, num_pairs)
     run_file.write_text(text, encoding="utf-8")
     chosen = f"tokens: {guess.source} to {guess.target}; model: {guess.model}"
@@ -84,28 +108,45 @@ def _read(found: Found, split: str) -> Iterator[Pair]:
     return read_pairs(run.data, "train")
 
 
-def _split(found: Found, run_file: Path, num_pairs: int, seed: int) -> tuple[Found, dict[str, int]]:
+def _split(
+    found: Found, run_file: Path, num_pairs: int, seed: int, choices: Choices
+) -> tuple[Found, int, str]:
+    """Split off what is not there; return what is there now, training pairs, and a remark."""
     wanted = [split for split in ("dev", "test") if split not in found.splits]
+    tagged = bool(found.tags)
+    rows = rows_wanted(num_pairs, wanted, shares_of(choices))
     try:
-        chosen = choose_sources(_read(found, "train"), wanted, seed, num_pairs)
+        sources = (source_key(pair, tagged) for pair in _read(found, "train"))
+        chosen = choose_sources(sources, rows, seed)
     except ValueError as error:
-        where = found.splits["train"][0]
-        raise UserError(
-            f"{where}: {error} to split off {' and '.join(wanted)}; add pairs, or files named "
-            f"{' and '.join(wanted)}"
-        ) from None
+        return found, num_pairs, f"{error}{TOO_FEW}"
+    kind = _kind_of_splits(found)
     folder = run_file.parent / f"{run_file.stem}-data"
-    files = {split: _split_files(found, folder, split) for split in ("train", *wanted)}
-    counts = write_splits(_read(found, "train"), chosen, seed, files)
+    files = {split: _split_files(found, kind, folder, split) for split in ("train", *rows)}
+    counts = write_splits(_read(found, "train"), chosen, seed, files, tagged)
     splits = {**found.splits, **files}
-    if found.kind == "parallel":
-        return Found(found.kind, splits, found.source, found.target), counts
-    return Found(found.kind, splits, "source", "target"), counts
+    written = ", ".join(f"{split} {count:,}" for split, count in counts.items())
+    note = f"no dev file found: split the pairs by source into {folder}/ ({written}){SPLIT_HINT}"
+    if kind == "parallel":
+        return replace(found, splits=splits, form=TableForm()), counts["train"], note
+    tags = ("tags",) if tagged else ()
+    made = Found(kind, splits, "source", "target", tags=tags, tags_separator=found.tags_separator)
+    return made, counts["train"], note
 
 
-def _split_files(found: Found, folder: Path, split: str) -> tuple[Path, ...]:
+def _kind_of_splits(found: Found) -> str:
+    """Choose the form of split files: JSON where text may hold tabs or line breaks."""
+    if found.kind == "tsv" and (found.form.quoted or found.form.separator != "\t"):
+        texts = (text for pair in _read(found, "train") for text in (pair.source, *pair.references))
+        most = 1 if found.tags else 0  # the tab between a source and its tags
+        odd = any(text.count("\t") > most or "\n" in text or "\r" in text for text in texts)
+        return "jsonl" if odd else "tsv"
+    return found.kind
+
+
+def _split_files(found: Found, kind: str, folder: Path, split: str) -> tuple[Path, ...]:
     packed = ".gz" if found.splits["train"][0].suffix == ".gz" else ""
-    endings = (found.source, found.target) if found.kind == "parallel" else (found.kind,)
+    endings = (found.source, found.target) if kind == "parallel" else (kind,)
     return tuple(folder / f"{split}.{ending}{packed}" for ending in endings)
 
 
@@ -115,10 +156,13 @@ def _data_table(found: Found, splits: dict[str, tuple[Path, ...]], base: Path) -
     for split, paths in splits.items():
         names = [relative(path, base) for path in paths]
         table[split] = names[0] if len(names) == 1 else {"source": names[0], "target": names[1]}
-    if found.kind == "tsv":
-        table |= {"source_column": found.source, "target_column": found.target}
-    if found.kind == "jsonl":
-        table |= {"source_field": found.source, "target_field": found.target}
+    table |= form_table(found.form)
+    what = {"tsv": "column", "jsonl": "field"}.get(found.kind)
+    if what is not None:
+        table |= {f"source_{what}": found.source, f"target_{what}": found.target}
+        if found.tags:
+            table[f"tags_{what}"] = found.tags[0] if len(found.tags) == 1 else list(found.tags)
+            table["tags_separator"] = found.tags_separator
     return table
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from kochi.data.pairs import Pair, read_pairs
+from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side
 from kochi.starting.listed import Listed
 from kochi.starting.opening import opening, toml
-from kochi.starting.write_listed import data_of, data_table, split_off
+from kochi.starting.write_listed import data_of, data_table, must_split, split_off
 
 SAMPLE = 2000
 MEASURED = 50  # rows whose length is looked at
@@ -40,7 +41,7 @@ class Sizes:
 
 
 def write_hearing(
-    heard: Listed, run_file: Path, output: str, seed: int
+    heard: Listed, run_file: Path, output: str, seed: int, choices: Choices
 ) -> tuple[int, str, tuple[str, ...]]:
     """Write a run file; split off dev and test rows first where they are not there.
 
@@ -50,17 +51,21 @@ def write_hearing(
     Raises:
         UserError: Rows cannot be read, or are too few to split.
     """
-    notes: list[str] = []
+    notes = [*heard.notes]
     # Before rows are split off: what is wrong is wrong in the user's file.
-    sizes = _count(heard, data_of(heard))
-    if "dev" not in heard.splits:
-        heard, note = split_off(heard, run_file, seed)
-        notes.append(note)
+    sizes = None if heard.rewrite else _count(heard, data_of(heard))
+    if must_split(heard, choices):
+        heard, more = split_off(heard, run_file, seed, choices)
+        notes += more
+    if sizes is None:
+        sizes = _count(heard, data_of(heard))
+    else:
         sizes = replace(sizes, num_rows=sum(1 for _ in read_pairs(data_of(heard), "train")))
     tokens = _tokens(sizes.text)
     run_file.write_text(_text(heard, sizes, tokens, run_file, output, seed), encoding="utf-8")
     minutes = sizes.num_rows * sizes.seconds / 60
-    notes.append(f"about {minutes:.0f} minutes to train on")
+    lasting = f"{minutes:.0f} minutes" if minutes >= 2 else f"{60 * minutes:.0f} seconds"
+    notes.append(f"the training rows last about {lasting} in all")
     return sizes.num_rows, f"tokens: {tokens}; model: rnn", tuple(notes)
 
 

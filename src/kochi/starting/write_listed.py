@@ -3,21 +3,25 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from kochi import config
-from kochi.data.lines import lines
-from kochi.data.manifest import read_rows
+from kochi.data.manifest import Row, is_json, read_rows
 from kochi.data.pairs import read_pairs
 from kochi.data.pictures import folder_pictures
-from kochi.errors import UserError
-from kochi.starting.listed import Listed
-from kochi.starting.opening import relative
-from kochi.starting.split import choose_keys, hash_source
-
-COLUMNS = {"sound": "audio", "picture": "image"}  # columns and folders are called after these
+from kochi.data.tables import TableForm, read_cells
+from kochi.starting.choices import Choices
+from kochi.starting.listed import COLUMNS, Listed
+from kochi.starting.opening import form_table, relative
+from kochi.starting.split import (
+    SPLIT_HINT,
+    TOO_FEW,
+    choose_sources,
+    hash_source,
+    rows_wanted,
+    shares_of,
+)
 
 
 def data_table(listed: Listed, base: Path) -> dict[str, Any]:
@@ -28,9 +32,11 @@ def data_table(listed: Listed, base: Path) -> dict[str, Any]:
         if listed.kind == "features":
             arrays = relative(listed.arrays[split], base)
             table[split] = {"manifest": table[split], "arrays": arrays}
+    table |= form_table(listed.form)
     if listed.source:
         column = COLUMNS.get(listed.kind, "key")
         table |= {f"{column}_column": listed.source, "text_column": listed.text}
+    table |= listed.times
     if listed.boxes is not None:
         table["boxes_column"] = listed.boxes
     if listed.split_column is not None:
@@ -52,63 +58,126 @@ def data_of(listed: Listed) -> Any:
 # --------------------------------------------------------------------------------------- splitting
 
 
-def split_off(listed: Listed, run_file: Path, seed: int) -> tuple[Listed, str]:
+def must_split(listed: Listed, choices: Choices) -> bool:
+    """Say whether manifests of our own have to be written."""
+    return listed.rewrite is not None or "dev" not in listed.splits or choices.split is not None
+
+
+def split_off(
+    listed: Listed, run_file: Path, seed: int, choices: Choices
+) -> tuple[Listed, tuple[str, ...]]:
     """Write manifests of their own for all splits that come from the training data.
 
     Returns:
-        What is there now, and a remark for the user.
+        What is there now, and remarks for the user.
 
     Raises:
-        UserError: There are too few rows.
+        UserError: A row cannot be read.
     """
+    notes: list[str] = []
+    if choices.split is not None:
+        listed, notes = alone(listed)
     wanted = [split for split in ("dev", "test") if split not in listed.splits]
+    if "dev" in listed.splits:
+        wanted = []
     train, folder = listed.splits["train"], run_file.parent / f"{run_file.stem}-data"
     rows = list(_rows(listed))
+    if listed.rewrite is not None:
+        others = [split for split in listed.splits if listed.splits[split] != train]
+        rows += [(key, split, line) for split in others for key, _, line in _rows(listed, split)]
+        rows, missing = _with_files(listed, rows)
+        notes += missing
     keys = [key for key, split, _ in rows if split == "train"]
+    rows_of = rows_wanted(len(keys), wanted, shares_of(choices))
     try:
-        chosen = choose_keys(keys, wanted, seed, len(keys))
+        chosen = choose_sources(keys, rows_of, seed) if rows_of else {}
     except ValueError as error:
-        raise UserError(
-            f"{train}: {error} to split off {' and '.join(wanted)}; add rows, or dev and test data"
-        ) from None
-    written: dict[str, list[str]] = {"train": [], **{split: [] for split in wanted}}
+        notes.append(f"{error}{TOO_FEW}")
+        if listed.rewrite is None and choices.split is None:
+            return listed, tuple(notes)
+        chosen, rows_of = {}, {}
+    header = _header(listed)
+    written: dict[str, list[str]] = {"train": [], **{split: [] for split in rows_of}}
     for key, split, line in rows:
         split = chosen.get(hash_source(key, seed), split) if split == "train" else split
         written.setdefault(split, []).append(line)
-    header = _header(listed)
-    files = {split: folder / f"{split}.{'jsonl' if header is None else 'tsv'}" for split in written}
+    ending = "jsonl" if header is None else "tsv"
+    files = {split: folder / f"{split}.{ending}" for split in written}
     folder.mkdir(parents=True, exist_ok=True)
     for split, found in written.items():
         shown = found if header is None else [header, *found]
         files[split].write_text("".join(f"{line}\n" for line in shown), encoding="utf-8")
     counts = ", ".join(f"{split} {len(found):,}" for split, found in written.items())
-    note = f"no dev data found: split the rows into {folder}/ ({counts})"
+    if rows_of:
+        notes.append(f"no dev data found: split the rows into {folder}/ ({counts}){SPLIT_HINT}")
+    else:
+        notes.append(f"wrote the rows as manifests into {folder}/ ({counts})")
     arrays = dict.fromkeys(files, listed.arrays["train"]) if listed.arrays else {}
     found = replace(
         listed,
         splits={**listed.splits, **files},
         arrays={**arrays, **listed.arrays},
         split_column=None,
+        form=TableForm(),
+        rewrite=None,
     )
     if train.is_dir():
-        return replace(found, source=COLUMNS[listed.kind], text="text", folder=train), note
-    return replace(found, folder=listed.folder or train.parent), note
+        found = replace(found, source=COLUMNS[listed.kind], text="text", folder=train)
+        return found, tuple(notes)
+    return replace(found, folder=listed.folder or train.parent), tuple(notes)
 
 
-def _rows(listed: Listed) -> Iterator[tuple[str, str, str]]:
-    """Give what is listed, the split and a line of a manifest for each row of the training data."""
-    train = listed.splits["train"]
-    if train.is_dir():
-        for file, texts in _files(listed, train):
-            name = file.relative_to(train).as_posix()
+def _with_files(
+    listed: Listed, rows: list[tuple[str, str, str]]
+) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Leave out rows whose file is not there, and say which."""
+    folder = listed.folder or listed.splits["train"].parent
+    missing = [key for key, _, _ in rows if not (folder / key).is_file()]
+    if not missing:
+        return rows, []
+    gone = set(missing)
+    note = f"{len(missing)} of {len(rows)} rows are left out, as {folder} lacks their file: "
+    shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    return [row for row in rows if row[0] not in gone], [f"{note}{shown}"]
+
+
+def alone(listed: Listed) -> tuple[Listed, list[str]]:
+    """Leave out all splits but that of training, as a split was asked for."""
+    splits = listed.splits
+    unused = [path.name for split, path in splits.items() if split != "train"]
+    only = replace(listed, splits={"train": splits["train"]})
+    if listed.split_column is not None or not unused:
+        return only, []
+    return only, [f"not used, as --split was given: {', '.join(unused)}"]
+
+
+def _rows(listed: Listed, split: str = "train") -> Iterator[tuple[str, str, str]]:
+    """Give what is listed, the split and a line of a manifest for each row of some data."""
+    path = listed.splits[split]
+    if path.is_dir():
+        for file, texts in _files(listed, path):
+            name = file.relative_to(path).as_posix()
             row = {COLUMNS[listed.kind]: name, "text": texts[0] if len(texts) == 1 else texts}
             yield name, "train", json.dumps(row, ensure_ascii=False)
         return
-    rows = read_rows(train)  # checks every line
-    stream = lines(train) if _header(listed) is None else islice(lines(train), 1, None)
-    for row, line in zip(rows, stream, strict=True):
-        split = "train" if listed.split_column is None else str(row.get(listed.split_column))
-        yield str(row.get(listed.source)), split, line
+    read = listed.rewrite or (lambda path: read_rows(path, listed.form))
+    header = _header(listed)
+    names = None if header is None else header.split("\t")
+    for row in read(path):
+        of = split if listed.split_column is None else str(row.get(listed.split_column))
+        cells = row.cells
+        line = (
+            json.dumps(cells, ensure_ascii=False)
+            if names is None
+            else "\t".join(str(cells[name]) for name in names)
+        )
+        yield _key(listed, row), of, line
+
+
+def _key(listed: Listed, row: Row) -> str:
+    """Return what a row is split by: its file, and where in it the row starts."""
+    start = row.cells.get(listed.times.get("start_column", ""), "")
+    return f"{row.get(listed.source)}{start}"
 
 
 def _files(listed: Listed, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -122,9 +191,10 @@ def _files(listed: Listed, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]
 
 
 def _header(listed: Listed) -> str | None:
-    """Return the header of a tab-separated manifest; None for JSON and folders."""
+    """Return the header of a tab-separated manifest; None for all else, which becomes JSON."""
     train = listed.splits["train"]
-    if train.is_dir():
+    if train.is_dir() or listed.rewrite is not None or listed.form.quoted:
         return None
-    first = next(lines(train))
-    return None if first.lstrip().startswith("{") else first
+    if listed.form.separator != "\t" or is_json(train, listed.form.encoding):
+        return None
+    return "\t".join(next(read_cells(train, listed.form))[1])

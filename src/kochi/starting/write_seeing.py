@@ -8,10 +8,11 @@ import numpy as np
 
 from kochi.data.pairs import read_pairs
 from kochi.picture.files import read_picture
+from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side, guess_tokens
 from kochi.starting.listed import Listed
 from kochi.starting.opening import opening, toml
-from kochi.starting.write_listed import data_of, data_table, split_off
+from kochi.starting.write_listed import data_of, data_table, must_split, split_off
 
 SAMPLE = 2000
 MEASURED = 40  # pictures that are looked at
@@ -51,7 +52,7 @@ class Sizes:
 
 
 def write_seeing(
-    seen: Listed, run_file: Path, output: str, seed: int
+    seen: Listed, run_file: Path, output: str, seed: int, choices: Choices
 ) -> tuple[int, str, tuple[str, ...]]:
     """Write a run file; split off dev and test rows first where they are not there.
 
@@ -61,11 +62,15 @@ def write_seeing(
     Raises:
         UserError: Pictures cannot be read, or are too few to split.
     """
-    notes: list[str] = []
-    sizes = _count(seen)  # before rows are split off: what is wrong is wrong in the user's file
-    if "dev" not in seen.splits:
-        seen, note = split_off(seen, run_file, seed)
-        notes.append(note)
+    notes = [*seen.notes]
+    # Before rows are split off: what is wrong is wrong in the user's file.
+    sizes = None if seen.rewrite else _count(seen)
+    if must_split(seen, choices):
+        seen, more = split_off(seen, run_file, seed, choices)
+        notes += more
+    if sizes is None:
+        sizes = _count(seen)
+    else:
         sizes = replace(sizes, num_rows=sum(1 for _ in read_pairs(data_of(seen), "train")))
     tokens = guess_tokens(sizes.text)
     run_file.write_text(_text(seen, sizes, tokens, run_file, output, seed), encoding="utf-8")

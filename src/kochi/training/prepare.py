@@ -227,9 +227,13 @@ def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
 def _take_tokens_over(before: folder.ModelFolder, data: config.Data, place: Path) -> None:
     """Save the tokens of a model where text is cut in the same way; no others are then trained."""
     source = data.source if isinstance(data, config.TextData) else None
-    sides = ((before.source, source, SOURCE), (before.target, data.target, TARGET))
-    for known, wanted, name in sides:
-        if wanted is not None and isinstance(known, Tokenizer) and known.fits(wanted):
+    tagged = isinstance(data, config.TextData) and data.tagged
+    sides = (
+        (before.source, source, tagged, SOURCE),
+        (before.target, data.target, False, TARGET),
+    )
+    for known, wanted, tags, name in sides:
+        if wanted is not None and isinstance(known, Tokenizer) and known.fits(wanted, tags):
             known.save(place / name)
 
 

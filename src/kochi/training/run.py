@@ -123,16 +123,16 @@ def fit(
     """Do the optimizer steps that are left, as one of the processes, and return the last state."""
     layout = Layout(run.output)
     state = _saved_state(layout)
-    stream = _stream(run, prepared, state, rank)
+    stream = make_stream(run, prepared, state, rank)
     if monitor.is_done(state, run.training, stream.total_steps):
         return state
-    model = _model(run, prepared)
+    model = make_model(run, prepared)
     if run.training.start_from is not None and not layout.checkpoint.exists():
         _start(model, run.training.start_from, prepared, progress)
     module = TrainingModule(model, run, stream.total_steps, interrupts)
     logs = Logs(layout.training, state.step) if rank == 0 else None
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every)
-    trainer = _trainer(run, loop, rank, port)
+    trainer = make_trainer(run, loop, rank, port)
     checkpoint = str(layout.checkpoint) if layout.checkpoint.exists() else None
     if checkpoint is not None:
         progress.message(f"going on after step {state.step} of {stream.total_steps}")
@@ -164,7 +164,8 @@ def _saved_state(layout: Layout) -> RunState:
     return RunState.from_dict(read_checkpoint(layout.checkpoint)[STATE_KEY])
 
 
-def _stream(run: config.Run, prepared: Prepared, state: RunState, rank: int) -> StepStream:
+def make_stream(run: config.Run, prepared: Prepared, state: RunState, rank: int = 0) -> StepStream:
+    """Return the optimizer steps of a run that are left after a state."""
     training = run.training
     batches = TokenBatches(
         prepared.corpus,
@@ -196,7 +197,8 @@ def check_model(run: config.Run) -> None:
         _build(run, like, 8)
 
 
-def _model(run: config.Run, prepared: Prepared) -> Any:
+def make_model(run: config.Run, prepared: Prepared) -> Any:
+    """Return the model of a run as it is before the first step."""
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
     return _build(run, folder.model_input(prepared.source), prepared.target.size)
 
@@ -220,7 +222,8 @@ def _start(model: Any, before: Path, prepared: Prepared, progress: Progress) -> 
     progress.message(f"starting from {before}: {count - len(new)} of {count} weights{rest}")
 
 
-def _trainer(run: config.Run, loop: Loop, rank: int, port: int) -> pl.Trainer:
+def make_trainer(run: config.Run, loop: pl.Callback, rank: int = 0, port: int = 0) -> pl.Trainer:
+    """Return what does the optimizer steps, with ``loop`` between them."""
     training = run.training
     several = training.devices > 1
     plugins: list[Any] = [AtomicCheckpointIO()]

@@ -19,6 +19,9 @@ class FeatureRow:
     key: str | None = None
     where: str = ""
 
+    def __str__(self) -> str:
+        return self.path.name if self.key is None else self.key
+
     @property
     def name(self) -> str:
         """What messages call the row."""

@@ -1,0 +1,122 @@
+"""Objects of JSON files: one a line, or in an array that may stand in a field of an object."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from kochi.data.lines import lines
+from kochi.errors import UserError
+
+
+def read_records(path: Path, encoding: str = "utf-8") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Stream the objects of a JSON file, each with where it stands. Blank lines are skipped.
+
+    A file of lines is streamed; one that holds an array is read whole.
+
+    Raises:
+        UserError: The file cannot be read, is not JSON, or holds something else than objects.
+    """
+    stream = ((n, line) for n, line in enumerate(lines(path, encoding), 1) if line.strip())
+    first = next(stream, None)
+    if first is None:
+        return
+    second = next(stream, None)
+    ahead = [first] if second is None else [first, second]
+    if _is_document(first[1], second is None):
+        yield from _of_document(path, chain(ahead, stream))
+        return
+    for number, line in chain(ahead, stream):
+        where = f"{path}:{number}"
+        yield where, _checked(_parse(line, where), where)
+
+
+def _is_document(first: str, alone: bool) -> bool:
+    """Say whether a file is one JSON value, by its first line."""
+    if first.lstrip().startswith("["):
+        return True
+    try:
+        record = json.loads(first)
+    except (RecursionError, ValueError):
+        return first.strip() in ("{", "[") or not first.rstrip().endswith("}")
+    return alone and isinstance(record, dict) and len(_lists_of_objects(record)) == 1
+
+
+def _of_document(
+    path: Path, stream: Iterator[tuple[int, str]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    numbers, texts = zip(*stream, strict=True)
+    try:
+        value = json.loads("\n".join(texts))
+    except json.JSONDecodeError as error:
+        where = f"{path}:{numbers[error.lineno - 1]}"
+        raise UserError(f"{where}: not JSON: {error.msg} at character {error.colno}") from None
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"{path}: not readable JSON: {error}") from None
+    if isinstance(value, dict):
+        found = _lists_of_objects(value)
+        if len(found) != 1:
+            what = ", ".join(value) or "none"
+            raise UserError(
+                f"{path}: found one JSON object (fields: {what}); expected an object a line, an "
+                "array of objects, or an object with one such array"
+            )
+        value = value[found[0]]
+    if not isinstance(value, list):
+        raise UserError(f"{path}: found {json_type(value)}, expected an array of objects")
+    for number, record in enumerate(value, 1):
+        where = f"{path}: item {number}"
+        yield where, _checked(record, where)
+
+
+def _lists_of_objects(record: dict[str, Any]) -> list[str]:
+    return [
+        name
+        for name, value in record.items()
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value)
+    ]
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON: {error.msg} at character {error.colno}") from None
+    except (RecursionError, ValueError) as error:
+        raise UserError(f"{where}: not readable JSON: {error}") from None
+
+
+def _checked(record: Any, where: str) -> dict[str, Any]:
+    if not isinstance(record, dict):
+        raise UserError(f"{where}: found {json_type(record)}, expected an object with fields")
+    return record
+
+
+def json_type(value: Any) -> str:
+    """Name the type of a JSON value for messages."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def get_field(record: dict[str, Any], field: str, where: str, what: str = "field") -> Any:
+    """Return a field; a dotted name leads into objects where no field has that very name.
+
+    Args:
+        record: The object.
+        field: The name.
+        where: File and line, for messages.
+        what: What messages call a field.
+
+    Raises:
+        UserError: There is no such field.
+    """
+    if field in record:
+        return record[field]
+    value: Any = record
+    for part in field.split("."):
+        if not isinstance(value, dict) or part not in value:
+            found = ", ".join(map(str, record)) or "none"
+            raise UserError(f"{where}: {what} '{field}' is missing; found: {found}")
+        value = value[part]
+    return value

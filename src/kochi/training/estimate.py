@@ -1,0 +1,117 @@
+"""Say how long a training will take on this machine, from a few timed steps."""
+
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from kochi import config
+from kochi.data.corpus import Corpus
+from kochi.data.pairs import read_pairs
+from kochi.data.readers.making import SOURCE, fit_and_save, load_reader, make_readers
+from kochi.training.interrupts import Interrupts
+from kochi.training.module import TrainingModule
+from kochi.training.prepare import Prepared
+from kochi.training.run import make_model, make_stream, make_trainer
+from kochi.training.settings import settings
+from kochi.training.state import RunState
+
+WARM_UP, STEPS = 2, 8
+SECONDS = 10.0  # after which no further step is timed
+ROWS, ROWS_OF_FILES = 4000, 300  # that are read
+
+
+def estimate_training(run_file: Path) -> str:
+    """Train a few steps and say how long all steps of a run take.
+
+    Evaluations are not counted, and that a run may stop before its last epoch.
+
+    Args:
+        run_file: The run file; nothing is left of the steps.
+
+    Raises:
+        UserError: The run cannot be trained.
+    """
+    run = config.read_run(run_file)
+    with tempfile.TemporaryDirectory() as folder:
+        run = run.model_copy(update={"output": Path(folder) / "model"})
+        run.output.mkdir()
+        total, seconds, steps = _timed(run)
+    return (
+        f"training takes about {_duration(total * seconds)} on this machine: {total:,} steps of "
+        f"{seconds:.2g} s (timed on {steps}; evaluations come on top, and it may stop earlier)"
+    )
+
+
+def _timed(run: config.Run) -> tuple[int, float, int]:
+    """Return the number of steps of a run, the seconds of one, and how many were timed."""
+    prepared, share = _prepared(run)
+    clock = _Clock()
+    with Interrupts(ignore=True) as interrupts, settings(run.training):
+        stream = make_stream(run, prepared, RunState())
+        module = TrainingModule(make_model(run, prepared), run, stream.total_steps, interrupts)
+        trainer = make_trainer(run, clock)
+        trainer.fit(module, stream)
+    total = max(1, round(stream.total_steps / share))
+    if run.training.max_steps is not None:
+        total = min(total, run.training.max_steps)
+    return total, *clock.measured()
+
+
+def _prepared(run: config.Run) -> tuple[Prepared, float]:
+    """Read some of the training data, and say which share of it that is."""
+    place = run.output / "data"
+    place.mkdir()
+    source, target = make_readers(run.data, place)
+    most = ROWS if isinstance(run.data, config.TextData) else ROWS_OF_FILES
+    pairs = read_pairs(run.data, "train")
+    some = list(islice(pairs, most))
+    count = len(some) + sum(1 for _ in pairs)
+    corpus = Corpus.build(iter(some), source, target, place / "corpus", run.data.max_length)
+    fit_and_save(source, corpus, place)
+    if not isinstance(run.data, config.TextData):
+        source = load_reader(run.data, place / SOURCE)
+    return Prepared(source, target, corpus), len(some) / count
+
+
+class _Clock(pl.Callback):
+    """Stop after a few steps, and say how long one takes: the median, without the first ones."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._begin = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Take the time."""
+        now = time.perf_counter()
+        self._times.append(now)
+        if len(self._times) > WARM_UP + STEPS or now - self._begin > SECONDS:
+            trainer.should_stop = True
+
+    def measured(self) -> tuple[float, int]:
+        """Return the seconds of a step, and how many steps were timed."""
+        times = [self._begin, *self._times]
+        first = min(WARM_UP, max(0, len(times) - 2))
+        steps = sorted(b - a for a, b in zip(times[first:], times[first + 1 :], strict=False))
+        return steps[len(steps) // 2], len(steps)
+
+
+def _duration(seconds: float) -> str:
+    """Write a length of time.
+
+    >>> _duration(50), _duration(900), _duration(9000)
+    ('50 seconds', '15 minutes', '2.5 hours')
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
