@@ -6,7 +6,8 @@ import torch
 from kochi import config
 from kochi.copying import MARK, Copier
 from kochi.data.padding import UNK
-from kochi.data.tokenizer import train_tokenizer
+from kochi.data.tags import Tags
+from kochi.data.tokenizer import Tokenizer, train_tokenizer
 
 
 def tokenizer(kind, texts, **options):
@@ -100,3 +101,20 @@ def test_joined_without_replacements_is_decoded(kind, text):
     same = dict(enumerate(piece.removeprefix(" ") for piece in one.pieces(ids)))
     if kind != "characters":
         assert one.join(ids, same) == text
+
+
+def test_tags_are_never_copied():
+    letters = LETTERS
+    source = Tokenizer(letters._library, "characters", False, tags=Tags(("N", "PL"), ";"))
+    text = "aßc\tN;DAT"  # "DAT" is no known tag
+    assert source.parts_of(text) == [None, None, "a", "ß", "c"]
+    ids = letters.encode("abc")
+    assert source.encode(text)[1] == UNK
+    assert answer("copy", source, letters, text, ids, looked(2, 3, 4, size=6)) == "aßc"
+    assert answer("copy", source, letters, text, ids, looked(1, 3, 4, size=6)) == "aßc"
+    words = Tokenizer(WORDS._library, "whitespace", False, tags=Tags(("N", "PL"), ";"))
+    ids = [UNK, *OTHERS.encode("läuft")]
+    assert answer("copy", words, OTHERS, "Rex runs\tN", ids, looked(1, 2, size=4)) == "Rex läuft"
+    assert (
+        answer("copy", words, OTHERS, "Rex runs\tN", ids, looked(0, 2, size=4)) == f"{MARK} läuft"
+    )
