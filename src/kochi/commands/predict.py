@@ -47,7 +47,6 @@ class Form(Enum):
     "$ echo hello | kochi predict model",
     "$ kochi predict model words.txt --beam 5 --n-best 2",
     "$ kochi predict speech-model one.wav two.flac --with-names",
-    "$ kochi predict picture-model < one.png",
     "$ kochi predict speech-model one.wav --format srt",
     "$ kochi predict streaming-model one.wav --stream",
 )
