@@ -120,7 +120,9 @@ def try_words(predictor: kochi.Predictor, held_out: list[Pair]) -> None:
     console.print(draw_alignments(drawings))
     for prediction in predictions:
         say(f"  {prediction.source:<12} {prediction.text:<28} {verdict(prediction, listed)}")
-    save_alignments(panels, FOLDER / "alignments.png", title="Where the model looked")
+    save_alignments(
+        panels, FOLDER / "alignments.png", title=f"{shown(FOLDER / 'model')}: alignments"
+    )
 
 
 def verdict(prediction: kochi.Prediction, listed: dict[str, tuple[str, ...]]) -> str:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kochi.config import Tokens
 from kochi.data.tokenizer import train_tokenizer
-from kochi.links import find_links, merge_words, pharaoh, words_of_pieces
+from kochi.links import choose_unit, find_links, merge_words, pharaoh, words_of_pieces
 
 
 def test_pieces_are_merged_into_words():
@@ -60,6 +60,40 @@ def test_words_of_tokens(kind, text):
     for piece, word in zip(tokenizer.pieces(tokenizer.encode(text)), words, strict=True):
         if piece.strip() and word is not None:
             assert piece.strip() in text.split()[word]
+
+
+def test_a_word_mark_by_itself_belongs_to_the_word_it_begins():
+    """BPE writes "▁" alone before a letter that it never saw at the start of a word."""
+    texts = ["the cat", "the hat that"] * 3
+    tokenizer = train_tokenizer(Tokens(tokens="bpe", vocabulary_size=30), texts)
+    ids = tokenizer.encode("the qat  xat")
+    tokens = tokenizer.tokens(ids)
+    assert tokens == ["▁the", "▁", "<unk>", "at", "▁", "▁", "<unk>", "at"]
+    words = [0, 1, 1, 1, None, 2, 2, 2]  # the first of two marks is a space
+    assert tokenizer.words("the qat  xat") == words
+    weights = np.eye(8)[[1, 2, 5]]
+    assert merge_words(weights, words, [0, 1, 2]).argmax(1).tolist() == [1, 1, 2]
+    pieces = [" the", " ", "q", "at", " ", " ", "x", "at"]
+    assert words_of_pieces(pieces, tokens) == words
+
+
+def test_a_space_that_is_a_character_belongs_to_no_word():
+    letters = list("a b")
+    assert words_of_pieces(letters, letters) == [0, None, 1]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "unit"),
+    [
+        ([(1, 5)], "tokens"),
+        ([(5, 1)], "tokens"),
+        ([(2, 5)], "words"),
+        ([(1, 5)] * 9 + [(2, 6)], "tokens"),
+        ([(7, 6)] * 9 + [(1, 1)], "words"),
+    ],
+)
+def test_the_unit_is_the_one_in_which_links_differ(pairs, unit):
+    assert choose_unit(pairs) == unit
 
 
 @given(st.lists(st.sampled_from(["", " ", "a", " a", "b c", " d ", "é"]), max_size=8))

@@ -1,6 +1,6 @@
-"""Which words belong together, read off an alignment between tokens.
+"""Which words or tokens belong together, read off an alignment between tokens.
 
-The rule:
+The rule for words:
 
 1. What a token of the target looked at is added up over the tokens of each source word. What lies
    on no word (the end mark, spaces between letters) is added up for itself.
@@ -8,23 +8,28 @@ The rule:
 3. A target word is linked to the source word that it looks at most. Where it looks most at no word,
    or looks nowhere, it has no link. With a threshold it is linked to every source word that gets at
    least so much.
+
+Links between tokens follow step 3 alone. `choose_unit` says when they are the ones that tell
+something: between letters and phones of one word every link between words is the same.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from kochi.data.lines import lines
+from kochi.data.tokenizer import attach_marks
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
     from kochi.metrics.alignment import GoldLinks
 
+Unit = Literal["words", "tokens"]
 Weights = Shaped[Tensor, "target source"] | Shaped[np.ndarray, "target source"]
 
 
@@ -62,11 +67,37 @@ def merge_words(
     return merged
 
 
-def words_of_pieces(pieces: Sequence[str]) -> list[int | None]:
+def choose_unit(pairs: Iterable[tuple[int, int]]) -> Unit:
+    """Say what links are between: tokens where one side is one word in at least half of the pairs.
+
+    A side of one word leaves nothing to choose between words: all links lead to it.
+
+    Args:
+        pairs: How many words the source and the target of each pair have.
+
+    >>> choose_unit([(1, 6)]), choose_unit([(7, 8), (1, 1), (5, 4)])
+    ('tokens', 'words')
+    """
+    alone = [source <= 1 or target <= 1 for source, target in pairs]
+    return "tokens" if 2 * sum(alone) >= len(alone) else "words"
+
+
+def word_counts(texts: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
+    """Count the words of each source and target.
+
+    >>> word_counts([("ice cream", "AY S K R IY M")])
+    [(2, 6)]
+    """
+    return [(len(source.split()), len(target.split())) for source, target in texts]
+
+
+def words_of_pieces(pieces: Sequence[str], tokens: Sequence[str] = ()) -> list[int | None]:
     """Say which word of a text each token is of, by what the tokens add to the text.
 
     Args:
         pieces: Joined, they are the text; spaces part its words.
+        tokens: Their names, by which a space that is a word mark by itself is told from one that
+            is a character: the mark belongs to the word it begins. Default: no marks.
 
     >>> words_of_pieces([" un", "like", " us", " "])
     [0, 0, 1, None]
@@ -80,20 +111,21 @@ def words_of_pieces(pieces: Sequence[str]) -> list[int | None]:
         covered = of_place[start : start + len(piece)]
         words.append(max((word for word in covered if word is not None), default=None))
         start += len(piece)
-    return words
+    return attach_marks(words, tokens)
 
 
 def find_links(
     words: Float[np.ndarray, "target_words source_words_and_none"], threshold: float | None = None
 ) -> list[tuple[int, int]]:
-    """Link words by the rule above.
+    """Link words, or tokens, by the rule above.
 
     Args:
-        words: As `merge_words` gives it.
-        threshold: The least share of what a target word looked at that makes a link.
+        words: As `merge_words` gives it; or an alignment between tokens whose last column is the
+            end mark.
+        threshold: The least share of the attention of a target word that makes a link.
 
     Returns:
-        Pairs of a source and a target word, in order.
+        Pairs of a source and a target position, in order.
 
     >>> find_links(np.array([[0.1, 0.7, 0.2], [0.2, 0.2, 0.6]]))
     [(1, 0)]
@@ -118,8 +150,15 @@ def pharaoh(links: Sequence[tuple[int, int]]) -> str:
     return " ".join(f"{source}-{target}" for source, target in links)
 
 
-def read_gold(path: Path, texts: Sequence[tuple[str, str]]) -> "list[GoldLinks]":
+def read_gold(
+    path: Path, sizes: Sequence[tuple[int, int]], unit: Unit = "words"
+) -> "list[GoldLinks]":
     """Read the right links of some pairs of texts, a line for each pair.
+
+    Args:
+        path: The file, in the Pharaoh format.
+        sizes: How many words or tokens the source and the target of each pair have.
+        unit: Which of them.
 
     Raises:
         UserError: The file cannot be read, there are more or fewer lines than pairs, or a link
@@ -133,17 +172,18 @@ def read_gold(path: Path, texts: Sequence[tuple[str, str]]) -> "list[GoldLinks]"
             rows.append(read_links(line))
         except ValueError as error:
             raise UserError(f"{path}:{number}: {error}") from None
-    if len(rows) != len(texts):
+    if len(rows) != len(sizes):
         raise UserError(
-            f"{path}: {len(rows):,} lines of links, but there are {len(texts):,} pairs; expected "
+            f"{path}: {len(rows):,} lines of links, but there are {len(sizes):,} pairs; expected "
             "a line for each pair"
         )
-    for number, (row, pair) in enumerate(zip(rows, texts, strict=True), 1):
-        sources, targets = (len(text.split()) for text in pair)
+    other = "tokens" if unit == "words" else "words"
+    for number, (row, (sources, targets)) in enumerate(zip(rows, sizes, strict=True), 1):
         for source, target in sorted(row.possible):
             if source >= sources or target >= targets:
                 raise UserError(
                     f"{path}:{number}: link {source}-{target}, but the pair has {sources} source "
-                    f"and {targets} target words (counted from 0); are these links of another text?"
+                    f"and {targets} target {unit} (counted from 0); are these links of another "
+                    f"text, or between {other} (--unit {other})?"
                 )
     return rows

@@ -16,9 +16,12 @@ def test_links_of_a_made_up_language_are_found(kochi, translator, files, tmp_pat
     arguments = [translator, *files, "--gold", gold, "--out", out]
     result = kochi("align", *arguments)
     assert result.code == 0, result.err
-    assert result.lines[0] == "60 pairs"
+    assert result.lines[0] == "60 pairs, links between words"
+    assert result.err == ""
     assert [line.split()[0] for line in result.lines[1:]] == ["AER", "PRECISION", "RECALL"]
-    scores = json.loads(kochi("align", *arguments, "--json").out)["scores"]
+    record = json.loads(kochi("align", *arguments, "--json").out)
+    assert record["unit"] == "words"
+    scores = record["scores"]
     assert scores["aer"]["low"] <= scores["aer"]["value"] <= scores["aer"]["high"]
     assert scores["aer"]["value"] < 25.0
     assert scores["recall"]["value"] > 75.0
@@ -51,6 +54,52 @@ def test_the_target_is_forced(kochi, translator, tmp_path):
     result = kochi("align", translator, tmp_path / "s", tmp_path / "t", "--threshold", "0.01")
     assert result.code == 0, result.err
     assert {int(link.split("-")[1]) for link in result.out.split()} == {0, 1, 2}
+
+
+# ------------------------------------------------------------------------------ words and tokens
+
+
+@pytest.fixture
+def spelled(tmp_path):
+    """Words and their phones: one word to several phones, for the tiny model."""
+    (tmp_path / "words").write_text("bead\nfade\ncab\n")
+    (tmp_path / "phones").write_text("B E A D\nF A D E\nC A B\n")
+    return tmp_path / "words", tmp_path / "phones"
+
+
+def test_spelling_to_sound_is_linked_between_tokens(kochi, tiny, spelled):
+    result = kochi("align", tiny, *spelled)
+    assert result.code == 0, result.err
+    assert result.lines == ["0-0 1-1 2-2 3-3", "0-0 1-1 2-2 3-3", "0-0 1-1 2-2"]
+    assert result.err == (
+        "kochi: links are between tokens: one side is one word in 3 of 3 pairs; "
+        "--unit words links words\n"
+    )
+
+
+def test_the_unit_can_be_chosen(kochi, tiny, spelled):
+    words = kochi("align", tiny, *spelled, "--unit", "words")
+    assert (words.lines[0], words.err) == ("0-0 0-1 0-2 0-3", "")
+    tokens = kochi("align", tiny, *spelled, "--unit", "tokens")
+    assert (tokens.lines[0], tokens.err) == ("0-0 1-1 2-2 3-3", "")
+
+
+def test_a_single_word_among_sentences_does_not_change_the_unit(kochi, translator, tmp_path):
+    (tmp_path / "s").write_text("one two\none\ntwo one two\n")
+    (tmp_path / "t").write_text("neither of these\nthese\nof these\n")
+    result = kochi("align", translator, tmp_path / "s", tmp_path / "t", "--threshold", "0.01")
+    assert (result.code, result.err) == (0, "")
+
+
+def test_gold_is_scored_in_the_unit_of_the_links(kochi, tiny, spelled, tmp_path):
+    (tmp_path / "gold").write_text("0-0 1-1 2-2 3-3\n0-0 1-1 2-2 3-3\n0-0 1-1 2-2\n")
+    arguments = [tiny, *spelled, "--gold", tmp_path / "gold"]
+    result = kochi("align", *arguments)
+    assert result.lines[0] == "3 pairs, links between tokens"
+    assert result.lines[1].startswith("AER 0.0 %") and "unit:tokens" in result.lines[1]
+    line = complaint(kochi("align", *arguments, "--unit", "words"))
+    assert "gold:1: link 1-1, but the pair has 1 source and 4 target words" in line
+    assert "--unit tokens" in line
 
 
 # ------------------------------------------------------------------------------------- bad input

@@ -20,7 +20,9 @@ def test_draws_the_alignment(kochi, tiny):
     assert [line.split()[0] for line in result.lines[2:6]] == ["B", "E", "A", "D"]
 
 
-@pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml")])
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")]
+)
 def test_writes_a_picture(kochi, tiny, tmp_path, name, start):
     result = kochi("show", tiny, "bead", "--out", tmp_path / name)
     assert result.code == 0, result.err
@@ -120,4 +122,5 @@ def test_a_recording_is_drawn_with_its_spectrogram(kochi, heard, tmp_path):
     assert result.code == 0, result.err
     assert result.lines[0] == "abc"
     drawn = (tmp_path / "abc.svg").read_text()
-    assert ">seconds<" in drawn and drawn.count(">abc<") == 2  # the title, and the word below
+    assert ">seconds<" in drawn and drawn.count(">abc<") == 1  # the word below
+    assert "abc.npy → abc<" in drawn  # the title

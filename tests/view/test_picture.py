@@ -9,7 +9,7 @@ from PIL import Image
 
 from kochi.errors import UserError
 from kochi.view.labelled import label_alignment
-from kochi.view.picture import save_alignment, save_alignments
+from kochi.view.picture import _merged, save_alignment, save_alignments
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -52,7 +52,7 @@ def test_the_same_svg_each_time(tmp_path: Path):
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["png", "svg"])
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_odd_tokens_do_not_warn(tmp_path: Path, kind: str):
     tokens = [
         "注意",
@@ -78,15 +78,37 @@ def test_small_and_empty_alignments(tmp_path: Path, rows: int, columns: int):
     assert min(_size(tmp_path / "a.png")) > 100
 
 
-def test_long_inputs_stay_within_bounds_and_leave_labels_out(tmp_path: Path):
+def test_several_hundred_tokens_all_have_their_labels(tmp_path: Path):
+    source, target = [f"s{n}" for n in range(227)], [f"t{n}" for n in range(210)]
+    source[-1] = "<eos>"
+    save_alignment(torch.full((210, 227), 1 / 227), source, target, tmp_path / "a.svg")
+    texts = _texts(tmp_path / "a.svg")
+    assert texts[:437] == [*source, *target]
+    assert not any(text.startswith("labels:") for text in texts)
+
+
+def test_thousands_of_tokens_are_merged_and_it_is_said(tmp_path: Path):
+    weights = torch.zeros(3, 9001)
+    weights[1, 4711] = 1.0
+    source = [""] * 9000 + ["<eos>"]
+    save_alignment(weights, source, list("abc"), tmp_path / "a.svg", title="long")
+    texts = _texts(tmp_path / "a.svg")
+    assert "each cell: the maximum of 3 columns" in texts
+    assert "labels: every 20th of 9,001 columns, and the last" in texts
+    assert "<eos>" in texts
+    merged, notes = _merged(weights.double().numpy())
+    assert merged.shape == (3, 3001) and len(notes) == 1
+    assert merged[1, 4711 // 3] == 1.0 == merged.sum()  # the one weight is not lost
+
+
+def test_long_inputs_stay_within_bounds_and_say_which_labels_are_left_out(tmp_path: Path):
     path, source = tmp_path / "a.svg", [f"frame{place}" for place in range(700)]
     save_alignment(torch.full((5, 700), 1 / 700), source, list("abcde"), path)
     shown = [text for text in _texts(path) if text.startswith("frame")]
-    assert shown == source[::4]
-    save_alignment(torch.full((5, 700), 1 / 700), source, list("abcde"), tmp_path / "a.png")
-    width, height = _size(tmp_path / "a.png")
-    assert width < 4500
-    assert height > 200
+    assert shown == [*source[:698:2], "frame699"]  # the last one always has its label
+    assert "labels: every 2nd of 700 columns, and the last" in _texts(path)
+    width = ElementTree.parse(path).getroot().attrib["width"]
+    assert 60 * 72 < float(width.removesuffix("pt")) < 63 * 72
 
 
 def test_several_alignments_share_a_picture_and_a_scale(tmp_path: Path):
@@ -111,6 +133,6 @@ def test_no_alignments(tmp_path: Path):
 
 
 def test_a_wrong_ending_leaves_nothing_behind(tmp_path: Path):
-    with pytest.raises(UserError, match=r"a\.pdf: unknown picture type '\.pdf'"):
-        save_alignment(torch.eye(1), ["a"], ["b"], tmp_path / "a.pdf")
+    with pytest.raises(UserError, match=r"a\.jpg: unknown picture type '\.jpg'"):
+        save_alignment(torch.eye(1), ["a"], ["b"], tmp_path / "a.jpg")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""``kochi align``: which words belong together, by where a model looks."""
+"""``kochi align``: which words or tokens belong together, by what a model attends to."""
 
 import json
 from itertools import zip_longest
@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kochi.commands.example import worked_example
-from kochi.commands.options import BatchSize, Device, ModelFolder
+from kochi.commands.messages import note
+from kochi.commands.options import BatchSize, Device, ModelFolder, UnitName
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from kochi.links import Unit
     from kochi.metrics import Score
     from kochi.metrics.alignment import Link
     from kochi.predictor import Prediction, Predictor
@@ -24,6 +29,7 @@ CHUNK = 1024  # pairs read at a time
 @worked_example(
     "$ kochi align model sources.txt targets.txt",
     "$ kochi align model sources.txt targets.txt --gold links.txt --out found.txt",
+    "$ kochi align model words.txt phones.txt --unit tokens",
 )
 def align(
     model: ModelFolder,
@@ -37,60 +43,98 @@ def align(
     gold: Annotated[
         Path | None,
         typer.Option(
-            help="Right links, a line each: 0-0 is sure, 0?1 possible. Gives the error rate."
+            help="Right links, a line each: 0-0 is sure, 0?1 possible. Gives the error rate. They "
+            "count what --unit names."
         ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Link every source word that gets this share. Default: the first one."),
+        typer.Option(
+            help="Link every source word (or token) that gets at least this share of the "
+            "attention. Default: the one that gets most."
+        ),
     ] = None,
     layer: Annotated[
         int | None,
         typer.Option(min=1, help="Of a Transformer's layers, from 1; the mean over its heads."),
     ] = None,
+    unit: Annotated[
+        UnitName,
+        typer.Option(
+            help="What the links are between. auto: tokens if one side is one word in at least "
+            f"half of the (first {CHUNK:,}) pairs, as from spelling to sound; else words."
+        ),
+    ] = UnitName.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON.")] = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
 ) -> None:
-    """Make MODEL write TARGET to SOURCE and link the words by where it looks meanwhile.
+    """Make MODEL write TARGET to SOURCE and link their words by what it attends to meanwhile.
 
     Writes a line of links for each pair, in the Pharaoh format: 2-1 links the third source word and
-    the second target word. Pieces of words are merged; a word that looks most at the end mark has
-    no link.
+    the second target word. Pieces of words are merged; a word that attends most to the end mark has
+    no link. Links between tokens count the tokens that 'kochi show' names, without the end mark.
     """
     if threshold is not None and not 0.0 < threshold <= 1.0:
         raise UserError(f"--threshold {threshold:g}: expected a share above 0 and at most 1")
     if as_json and gold is None:
         raise UserError("--json prints scores, and there are none without --gold")
-    from kochi.links import pharaoh, read_gold
+    from kochi.links import find_links, pharaoh, read_gold, word_counts
     from kochi.metrics.alignment import alignment_scores
     from kochi.predictor import load
 
     predictor = load(model, device)
     _check_reads_text(predictor, model)
     found: list[list[Link]] = []
-    texts: list[tuple[str, str]] = []
-    for sources, targets in _pairs(source, target):
-        predictions = _forced(predictor, source, target, (sources, targets), len(found), batch_size)
-        for prediction, text in zip(predictions, targets, strict=True):
-            found.append(_links(predictor, prediction, text, model, layer, threshold))
-            texts.append((prediction.source, text))
-    right = None if gold is None else read_gold(gold, texts)
+    sizes: list[tuple[int, int]] = []
+    between: Unit | None = None if unit == UnitName.AUTO else unit.value
+    for texts in _pairs(source, target):
+        between = between or _choose_unit(texts)
+        predictions = _forced(predictor, source, target, texts, len(found), batch_size)
+        for prediction, text in zip(predictions, texts[1], strict=True):
+            alignment = _alignment(prediction, model, layer)
+            if between == "words":
+                weights = predictor.merge_words(alignment, prediction.source, text)
+                sizes += word_counts([(prediction.source, text)])
+            else:
+                weights = alignment.double().numpy()
+                sizes.append((weights.shape[1] - 1, len(weights)))
+            found.append(find_links(weights, threshold))
+    assert between is not None  # there is at least one pair
+    right = None if gold is None else read_gold(gold, sizes, between)
     text = "".join(f"{pharaoh(links)}\n" for links in found)
     if out is not None:
         out.write_text(text, encoding="utf-8")
     elif right is None:
         print(text, end="")
     if right is not None:
-        _print_scores(alignment_scores(found, right), len(found), model, as_json)
+        scores = alignment_scores(found, right, unit=between)
+        _print_scores(scores, len(found), between, model, as_json)
 
 
-def _print_scores(scores: "dict[str, Score]", count: int, model: Path, as_json: bool) -> None:
+def _choose_unit(texts: "tuple[list[str], list[str]]") -> "Unit":
+    """Choose what the links are between; say so where it is not words."""
+    from kochi.links import choose_unit, word_counts
+
+    counts = word_counts(zip(*texts, strict=True))
+    chosen = choose_unit(counts)
+    if chosen == "tokens":
+        alone = sum(min(pair) <= 1 for pair in counts)
+        note(
+            f"links are between tokens: one side is one word in {alone:,} of {len(counts):,} "
+            "pairs; --unit words links words"
+        )
+    return chosen
+
+
+def _print_scores(
+    scores: "dict[str, Score]", count: int, unit: "Unit", model: Path, as_json: bool
+) -> None:
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}
-        print(json.dumps({"model": str(model), "pairs": count, "scores": values}))
+        print(json.dumps({"model": str(model), "pairs": count, "unit": unit, "scores": values}))
         return
-    print(f"{count:,} pairs")
+    print(f"{count:,} pairs, links between {unit}")
     for score in scores.values():
         print(f"{score}   {score.signature}")
 
@@ -152,19 +196,12 @@ def _forced(
         raise UserError(f"{target}:{before + error.place + 1}: {error.reason}") from None
 
 
-def _links(
-    predictor: "Predictor",
-    prediction: "Prediction",
-    target: str,
-    model: Path,
-    layer: int | None,
-    threshold: float | None,
-) -> "list[Link]":
-    from kochi.links import find_links
-
+def _alignment(
+    prediction: "Prediction", model: Path, layer: int | None
+) -> 'Float[Tensor, "target source"]':
+    """Return the alignment of a layer, the mean over its heads; the last column is the end mark."""
     assert prediction.heads is not None
     layers = len(prediction.heads)
     if layer is not None and layer > layers:
         raise UserError(f"--layer {layer}: {model} has {layers} that look{'s' * (layers == 1)}")
-    alignment = prediction.heads[(layer or layers) - 1].mean(0)
-    return find_links(predictor.merge_words(alignment, prediction.source, target), threshold)
+    return prediction.heads[(layer or layers) - 1].mean(0)

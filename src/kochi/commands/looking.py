@@ -26,7 +26,9 @@ def check_page(path: Path) -> None:
         raise UserError(f"{path}: no such folder {path.parent}; make it first")
 
 
-def write_answer(predictor: "Predictor", source: Any, prediction: "Prediction", path: Path) -> None:
+def write_answer(
+    predictor: "Predictor", source: Any, prediction: "Prediction", path: Path, title: str
+) -> None:
     """Write the page of an answer whose every head was asked for.
 
     Raises:
@@ -39,11 +41,11 @@ def write_answer(predictor: "Predictor", source: Any, prediction: "Prediction", 
     written = TextSide(
         prediction.tokens,
         tuple("".join(prediction.pieces).split()),
-        tuple(words_of_pieces(prediction.pieces)),
+        tuple(words_of_pieces(prediction.pieces, prediction.tokens)),
         tuple(time.start_seconds for time in prediction.times or ()),
     )
     read = _read(predictor, source, prediction)
-    write_page(path, read, written, prediction.heads.numpy(), prediction.text)
+    write_page(path, read, written, prediction.heads.numpy(), title)
 
 
 def _read(predictor: "Predictor", source: Any, prediction: "Prediction") -> "Side":

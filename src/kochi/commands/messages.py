@@ -21,6 +21,11 @@ def warn(message: str) -> None:
     print(f"kochi: warning: {shown}", file=sys.stderr)
 
 
+def note(message: str) -> None:
+    """Write one line that says what was chosen."""
+    print(f"kochi: {message}", file=sys.stderr)
+
+
 def short(path: Path) -> str:
     """Return a path as one would type it here: relative if it lies below this folder."""
     path, here = path.resolve(), Path.cwd().resolve()

@@ -14,6 +14,14 @@ class PrecisionName(StrEnum):
     BF16 = "bf16"
 
 
+class UnitName(StrEnum):
+    """What an alignment is told between."""
+
+    AUTO = "auto"
+    WORDS = "words"
+    TOKENS = "tokens"
+
+
 ModelFolder = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model folder that 'kochi train' wrote.")
 ]

@@ -1,4 +1,4 @@
-"""``kochi show``: where a model looked while it wrote."""
+"""``kochi show``: what a model attended to while it wrote."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.looking import check_page, write_answer
-from kochi.commands.messages import Summary, warn
+from kochi.commands.messages import Summary, short, warn
 from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from kochi.predictor import Prediction, Predictor
     from kochi.view.overlay import Looked
+
+
+MOST_CELLS = 100_000  # drawn in the terminal; more take minutes and nobody scrolls through them
 
 
 @worked_example(
@@ -37,7 +40,9 @@ def show(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Write a picture (.png, .svg) or a page to explore (.html) as well."),
+        typer.Option(
+            help="Write a picture (.png, .svg, .pdf) or a page to explore (.html) as well."
+        ),
     ] = None,
     beam: Beam = None,
     device: Device = "auto",
@@ -46,7 +51,8 @@ def show(
 
     The picture of a recording is its spectrogram, the words under their sound, and below them the
     alignment over the same seconds. A picture is drawn once for each word, with what the model
-    looked at left bright.
+    attended to left bright, on one scale for all words; a frame marks the region that got most, and
+    its share is printed. A page opens on words, or on tokens where one side is a single word.
     """
     page = out if out is not None and out.suffix.lower() == ".html" else None
     if page is not None:
@@ -54,7 +60,7 @@ def show(
     elif out is not None:
         from kochi.view.figures import picture_format
 
-        picture_format(out)  # a name that cannot be written is refused at once
+        picture_format(out, others=("html",))  # what cannot be written is refused at once
     from rich.console import Console
 
     from kochi.predictor import SourceError, load
@@ -77,13 +83,18 @@ def show(
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to draw")
     looked = None if prediction.grid is None else _look(predictor, text, prediction)
     if out is not None:  # before anything is printed: a reader such as head may leave at any line
-        _write(predictor, text, prediction, looked, out)
+        _write(predictor, text, prediction, looked, out, short(model))
     console = Console(highlight=False)
     console.print(prediction.text, markup=False, soft_wrap=True)
     if looked is not None:
         _print_peaks(console, looked)
-    else:
+    elif prediction.alignment.numel() <= MOST_CELLS:
         console.print(draw_alignment(prediction.alignment, *_sides(prediction), legend=True))
+    else:
+        rows, columns = prediction.alignment.shape
+        size = f"{rows:,} rows and {columns:,} columns are too many for the terminal"
+        said = f"alignment not drawn: {size}; --out x.png draws them"
+        console.print(said, markup=False, soft_wrap=True)
     if out is not None:
         console.print(f"wrote {out}", markup=False)
 
@@ -107,19 +118,30 @@ def _write(
     prediction: "Prediction",
     looked: "Looked | None",
     out: Path,
+    model: str,
 ) -> None:
     """Write a page, a picture word by word, or a picture of the alignment."""
+    from kochi.view.figures import font_advice, missing_glyphs, picture_format
+    from kochi.view.labelled import answer_title, visible
     from kochi.view.overlay import save_overlay
 
+    title = answer_title(model, prediction.source, prediction.text)
     if out.suffix.lower() == ".html":
-        write_answer(predictor, source, prediction, out)
-    elif looked is not None:
-        save_overlay(looked, out, prediction.text)
+        write_answer(predictor, source, prediction, out, title)
+        return
+    if looked is not None:
+        save_overlay(looked, out, title)
     else:
-        _save(predictor, source, prediction, out)
+        _save(predictor, source, prediction, out, title)
+    drawn = (title, *prediction.source_tokens, *prediction.tokens)
+    missing = missing_glyphs(map(visible, drawn), picture_format(out))
+    if missing:
+        warn(f"{out}: {font_advice(missing)}")
 
 
-def _save(predictor: "Predictor", source: str, prediction: "Prediction", out: Path) -> None:
+def _save(
+    predictor: "Predictor", source: str, prediction: "Prediction", out: Path, title: str
+) -> None:
     """Draw the alignment: of a recording or features with what was heard."""
     from kochi.data.readers.frames import FrameReader
     from kochi.memory import Frames
@@ -131,12 +153,12 @@ def _save(predictor: "Predictor", source: str, prediction: "Prediction", out: Pa
     assert prediction.alignment is not None
     reader, layout, sides = predictor.source, prediction.layout, _sides(prediction)
     if not isinstance(reader, FrameReader) or not isinstance(layout, Frames):
-        save_alignment(prediction.alignment, *sides, out, title=prediction.text)
+        save_alignment(prediction.alignment, *sides, out, title=title)
         return
     figure = draw_spectrogram(
         reader.plain(reader.encode(source)),
         Frames(reader.hop_seconds, reader.first_seconds),
-        label_alignment(prediction.alignment, *sides, title=prediction.text),
+        label_alignment(prediction.alignment, *sides, title=title),
         layout,
         prediction.words or (),
         picture_format(out),
@@ -145,11 +167,11 @@ def _save(predictor: "Predictor", source: str, prediction: "Prediction", out: Pa
 
 
 def _print_peaks(console: "Console", looked: "Looked") -> None:
-    """Say for each word where its peak is."""
+    """Say for each word which region got most of its attention: the share, and the middle."""
     from kochi.view.overlay import peaks
 
-    for word, (across, down, share) in zip(looked.words, peaks(looked), strict=True):
-        line = f"  {word:<16} {share:4.0%} at {across:.0f}, {down:.0f}"
+    for word, peak in zip(looked.words, peaks(looked), strict=True):
+        line = f"  {word:<16} {peak.share:4.0%} at {peak.across:.0f}, {peak.down:.0f}"
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kochi.data.left_out import Bad, refuse
 from kochi.data.lines import lines
 from kochi.data.records import get_field, read_records
 from kochi.data.tables import TableForm, read_cells, read_header
@@ -51,6 +52,7 @@ def read_rows(
     form: TableForm | None = None,
     split_column: str | None = None,
     split: str = "",
+    bad: Bad = refuse,
 ) -> Iterator[Row]:
     """Stream the rows of a manifest: a table with a header, or JSON objects.
 
@@ -59,12 +61,13 @@ def read_rows(
         form: How a table is written; by default between tabs.
         split_column: Give only rows in which this column is ``split``; None gives all.
         split: "train", "dev" or "test".
+        bad: Called with what is wrong with a row.
 
     Raises:
         UserError: At the first thing wrong with the file, or it has no rows (of the split).
     """
     empty = True
-    for row in _rows(path, form or TableForm()):
+    for row in _rows(path, form or TableForm(), bad):
         if split_column is None or row.get(split_column) == split:
             empty = False
             yield row
@@ -83,9 +86,9 @@ def is_json(path: Path, encoding: str = "utf-8") -> bool:
     return first.lstrip().startswith(("{", "["))
 
 
-def _rows(path: Path, form: TableForm) -> Iterator[Row]:
+def _rows(path: Path, form: TableForm, bad: Bad) -> Iterator[Row]:
     if is_json(path, form.encoding):
-        yield from (Row(where, cells) for where, cells in read_records(path, form.encoding))
+        yield from (Row(where, cells) for where, cells in read_records(path, form.encoding, bad))
         return
     stream = read_cells(path, form)
     names = read_header(path, stream, form)
@@ -93,8 +96,11 @@ def _rows(path: Path, form: TableForm) -> Iterator[Row]:
         raise UserError(f"{path}:1: a column name is there twice; found: {', '.join(names)}")
     for number, cells in stream:
         if len(cells) != len(names):
-            raise UserError(
-                f"{path}:{number}: found {len(cells)} cells, expected {len(names)} separated by "
-                f"{form.separated_by}, as the header has"
+            bad(
+                UserError(
+                    f"{path}:{number}: found {len(cells)} cells, expected {len(names)} separated "
+                    f"by {form.separated_by}, as the header has"
+                )
             )
+            continue
         yield Row(f"{path}:{number}", dict(zip(names, cells, strict=True)))

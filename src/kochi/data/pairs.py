@@ -5,14 +5,15 @@ Everything wrong with the input is one `UserError` that names file and line.
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from kochi import config
 from kochi.data.boxes import WordBoxes, row_boxes
+from kochi.data.left_out import Bad, refuse
 from kochi.data.lines import lines
 from kochi.data.manifest import Row, read_rows
 from kochi.data.pictures import folder_pictures, picture_files, row_picture, row_texts
@@ -25,6 +26,7 @@ from kochi.errors import UserError
 from kochi.sound.files import Recording
 
 Split = Literal["train", "dev", "test"]
+T = TypeVar("T")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -46,17 +48,23 @@ class Pair:
     boxes: WordBoxes = ()
 
 
-def read_pairs(data: config.Data, split: Split) -> Iterator[Pair]:
+def read_pairs(data: config.Data, split: Split, bad: Bad = refuse) -> Iterator[Pair]:
     """Stream the pairs of a split in the order of the file.
 
     In training data every reference makes a pair of its own. In dev and test data a pair holds all
     references of a row; with ``group_references`` (TSV) also those of other rows with the same
     source, at the place of the first one.
 
+    Args:
+        data: The data table of a run.
+        split: Which of its splits.
+        bad: Called with what is wrong with a row; by default it is raised. A
+            `kochi.data.left_out.LeftOut` counts such rows, which are then left out.
+
     Raises:
         UserError: While streaming, at the first thing wrong with the input.
     """
-    pairs = _rows(data, split)
+    pairs = _rows(data, split, bad)
     if split == "train":
         return (
             pair if len(pair.references) == 1 else Pair(pair.source, (reference,), pair.where)
@@ -100,23 +108,23 @@ def _split_value(data: config.Data, split: Split) -> Any:
     return value
 
 
-def _rows(data: config.Data, split: Split) -> Iterator[Pair]:
+def _rows(data: config.Data, split: Split, bad: Bad) -> Iterator[Pair]:
     value = _split_value(data, split)
     if isinstance(data, config.TsvData):
-        rows, name = _read_tsv(data.folder / value, data), str(data.folder / value)
+        rows, name = _read_tsv(data.folder / value, data, bad), str(data.folder / value)
     elif isinstance(data, config.JsonlData):
-        rows, name = _read_jsonl(data.folder / value, data), str(data.folder / value)
+        rows, name = _read_jsonl(data.folder / value, data, bad), str(data.folder / value)
     elif isinstance(data, config.ParallelData):
         paths = split_files(data, split)
-        rows, name = _read_parallel(paths[0], paths[1:], data.encoding), str(paths[0])
+        rows, name = _read_parallel(paths, data.encoding, bad), str(paths[0])
     elif isinstance(data, config.FeaturesData):
-        rows, name = _read_features(data, value, split), str(data.folder / value.manifest)
+        rows, name = _read_features(data, value, split, bad), str(data.folder / value.manifest)
     elif isinstance(data, config.SoundData):
-        rows, name = _read_sound(data, value, split), str(data.folder / value)
+        rows, name = _read_sound(data, value, split, bad), str(data.folder / value)
     elif isinstance(data, config.PictureData):
-        rows, name = _read_pictures(data, value, split), str(data.folder / value)
+        rows, name = _read_pictures(data, value, split, bad), str(data.folder / value)
     else:
-        rows, name = _read_huggingface(data, value), f"{data.name} ({value})"
+        rows, name = _read_huggingface(data, value, bad), f"{data.name} ({value})"
     return _refuse_empty(rows, name)
 
 
@@ -140,7 +148,7 @@ def _group(pairs: Iterator[Pair]) -> Iterator[Pair]:
 # -------------------------------------------------------------------------------------------- TSV
 
 
-def _read_tsv(path: Path, data: config.TsvData) -> Iterator[Pair]:
+def _read_tsv(path: Path, data: config.TsvData, bad: Bad) -> Iterator[Pair]:
     form = form_of(data)
     targets, tags = _listed(data.target_column), _listed(data.tags_column)
     columns = [data.source_column, *targets, *tags]
@@ -158,17 +166,22 @@ def _read_tsv(path: Path, data: config.TsvData) -> Iterator[Pair]:
     for number, cells in rows:
         if len(cells) < needed or (width is not None and len(cells) > width):
             what = "one side is missing: " if len(cells) < (width or needed) else ""
-            raise UserError(
-                f"{path}:{number}: {what}found {len(cells)} cells, expected {width or needed} "
-                f"separated by {form.separated_by}"
+            bad(
+                UserError(
+                    f"{path}:{number}: {what}found {len(cells)} cells, expected {width or needed} "
+                    f"separated by {form.separated_by}"
+                )
             )
+            continue
         text = cells[source]
         if not text or text.isspace():
-            raise UserError(f"{path}:{number}: the source (column {source + 1}) is empty")
+            bad(UserError(f"{path}:{number}: the source (column {source + 1}) is empty"))
+            continue
         references = tuple([c for c in [cells[t] for t in target_places] if c and not c.isspace()])
         if not references:
             places_text = ", ".join(str(target + 1) for target in target_places)
-            raise UserError(f"{path}:{number}: the target (column {places_text}) is empty")
+            bad(UserError(f"{path}:{number}: the target (column {places_text}) is empty"))
+            continue
         if tags:
             text = with_tags(text, data.tags_separator.join(cells[t] for t in tag_places))
         yield Pair(text, references)
@@ -197,9 +210,20 @@ def _tsv_place(path: Path, header: list[str], column: str | int) -> int:
 # ------------------------------------------------------------------------------------------ JSONL
 
 
-def _read_jsonl(path: Path, data: config.JsonlData) -> Iterator[Pair]:
-    for where, row in read_records(path, data.encoding):
-        yield _pair_from_fields(row, data, where)
+def _read_jsonl(path: Path, data: config.JsonlData, bad: Bad) -> Iterator[Pair]:
+    records = read_records(path, data.encoding, bad)
+    yield from _usable(records, lambda record: _pair_from_fields(record[1], data, record[0]), bad)
+
+
+def _usable(rows: Iterable[T], make: Callable[[T], Pair], bad: Bad) -> Iterator[Pair]:
+    """Make a pair of each row, without those of which none can be made."""
+    for row in rows:
+        try:
+            pair = make(row)
+        except UserError as error:
+            bad(error)
+            continue
+        yield pair
 
 
 def _pair_from_fields(
@@ -233,18 +257,18 @@ def _checked_text(value: Any, field: str, where: str) -> str:
 # --------------------------------------------------------------------------------- parallel files
 
 
-def _read_parallel(source: Path, targets: list[Path], encoding: str) -> Iterator[Pair]:
-    """Read lines side by side; those that are blank in every file are skipped."""
-    paths = [source, *targets]
+def _read_parallel(paths: list[Path], encoding: str, bad: Bad) -> Iterator[Pair]:
+    """Read lines side by side, sources first; those that are blank in every file are skipped."""
     streams = [lines(path, encoding) for path in paths]
     for number, row in enumerate(zip_longest(*streams), 1):
         if not any(text and not text.isspace() for text in row):
             continue
         if None in row:
             raise _unequal_error(paths, streams, row, number)
-        for path, text in zip(paths, row, strict=True):
-            if not text or text.isspace():
-                raise UserError(f"{path}:{number}: empty line; remove this line from every file")
+        empty = [p for p, text in zip(paths, row, strict=True) if not text or text.isspace()]
+        if empty:
+            bad(UserError(f"{empty[0]}:{number}: empty line; remove this line from every file"))
+            continue
         yield Pair(row[0], row[1:])
 
 
@@ -262,7 +286,7 @@ def _unequal_error(
 # ----------------------------------------------------------------------------------- Hugging Face
 
 
-def _read_huggingface(data: config.HuggingFaceData, split: str) -> Iterator[Pair]:
+def _read_huggingface(data: config.HuggingFaceData, split: str, bad: Bad) -> Iterator[Pair]:
     try:
         library = importlib.import_module("datasets")
     except ImportError:
@@ -277,11 +301,14 @@ def _read_huggingface(data: config.HuggingFaceData, split: str) -> Iterator[Pair
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"data set {data.name} ({split}) cannot be loaded: {reason}") from None
-    for number, row in enumerate(rows, 1):
-        where = f"{data.name} ({split}) row {number}"
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: found {json_type(row)}, expected an object with fields")
-        yield _pair_from_fields(row, data, where)
+
+    def pair(item: tuple[int, Any]) -> Pair:
+        where = f"{data.name} ({split}) row {item[0]}"
+        if not isinstance(item[1], dict):
+            raise UserError(f"{where}: found {json_type(item[1])}, expected an object with fields")
+        return _pair_from_fields(item[1], data, where)
+
+    yield from _usable(enumerate(rows, 1), pair, bad)
 
 
 def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
@@ -297,39 +324,49 @@ def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
 
 
 def _read_features(
-    data: config.FeaturesData, files: config.FeatureFiles, split: Split
+    data: config.FeaturesData, files: config.FeatureFiles, split: Split, bad: Bad
 ) -> Iterator[Pair]:
-    for row in _manifest_rows(data, files.manifest, split):
+    def pair(row: Row) -> Pair:
         cell = row.text(data.key_column)
         if files.arrays is None:
             source = FeatureRow(data.folder / cell, where=row.where)
         else:
             source = FeatureRow(data.folder / files.arrays, cell, row.where)
-        yield Pair(source, (row.text(data.text_column),), row.where)
+        return Pair(source, (row.text(data.text_column),), row.where)
+
+    yield from _usable(_manifest_rows(data, files.manifest, split, bad), pair, bad)
 
 
-def _read_sound(data: config.SoundData, value: Path, split: Split) -> Iterator[Pair]:
+def _read_sound(data: config.SoundData, value: Path, split: Split, bad: Bad) -> Iterator[Pair]:
     place = data.folder / value
     if place.is_dir():
         for path, text in folder_recordings(place):
             yield Pair(Recording((path,)), (text,), str(path))
         return
-    for row in _manifest_rows(data, value, split):
-        yield Pair(row_recording(row, data), (row.text(data.text_column),), row.where)
+
+    def pair(row: Row) -> Pair:
+        return Pair(row_recording(row, data), (row.text(data.text_column),), row.where)
+
+    yield from _usable(_manifest_rows(data, value, split, bad), pair, bad)
 
 
-def _read_pictures(data: config.PictureData, value: Path, split: Split) -> Iterator[Pair]:
+def _read_pictures(data: config.PictureData, value: Path, split: Split, bad: Bad) -> Iterator[Pair]:
     place = data.folder / value
     if place.is_dir():
         for picture, texts in folder_pictures(place):
             yield Pair(picture, texts, str(picture.path))
         return
-    for row in _manifest_rows(data, value, split):
+
+    def pair(row: Row) -> Pair:
         texts = row_texts(row, data)
         column = data.boxes_column
         boxes = () if column is None else row_boxes(row, column, texts[0])
-        yield Pair(row_picture(row, data), texts, row.where, boxes)
+        return Pair(row_picture(row, data), texts, row.where, boxes)
+
+    yield from _usable(_manifest_rows(data, value, split, bad), pair, bad)
 
 
-def _manifest_rows(data: config.ManifestData, manifest: Path, split: Split) -> Iterator[Row]:
-    return read_rows(data.folder / manifest, form_of(data), data.split_column, split)
+def _manifest_rows(
+    data: config.ManifestData, manifest: Path, split: Split, bad: Bad
+) -> Iterator[Row]:
+    return read_rows(data.folder / manifest, form_of(data), data.split_column, split, bad)

@@ -6,17 +6,25 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kochi.data.left_out import Bad, refuse
 from kochi.data.lines import lines
 from kochi.errors import UserError
 
 
-def read_records(path: Path, encoding: str = "utf-8") -> Iterator[tuple[str, dict[str, Any]]]:
+def read_records(
+    path: Path, encoding: str = "utf-8", bad: Bad = refuse
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Stream the objects of a JSON file, each with where it stands. Blank lines are skipped.
 
     A file of lines is streamed; one that holds an array is read whole.
 
+    Args:
+        path: The file.
+        encoding: Of the file.
+        bad: Called with a line that is not JSON, or what is no object.
+
     Raises:
-        UserError: The file cannot be read, is not JSON, or holds something else than objects.
+        UserError: The file cannot be read, or a whole file is not JSON.
     """
     stream = ((n, line) for n, line in enumerate(lines(path, encoding), 1) if line.strip())
     first = next(stream, None)
@@ -25,11 +33,16 @@ def read_records(path: Path, encoding: str = "utf-8") -> Iterator[tuple[str, dic
     second = next(stream, None)
     ahead = [first] if second is None else [first, second]
     if _is_document(first[1], second is None):
-        yield from _of_document(path, chain(ahead, stream))
+        yield from _of_document(path, chain(ahead, stream), bad)
         return
     for number, line in chain(ahead, stream):
         where = f"{path}:{number}"
-        yield where, _checked(_parse(line, where), where)
+        try:
+            record = _checked(_parse(line, where), where)
+        except UserError as error:
+            bad(error)
+            continue
+        yield where, record
 
 
 def _is_document(first: str, alone: bool) -> bool:
@@ -44,7 +57,7 @@ def _is_document(first: str, alone: bool) -> bool:
 
 
 def _of_document(
-    path: Path, stream: Iterator[tuple[int, str]]
+    path: Path, stream: Iterator[tuple[int, str]], bad: Bad
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     numbers, texts = zip(*stream, strict=True)
     try:
@@ -67,7 +80,10 @@ def _of_document(
         raise UserError(f"{path}: found {json_type(value)}, expected an array of objects")
     for number, record in enumerate(value, 1):
         where = f"{path}: item {number}"
-        yield where, _checked(record, where)
+        if isinstance(record, dict):
+            yield where, record
+        else:
+            bad(UserError(f"{where}: found {json_type(record)}, expected an object with fields"))
 
 
 def _lists_of_objects(record: dict[str, Any]) -> list[str]:

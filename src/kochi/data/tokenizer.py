@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, product
+from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -263,8 +263,8 @@ class Tokenizer(Reader[str]):
         """Say which word of a text each of its tokens is of, for words with white space between.
 
         Words are counted from 0; None stands for a token that is white space alone. A token that
-        reaches over several words is of the last of them. All tags of a source are one word, the
-        last.
+        reaches over several words is of the last of them. A word mark that is a BPE piece by itself
+        belongs to the word it begins. All tags of a source are one word, the last.
 
         >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab c"])
         >>> letters.words("ab c")
@@ -275,9 +275,11 @@ class Tokenizer(Reader[str]):
         of_place: list[int | None] = [None] * len(text)
         for number, word in enumerate(re.finditer(r"\S+", text)):
             of_place[word.start() : word.end()] = [number] * len(word[0])
-        spans = self._library.encode(text, add_special_tokens=False).offsets
-        covered = (of_place[start:end] for start, end in spans)
+        encoding = self._library.encode(text, add_special_tokens=False)
+        covered = (of_place[start:end] for start, end in encoding.offsets)
         words = [max((i for i in places if i is not None), default=None) for places in covered]
+        if self.kind == "bpe":
+            words = attach_marks(words, encoding.tokens)
         return [*[len(text.split())] * len(tags), *words]
 
     @override
@@ -335,6 +337,24 @@ class Tokenizer(Reader[str]):
         if name is None:
             raise ValueError(f"ids: {i} is not in the vocabulary of {self.size} tokens")
         return name
+
+
+def attach_marks(words: Sequence[int | None], tokens: Sequence[str]) -> list[int | None]:
+    """Give each word mark that is a token by itself the word of the token after it.
+
+    Args:
+        words: Which word each token is of; None: of no word.
+        tokens: Their names. A mark before another mark is a space between words and keeps None.
+
+    >>> attach_marks([0, None, None, 1], ["▁a", "▁", "▁", "b"])
+    [0, None, 1, 1]
+    """
+    attached = list(words)
+    for place, (token, after) in enumerate(pairwise(tokens)):
+        alone = token == WORD_MARK and words[place] is None
+        if alone and not after.startswith(WORD_MARK):
+            attached[place] = words[place + 1]
+    return attached
 
 
 # --------------------------------------------------------------------------------------- batches

@@ -17,7 +17,7 @@ from kochi.metrics.names import check_bootstrap
 
 Link = tuple[int, int]  # place of a source word, place of a target word; from 0
 _LINK = re.compile(r"(\d+)([-?p])(\d+)")
-SIGNATURE = "links:corpus|formula:och-ney-2003"
+SIGNATURE = "links:corpus|unit:{unit}|formula:och-ney-2003"
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def alignment_scores(
     found: Sequence[Collection[Link]],
     gold: Sequence[GoldLinks],
     *,
+    unit: str = "words",
     resamples: int = 1000,
     confidence: float = 95.0,
     seed: int = 1,
@@ -120,6 +121,7 @@ def alignment_scores(
     Args:
         found: The links of each row, (source word, target word).
         gold: The right ones.
+        unit: What the links are between, for the signature.
         resamples: How many bootstrap resamples are drawn.
         confidence: How much of them the interval holds, percent.
         seed: Seed of the resampling.
@@ -141,5 +143,5 @@ def alignment_scores(
     for name, value in (("aer", error_rate), ("precision", precision), ("recall", recall)):
         low, high = interval(resampled_values(totals, value), confidence)
         here = value(counts.sum(axis=0))
-        scores[name] = Score(name, here, low, high, confidence, SIGNATURE)
+        scores[name] = Score(name, here, low, high, confidence, SIGNATURE.format(unit=unit))
     return scores

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kochi.data.pairs import Pair, read_pairs
-from kochi.links import read_gold
+from kochi.links import read_gold, word_counts
 from kochi.metrics.alignment import count_links, error_rate, read_links
 from kochi.metrics.names import make_metric
 from kochi.studies.cells import Result
@@ -99,8 +99,8 @@ class Reading:
     def _gold(self) -> list | None:
         if self.task.gold is None or self.test is not None:
             return None
-        texts = [(pair.source, pair.references[0]) for pair in self.pairs]
-        return read_gold(self.task.gold, texts)
+        texts = ((pair.source, pair.references[0]) for pair in self.pairs)
+        return read_gold(self.task.gold, word_counts(texts))
 
 
 def minus(one: Measured | None, other: Measured | None) -> Estimate | None:

@@ -11,7 +11,7 @@ from kochi import config
 from kochi.data.pairs import Split, read_pairs, split_files
 from kochi.data.tokenizer import prepare_tokenizers
 from kochi.errors import UserError
-from kochi.links import read_gold
+from kochi.links import read_gold, word_counts
 from kochi.studies.language import write_pairs
 from kochi.studies.models import spoken as spoken_model
 from kochi.studies.speech import RATE_HZ, write_speech
@@ -182,7 +182,8 @@ def own(run_file: Path, changes: list[str], gold: Path | None, size: int) -> Tas
     if gold is not None:
         if task.reads != "text":
             raise UserError(f"{gold}: links are of words, but {run_file} reads no text")
-        read_gold(gold, [(pair.source, pair.references[0]) for pair in read_pairs(run.data, test)])
+        texts = ((pair.source, pair.references[0]) for pair in read_pairs(run.data, test))
+        read_gold(gold, word_counts(texts))
     return task
 
 

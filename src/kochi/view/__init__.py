@@ -1,1 +1,1 @@
-"""Alignments and training curves to look at: in the terminal, and as PNG or SVG."""
+"""Alignments and training curves to look at: in the terminal, and as PNG, SVG or PDF."""

@@ -27,7 +27,7 @@ def save_curve(
 
     Args:
         train: CSV log of training; columns "step" and "loss" are read.
-        path: Where to; .png or .svg.
+        path: Where to; .png, .svg or .pdf.
         evaluations: CSV log of the evaluations; columns "step", "loss" and "metric" are read, and
             either of the last two may be empty.
         metric: What the metric is called in the picture.
@@ -35,7 +35,7 @@ def save_curve(
 
     Raises:
         UserError: A log is missing, lacks a column or holds something else than numbers; the
-            picture's path ends in something else than .png or .svg, or cannot be written.
+            picture's path ends in something else than .png, .svg or .pdf, or cannot be written.
     """
     kind = picture_format(path)
     curves = {"train": _read_curve(train, "loss")}

@@ -4,11 +4,15 @@
 """
 
 import io
+import logging
+import math
+import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib import font_manager
@@ -21,13 +25,22 @@ from kochi.errors import UserError
 
 DOTS_PER_INCH = 150
 _MOST_DOTS = 30_000  # along one side; Agg itself stops at 65,536
+_MOST_PIXELS = 40_000_000  # of a PNG; 160 MB while it is drawn
 _MOST_LETTERS = 100  # of a label
-_FORMATS = ("png", "svg")
+_FORMATS = ("png", "svg", "pdf")
+# Debian's packages of scalable fonts; matplotlib cannot draw those of coloured emoji.
+_CJK_PACKAGE, _SYMBOLS_PACKAGE = "fonts-noto-cjk", "fonts-symbola"
+_OTHERS_PACKAGE = "fonts-noto-core"
+_CJK_NAMES = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "IDEOGRAPHIC")
 _FIRST_FONT = "DejaVu Sans"  # comes with matplotlib
 
 
-def picture_format(path: Path) -> str:
-    """Give "png" or "svg" as the file's name says.
+def picture_format(path: Path, others: Sequence[str] = ()) -> str:
+    """Give "png", "svg" or "pdf" as the file's name says.
+
+    Args:
+        path: Where the picture is to be written.
+        others: What else the caller writes, to be named in the message.
 
     Raises:
         UserError: The name ends otherwise, or the folder does not exist.
@@ -38,26 +51,32 @@ def picture_format(path: Path) -> str:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in _FORMATS:
         found = f"unknown picture type {path.suffix!r}" if kind else "no picture type"
-        raise UserError(f"{path}: {found}; expected a name that ends in .png or .svg")
+        *forms, last = (f".{form}" for form in (*_FORMATS, *others))
+        raise UserError(
+            f"{path}: {found}; expected a name that ends in {', '.join(forms)} or {last}"
+        )
     if not path.parent.is_dir():
         raise UserError(f"{path}: no such folder {path.parent}; make it first")
     return kind
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG or SVG, as the name says.
+    """Write a figure as PNG, SVG or PDF, as the name says; the same file each time.
 
-    An SVG keeps its text as text (any viewer finds the letters in its own fonts) and is the same
-    file each time.
+    An SVG keeps its text as text (any viewer finds the letters in its own fonts). A PDF holds the
+    glyphs it uses as Type 42 fonts, so that its text can be searched and edited.
 
     Raises:
         UserError: The name ends otherwise, or the file cannot be written.
     """
     kind = picture_format(path)
-    dots = min(DOTS_PER_INCH, _MOST_DOTS / max(figure.get_size_inches()))
-    metadata = {"Date": None} if kind == "svg" else None
+    width, height = figure.get_size_inches()
+    dots = min(
+        DOTS_PER_INCH, _MOST_DOTS / max(width, height), math.sqrt(_MOST_PIXELS / (width * height))
+    )
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     buffer = io.BytesIO()
-    with _svg_settings(), without_glyph_warnings():
+    with _settings(), without_glyph_warnings():
         figure.savefig(buffer, format=kind, dpi=dots, metadata=metadata)
     try:
         path.write_bytes(buffer.getvalue())
@@ -65,9 +84,10 @@ def save_figure(figure: Figure, path: Path) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _svg_settings() -> AbstractContextManager[None]:
-    """Matplotlib takes these two from its settings only; they are put back at once."""
-    return matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kochi"})
+def _settings() -> AbstractContextManager[None]:
+    """Matplotlib takes these from its settings only; they are put back at once."""
+    changed: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "kochi", "pdf.fonttype": 42}
+    return matplotlib.rc_context(changed)
 
 
 def set_fonts(figure: Figure) -> None:
@@ -114,22 +134,69 @@ def shortened(text: str, points: float, width: float) -> str:
 def printable(text: str, kind: str) -> str:
     """Give the text as it can be drawn.
 
-    In a PNG a character that no installed font holds becomes its number, such as <6CE8>; an SVG
-    leaves all letters to its viewer.
+    In a PNG or PDF a character that no installed font holds becomes its number, such as <6CE8>; an
+    SVG leaves all letters to its viewer.
     """
     if kind == "svg":
         return text
-    return "".join(
-        character if _font_of(character) else f"<{ord(character):04X}>" for character in text
+    return "".join(character if _font_of(character) else _number(character) for character in text)
+
+
+def missing_glyphs(texts: Iterable[str], kind: str) -> list[str]:
+    """List the characters that `printable` turns into numbers, in order of appearance."""
+    if kind == "svg":
+        return []
+    characters = dict.fromkeys(character for text in texts for character in text)
+    return [character for character in characters if not _font_of(character)]
+
+
+def font_advice(characters: Sequence[str], most: int = 8) -> str:
+    """Say in one line which characters no installed font holds, and what to install.
+
+    Args:
+        characters: From `missing_glyphs`; not empty.
+        most: How many of them are named.
+
+    >>> font_advice(["注"])  # doctest: +ELLIPSIS
+    'no installed font has 注 (drawn as <6CE8>); install one that does (Debian: fonts-noto-cjk)...'
+    """
+    named = ", ".join(characters[:most])
+    numbers = ", ".join(map(_number, characters[:most]))
+    if len(characters) > most:
+        named += f" and {len(characters) - most} more"
+        numbers += ", ..."
+    packages = " ".join(sorted({_package(character) for character in characters}))
+    return (
+        f"no installed font has {named} (drawn as {numbers}); install one that does "
+        f"(Debian: {packages}), or write .svg, whose viewer brings its own fonts"
     )
+
+
+def _number(character: str) -> str:
+    return f"<{ord(character):04X}>"
+
+
+def _package(character: str) -> str:
+    if unicodedata.name(character, "").startswith(_CJK_NAMES):
+        return _CJK_PACKAGE
+    return _SYMBOLS_PACKAGE if unicodedata.category(character).startswith("S") else _OTHERS_PACKAGE
 
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Hush matplotlib about letters of an SVG that its own fonts lack: the viewer's count."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
+    """Hush matplotlib about letters that its fonts lack, and fonts that lack a normal weight.
+
+    An SVG has the viewer's fonts; for the other forms `missing_glyphs` says what is lacking.
+    """
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @cache
@@ -137,13 +204,32 @@ def _font_of(character: str) -> str | None:
     """Give the first font family that holds the character; matplotlib's own DejaVu Sans first."""
     if character.isspace():
         return _FIRST_FONT
-    found = (entry.name for entry in _fonts() if _holds(entry.fname, character))
-    return next(found, None)
+    found = next((entry.name for entry in _fonts() if _holds(entry.fname, character)), None)
+    if found is None:
+        found = next((e.name for e in _new_fonts() if _holds(e.fname, character)), None)
+    return found
 
 
 @cache
 def _fonts() -> list[font_manager.FontEntry]:
-    entries = font_manager.fontManager.ttflist
+    return _real(font_manager.fontManager.ttflist)
+
+
+@cache
+def _new_fonts() -> list[font_manager.FontEntry]:
+    """Add the fonts installed since matplotlib wrote its list, which it never looks over again."""
+    manager = font_manager.fontManager
+    known = {entry.fname for entry in manager.ttflist}
+    before = len(manager.ttflist)
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        try:
+            manager.addfont(path)
+        except (OSError, RuntimeError, ValueError):
+            continue  # not one that matplotlib can draw, such as bitmaps
+    return _real(manager.ttflist[before:])
+
+
+def _real(entries: Iterable[font_manager.FontEntry]) -> list[font_manager.FontEntry]:
     # "Last Resort" has a box for every character, that is: letters for none.
     real = [entry for entry in entries if "last resort" not in entry.name.lower()]
     return sorted(real, key=_plainness)

@@ -78,6 +78,32 @@ def scale_top(weights: Float[np.ndarray, "target source"]) -> float:
     return min(1.0, next(step for step in steps if largest <= step * rounding))
 
 
+def labelled_places(count: int, every: int) -> list[int]:
+    """List the positions whose labels are drawn: one in so many, and always the last one.
+
+    >>> labelled_places(5, 2), labelled_places(8, 3)
+    ([0, 2, 4], [0, 3, 7])
+    """
+    places = list(range(0, count, every))
+    if places and places[-1] != count - 1:
+        last = count - 1
+        if last - places[-1] < every and len(places) > 1:
+            places.pop()  # too near to the last one
+        places.append(last)
+    return places
+
+
+def thinned_note(count: int, every: int, what: str) -> str:
+    """Say which labels are drawn.
+
+    >>> thinned_note(700, 2, "columns")
+    'labels: every 2nd of 700 columns, and the last'
+    """
+    ending = {2: "nd", 3: "rd"}.get(every % 10, "th") if every // 10 % 10 != 1 else "th"
+    ending = "st" if every % 10 == 1 and every % 100 != 11 else ending
+    return f"labels: every {every}{ending} of {count:,} {what}, and the last"
+
+
 def visible(token: str) -> str:
     r"""Make a token safe and visible in one line.
 
@@ -102,6 +128,31 @@ def visible_title(title: str) -> str:
     'two words'
     """
     return " ".join(visible(word) for word in title.split())
+
+
+def shorten_middle(text: str, most: int) -> str:
+    """Cut the middle out of a text of more characters: names differ at their ends.
+
+    >>> shorten_middle("recordings/speaker-07/take-0123.wav", 20)
+    'recordings…-0123.wav'
+    """
+    if len(text) <= most:
+        return text
+    kept = most - 1
+    return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+
+
+def answer_title(model: str, source: str, answer: str) -> str:
+    """Name a model, its input and its answer in one line, each shortened in the middle.
+
+    >>> answer_title("demo/model", "photograph", "F OW T AH G R AE F")
+    'demo/model: photograph → F OW T AH G R AE F'
+    """
+    named, read, written = (
+        shorten_middle(" ".join(text.split()), most)
+        for text, most in ((model, 32), (source, 40), (answer, 60))
+    )
+    return f"{named}: {read} → {written or '(empty)'}"
 
 
 def _visible_character(character: str) -> str:

@@ -1,7 +1,9 @@
-"""A picture word by word, with the alignment laid over it: PNG or SVG.
+"""A picture word by word, with the alignment laid over it: PNG, SVG or PDF.
 
-As in figures 2 to 5 of Xu et al. 2015, https://arxiv.org/abs/1502.03044: what is looked at stays
-bright, the rest is dimmed. Their maps are smoothed; here each cell of the memory is shown as it is.
+As in figures 2 to 5 of Xu et al. 2015, https://arxiv.org/abs/1502.03044: what is attended to stays
+bright, the rest is dimmed. Their maps are smoothed and each has a scale of its own; here each cell
+of the memory is shown as it is, and all words share one scale, so that spread-out attention is dark
+all over. A frame marks the region that gets most, with its share of the attention.
 """
 
 import math
@@ -12,7 +14,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+from numpy.lib.stride_tricks import sliding_window_view
 
 from kochi.view.figures import (
     picture_format,
@@ -22,19 +29,23 @@ from kochi.view.figures import (
     shortened,
     size_of,
 )
-from kochi.view.labelled import visible, visible_title
+from kochi.view.labelled import scale_top, visible, visible_title
 
 # All lengths are inches.
 _PANEL = 1.5  # the longer side of a picture
 _LABEL, _SPACE, _EDGE = 0.28, 0.15, 0.12
-_TITLE_POINTS, _LABEL_POINTS = 11.0, 9.0
+_TITLE_POINTS, _LABEL_POINTS, _NOTE_POINTS = 11.0, 9.0, 8.0
+_BAR, _BAR_LABELS, _BAR_HEIGHT = 0.12, 0.85, 2.4
+_NARROWEST = 4.5
 _MOST_COLUMNS = 6
-_DIM = 0.75  # how dark it is where nothing is looked at
+_DIM = 0.75  # how dark it is where nothing is attended to
+_SHADES = LinearSegmentedColormap.from_list("shades", [(1.0 - _DIM,) * 3, (1.0,) * 3])
+_FRAME = "#d55e00"  # Okabe and Ito's vermilion
 
 
 @dataclass(frozen=True)
 class Looked:
-    """A picture, and how much of it was looked at when each word was written.
+    """A picture, and how much each written word attends to each of its cells.
 
     Attributes:
         pixels: The picture itself, in its own size.
@@ -54,24 +65,50 @@ class Looked:
     cell: tuple[int, int]
 
 
-def peaks(looked: Looked) -> list[tuple[float, float, float]]:
-    """Say where each word's peak is: from the left, from the top, and its share of the alignment.
+@dataclass(frozen=True)
+class Peak:
+    """The region of a picture that a word attends to most.
 
-    Places are the middles of cells, in pixels of the picture itself; where the middle lies in the
-    white around it, the nearest pixel.
+    Attributes:
+        row: Of its first cell.
+        column: The same.
+        share: Of the word's attention.
+        across: Its middle, from the left in pixels of the picture itself.
+        down: The same from the top. A middle beyond the picture is moved to the nearest pixel.
     """
+
+    row: int
+    column: int
+    share: float
+    across: float
+    down: float
+
+
+def region(rows: int, columns: int) -> tuple[int, int]:
+    """Return the size of the region that is framed: a quarter of the picture each way, in cells.
+
+    >>> region(16, 16), region(1, 3)
+    ((4, 4), (1, 1))
+    """
+    return max(1, round(rows / 4)), max(1, round(columns / 4))
+
+
+def peaks(looked: Looked) -> list[Peak]:
+    """Find the region that each word attends to most."""
     left, top, right, bottom = looked.corners
     height, width = looked.pixels.shape[:2]
+    high, wide = region(*looked.alignments.shape[1:])
     found = []
     for weights in looked.alignments:
-        row, column = np.unravel_index(int(weights.argmax()), weights.shape)
-        across = (float(column) + 0.5) * looked.cell[1] - left
-        down = (float(row) + 0.5) * looked.cell[0] - top
-        place = (
+        sums = sliding_window_view(weights, (high, wide)).sum((-2, -1))
+        row, column = (int(place) for place in np.unravel_index(int(sums.argmax()), sums.shape))
+        across = (column + wide / 2) * looked.cell[1] - left
+        down = (row + high / 2) * looked.cell[0] - top
+        middle = (
             min(max(across * width / (right - left), 0.0), width - 1.0),
             min(max(down * height / (bottom - top), 0.0), height - 1.0),
         )
-        found.append((*place, float(weights[row, column])))
+        found.append(Peak(row, column, float(sums[row, column]), *middle))
     return found
 
 
@@ -80,7 +117,7 @@ def save_overlay(looked: Looked, path: Path, title: str | None = None) -> None:
 
     Args:
         looked: What to draw.
-        path: Where to; .png or .svg.
+        path: Where to; .png, .svg or .pdf.
         title: A line above.
 
     Raises:
@@ -95,40 +132,94 @@ def save_overlay(looked: Looked, path: Path, title: str | None = None) -> None:
     height, width = (_PANEL * side / max(looked.size) for side in looked.size)
     width = max(width, _PANEL / 3)
     count = len(looked.words) + 1
-    columns = min(count, max(_MOST_COLUMNS, int(_MOST_COLUMNS * _PANEL / 2 / width)))
-    rows = math.ceil(count / columns)
     across, down = width + _SPACE, height + _LABEL + _SPACE
-    breadth = columns * across + 2 * _EDGE
+    columns = _num_columns(count, across, down)
+    rows = math.ceil(count / columns)
+    breadth = max(_NARROWEST, columns * across + 2 * _EDGE)
     title = printable(visible_title(title), kind) if title else ""
     head = size_of(title, _TITLE_POINTS, breadth - 2 * _EDGE)[1] + _SPACE if title else 0.0
-    total = breadth, rows * down + head + 2 * _EDGE
+    note = _note(looked)
+    foot = size_of(note, _NOTE_POINTS, breadth - 2 * _EDGE)[1] + _SPACE
+    total = breadth + _BAR + _BAR_LABELS, rows * down + head + foot + 2 * _EDGE
     figure = Figure(figsize=total)
+    top, found = scale_top(looked.alignments.reshape(1, -1)), peaks(looked)
     for place in range(count):
         row, column = divmod(place, columns)
         left = (_EDGE + column * across) / total[0]
         bottom = 1.0 - (_EDGE + head + row * down + _LABEL + height) / total[1]
         axes = figure.add_axes((left, bottom, width / total[0], height / total[1]))
-        _draw(axes, looked, place - 1)
+        _draw(axes, looked, place - 1, top)
         if place:
+            peak = found[place - 1]
+            _draw_frame(axes, looked, peak)
+            share = f" {peak.share:.0%}"
+            room = across - _EDGE / 2 - size_of(share, _LABEL_POINTS)[0]
             label = printable(visible(looked.words[place - 1]), kind)
-            label = shortened(label, _LABEL_POINTS, across - _EDGE / 2)
+            label = shortened(label, _LABEL_POINTS, room) + share
             axes.set_title(label, fontsize=_LABEL_POINTS, loc="left", pad=3)
     if title:
         corner = _EDGE / total[0], 1.0 - _EDGE / total[1]
         figure.text(*corner, title, va="top", fontsize=_TITLE_POINTS, wrap=True)
+    corner = _EDGE / total[0], _EDGE / total[1]
+    figure.text(*corner, note, va="bottom", fontsize=_NOTE_POINTS, color="0.35", wrap=True)
+    _draw_bar(figure, top, breadth, min(_BAR_HEIGHT, rows * down - _LABEL - _SPACE), head)
     set_fonts(figure)
     save_figure(figure, path)
 
 
-def _draw(axes: Axes, looked: Looked, word: int) -> None:
+def _num_columns(count: int, across: float, down: float) -> int:
+    """Return how many tiles stand side by side: six or so, more where many would get too high."""
+    usual = max(_MOST_COLUMNS, int(_MOST_COLUMNS * (_PANEL + _SPACE) / (2 * across)))
+    square = math.ceil(math.sqrt(count * down / across))
+    return min(count, max(usual, square))
+
+
+def _note(looked: Looked) -> str:
+    rows, columns = looked.alignments.shape[1:]
+    high, wide = region(rows, columns)
+    cells = "the cell" if high * wide == 1 else f"the {high} x {wide} cells"
+    even = high * wide / max(1, rows * columns)
+    return (
+        f"Frame: {cells} attended to most, and their share of the word's attention "
+        f"({even:.0%} if spread evenly)."
+    )
+
+
+def _draw_bar(figure: Figure, top: float, left: float, height: float, head: float) -> None:
+    """Draw the scale that all words share."""
+    width, whole = figure.get_size_inches()
+    bottom = whole - _EDGE - head - _LABEL - height
+    place = (left / width, bottom / whole, _BAR / width, height / whole)
+    axes = figure.add_axes(place)
+    bar = figure.colorbar(ScalarMappable(Normalize(0.0, top), _SHADES), cax=axes)
+    bar.set_label("share of a cell", fontsize=_NOTE_POINTS)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.tick_params(labelsize=_NOTE_POINTS)
+    axes.locator_params(axis="y", nbins=4)
+
+
+def _draw_frame(axes: Axes, looked: Looked, peak: Peak) -> None:
+    high, wide = region(*looked.alignments.shape[1:])
+    cell_height, cell_width = looked.cell
+    # The last cells may reach beyond what the model read.
+    left, top = peak.column * cell_width, peak.row * cell_height
+    right = min(left + wide * cell_width, looked.size[1])
+    bottom = min(top + high * cell_height, looked.size[0])
+    for colour, thick in (("white", 2.4), (_FRAME, 1.2)):
+        frame = Rectangle((left, top), right - left, bottom - top, fill=False)
+        frame.set(edgecolor=colour, linewidth=thick)
+        axes.add_patch(frame)
+
+
+def _draw(axes: Axes, looked: Looked, word: int, top: float) -> None:
     """Draw the picture, dimmed by one word's alignment if there is one (``word`` from 0)."""
-    left, top, right, bottom = looked.corners
+    left, upper, right, bottom = looked.corners
     pixels = np.broadcast_to(looked.pixels, (*looked.pixels.shape[:2], 3))
-    axes.imshow(pixels, extent=(left, right, bottom, top), interpolation="antialiased")
+    axes.imshow(pixels, extent=(left, right, bottom, upper), interpolation="antialiased")
     if word >= 0:
         weights = looked.alignments[word]
         veil = np.zeros((*weights.shape, 4))
-        veil[..., 3] = _DIM * (1.0 - weights / max(float(weights.max()), 1e-9))
+        veil[..., 3] = _DIM * (1.0 - np.clip(weights / top, 0.0, 1.0))
         far = looked.cell[1] * weights.shape[1], looked.cell[0] * weights.shape[0]
         axes.imshow(veil, extent=(0, far[0], far[1], 0), interpolation="nearest")
     axes.set(

@@ -3,7 +3,7 @@
 // starts}, shares[layer][head][target][source] in thousandths.
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const state = { layer: data.shares.length - 1, head: -1, unit: "words", chosen: 0, back: -1 };
+const state = { layer: data.shares.length - 1, head: -1, unit: data.unit, chosen: 0, back: -1 };
 
 function make(name, properties = {}, ...children) {
   const element = document.createElement(name);
@@ -127,9 +127,14 @@ function timeOf(place) {
   return data.read.firstSeconds + place * data.read.hopSeconds;
 }
 
-// Many places share a look: the tallest bar stands for the largest share, which is said above.
+// The largest share of all words or tokens: one scale, so that spread-out attention looks spread out.
+function topShare() {
+  return merged().reduce((top, row) => row.reduce((most, share) => Math.max(most, share), top), 1);
+}
+
+// Many places share the attention: the tallest bar of all words stands for the largest share.
 function drawHeard(shares) {
-  const top = Math.max(1, ...shares);
+  const top = topShare();
   const svg = byId("curve");
   const width = data.read.hopSeconds;
   const bars = shares.map((share, place) => {
@@ -148,9 +153,8 @@ function boxOf(place) {
   return { x, y, width: Math.min(cellWidth, width - x), height: Math.min(cellHeight, height - y) };
 }
 
-// What was not looked at lies in the dark: brightness is told apart by everyone.
-function drawSeen(shares, framed) {
-  const top = Math.max(1, ...shares);
+// What was not attended to lies in the dark: brightness is told apart by everyone.
+function drawSeen(shares, framed, top = topShare()) {
   [...byId("veils").children].forEach((veil, place) => {
     veil.setAttribute("fill-opacity", (0.75 * (1 - shares[place] / top)).toFixed(3));
   });
@@ -164,7 +168,7 @@ function setUpCells() {
   const cells = byId("cells");
   const count = data.read.tokens.length;
   const veils = data.read.tokens.map((_, place) => {
-    const veil = shape("rect", { ...boxOf(place), fill: "#000" });
+    const veil = shape("rect", { ...boxOf(place), fill: "#000", "shape-rendering": "crispEdges" });
     veil.addEventListener("mouseenter", () => chooseRead(place));
     return veil;
   });
@@ -221,16 +225,22 @@ function drawTable(shares) {
 
 // ------------------------------------------------------------------------------ saying and choosing
 
+// A name that occurs more than once is followed by its place.
+function told(names, place) {
+  return names.indexOf(names[place]) === names.lastIndexOf(names[place])
+    ? names[place] : `${names[place]} (${place + 1})`;
+}
+
 function say(shares) {
   const names = readNames();
   const name = writtenNames()[state.chosen];
   const best = shares.map((share, place) => [share, place]).filter(([share]) => share >= 5)
     .sort((one, two) => two[0] - one[0]).slice(0, 5);
   const list = best.map(([share, place]) => make("span", {},
-    make("bdi", {}, data.read.kind === "frames" ? `${timeOf(place).toFixed(2)} s` : names[place]),
+    make("bdi", {}, data.read.kind === "frames" ? `${timeOf(place).toFixed(2)} s` : told(names, place)),
     ` ${percent(share)}`));
   const parts = list.flatMap((part, i) => (i ? [", ", part] : [part]));
-  byId("said").replaceChildren(make("bdi", { className: "name" }, name || ""), " looked at ",
+  byId("said").replaceChildren(make("bdi", { className: "name" }, name || ""), " attended to ",
     ...(parts.length ? parts : ["nothing"]));
   byId("step").textContent = `step ${state.chosen + 1} of ${writtenNames().length}`;
 }
@@ -253,10 +263,10 @@ function choose(place) {
   say(shares);
 }
 
-// The other way round: which written words looked at this one?
+// The other way round: which written words attended to this one?
 function chooseRead(place) {
   state.back = place;
-  if (data.read.kind === "cells") drawSeen(readNames().map((_, cell) => (cell === place ? 1 : 0)), place);
+  if (data.read.kind === "cells") drawSeen(readNames().map((_, cell) => (cell === place ? 1 : 0)), place, 1);
   else {
     mark(byId("read"), place);
     fillBars(byId("read"), []);
@@ -265,10 +275,10 @@ function chooseRead(place) {
   const column = merged().map((row) => row[place]);
   fillBars(byId("written"), column);
   byId("said").replaceChildren(make("bdi", { className: "name" }, readNames()[place]),
-    " was looked at by ",
+    " was attended to by ",
     ...column.map((share, i) => [share, i]).filter(([share]) => share >= 5)
       .sort((one, two) => two[0] - one[0]).slice(0, 5)
-      .flatMap(([share, i], n) => [n ? ", " : "", make("bdi", {}, writtenNames()[i]), ` ${percent(share)}`]));
+      .flatMap(([share, i], n) => [n ? ", " : "", make("bdi", {}, told(writtenNames(), i)), ` ${percent(share)}`]));
 }
 
 function draw() {
@@ -278,6 +288,7 @@ function draw() {
     const last = names.length - 1;
     fillRow(byId("read"), names, (place) => place === last, chooseRead);
   }
+  if (byId("top")) byId("top").textContent = percent(topShare());
   drawTable(merged());
   choose(state.chosen);
 }

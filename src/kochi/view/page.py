@@ -1,4 +1,4 @@
-"""One page to look at an answer: choose a word and see where the model looked.
+"""One page to look at an answer: choose a word and see what the model attended to.
 
 The page is one file with script and style inside. It loads nothing: its own policy forbids it.
 """
@@ -22,6 +22,7 @@ from kochi.view.labelled import visible, visible_title
 
 MOST_CELLS = 5000  # of the table that shows all words at once
 END = "⟨end⟩"  # where the weights are shown that lie on no word
+WORD_MARK = "▁"  # begins a BPE piece that begins a word
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
     "media-src data:"
@@ -47,8 +48,8 @@ class TextSide:
     def to_json(self) -> dict[str, Any]:
         """Give plain values, safe to show."""
         first: dict[int, float] = {}
-        for word, start in zip(self.word_of, self.start_seconds, strict=False):
-            if word is not None:
+        for token, word, start in zip(self.tokens, self.word_of, self.start_seconds, strict=False):
+            if word is not None and token != WORD_MARK:  # a space is not heard
                 first.setdefault(word, round(start, 3))
         return {
             "dir": direction("".join(self.words or self.tokens)),
@@ -113,14 +114,14 @@ def write_page(
     heads: Float[np.ndarray, "layers heads target source"],
     title: str,
 ) -> None:
-    """Write a page that shows where every layer and head looked.
+    """Write a page that shows what every layer and head attended to.
 
     Args:
         path: Where to; .html.
         read: What the model read: a place for each column of the alignment.
         written: What it wrote: a token for each row.
         heads: The alignments.
-        title: The answer.
+        title: The model, its input and its answer.
 
     Raises:
         UserError: The file cannot be written.
@@ -130,11 +131,11 @@ def write_page(
     record = {
         "read": _read(read),
         "written": written.to_json(),
+        "unit": _unit(read, written),
         "shares": np.rint(1000.0 * heads).astype(int).tolist(),
     }
-    small = heads.shape[2] * heads.shape[3] <= MOST_CELLS and isinstance(read, TextSide)
     try:
-        path.write_text(_html(record, read, title, small), encoding="utf-8")
+        path.write_text(_html(record, read, title, _table_part(heads, read)), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -169,6 +170,28 @@ def _check(heads: np.ndarray, read: Side, written: TextSide) -> None:
         )
     if not np.isfinite(heads).all():
         raise ValueError("heads: a weight is NaN or infinite; expected numbers from 0 to 1")
+
+
+def _unit(read: Side, written: TextSide) -> str:
+    """Say what the page opens on: tokens where one side is a single word of several tokens."""
+    sides = (side for side in (read, written) if isinstance(side, TextSide))
+    alone = any(
+        len(side.words) == 1 < len(side.word_of) - side.word_of.count(None) for side in sides
+    )
+    return "tokens" if alone else "words"
+
+
+def _table_part(heads: Float[np.ndarray, "layers heads target source"], read: Side) -> str:
+    if not isinstance(read, TextSide):
+        return ""
+    title = "<h2>all at once, in percent</h2>\n"
+    rows, columns = heads.shape[2:]
+    if rows * columns > MOST_CELLS:
+        return (
+            f'{title}<p class="hint">Left out: {rows} x {columns} tokens are {rows * columns:,} '
+            f"numbers, more than {MOST_CELLS:,}.</p>"
+        )
+    return f'{title}<div class="wide"><table id="table"></table></div>'
 
 
 def _read(side: Side) -> dict[str, Any]:
@@ -210,7 +233,7 @@ def _cell_name(place: int, columns: int) -> str:
     return f"row {place // columns + 1} column {place % columns + 1}"
 
 
-def _html(record: dict[str, Any], read: Side, title: str, table: bool) -> str:
+def _html(record: dict[str, Any], read: Side, title: str, table: str) -> str:
     # "<" is the only character that could end the script that holds the data.
     text = json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")
     layers, heads = len(record["shares"]), len(record["shares"][0])
@@ -219,7 +242,7 @@ def _html(record: dict[str, Any], read: Side, title: str, table: bool) -> str:
         _select(
             "head", "head", [(-1, "mean of all"), *((n, str(n + 1)) for n in range(heads))], -1
         ),
-        _select("unit", "show", [("words", "words"), ("tokens", "tokens")], "words"),
+        _select("unit", "show", [("words", "words"), ("tokens", "tokens")], record["unit"]),
         '<span><button type="button" id="before">before</button> <span id="step"></span> '
         '<button type="button" id="after">after</button></span>',
     ]
@@ -238,9 +261,7 @@ def _html(record: dict[str, Any], read: Side, title: str, table: bool) -> str:
         f'aria-labelledby="h-written" dir="{way}"></div>',
         '<p id="said" aria-live="polite"></p>',
         _read_part(record["read"], read),
-        '<h2>all at once, in percent</h2>\n<div class="wide"><table id="table"></table></div>'
-        if table
-        else "",
+        table,
         f'<script type="application/json" id="data">{text}</script>',
         f"<script>\n{_part('page.js')}</script>\n</html>\n",
     ]
@@ -257,8 +278,8 @@ def _select(name: str, label: str, choices: Sequence[tuple[Any, str]], chosen: A
 
 def _hint(read: Side) -> str:
     if isinstance(read, PictureSide):
-        return "what it looked at is bright in the picture."
-    return "the bars show how much of its look each place got."
+        return "what it attended to is bright in the picture."
+    return "the bars show how its attention is shared out."
 
 
 def _read_part(record: dict[str, Any], read: Side) -> str:
@@ -276,9 +297,11 @@ def _read_part(record: dict[str, Any], read: Side) -> str:
         wav = base64.b64encode(read.wav).decode()
         sound = f'<audio id="sound" controls src="data:audio/wav;base64,{wav}"></audio>'
     return (
-        f'<h2>heard</h2>\n<div class="heard"><div class="sheet" style="min-width:{width}%">'
+        '<h2>heard</h2>\n<p class="scale" aria-hidden="true">the tallest bar of all words: '
+        '<span id="top"></span></p>\n<div class="heard">'
+        f'<div class="sheet" style="min-width:{width}%">'
         f'<svg id="curve" viewBox="0 0 {read.seconds:.3f} 1" preserveAspectRatio="none" '
-        'role="img" aria-label="where the chosen word looked"></svg>'
+        'role="img" aria-label="what the chosen word attended to"></svg>'
         f'<img alt="spectrogram" src="data:image/png;base64,{picture}">'
         '<div class="now" id="now" style="left:0"></div></div>'
         f'<div class="seconds"><span>0 s</span><span>{read.seconds:.2f} s</span></div></div>\n'
@@ -289,8 +312,10 @@ def _read_part(record: dict[str, Any], read: Side) -> str:
 def _seen_part(read: PictureSide) -> str:
     picture = base64.b64encode(read.image).decode()
     return (
-        '<h2>seen</h2>\n<p class="hint">The cell looked at most has a frame. Point at a cell, or '
-        "go there with Tab and the arrow keys, to see which words looked at it.</p>\n"
+        '<h2>seen</h2>\n<p class="hint">The cell attended to most has a frame. Point at a cell, '
+        "or go there with Tab and the arrow keys, to see which words attended to it.</p>\n"
+        '<p class="scale" aria-hidden="true">0 % <i></i> <span id="top"></span> of the attention '
+        "in a cell, the same for all words</p>\n"
         f'<div class="seen" style="aspect-ratio:{read.width}/{read.height}">'
         f'<img alt="what was read" src="data:{_kind(read.image)};base64,{picture}">'
         f'<svg id="cells" viewBox="0 0 {read.width} {read.height}" preserveAspectRatio="none" '

@@ -1,9 +1,12 @@
-"""Alignments as pictures: PNG or SVG."""
+"""Alignments as pictures: PNG, SVG or PDF."""
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -24,7 +27,9 @@ from kochi.view.labelled import (
     LabelledAlignment,
     Weights,
     label_alignment,
+    labelled_places,
     scale_top,
+    thinned_note,
     visible,
     visible_title,
 )
@@ -32,7 +37,8 @@ from kochi.view.labelled import (
 # All lengths are inches.
 _LARGEST_CELL, _SMALLEST_CELL = 0.36, 0.13
 _COMFORTABLE_SIDE = 9.0  # cells shrink to keep within it ...
-_LONGEST_SIDE = 26.0  # ... and below the smallest cell labels are left out to keep within this
+_LONGEST_SIDE = 60.0  # ... and below the smallest cell labels are left out to keep within this
+_MOST_CELLS = 4000  # along a side; a pixel has room for no more
 _SPACE = 0.35
 _EDGE = 0.15
 _ROW_WIDTH = 13.0
@@ -54,7 +60,7 @@ def save_alignment(
         alignment: Weights, one row for each output token.
         source_tokens: Input tokens (columns).
         target_tokens: Output tokens (rows).
-        path: Where to; .png or .svg.
+        path: Where to; .png, .svg or .pdf.
         title: A line above the picture.
 
     Raises:
@@ -69,9 +75,13 @@ def save_alignments(
 ) -> None:
     """Save several alignments in one picture, on one scale, as many side by side as fit.
 
+    Every row and column has its label as long as there is room within 60 inches (460 labels). In
+    longer alignments some are left out, and the picture says which; of more than 4,000 rows or
+    columns neighbours are merged into their maximum, and the picture says so.
+
     Args:
         alignments: As `label_alignment` makes them, each with a title of its own or none.
-        path: Where to; .png or .svg.
+        path: Where to; .png, .svg or .pdf.
         title: A line above all.
 
     Raises:
@@ -94,6 +104,7 @@ def save_alignments(
 
 
 def _draw_panel(figure: Figure, alignment: LabelledAlignment, top: float, kind: str) -> Axes:
+    weights, notes = _merged(alignment.weights)
     num_rows, num_columns = alignment.weights.shape
     across, down = _cell(num_columns), _cell(num_rows)
     across, down = min(across, 2 * down), min(down, 2 * across)
@@ -104,13 +115,38 @@ def _draw_panel(figure: Figure, alignment: LabelledAlignment, top: float, kind: 
     axes = figure.add_axes((0.0, 0.0, width, height))
     axes.set(xlim=(-0.5, max(1, num_columns) - 0.5), ylim=(max(1, num_rows) - 0.5, -0.5))
     if alignment.weights.size:
-        image = axes.imshow(alignment.weights, cmap=_COLOURS, aspect="auto", vmin=0.0, vmax=top)
-        image.set_interpolation("nearest")
+        axes.imshow(
+            weights,
+            cmap=_COLOURS,
+            aspect="auto",
+            interpolation="nearest" if kind == "png" else "none",  # vector forms scale it
+            vmin=0.0,
+            vmax=top,
+            extent=(-0.5, num_columns - 0.5, num_rows - 0.5, -0.5),
+        )
     columns = [_label(token, kind) for token in alignment.source_tokens]
     rows = [_label(token, kind) for token in alignment.target_tokens]
-    _label_ticks(axes, columns, rows, across, down)
-    axes.set_title(_title(alignment.title, kind), fontsize=10, loc="left", pad=8)
+    notes += _label_ticks(axes, columns, rows, across, down)
+    lines = [_title(alignment.title, kind), *notes]
+    axes.set_title("\n".join(line for line in lines if line), fontsize=10, loc="left", pad=8)
     return axes
+
+
+def _merged(
+    weights: Float[np.ndarray, "target source"],
+) -> tuple[Float[np.ndarray, "rows columns"], list[str]]:
+    """Merge neighbours of more rows or columns than can be drawn; return what to say of it.
+
+    The maximum is kept: a single strong weight would be lost in a mean, or between the pixels.
+    """
+    notes = []
+    for axis, what in ((0, "rows"), (1, "columns")):
+        count = weights.shape[axis]
+        group = -(-count // _MOST_CELLS)
+        if group > 1:
+            weights = np.maximum.reduceat(weights, range(0, count, group), axis=axis)
+            notes.append(f"each cell: the maximum of {group} {what}")
+    return weights, notes
 
 
 def _cell(count: int) -> float:
@@ -119,17 +155,25 @@ def _cell(count: int) -> float:
 
 def _label_ticks(
     axes: Axes, columns: list[str], rows: list[str], across: float, down: float
-) -> None:
+) -> list[str]:
+    """Label columns and rows; return what to say of labels that are left out."""
+    notes = []
     short = across > 0.2 and all(cell_len(column) <= 2 for column in columns)
-    every = _every(len(columns))
-    axes.set_xticks(range(0, len(columns), every), columns[::every], rotation=0 if short else 90)
-    every = _every(len(rows))
-    axes.set_yticks(range(0, len(rows), every), rows[::every])
+    for labels, what, draw in (
+        (columns, "columns", partial(axes.set_xticks, rotation=0 if short else 90)),
+        (rows, "rows", axes.set_yticks),
+    ):
+        every = _every(len(labels))
+        places = labelled_places(len(labels), every)
+        draw(places, [labels[place] for place in places])
+        if every > 1:
+            notes.append(thinned_note(len(labels), every, what))
     axes.tick_params(length=0, pad=3, top=True, labeltop=True, labelbottom=False)
     axes.tick_params(axis="x", labelsize=_font_size(across))
     axes.tick_params(axis="y", labelsize=_font_size(down))
     for spine in axes.spines.values():
         spine.set_visible(False)
+    return notes
 
 
 def _font_size(cell: float) -> float:
@@ -140,8 +184,8 @@ def _font_size(cell: float) -> float:
 def _every(count: int) -> int:
     """Give the step from one label to the next at which labels do not overlap.
 
-    >>> _every(50), _every(500)
-    (1, 3)
+    >>> _every(460), _every(500)
+    (1, 2)
     """
     return max(1, math.ceil(count * _SMALLEST_CELL / _LONGEST_SIDE))
 

@@ -1,5 +1,6 @@
 """What was heard, as a picture: spectrogram, words under their sound, where the model looked."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,16 +10,24 @@ from matplotlib.figure import Figure
 
 from kochi.memory import Frames
 from kochi.times import Timed
-from kochi.view.figures import printable, set_fonts
-from kochi.view.labelled import LabelledAlignment, scale_top, visible, visible_title
+from kochi.view.figures import printable, set_fonts, size_of
+from kochi.view.labelled import (
+    LabelledAlignment,
+    labelled_places,
+    scale_top,
+    thinned_note,
+    visible,
+    visible_title,
+)
 
 # All lengths are inches.
 _SECOND, _NARROWEST, _WIDEST = 2.4, 5.0, 40.0
 _SOUND, _LEVEL, _BAR, _GAP = 1.5, 0.19, 0.07, 0.05
-_ROW, _LOWEST, _HIGHEST = 0.14, 0.8, 12.0
-_LEFT, _RIGHT, _ABOVE, _BELOW = 0.9, 0.3, 0.4, 0.5
+_ROW, _LOWEST, _HIGHEST = 0.14, 0.8, 40.0
+_LEFT, _RIGHT, _EDGE, _BELOW = 0.9, 0.3, 0.12, 0.5
+_TITLE_POINTS = 10.0
 _LETTER, _MARGIN = 0.085, 0.08  # of a word at its size, and between two words
-_MOST_LABELS, _MOST_LEVELS = 80, 4
+_MOST_LEVELS = 4
 _FRAMES_COLOURS = "gray_r"
 # Okabe and Ito's blue and vermilion, which every kind of colour vision tells apart.
 _LOOK = (0.0, 0.447, 0.698)
@@ -45,7 +54,8 @@ def draw_spectrogram(
         alignment: Where the model looked; its title is drawn above.
         layout: When the places that it looked at happened.
         words: The words and their times.
-        kind: "png" or "svg", which can show any letter.
+        kind: "png" or "pdf", which can show the letters of the installed fonts, or "svg", which
+            can show any.
     """
     seconds = frames_layout.centre_seconds(len(frames))
     width = min(_WIDEST, max(_NARROWEST, seconds * _SECOND))
@@ -53,7 +63,13 @@ def draw_spectrogram(
     levels = _levels(words, names, width / seconds)
     strip = _BAR + _LEVEL * (1 + max(levels, default=-1))
     looks = min(_HIGHEST, max(_LOWEST, len(alignment.target_tokens) * _ROW))
-    size = (width + _LEFT + _RIGHT, looks + strip + _SOUND + 2 * _GAP + _ABOVE + _BELOW)
+    every = max(1, math.ceil(len(alignment.target_tokens) * _ROW / looks - 1e-9))
+    note = thinned_note(len(alignment.target_tokens), every, "tokens") if every > 1 else ""
+    lines = printable(visible_title(alignment.title or ""), kind), note
+    title = "\n".join(line for line in lines if line)
+    across = width + _LEFT + _RIGHT
+    head = size_of(title, _TITLE_POINTS, width)[1] + 2 * _EDGE
+    size = (across, looks + strip + _SOUND + 2 * _GAP + head + _BELOW)
     figure = Figure(figsize=size)
 
     def panel(bottom: float, height: float) -> Axes:
@@ -68,14 +84,17 @@ def draw_spectrogram(
     _draw_frames(above, frames, frames_layout)
     _draw_words(middle, words, names, levels, strip)
     _draw_looks(below, alignment, layout)
-    _label_rows(below, [printable(visible(token), kind) for token in alignment.target_tokens])
+    _label_rows(below, [printable(visible(t), kind) for t in alignment.target_tokens], every)
     for number, word in enumerate(words):
         colour = _WORD_COLOURS[number % len(_WORD_COLOURS)]
         below.axvspan(word.start_seconds, word.end_seconds, color=colour, alpha=_BAND, linewidth=0)
         for edge in (word.start_seconds, word.end_seconds):
             above.axvline(edge, color=colour, linewidth=0.8, alpha=0.8)
     below.set_xlabel("seconds")
-    above.set_title(printable(visible_title(alignment.title or ""), kind), fontsize=10, loc="left")
+    top = f"darkest: {scale_top(alignment.weights):.0%} of a token's attention"
+    figure.text(1.0 - _RIGHT / across, 0.08 / size[1], top, ha="right", fontsize=8, color="0.35")
+    corner = _LEFT / across, 1.0 - _EDGE / size[1]
+    figure.text(*corner, title, va="top", fontsize=_TITLE_POINTS, wrap=True)
     set_fonts(figure)
     return figure
 
@@ -127,10 +146,10 @@ def _reach(layout: Frames, count: int) -> tuple[float, float]:
     return layout.first_seconds - half, layout.centre_seconds(count) - half
 
 
-def _label_rows(axes: Axes, tokens: Sequence[str]) -> None:
-    every = -(-max(1, len(tokens)) // _MOST_LABELS)
-    places = [1.0 - (row + 0.5) / len(tokens) for row in range(len(tokens))]
-    axes.set_yticks(places[::every], list(tokens)[::every])
+def _label_rows(axes: Axes, tokens: Sequence[str], every: int) -> None:
+    count = len(tokens)
+    rows = labelled_places(count, every)
+    axes.set_yticks([1.0 - (row + 0.5) / count for row in rows], [tokens[row] for row in rows])
     axes.tick_params(axis="y", length=0, labelsize=8)
     for spine in axes.spines.values():
         spine.set_color("0.8")
