@@ -4,8 +4,8 @@
 
 DATA holds `g2p_sigmorphon2021/*_train.tsv`, `g2p_cmudict/train.tsv` and
 `multi30k/train.{en,de}.gz`. Word lists are made of the words of Multi30k. Each set of pairs is cut
-to a number of rows by a draw; then its first row is data, or one of fifteen headers in six languages
-is put above it.
+to a number of rows by a draw; then its first row is data, or one of fifteen headers in six
+languages is put above it.
 """
 
 import argparse

@@ -11,17 +11,18 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
-BASE = {"errors", "config", "normal_forms"}
+BASE = {"errors", "config", "normal_forms", "contents"}
 DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
     "errors": set(),
     "normal_forms": set(),
+    "contents": set(),
     "config": {"errors", "normal_forms"},
     "memory": set(),
-    "sound": {"errors"},
-    "picture": {"errors"},
+    "sound": {"errors", "contents"},
+    "picture": {"errors", "contents"},
     "scenes": {"errors"},
     "attention": set(),
     "layers": {"attention"},
@@ -39,13 +40,15 @@ DIRECTION: dict[str, set[str]] = {
     "studies": DATA
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "looking", "view", "folder"},
+    "copying": {"data"},
     "finding": {"memory", "models", "search"},
-    "predictor": DATA | MODELS | {"search", "finding", "folder", "times", "links"},
+    "predictor": DATA | MODELS | {"search", "finding", "copying", "folder", "times", "links"},
     "listening": DATA | MODELS | {"search", "predictor"},
     "starting": DATA,
     "looking": DATA | {"memory", "metrics", "predictor", "view"},
     "commands": DATA
     | {
+        "copying",
         "attention",
         "metrics",
         "view",

@@ -142,9 +142,11 @@ def test_unknown_characters_are_named(predictor):
     assert predictor.predict(["ab"])[0].unknown == ()
 
 
-def test_a_single_text_is_refused(predictor):
-    with pytest.raises(ValueError, match="sources: a single text 'abc'; expected a list"):
-        predictor.predict("abc")
+def test_a_single_text_is_a_list_of_one(predictor):
+    assert predictor.predict("abc") == predictor.predict(["abc"])
+    assert [one.text for one in predictor.predict_stream("abc")] == ["A B C"]
+    [aligned] = predictor.align("abc", "A B C")
+    assert aligned.tokens == ("A", "B", "C")
 
 
 def test_stream_names_the_place_of_a_bad_source(predictor):

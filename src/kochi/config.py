@@ -727,6 +727,16 @@ class Search(Table):
     has at most ``max_length_ratio`` times the source's tokens plus ``max_length_extra``. With
     ``ctc_weight`` w, beginnings are scored by 1 - w times the decoder's log-probability plus w
     times CTC's, for a model that was trained with CTC.
+
+    ``unknown`` says what becomes of words (or characters) of the source that training never saw:
+    "drop" reads them as the unknown token and never writes it; "copy" copies them into the answer
+    where the alignment is clear, and "mark" writes ⟨unk⟩ there. With these two the model may write
+    the unknown token, which it has learned where ``target.vocabulary_size`` cuts tokens off; it is
+    replaced in the same way. "drop" is the default because a copy makes sense only where both sides
+    are written alike: a letter is no phone.
+
+    Texts of more than ``max_source_length`` tokens are not answered. Default: four times the
+    longest source of the training data, and at least ``data.max_length``.
     """
 
     beam: Positive = 5
@@ -735,6 +745,8 @@ class Search(Table):
     max_length_extra: Positive = 20
     batch_size: Positive = 64
     ctc_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    unknown: Literal["copy", "mark", "drop"] = "drop"
+    max_source_length: Positive | None = None
 
 
 class Run(Table):
@@ -752,6 +764,13 @@ class Run(Table):
         if self.search.ctc_weight and not self.training.ctc_weight:
             raise ValueError(
                 "search.ctc_weight needs a model trained with CTC: set training.ctc_weight, too"
+            )
+        if self.search.unknown == "copy" and not isinstance(self.data, TextSources):
+            raise ValueError("search.unknown = 'copy' needs sources of text; use 'mark' or 'drop'")
+        if self.search.unknown == "copy" and isinstance(self.model, PlainModel):
+            raise ValueError(
+                "search.unknown = 'copy' needs attention, which a plain model has not; use 'mark' "
+                "or 'drop'"
             )
         return self
 

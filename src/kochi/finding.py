@@ -45,12 +45,15 @@ class Task(NamedTuple):
         rows: The sources as the reader encoded them.
         need_alignment: Whether the best answers' alignment is wanted.
         need_heads: Whether it is wanted of every layer and head.
+        need_origins: Whether the alignment of every answer is wanted where a source or an answer
+            holds an unknown token.
     """
 
     find: Find
     rows: Sequence[Any]
     need_alignment: bool
     need_heads: bool
+    need_origins: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ class Searched(Find):
         n_best: Answers to each source.
         length_penalty: Exponent of the length in the score.
         ctc_weight: Share of the model's CTC output, where it has one, in the score.
+        unknown: Whether the unknown token may be part of an answer.
     """
 
     beam: int
     n_best: int
     length_penalty: float
     ctc_weight: float
+    unknown: bool = False
 
     @override
     def of(self, places: list[int]) -> "Searched":
@@ -88,6 +93,7 @@ class Searched(Find):
             max_length=limits,
             n_best=self.n_best,
             joint=joint,
+            unknown=self.unknown,
         )
 
 
@@ -128,6 +134,7 @@ class Drawn(Find):
         temperature: Divides the logits.
         top_k: Draw from so many tokens, or None: from all.
         length_penalty: Exponent of the length in the score.
+        unknown: Whether the unknown token may be part of an answer.
     """
 
     seeds: Int[Tensor, " sources"]
@@ -135,6 +142,7 @@ class Drawn(Find):
     temperature: float
     top_k: int | None
     length_penalty: float
+    unknown: bool = False
 
     @override
     def of(self, places: list[int]) -> "Drawn":
@@ -153,4 +161,5 @@ class Drawn(Find):
             n=self.num_samples,
             seeds=self.seeds,
             length_penalty=self.length_penalty,
+            unknown=self.unknown,
         )

@@ -1,11 +1,13 @@
 """A trained model that answers: `kochi.load(folder).predict([...])`."""
 
+import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -13,8 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.config import Run, TransformerModel
-from kochi.data.padding import BOS, EOS
-from kochi.data.readers.base import Reader
+from kochi.copying import Copier, Unknown
+from kochi.data.padding import BOS, EOS, UNK
+from kochi.data.readers.base import Reader, Unreadable
+from kochi.data.readers.taking import found as name_found
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.finding import Drawn, Find, Given, Searched, Task
@@ -34,17 +38,26 @@ from kochi.search import (
 from kochi.times import Timed, find_stretches, time_tokens, time_words
 
 READ_AHEAD = 16  # batches that are sorted by length together
-Found = tuple[list[Hypothesis], Tensor | None, Layout]
-
-
+HOPELESS = 100  # times as many tokens as are answered: they are not even counted
+LONGER = 4  # times as long as the longest source of the training data: still answered by default
 WORDS = Words()
+Errors = Literal["raise", "skip"]
 
 
-class _Read(NamedTuple):
-    """A source that was read already, and its row."""
+class Found(NamedTuple):
+    """What is found for one source.
 
-    source: Any
-    row: Any
+    Attributes:
+        hypotheses: Best first.
+        heads: The best one's alignment of every layer and head that were asked for, or None.
+        layout: What the alignment's columns are.
+        origins: The alignment of every hypothesis, where there is something unknown.
+    """
+
+    hypotheses: list[Hypothesis]
+    heads: Float[Tensor, "layers heads target source"] | None
+    layout: Layout
+    origins: "Sequence[Float[Tensor, 'target source'] | None]" = ()
 
 
 class SourceError(ValueError):
@@ -53,12 +66,33 @@ class SourceError(ValueError):
     Attributes:
         place: Its place among the sources, from 0.
         reason: What was found and what was expected.
+        blank: Whether it is a blank text.
     """
 
-    def __init__(self, place: int, reason: str) -> None:
+    def __init__(self, place: int, reason: str, blank: bool = False) -> None:
         super().__init__(f"sources[{place}]: {reason}")
         self.place = place
         self.reason = reason
+        self.blank = blank
+
+
+class _Read(NamedTuple):
+    """A source as its reader takes it, and its row, or the `SourceError` that says why not."""
+
+    source: Any
+    row: Any
+
+
+class _Asked(NamedTuple):
+    """How sources are to be answered; see `Predictor.predict`."""
+
+    need_alignment: bool = False
+    need_heads: bool = False
+    batch_size: int | None = None
+    errors: Errors = "raise"
+    unknown: Unknown = "drop"
+    max_source_length: int | None = None
+    n_best: int | None = None  # None: all that are found, the same text twice too
 
 
 class TargetError(ValueError):
@@ -80,7 +114,7 @@ class Answer:
     """One of the answers to a source.
 
     Attributes:
-        text: The answer.
+        text: The answer; see ``search.unknown`` of the run file for what stands for unknown words.
         score: What answers compete by, larger is better: the log-probability in nats over
             length ** length_penalty.
         log_probability: Nats, of the whole answer, its end included.
@@ -101,12 +135,13 @@ class Prediction:
 
     Attributes:
         source: The text that was asked, or the name of the recording or array.
-        text: The best answer.
+        text: The best answer; empty where there is none.
         score: Its score, see `Answer`.
         tokens: Its tokens.
         source_tokens: What the model read; the last one is the end mark. Frames have no names:
             then it is empty.
-        n_best: The best answers, best first (or all drawn ones); the first one is the answer.
+        n_best: The best answers, best first and no text twice (or all drawn ones, in the order
+            drawn); the first one is the answer.
         alignment: Row i says how much each source token was looked at when ``tokens[i]`` was
             written (by the last layer, on average over its heads); a row sums to 1. None if it was
             not asked for, or the model has no attention.
@@ -119,6 +154,9 @@ class Prediction:
         pieces: What each of ``tokens`` adds to the text, with its spaces.
         heads: As ``alignment``, for every layer that looks and each of its heads, where that was
             asked for.
+        length: Of the source, as its reader counts: tokens without the end mark, samples, frames,
+            or bytes of a picture.
+        error: Why the source was not answered, where errors are skipped; None where it was.
     """
 
     source: str
@@ -135,6 +173,8 @@ class Prediction:
     words: tuple[Timed, ...] | None = None
     pieces: tuple[str, ...] = ()
     heads: Float[Tensor, "layers heads target source"] | None = None
+    length: int = 0
+    error: str | None = None
 
 
 class Predictor:
@@ -182,49 +222,72 @@ class Predictor:
 
     def predict(
         self,
-        sources: Iterable[Any],
+        sources: Any,
         beam: int | None = None,
         n_best: int = 1,
         need_alignment: bool = False,
         batch_size: int | None = None,
         length_penalty: float | None = None,
         need_heads: bool = False,
+        errors: Errors = "raise",
+        unknown: Unknown | None = None,
+        max_source_length: int | None = None,
     ) -> list[Prediction]:
-        """Answer each source. The answers do not depend on the batch size or on each other.
+        """Answer each source.
+
+        In float32 the answers do not depend on the batch size, on each other or on the number of
+        threads, except for the rounding of the last digits of their scores; for bfloat16 see
+        `load`.
 
         Args:
-            sources: What the model reads. Texts, not empty; for a model of sound paths of
-                recordings, `kochi.sound.files.Recording`, or samples at its rate (int16, or floats
-                from -1 to 1); for one of features paths of .npy files,
-                `kochi.data.readers.rows.FeatureRow`, or arrays ``[frames, size]``; for one of
-                pictures paths, `kochi.picture.files.Picture`, or 8-bit pixels
-                ``[height, width, channels]``.
+            sources: What the model reads, one or several (an iterable). Texts; for a model of sound
+                recordings, as samples at its rate (an array or tensor of int16, or of floats from
+                -1 to 1) or as files; for one of features arrays or tensors ``[frames, size]`` or
+                .npy files; for one of pictures PIL images, 8-bit pixels
+                ``[height, width, channels]`` (a tensor also ``[channels, height, width]``) or
+                files. A file is a path, its bytes, or a binary stream; there are also
+                `kochi.sound.files.Recording`, `kochi.data.readers.rows.FeatureRow` and
+                `kochi.picture.files.Picture`.
             beam: Hypotheses kept for each source; 1 is greedy. Default: the run file's.
             n_best: How many answers to give for each source; at most ``beam``.
             need_alignment: Whether to give the alignment of the best answer.
             batch_size: Sources computed together. Default: the run file's.
             length_penalty: See `Answer`; 0 favours short answers. Default: the run file's.
             need_heads: Whether to give the alignment of every layer and head, too.
+            errors: What to do with a source that is too long or cannot be read. "raise" raises
+                `SourceError`; "skip" gives a prediction without answers that says why in
+                ``error``. A blank text is such a source for "raise"; with "skip" it has an empty
+                answer.
+            unknown: "copy", "mark" or "drop"; see `kochi.config.Search`. Default: the run file's.
+            max_source_length: The most tokens of a text that is answered. Default: the run file's;
+                see `kochi.config.Search`.
 
         Returns:
-            One prediction a source, in the order of the sources.
+            One prediction a source, in the order of the sources; a list of one for a single source.
 
         Raises:
-            SourceError: A source is empty or too long, or cannot be read.
-            ValueError: A number is out of range.
+            SourceError: A source is blank or too long, or cannot be read.
+            TypeError: A source is nothing that the model takes.
+            ValueError: A number is out of range, or there is no such option.
         """
         options = self.run.search
         beam = max(options.beam, n_best) if beam is None else beam
         penalty = options.length_penalty if length_penalty is None else length_penalty
         if not 1 <= n_best <= beam:
             raise ValueError(f"n_best = {n_best}; expected from 1 to the beam, {beam}")
-        find = Searched(beam, n_best, penalty, options.ctc_weight)
-        return self._predict(sources, find, need_alignment, batch_size, need_heads)
+        unknown = self._unknown(unknown)
+        pool = beam if self.target.ambiguous or unknown != "drop" else n_best
+        pool = pool if n_best > 1 else 1
+        find = Searched(beam, pool, penalty, options.ctc_weight, unknown != "drop")
+        asked = _Asked(
+            need_alignment, need_heads, batch_size, errors, unknown, max_source_length, n_best
+        )
+        return self._predict(sources, find, asked)
 
     def align(
         self,
-        sources: Iterable[Any],
-        targets: Iterable[str],
+        sources: Any,
+        targets: Iterable[str] | str,
         batch_size: int | None = None,
         need_heads: bool = False,
     ) -> list[Prediction]:
@@ -232,22 +295,25 @@ class Predictor:
 
         Args:
             sources: As in `predict`.
-            targets: What is to be written, one for each source. A prediction's ``score`` is what it
-                would have competed by, its ``tokens`` are those of the target.
+            targets: What is to be written, one for each source, or a single one. A prediction's
+                ``score`` is what it would have competed by, its ``tokens`` are those of the target.
             batch_size: As in `predict`.
             need_heads: As in `predict`.
 
         Raises:
             SourceError: As in `predict`.
+            TypeError: As in `predict`.
             TargetError: A target is empty or too long.
             ValueError: There is not one target for each source.
         """
-        listed, rows = _as_list(sources), self._cut_targets(_as_list(targets))
+        listed = list(self.source.several(sources))
+        rows = self._cut_targets([targets] if isinstance(targets, str) else list(targets))
         if len(rows) != len(listed):
             raise ValueError(f"targets: {len(rows)}, but there are {len(listed)} sources")
 
         find = Given(rows, self.run.search.length_penalty)
-        return self._predict(listed, find, True, batch_size, need_heads)
+        asked = _Asked(True, need_heads, batch_size, max_source_length=sys.maxsize)
+        return self._predict(listed, find, asked)
 
     def _cut_targets(self, targets: Sequence[str]) -> list[list[int]]:
         rows = self.target.encode_batch(targets) if targets else []
@@ -278,46 +344,55 @@ class Predictor:
 
     def sample(
         self,
-        sources: Iterable[Any],
+        sources: Any,
         num_samples: int = 1,
         temperature: float = 1.0,
         top_k: int | None = None,
         generator: torch.Generator | None = None,
         need_alignment: bool = False,
         batch_size: int | None = None,
+        errors: Errors = "raise",
+        unknown: Unknown | None = None,
+        max_source_length: int | None = None,
     ) -> list[Prediction]:
         """Draw answers from the model's distribution.
 
         Args:
             sources: As in `predict`.
             num_samples: Answers to draw for each source: the prediction's ``n_best``, in the order
-                drawn, so that each is a fair draw.
+                drawn, so that each is a fair draw; the same text may be drawn twice.
             temperature: Below 1 bolder than the model, above 1 wilder.
             top_k: Draw from the k likeliest tokens only.
             generator: Governs what is drawn (on the CPU); the same for sources all at once or in
                 pieces. Default: torch's own.
             need_alignment: As in `predict`, for the first answer drawn.
             batch_size: As in `predict`.
+            errors: As in `predict`.
+            unknown: As in `predict`.
+            max_source_length: As in `predict`.
 
         Raises:
             SourceError: As in `predict`.
-            ValueError: A number is out of range.
+            TypeError: As in `predict`.
+            ValueError: A number is out of range, or there is no such option.
         """
-        listed = _as_list(sources)
+        listed = list(self.source.several(sources))
         seeds = sentence_seeds(generator, len(listed))
 
         penalty = self.run.search.length_penalty
-        find = Drawn(seeds, num_samples, temperature, top_k, penalty)
-        return self._predict(listed, find, need_alignment, batch_size)
+        unknown = self._unknown(unknown)
+        find = Drawn(seeds, num_samples, temperature, top_k, penalty, unknown != "drop")
+        asked = _Asked(need_alignment, False, batch_size, errors, unknown, max_source_length)
+        return self._predict(listed, find, asked)
 
-    def predict_stream(self, sources: Iterable[Any], **options: Any) -> Iterator[Prediction]:
+    def predict_stream(self, sources: Any, **options: Any) -> Iterator[Prediction]:
         """Answer sources as they come, some batches at a time, in their order.
 
         Takes the options of `predict`; uses little memory however many sources there are. Where
         sources are not text, the next ones are read while these are answered.
         """
         ahead = READ_AHEAD * (options.get("batch_size") or self.run.search.batch_size)
-        waiting = iter(sources)
+        waiting = iter(self.source.several(sources))
         chunks = iter(lambda: list(islice(waiting, ahead)), [])
         place = 0
         try:
@@ -325,7 +400,7 @@ class Predictor:
                 yield from self.predict(chunk, **options)
                 place += len(chunk)
         except SourceError as error:
-            raise SourceError(place + error.place, error.reason) from None
+            raise SourceError(place + error.place, error.reason, error.blank) from None
 
     def _read_ahead(self, chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
         """Give chunks; where they are not text, read while the one before is at work."""
@@ -333,46 +408,68 @@ class Predictor:
             yield from chunks
             return
         with ThreadPoolExecutor(1) as thread:
-            reading: list[Future[list[Any]]] = []
+            reading: list[Future[list[_Read]]] = []
             for chunk in chunks:
-                reading.append(thread.submit(self._read_all, chunk))
+                reading.append(thread.submit(self._read_all, chunk, None))
                 if len(reading) > 1:
                     yield reading.pop(0).result()
             for last in reading:
                 yield last.result()
 
-    def _read_all(self, sources: list[Any]) -> list[Any]:
-        return [_Read(*pair) for pair in zip(sources, self._encode(sources), strict=True)]
-
-    def _predict(
-        self,
-        sources: Iterable[Any],
-        find: Find,
-        need_alignment: bool,
-        batch_size: int | None,
-        need_heads: bool = False,
-    ) -> list[Prediction]:
-        listed = _as_list(sources)
-        size = self.run.search.batch_size if batch_size is None else batch_size
+    def _predict(self, sources: Any, find: Find, asked: _Asked) -> list[Prediction]:
+        listed = list(self.source.several(sources))
+        size = self.run.search.batch_size if asked.batch_size is None else asked.batch_size
         if size < 1:
             raise ValueError(f"batch_size = {size}; expected at least 1")
-        if listed and isinstance(listed[0], _Read):
-            listed, encoded = ([one[side] for one in listed] for side in (0, 1))
-        else:
-            encoded = self._encode(listed)
-        order = sorted(range(len(listed)), key=lambda place: -len(encoded[place]))
-        workers = num_workers(self.device) if self.processes is None else self.processes.count
-        size = share_size(len(order), size, workers)
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        if asked.errors not in get_args(Errors):
+            raise ValueError(f"errors = {asked.errors!r}; expected 'raise' or 'skip'")
+        read = listed
+        if not (listed and isinstance(listed[0], _Read)):
+            read = self._read_all(listed, asked.max_source_length)
+        rows = [one.row for one in read]
+        refused = {place: row for place, row in enumerate(rows) if isinstance(row, SourceError)}
+        if refused and asked.errors == "raise":
+            raise next(iter(refused.values()))
+        lengths = [0 if place in refused else len(row) for place, row in enumerate(rows)]
+        order = [place for place in range(len(read)) if place not in refused]
+        order.sort(key=lambda place: -lengths[place])
+        batches = self._batches(order, lengths, size)
+        origins = asked.unknown != "drop"
         tasks = [
-            Task(find.of(places), [encoded[place] for place in places], need_alignment, need_heads)
+            Task(
+                find.of(places),
+                [rows[place] for place in places],
+                asked.need_alignment,
+                asked.need_heads,
+                origins,
+            )
             for places in batches
         ]
-        answers: dict[int, Prediction] = {}
-        for places, found in zip(batches, self._side_by_side(tasks), strict=True):
-            for place, parts in zip(places, found, strict=True):
-                answers[place] = self._prediction(listed[place], encoded[place], *parts, need_heads)
-        return [answers[place] for place in range(len(listed))]
+        answers = {place: self._unanswered(read[place].source, refused[place]) for place in refused}
+        for places, batch in zip(batches, self._side_by_side(tasks), strict=True):
+            for place, found in zip(places, batch, strict=True):
+                answers[place] = self._prediction(read[place].source, rows[place], found, asked)
+        return [answers[place] for place in range(len(read))]
+
+    def _batches(self, order: list[int], lengths: Sequence[int], most: int) -> list[list[int]]:
+        """Cut places sorted by length, the longest first, into batches.
+
+        A batch holds at most so many positions as ``most`` sources of the longest size in training
+        have, so that a long source takes no more memory than training-sized ones.
+        """
+        workers = num_workers(self.device) if self.processes is None else self.processes.count
+        most = share_size(len(order), most, workers)
+        room = most * (self.longest_trained or self.run.data.max_length)
+        if not self.longest_trained and not isinstance(self.source, Tokenizer):
+            room = None  # max_length counts tokens
+        batches = list[list[int]]()
+        start = 0
+        while start < len(order):
+            longest = max(1, lengths[order[start]])
+            size = most if room is None else max(1, min(most, room // longest))
+            batches.append(order[start : start + size])
+            start += size
+        return batches
 
     def _side_by_side(self, tasks: list[Task]) -> list[list[Found]]:
         if self.processes is None or len(tasks) < 2:
@@ -388,8 +485,30 @@ class Predictor:
         memory = self.model.encode(source.to(self.device), mask.to(self.device))
         found = task.find(self.model, memory, self._limits(memory))
         wanted = task.need_alignment or task.need_heads
-        alignments = self._align(memory, found, task.need_heads) if wanted else [None] * len(found)
-        return [(*one, memory.layout) for one in zip(found, alignments, strict=True)]
+        best = [hypotheses[0].tokens for hypotheses in found]
+        heads = self._align(memory, best, task.need_heads) if wanted else [None] * len(found)
+        origins = self._origins(memory, found, task)
+        return [
+            Found(hypotheses, row_heads, memory.layout, alignments)
+            for hypotheses, row_heads, alignments in zip(found, heads, origins, strict=True)
+        ]
+
+    def _origins(
+        self, memory: Memory, found: list[list[Hypothesis]], task: Task
+    ) -> list[list[Float[Tensor, "target source"] | None]]:
+        """Compute the alignment of every answer, if anything in the batch is unknown."""
+        origins: list[list[Tensor | None]] = [[] for _ in found]
+        text = isinstance(self.source, Tokenizer)
+        if not task.need_origins or not (
+            (text and any(UNK in row for row in task.rows))
+            or any(UNK in one.tokens for hypotheses in found for one in hypotheses)
+        ):
+            return origins
+        for rank in range(max(map(len, found))):
+            ranked = [one[rank].tokens if rank < len(one) else [] for one in found]
+            for row, layers in enumerate(self._align(memory, ranked, need_heads=False)):
+                origins[row].append(None if layers is None else layers[-1].mean(0))
+        return origins
 
     def _grid(self, row: Any, layout: Layout) -> tuple[int, int] | None:
         extent = self.source.extent(row)
@@ -400,30 +519,71 @@ class Predictor:
         """Return the type of number that the model computes with."""
         return next(self.model.parameters()).dtype
 
-    def _encode(self, sources: Sequence[Any]) -> Sequence[Any]:
-        if isinstance(self.source, Tokenizer):
-            return self._cut(sources)
-        try:
-            return self.source.encode_batch(sources)
-        except UserError:  # read one by one, to say which
-            return [self._read(place, source) for place, source in enumerate(sources)]
+    def _read_all(self, sources: Sequence[Any], max_source_length: int | None) -> list[_Read]:
+        """Read sources; in place of a row stands why there is none.
 
-    def _read(self, place: int, source: Any) -> Any:
-        try:
-            return self.source.encode(source)
-        except UserError as error:
-            raise SourceError(place, str(error)) from None
+        Raises:
+            TypeError: One is nothing that the reader takes.
+        """
+        taken = [self._take(place, source) for place, source in enumerate(sources)]
+        good = [place for place, one in enumerate(taken) if not isinstance(one, SourceError)]
+        rows = self._rows([taken[place] for place in good], max_source_length)
+        read = [_Read(*pair) for pair in zip(sources, taken, strict=True)]
+        for place, row in zip(good, rows, strict=True):
+            found = SourceError(place, str(row)) if isinstance(row, UserError) else row
+            read[place] = _Read(taken[place], found)
+        return read
 
-    def _cut(self, texts: Sequence[str]) -> Sequence[Any]:
-        for place, text in enumerate(texts):
-            if not text or text.isspace():
-                raise SourceError(place, "empty; expected something to read")
-        encoded = self.source.encode_batch(texts) if texts else []
-        limit = self.longest_source
-        for place, ids in enumerate(encoded):
-            if limit is not None and len(ids) + 1 > limit:
-                raise SourceError(place, f"{len(ids)} tokens; the model reads at most {limit - 1}")
-        return encoded
+    def _take(self, place: int, source: Any) -> Any:
+        """Return a source as its reader takes it, or why there is nothing to read."""
+        if isinstance(source, Unreadable):
+            return SourceError(place, source.reason)
+        if isinstance(source, str) and not source.strip():
+            return SourceError(place, "empty; expected something to read", blank=True)
+        taken = self.source.taken(source)
+        if taken is None:
+            found = name_found(source)
+            raise TypeError(f"sources[{place}]: found {found}; expected {self.source.takes}")
+        return taken
+
+    def _rows(self, sources: Sequence[Any], max_source_length: int | None) -> list[Any]:
+        """Return the row of each source, or a `UserError`."""
+        if not isinstance(self.source, Tokenizer):
+            return self.source.attempt_batch(sources) if sources else []
+        limit, why = self._source_limit(max_source_length)
+        # Once cut, a text takes a hundred times as much memory: one of megabytes is not.
+        lengths = [self.source.least_tokens(text) for text in sources]
+        most = HOPELESS * limit
+        short = [text for text, least in zip(sources, lengths, strict=True) if least <= most]
+        rows = iter(self.source.attempt_batch(short) if short else [])
+        found = [next(rows) if least <= most else least for least in lengths]
+        return [_too_long(row, limit, why) or row for row in found]
+
+    def _source_limit(self, asked: int | None) -> tuple[int, str]:
+        """Return how many tokens of a text are answered, and what says so."""
+        limit, why = asked or self.run.search.max_source_length, "max_source_length"
+        if limit is None:
+            seen, usual = self.longest_trained, self.run.data.max_length
+            limit = max(usual, LONGER * (seen or usual))
+            why = "max_source_length raises it"
+            if seen is not None:
+                why = f"the longest one in training had {seen:,}; {why}"
+        fixed = self.longest_source
+        return (limit, why) if fixed is None or limit < fixed else (fixed - 1, "learned positions")
+
+    @property
+    def longest_trained(self) -> int | None:
+        """Return the length of the longest source in training, as its reader counts.
+
+        None where the model folder does not say: it was written by an earlier version.
+        """
+        return self.metrics.get("longest", {}).get("source")
+
+    def _unknown(self, asked: Unknown | None) -> Unknown:
+        unknown = asked or self.run.search.unknown
+        if unknown not in get_args(Unknown):
+            raise ValueError(f"unknown = {unknown!r}; expected 'copy', 'mark' or 'drop'")
+        return unknown
 
     @property
     def longest_source(self) -> int | None:
@@ -439,14 +599,13 @@ class Predictor:
         return limits if self.longest_source is None else limits.clamp(max=self.longest_source)
 
     def _align(
-        self, memory: Memory, found: list[list[Hypothesis]], need_heads: bool
+        self, memory: Memory, best: list[list[int]], need_heads: bool
     ) -> list[Float[Tensor, "layers heads target source"] | None]:
-        """Compute the best answers' alignments, without end row and padding.
+        """Compute the alignments of one answer a source, without end row and padding.
 
         Unless every head is wanted, what is left of the layers and heads is one of each: the mean
         over the heads of the last layer.
         """
-        best = [hypotheses[0].tokens for hypotheses in found]
         longest = max(len(tokens) for tokens in best)
         rows = [[BOS, *tokens] + [EOS] * (longest - len(tokens)) for tokens in best]
         inputs = torch.tensor(rows, device=self.device)[:, : max(1, longest)]
@@ -461,19 +620,33 @@ class Predictor:
             for row, tokens, length in zip(torch.stack(kept, 1), best, lengths, strict=True)
         ]
 
-    def _prediction(
-        self,
-        source: Any,
-        row: Any,
-        found: list[Hypothesis],
-        heads: Tensor | None,
-        layout: Layout,
-        need_heads: bool,
-    ) -> Prediction:
+    def _unanswered(self, source: Any, error: SourceError) -> Prediction:
+        """Return the prediction of a blank text, or of a source that was skipped."""
+        named = isinstance(source, str | Unreadable)
+        name = getattr(source, "source", source) if named else self.source.describe(source)
+        blank = (Answer("", 0.0, 0.0, (), True),) if error.blank else ()
+        return Prediction(
+            source=str(name),
+            text="",
+            score=0.0 if error.blank else -math.inf,
+            tokens=(),
+            source_tokens=(),
+            n_best=blank,
+            alignment=None,
+            unknown=(),
+            error=None if error.blank else error.reason,
+        )
+
+    def _prediction(self, source: Any, row: Any, found: Found, asked: _Asked) -> Prediction:
+        heads, layout = found.heads, found.layout
         alignment = None if heads is None else heads[-1].mean(0)
-        answers = tuple(self._answer(hypothesis) for hypothesis in found)
+        replaced = self._replaced(source, row, found, asked.unknown)
+        pairs = list(zip(found.hypotheses, replaced, strict=True))
+        answers = [self._answer(*pair) for pair in pairs]
+        if asked.n_best is not None:
+            answers = _different(answers)[: asked.n_best]
         times = words = None
-        pieces = self.target.pieces(found[0].tokens)
+        pieces = self.target.pieces(found.hypotheses[0].tokens, replaced[0])
         if alignment is not None and isinstance(layout, Frames):
             end = self.source.seconds(len(row))
             stretches = find_stretches(alignment, layout, end)
@@ -485,7 +658,7 @@ class Predictor:
             score=answers[0].score,
             tokens=answers[0].tokens,
             source_tokens=self.source.labels(row),
-            n_best=answers,
+            n_best=tuple(answers),
             alignment=alignment,
             unknown=self.source.unknown(source, row),
             layout=layout,
@@ -493,12 +666,26 @@ class Predictor:
             times=times,
             words=words,
             pieces=tuple(pieces),
-            heads=heads if need_heads else None,
+            heads=heads if asked.need_heads else None,
+            length=len(row),
         )
 
-    def _answer(self, hypothesis: Hypothesis) -> Answer:
+    def _replaced(
+        self, source: Any, row: Any, found: Found, unknown: Unknown
+    ) -> list[dict[int, str]]:
+        """Say for each hypothesis which of its tokens are replaced, and by what."""
+        if not found.origins:
+            return [{} for _ in found.hypotheses]
+        if isinstance(self.source, Tokenizer):
+            copier = Copier(unknown, self.target, self.source, source, row)
+        else:
+            copier = Copier(unknown, self.target)
+        pairs = zip(found.hypotheses, found.origins, strict=True)
+        return [copier.replace(one.tokens, alignment) for one, alignment in pairs]
+
+    def _answer(self, hypothesis: Hypothesis, replaced: dict[int, str]) -> Answer:
         return Answer(
-            text=self.target.decode(hypothesis.tokens),
+            text=self.target.join(hypothesis.tokens, replaced),
             score=hypothesis.score,
             log_probability=hypothesis.log_probability,
             tokens=tuple(self.target.tokens(hypothesis.tokens)),
@@ -511,10 +698,23 @@ class Predictor:
         return self.source.parts if isinstance(self.source, Tokenizer) else ""
 
 
-def _as_list(sources: Iterable[Any]) -> list[Any]:
-    if isinstance(sources, str):
-        raise ValueError(f"sources: a single text {sources!r}; expected a list of texts")
-    return list(sources)
+def _too_long(row: list[int] | UserError | int, limit: int, why: str) -> UserError | None:
+    """Refuse a text of more tokens than the limit; of some only the least number is known."""
+    if isinstance(row, UserError):
+        return row
+    length = row if isinstance(row, int) else len(row)
+    if length <= limit:
+        return None
+    least = "at least " if isinstance(row, int) else ""
+    return UserError(f"{least}{length:,} tokens; the model reads at most {limit:,} ({why})")
+
+
+def _different(answers: list[Answer]) -> list[Answer]:
+    """Keep the best answer of each text; white space does not tell texts apart."""
+    kept: dict[str, Answer] = {}
+    for answer in answers:
+        kept.setdefault(" ".join(answer.text.split()), answer)
+    return list(kept.values())
 
 
 def load(
@@ -528,8 +728,11 @@ def load(
     Args:
         folder: The model folder.
         device: What torch calls it ("cpu", "cuda", "cuda:1"); "auto" is a GPU if there is one.
-        precision: "bf16" halves the weights and is faster on many GPUs, for answers that are
-            nearly the same.
+        precision: "bf16" halves the weights and is faster on many GPUs. Numbers are rounded to 8
+            bits, and how a matrix product is rounded depends on how many rows it has: an answer
+            may differ from that of "fp32", and, unlike there, with what shares its batch and with
+            the number of threads, where another answer scores nearly the same (within a few
+            hundredths of a nat per token).
         processes: On the CPU answer batches in so many processes, a core each, in place of torch's
             threads: with two of them a tenth faster at beam 5 and a third faster at beam 1, as soon
             as there are many sources. They take a second or more to begin and stay until

@@ -242,7 +242,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(kochi, task):
     ],
 )
 def test_sources(kochi, tiny, stdin, expected):
-    assert complaint(kochi("predict", tiny, stdin=stdin)).startswith(expected)
+    assert complaint(kochi("predict", tiny, "--strict", stdin=stdin)).startswith(expected)
 
 
 def test_source_file_that_is_missing(kochi, tiny):

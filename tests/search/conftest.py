@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kochi.memory import Memory
-from kochi.search.decoder import BOS, EOS, PAD
+from kochi.search.decoder import BOS, EOS, PAD, UNK
 
 
 def memory_of(values: Tensor, mask: Tensor | None = None) -> Memory:
@@ -113,10 +113,16 @@ def log_probability(decoder: Any, memory: Memory, tokens: list[int]) -> float:
 
 
 def every_answer(
-    decoder: Any, memory: Memory, vocabulary: int, max_length: int, length_penalty: float
+    decoder: Any,
+    memory: Memory,
+    vocabulary: int,
+    max_length: int,
+    length_penalty: float,
+    unknown: bool = False,
 ) -> list[tuple[float, list[int]]]:
     """List (score, tokens) of all finished answers of one sentence, best first."""
-    ordinary = [token for token in range(vocabulary) if token not in (PAD, BOS, EOS)]
+    forbidden = {PAD, BOS, EOS} if unknown else {PAD, UNK, BOS, EOS}
+    ordinary = [token for token in range(vocabulary) if token not in forbidden]
     answers = []
     for length in range(max_length):
         for tokens in itertools.product(ordinary, repeat=length):

@@ -13,6 +13,7 @@ A, B, C = 4, 5, 6
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0])
 def test_a_wide_enough_beam_is_exhaustive_search(toys, seed, length_penalty):
     vocabulary, max_length, n_best = 6, 4, 5
+    unknown = seed % 2 == 0
     decoder = toys.Decoder(vocabulary, seed=seed)
     memory = toys.some_memory(2, seed=seed)
     found = beam_search(
@@ -22,10 +23,12 @@ def test_a_wide_enough_beam_is_exhaustive_search(toys, seed, length_penalty):
         beam=108,  # all continuations at the last step: 3 ** 3 beginnings, 4 tokens each
         length_penalty=length_penalty,
         n_best=n_best,
+        unknown=unknown,
     )
     for row in range(2):
         alone = memory.rows(torch.tensor([row]))
-        best = toys.every_answer(decoder, alone, vocabulary, max_length, length_penalty)[:n_best]
+        options = (vocabulary, max_length, length_penalty, unknown)
+        best = toys.every_answer(decoder, alone, *options)[:n_best]
         assert [answer.tokens for answer in found[row]] == [tokens for _, tokens in best]
         scores = [answer.score for answer in found[row]]
         assert scores == pytest.approx([score for score, _ in best], abs=1e-5)
@@ -180,11 +183,17 @@ def test_forced_length(toys):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_padding_and_begin_mark_are_never_written(toys, seed):
+def test_special_tokens_are_never_written(toys, seed):
     decoder = toys.Decoder(6, seed=seed)
-    decoder.output[:, [0, 2]] += 5.0 * decoder.output.sign()[:, [0, 2]]
-    found = beam_search(decoder, toys.some_memory(5), max_length=7, beam=4, n_best=4)
-    assert all(token not in (0, 2, 3) for row in found for answer in row for token in answer.tokens)
+    decoder.output[:, [0, 1, 2]] += 5.0 * decoder.output.sign()[:, [0, 1, 2]]
+
+    def written(unknown):
+        memory = toys.some_memory(5)
+        found = beam_search(decoder, memory, max_length=7, beam=4, n_best=4, unknown=unknown)
+        return {token for row in found for answer in row for token in answer.tokens}
+
+    assert written(False) <= {4, 5}
+    assert 1 in written(True) <= {1, 4, 5}
 
 
 @pytest.mark.parametrize(("length_penalty", "patience"), [(0.0, None), (1.0, None), (1.0, 1.0)])

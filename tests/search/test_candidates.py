@@ -118,6 +118,9 @@ def test_broken_logits_are_refused(bad):
 def test_forbid_marks():
     log_probs = torch.zeros(1, 1, 6)
     forbid_marks(log_probs, end=False)
-    assert (log_probs == -torch.inf).flatten().tolist() == [True, False, True, False, False, False]
+    assert (log_probs == -torch.inf).flatten().tolist() == [True, True, True, False, False, False]
     forbid_marks(log_probs, end=True)
+    assert (log_probs == -torch.inf).flatten().tolist() == [True, True, True, True, False, False]
+    log_probs = torch.zeros(1, 1, 6)
+    forbid_marks(log_probs, end=True, unknown=True)
     assert (log_probs == -torch.inf).flatten().tolist() == [True, False, True, True, False, False]

@@ -121,7 +121,7 @@ def joint_answers(toys, decoder, memory, layer, weight, max_length, length_penal
     paths = every_path(layer(values).double().log_softmax(-1))
     answers = []
     for length in range(max_length):
-        for tokens in itertools.product(LABELS, repeat=length):
+        for tokens in itertools.product([A, B], repeat=length):
             ctc = probability_of_whole(paths, list(tokens))
             if ctc == 0.0:
                 continue

@@ -16,7 +16,7 @@ def one_by_one(toys, decoder, memory, limit):
     while len(tokens) < limit:
         logits, state = decoder.step(state, torch.tensor([[last]]))
         allowed = logits[0, 0].clone()
-        allowed[[0, 2]] = -torch.inf
+        allowed[[0, 1, 2]] = -torch.inf
         last = int(allowed.argmax())
         if last == EOS:
             return tokens, True

@@ -98,11 +98,13 @@ def test_log_probabilities_are_the_models(toys):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_padding_and_begin_mark_are_never_drawn(toys, seed):
+@pytest.mark.parametrize(("unknown", "expected"), [(False, {4, 5}), (True, {1, 4, 5})])
+def test_special_tokens_are_never_drawn(toys, seed, unknown, expected):
     decoder = toys.Decoder(6, seed=seed)
-    drawn = sample(decoder, toys.some_memory(3), max_length=9, temperature=9.0, n=50, min_length=9)
+    options = {"max_length": 9, "temperature": 9.0, "n": 50, "min_length": 9}
+    drawn = sample(decoder, toys.some_memory(3), **options, unknown=unknown)
     tokens = {token for row in drawn for answer in row for token in answer.tokens}
-    assert tokens == {1, 4, 5}
+    assert tokens == expected
     assert all(len(answer.tokens) == 9 for row in drawn for answer in row)
 
 

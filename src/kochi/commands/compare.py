@@ -10,7 +10,16 @@ import typer
 
 from kochi.commands.evaluate import answer, default_metrics, read_data, search_signature
 from kochi.commands.example import worked_example
-from kochi.commands.options import BatchSize, Beam, Device
+from kochi.commands.messages import Summary
+from kochi.commands.options import (
+    BatchSize,
+    Beam,
+    Device,
+    MaxSourceLength,
+    Strict,
+    Unknown,
+    search_options,
+)
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
@@ -44,11 +53,16 @@ def compare(
     beam: Beam = None,
     batch_size: BatchSize = None,
     device: Device = "auto",
+    strict: Strict = False,
+    unknown: Unknown = None,
+    max_source_length: MaxSourceLength = None,
 ) -> None:
     """Answer the sources of DATA with every MODEL, and compare the others with the first.
 
     The interval and the p-value of a difference are those of the paired bootstrap over the pairs.
-    Below stand the sources where the answers differ most, with where the models looked.
+    Below stand the sources where the answers differ most, with where the models looked. A source
+    that cannot be read or is too long counts as answered by nothing, with a warning; the exit code
+    is then 1.
     """
     *models, data = names
     if len(models) < 2:
@@ -66,23 +80,33 @@ def compare(
     _check_alike(predictors)
     first = predictors[models[0]]
     pairs = read_data(first.run, [data])
-    answers = {name: answer(one, pairs, beam, batch_size) for name, one in predictors.items()}
+    options = search_options(beam, batch_size, unknown, max_source_length)
+    answers, unanswered = dict[str, list[str]](), set[int]()
+    for name, one in predictors.items():
+        summary = Summary(one, f"{name}: source {{}} of the data".format)
+        answers[name] = answer(one, pairs, summary, strict, **options)
+        summary.close()
+        unanswered.update(summary.unanswered)
     sources, references = [pair.source for pair in pairs], [pair.references for pair in pairs]
     judge = Judge(first.run.data, sources, references)  # how the first is evaluated counts for all
     metric = metric or default_metrics(first.run, judge.wer)[0]
     found = {name: judge.compare(metric, answers[models[0]], answers[name]) for name in models[1:]}
     scores = {name: judge.scores([metric], answers[name])[metric] for name in models}
     if as_json:
-        print(json.dumps(_record(data, pairs, scores, found), ensure_ascii=False))
-        return
-    console = Console(highlight=False)
-    beams = [beam or one.run.search.beam for one in predictors.values()]
-    _print_scores(console, pairs, beams, scores, found)
-    for name in models[1:]:
-        two = {one: predictors[one] for one in (models[0], name)}
-        texts = (answers[models[0]], answers[name])
-        for place in _most_different(judge, metric, *texts, show):
-            _print_pair(console, two, pairs[place], [text[place] for text in texts], beam)
+        record = _record(data, pairs, scores, found) | {"unanswered": len(unanswered)}
+        print(json.dumps(record, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        beams = [beam or one.run.search.beam for one in predictors.values()]
+        _print_scores(console, pairs, beams, scores, found)
+        for name in models[1:]:
+            two = {one: predictors[one] for one in (models[0], name)}
+            texts = (answers[models[0]], answers[name])
+            for place in _most_different(judge, metric, *texts, show):
+                both = [text[place] for text in texts]
+                _print_pair(console, two, pairs[place], both, options)
+    if unanswered:
+        raise typer.Exit(1)
 
 
 def _most_different(
@@ -155,7 +179,7 @@ def _print_pair(
     predictors: "dict[str, Predictor]",
     pair: "Pair",
     texts: Sequence[str],
-    beam: int | None,
+    options: dict[str, Any],
 ) -> None:
     """Show a source, the right answer, and both answers with their alignments."""
     from kochi.view.labelled import visible_title
@@ -169,7 +193,8 @@ def _print_pair(
         console.print(visible_title(line), markup=False, soft_wrap=True)
     drawings = []
     for name, predictor in predictors.items():
-        [prediction] = predictor.predict([pair.source], beam=beam, need_alignment=True)
+        options = options | {"need_alignment": True, "errors": "skip"}
+        [prediction] = predictor.predict([pair.source], **options)
         if prediction.alignment is not None and prediction.source_tokens:
             sides = prediction.source_tokens, prediction.tokens
             drawings.append(draw_alignment(prediction.alignment, *sides, title=name))

@@ -4,20 +4,24 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kochi.commands.example import worked_example
-from kochi.commands.messages import one_line, warn
+from kochi.commands.messages import Summary, one_line, warn
 from kochi.commands.options import (
     BatchSize,
     Beam,
     Device,
+    MaxSourceLength,
     ModelFolder,
     Precision,
     PrecisionName,
     Processes,
+    Strict,
+    Unknown,
+    search_options,
 )
 from kochi.errors import UserError
 
@@ -61,6 +65,9 @@ def evaluate(
         typer.Option(help="For BLEU: 13a, or none for tokenised text. Default: as data.tokenized."),
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
+    strict: Strict = False,
+    unknown: Unknown = None,
+    max_source_length: MaxSourceLength = None,
     device: Device = "auto",
     precision: Precision = PrecisionName.FP32,
     processes: Processes = 1,
@@ -68,7 +75,8 @@ def evaluate(
     """Answer the sources of DATA and compare with the right answers.
 
     Rows with the same source are one source with several right answers, of which the best counts.
-    Scores are percent, with a 95 % bootstrap interval over the sources.
+    Scores are percent, with a 95 % bootstrap interval over the sources. A source that cannot be
+    read or is too long counts as an empty prediction, with a warning; the exit code is then 1.
     """
     from kochi.data.pairs import count_rows, show_counts
     from kochi.metrics import METRICS, Judge
@@ -82,7 +90,10 @@ def evaluate(
     predictor = load(model, device, precision.value, processes)
     beam = beam or predictor.run.search.beam
     pairs = read_data(predictor.run, data)
-    answers = answer(predictor, pairs, beam, batch_size)
+    summary = Summary(predictor, "source {} of the data".format)
+    options = search_options(beam, batch_size, unknown, max_source_length)
+    answers = answer(predictor, pairs, summary, strict, **options)
+    summary.close()
     if out is not None:
         lines = [f"{one_line(answer)}\n" for answer in answers]
         out.write_text("".join(lines), encoding="utf-8")
@@ -99,17 +110,24 @@ def evaluate(
     of_text = [name for name in names if name not in POINTING]
     scores = _scores(judge, of_text, answers)
     if len(of_text) < len(names):
-        found = _pointing(predictor, pairs, batch_size)
+        unanswered = set(summary.unanswered)
+        seen = [pair for number, pair in enumerate(pairs, 1) if number not in unanswered]
+        if not seen:
+            raise UserError(f"none of the {len(pairs):,} pictures could be read")
+        found = _pointing(predictor, seen, batch_size)
         scores |= {name: found[name] for name in names if name in POINTING}
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}
         counts = {"rows": count_rows(pairs), "pairs": len(pairs), "beam": beam}
         record = {"model": str(model), "data": data, **counts, "scores": values}
+        record["unanswered"] = len(summary.unanswered)
         print(json.dumps(record, ensure_ascii=False))
-        return
-    print(show_counts(count_rows(pairs), len(pairs)))
-    for score in scores.values():
-        print(f"{score}   {score.signature}|{search_signature([beam])}")
+    else:
+        print(show_counts(count_rows(pairs), len(pairs)))
+        for score in scores.values():
+            print(f"{score}   {score.signature}|{search_signature([beam])}")
+    if summary.unanswered:
+        raise typer.Exit(1)
 
 
 def default_metrics(run: "Run", wer: str) -> list[str]:
@@ -208,21 +226,29 @@ def _with_test(data: "Data", files: list[Path]) -> "Data":
 
 
 def answer(
-    predictor: "Predictor", pairs: "list[Pair]", beam: int | None, batch_size: int | None
+    predictor: "Predictor",
+    pairs: "list[Pair]",
+    summary: Summary,
+    strict: bool = False,
+    **options: Any,
 ) -> list[str]:
     """Answer the sources and show how far it is.
 
+    Args:
+        predictor: The model.
+        pairs: Whose sources are answered; one without an answer is answered by an empty line.
+        summary: Takes note of each prediction.
+        strict: Whether a source without an answer is an error.
+        options: Of `kochi.Predictor.predict`.
+
     Raises:
-        UserError: A source cannot be answered.
+        UserError: With ``strict``: a source cannot be answered.
     """
     from rich.console import Console
     from rich.progress import track
 
-    from kochi.predictor import SourceError
-
-    stream = predictor.predict_stream(
-        (pair.source for pair in pairs), beam=beam, batch_size=batch_size
-    )
+    sources = (pair.source for pair in pairs)
+    stream = predictor.predict_stream(sources, errors="skip", **options)
     shown = track(
         stream,
         "answering",
@@ -231,11 +257,13 @@ def answer(
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    try:
-        return [prediction.text for prediction in shown]
-    except SourceError as error:
-        where = f"source {error.place + 1} of the data: " if predictor.source_parts else ""
-        raise UserError(f"{where}{error.reason}") from None
+    answers = []
+    for prediction in shown:
+        if strict and prediction.error is not None:
+            raise UserError(summary.refuse(prediction))
+        summary.add(prediction)
+        answers.append(prediction.text)
+    return answers
 
 
 def _scores(judge: "Judge", names: list[str], answers: list[str]) -> "dict[str, Score]":

@@ -4,10 +4,17 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kochi.errors import UserError
 
+if TYPE_CHECKING:
+    from kochi.data.lines import LineError
+    from kochi.data.readers.base import Unreadable
+
 PIECE = 1 << 16
+STANDARD_INPUT = "standard input"
+Stream = io.BufferedReader | io.BytesIO
 
 
 class Arriving:
@@ -15,16 +22,19 @@ class Arriving:
 
     Args:
         stream: A buffered stream, such as ``sys.stdin.buffer``.
+        start: Bytes that were read from it already.
 
     >>> stream = Arriving(io.BytesIO(b"a\nb\nc"))
     >>> next(stream), stream.ready, list(stream)
     (b'a\n', True, [b'b\n', b'c'])
     """
 
-    def __init__(self, stream: io.BufferedReader | io.BytesIO) -> None:
+    def __init__(self, stream: Stream, start: bytes = b"") -> None:
         self._stream = stream
         self._lines: deque[bytes] = deque()
         self._rest: list[bytes] = []
+        if start:
+            self._split(start)
 
     @property
     def ready(self) -> bool:
@@ -39,13 +49,16 @@ class Arriving:
             piece = self._stream.read1(PIECE)  # waits for the first byte only
             if not piece:
                 return self._last()
-            *whole, rest = piece.split(b"\n")
-            if whole:
-                whole[0] = b"".join([*self._rest, whole[0]])
-                self._lines.extend(line + b"\n" for line in whole)
-                self._rest = []
-            self._rest.append(rest)
+            self._split(piece)
         return self._lines.popleft()
+
+    def _split(self, piece: bytes) -> None:
+        *whole, rest = piece.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*self._rest, whole[0]])
+            self._lines.extend(line + b"\n" for line in whole)
+            self._rest = []
+        self._rest.append(rest)
 
     def _last(self) -> bytes:
         last, self._rest = b"".join(self._rest), []
@@ -54,28 +67,41 @@ class Arriving:
         return last
 
 
-def chunks(file: Path, stream: io.BufferedReader | io.BytesIO, most: int) -> Iterator[list[str]]:
+def name_of(file: Path) -> str:
+    """Return what messages call a file of lines."""
+    return STANDARD_INPUT if str(file) == "-" else str(file)
+
+
+def chunks(
+    file: Path, stream: Stream, most: int, start: bytes = b""
+) -> "Iterator[list[str | Unreadable]]":
     """Give the lines of a file, or of ``stream`` if the file is "-", in lists.
 
-    A list holds what is there already, at least one line and at most ``most``. The lines before a
-    bad one are given out before the error is raised.
+    A list holds what is there already, at least one line and at most ``most``. A line that is not
+    text is `Unreadable`.
+
+    Args:
+        file: The file.
+        stream: Standard input.
+        most: Lines in a list.
+        start: Bytes that were read from ``stream`` already.
 
     Raises:
-        UserError: There are no lines, or one is empty or is not text.
+        UserError: There are no lines, or the file cannot be read any further. The lines before are
+            given out first.
     """
     from kochi.data.lines import decode_lines, lines
 
-    arriving = Arriving(stream) if str(file) == "-" else None
+    arriving = Arriving(stream, start) if str(file) == "-" else None
     if arriving is None:
-        name, texts = str(file), lines(file)
+        texts = lines(file, bad=_unreadable)
     else:
-        name, texts = "standard input", decode_lines(arriving, "standard input")
-    chunk: list[str] = []
-    number = 0
+        texts = decode_lines(arriving, STANDARD_INPUT, _unreadable)
+    chunk: list[str | Unreadable] = []
+    empty = True
     try:
-        for number, text in enumerate(texts, 1):
-            if not text or text.isspace():
-                raise UserError(f"{name}:{number}: empty line; nothing to read there: remove it")
+        for text in texts:
+            empty = False
             chunk.append(text)
             if len(chunk) >= most or (arriving is not None and not arriving.ready):
                 yield chunk
@@ -84,7 +110,13 @@ def chunks(file: Path, stream: io.BufferedReader | io.BytesIO, most: int) -> Ite
         if chunk:
             yield chunk
         raise
-    if not number:
-        raise UserError(f"{name}: is empty; expected one source a line")
+    if empty:
+        raise UserError(f"{name_of(file)}: is empty; expected one source a line")
     if chunk:
         yield chunk
+
+
+def _unreadable(error: "LineError") -> "Unreadable":
+    from kochi.data.readers.base import Unreadable
+
+    return Unreadable(error.line.decode("utf-8", "replace"), str(error))

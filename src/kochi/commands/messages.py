@@ -1,24 +1,29 @@
 """Remarks to the user, on stderr so that they never mix with answers."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kochi.predictor import Prediction, Predictor
+
+NAMED = 20  # sources without an answer that get a line of their own
+LISTED = 10  # unknown characters or words that are named
+REMARKS = 3  # remarks on single sources that are printed
 
 
 def warn(message: str) -> None:
-    """Write one line of warning."""
-    print(f"kochi: warning: {message}", file=sys.stderr)
+    """Write one line of warning; what a terminal would obey, such as ESC, is spelt out."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    print(f"kochi: warning: {shown}", file=sys.stderr)
 
 
 def note(message: str) -> None:
     """Write one line that says what was chosen."""
     print(f"kochi: {message}", file=sys.stderr)
-
-
-def warn_unknown(parts: Sequence[str], what: str, where: str) -> None:
-    """Name what the model has never seen; it reads them as the unknown token."""
-    names = ", ".join(repr(part) for part in parts)
-    warn(f"{where}: {what} never seen in training: {names}")
 
 
 def short(path: Path) -> str:
@@ -27,19 +32,111 @@ def short(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def warn_remarks(remarks: Sequence[str], told: int = 0) -> int:
-    """Print what a reader remarked on sources that may not hold what was meant.
+class Summary:
+    """Warnings about the sources that a model answers, summed up.
+
+    A source without an answer is named at once; what else is to be said of all sources is said in
+    a few lines at the end (`close`).
 
     Args:
-        remarks: All of them.
-        told: How many were printed before.
-
-    Returns:
-        How many are printed now.
+        predictor: What answers.
+        where: Names a text by its number, from 1. Other sources have names of their own.
     """
-    for remark in remarks[told:]:
-        warn(remark)
-    return len(remarks)
+
+    def __init__(self, predictor: "Predictor", where: Callable[[int], str]) -> None:
+        self._predictor = predictor
+        self._text = bool(predictor.source_parts)
+        self._where = where
+        self._count = self._with_unknown = self._num_longer = self._longest = 0
+        self._unknown = Counter[str]()
+        self._first_unknown = self._longest_at = ""
+        self.unanswered: list[int] = []
+
+    def add(self, prediction: "Prediction") -> None:
+        """Take note of the next prediction."""
+        self._count += 1
+        where = self._place(prediction, self._count)
+        if prediction.error is not None:
+            self.unanswered.append(self._count)
+            if len(self.unanswered) <= NAMED:
+                warn(f"{self._reason(prediction, self._count)} (no answer)")
+            return
+        if prediction.unknown:
+            self._with_unknown += 1
+            self._unknown.update(prediction.unknown)
+            self._first_unknown = self._first_unknown or where
+        seen = self._predictor.longest_trained
+        if seen is not None and prediction.grid is None and prediction.length > seen:
+            self._num_longer += 1
+            if prediction.length > self._longest:
+                self._longest, self._longest_at = prediction.length, where
+
+    def refuse(self, prediction: "Prediction") -> str:
+        """Say why the next prediction, which is not added, is no answer."""
+        return self._reason(prediction, self._count + 1)
+
+    def _reason(self, prediction: "Prediction", number: int) -> str:
+        reason = prediction.error or "empty line; nothing to read there: remove it"
+        where = self._place(prediction, number)
+        return reason if where in reason else f"{where}: {reason}"
+
+    def _place(self, prediction: "Prediction", number: int) -> str:
+        return self._where(number) if self._text else prediction.source
+
+    def close(self) -> None:
+        """Say what is to be said of all sources."""
+        total = f"{self._count:,} source{'s' * (self._count != 1)}"
+        remarks = self._predictor.source.remarks
+        for remark in remarks[:REMARKS]:
+            warn(remark)
+        if len(remarks) > REMARKS:
+            warn(f"{len(remarks) - REMARKS:,} more remarks like these")
+        if self._unknown:
+            self._warn_unknown(total)
+        if self._num_longer:
+            self._warn_longer(total)
+        if len(self.unanswered) > NAMED:
+            warn(
+                f"{len(self.unanswered):,} of {total} without an answer: {_ranges(self.unanswered)}"
+            )
+
+    def _warn_unknown(self, total: str) -> None:
+        what = f"{self._predictor.source_parts} never seen in training"
+        most = self._unknown.most_common(LISTED)
+        more = len(self._unknown) - len(most)
+        others = f" and {more:,} more" if more else ""
+        if self._count == 1:
+            warn(f"{self._first_unknown}: {what}: {', '.join(repr(p) for p, _ in most)}{others}")
+            return
+        named = ", ".join(f"{part!r} ({count:,})" for part, count in most)
+        where = f"{self._with_unknown:,} of {total} (first in {self._first_unknown})"
+        warn(f"{what}, in {where}: {named}{others}")
+
+    def _warn_longer(self, total: str) -> None:
+        seen = self._size(self._predictor.longest_trained or 0)
+        longest = self._size(self._longest)
+        if self._count == 1:
+            warn(f"{self._longest_at}: {longest}, longer than any in training (up to {seen})")
+            return
+        warn(
+            f"{self._num_longer:,} of {total} longer than any in training (up to {seen}): up to "
+            f"{longest} ({self._longest_at})"
+        )
+
+    def _size(self, length: int) -> str:
+        seconds = self._predictor.source.seconds(length)
+        return f"{seconds:.1f} s" if seconds else f"{length:,} {self._predictor.source.unit}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write rising numbers in short.
+
+    >>> _ranges([1, 2, 3, 7, 9, 10])
+    '1-3, 7, 9-10'
+    """
+    runs = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    ends = [(run[0][1], run[-1][1]) for run in (list(group) for _, group in runs)]
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in ends)
 
 
 def one_line(text: str) -> str:

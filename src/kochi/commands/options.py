@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,41 @@ BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Sources computed together. Default: the run file's.")
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU if there is one.")]
-Precision = Annotated[PrecisionName, typer.Option(help="Number format of the weights.")]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="Number format of the weights. With bf16 an answer may differ from that of fp32, and "
+        "with what shares its batch, where two answers are nearly as good."
+    ),
+]
+
+
+class UnknownName(StrEnum):
+    """What becomes of unknown words and characters."""
+
+    COPY = "copy"
+    MARK = "mark"
+    DROP = "drop"
+
+
+Unknown = Annotated[
+    UnknownName | None,
+    typer.Option(
+        help="Words or characters never seen in training are copied into the answer where the "
+        "alignment is clear, marked there, or dropped. Default: the run file's."
+    ),
+]
+MaxSourceLength = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="The most tokens of a text that is answered. Default: the run file's, or 4 times the "
+        "longest one in training.",
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at the first source that cannot be answered.")
+]
 Processes = Annotated[
     int,
     typer.Option(
@@ -42,3 +76,18 @@ Processes = Annotated[
         "it for tens of thousands of sources.",
     ),
 ]
+
+
+def search_options(
+    beam: int | None,
+    batch_size: int | None,
+    unknown: UnknownName | None,
+    max_source_length: int | None,
+) -> dict[str, Any]:
+    """Return the options of `kochi.Predictor.predict` that these stand for."""
+    return {
+        "beam": beam,
+        "batch_size": batch_size,
+        "unknown": None if unknown is None else unknown.value,
+        "max_source_length": max_source_length,
+    }

@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from kochi.commands.example import worked_example
-from kochi.commands.messages import warn_remarks, warn_unknown
+from kochi.commands.lines import Stream as Bytes
+from kochi.commands.lines import name_of
+from kochi.commands.messages import Summary, one_line
 from kochi.commands.options import (
     BatchSize,
     Beam,
     Device,
+    MaxSourceLength,
     ModelFolder,
     Precision,
     PrecisionName,
     Processes,
+    Strict,
+    Unknown,
+    search_options,
 )
 from kochi.errors import UserError
 
@@ -40,7 +46,7 @@ class Form(Enum):
 @worked_example(
     "$ echo hello | kochi predict model",
     "$ kochi predict model words.txt --beam 5 --n-best 2",
-    "$ kochi predict speech-model one.wav two.flac --json",
+    "$ kochi predict speech-model one.wav two.flac --with-names",
     "$ kochi predict speech-model one.wav --format srt",
     "$ kochi predict streaming-model one.wav --stream",
 )
@@ -51,8 +57,8 @@ def predict(
         typer.Argument(
             metavar="[FILE...|-]",
             help="Text, one source a line; for a model of sound or pictures their files, for one "
-            "of features .npy or .npz files. - is standard input (names of files, one a line, "
-            "unless the model reads text).",
+            "of features .npy or .npz files. - is standard input: text, or one such file, or names "
+            "of files, one a line.",
         ),
     ] = None,
     beam: Beam = None,
@@ -62,6 +68,12 @@ def predict(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, with score and alignment.")
     ] = False,
+    with_names: Annotated[
+        bool, typer.Option("--with-names", help="Write the file's name and a tab before it.")
+    ] = False,
+    strict: Strict = False,
+    unknown: Unknown = None,
+    max_source_length: MaxSourceLength = None,
     form: Annotated[
         Form | None,
         typer.Option("--format", help="Of one recording: srt or vtt (subtitles), or json."),
@@ -98,12 +110,15 @@ def predict(
     """Answer each line of FILE, or of standard input as it comes, or each recording.
 
     Lines that trickle in are answered at once; lines that are there already are answered in
-    batches, always in their order.
+    batches, always in their order. A blank line is answered by a blank line. So is what cannot be
+    read or is too long, with a warning; the exit code is then 1.
     """
     as_json = as_json or form is Form.JSON
     if stream or pcm is not None or fast:
         others = beam, batch_size, sample, n_best, processes
-        if not stream or form not in (None, Form.JSON) or others != (None, None, False, 1, 1):
+        more = with_names or strict or unknown or max_source_length
+        plain = others == (None, None, False, 1, 1) and not more
+        if not stream or form not in (None, Form.JSON) or not plain:
             raise UserError(
                 "--stream goes with --json, --pcm, --fast, --device and --precision only, and "
                 "--pcm and --fast only with --stream"
@@ -117,39 +132,37 @@ def predict(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
     from kochi.commands.sources import read_sources
-    from kochi.predictor import READ_AHEAD, SourceError, load
+    from kochi.predictor import READ_AHEAD, load
 
     predictor = load(model, device, precision.value, processes)
     named = files or [Path("-")]
     text = bool(predictor.source_parts)
     _check_files(predictor, named, subtitles)
+    _check_names(with_names, text, as_json, subtitles)
     size = batch_size or predictor.run.search.batch_size
+    options = search_options(beam, size, unknown, max_source_length)
+    options |= {"need_alignment": as_json or subtitles is not None, "errors": "skip"}
     if sample:
+        del options["beam"]
         answer = _sampler(predictor, n_best, temperature, seed)
     else:
-        answer = partial(predictor.predict, beam=beam, n_best=n_best)
-    warned: set[str] = set()
-    number = told = 0
-    aligned = as_json or subtitles is not None
+        answer = partial(predictor.predict, n_best=n_best)
+    printer = _Printer(predictor, n_best, as_json, with_names, subtitles)
+    summary = Summary(predictor, lambda number: f"{name_of(named[0])}:{number}")
     waiting = read_sources(predictor.source, named, _standard_input(named, text), READ_AHEAD * size)
-    for chunk in waiting:
-        try:
-            found, wrong = answer(chunk, need_alignment=aligned, batch_size=size), None
-        except SourceError as error:
-            before = chunk[: error.place]
-            found, wrong = answer(before, need_alignment=aligned, batch_size=size), error
-        told = warn_remarks(predictor.source.remarks, told)
-        for prediction, source in zip(found, chunk, strict=False):
-            number += 1
-            _warn(prediction, number, warned, predictor)
-            if as_json:
-                record = as_record(prediction) | _grid_box(predictor, source, prediction)
-                print(json.dumps(record, ensure_ascii=False))
-            else:
-                _print(prediction, number, n_best, subtitles)
+    try:
+        for chunk in waiting:
+            for prediction, source in zip(answer(chunk, **options), chunk, strict=True):
+                if strict and (prediction.error is not None or not prediction.source.strip()):
+                    raise UserError(summary.refuse(prediction))
+                summary.add(prediction)
+                printer.print(prediction, source)
+            sys.stdout.flush()
+    finally:
         sys.stdout.flush()
-        if wrong is not None:
-            raise UserError(f"line {number + 1}: {wrong.reason}" if text else wrong.reason)
+        summary.close()
+    if summary.unanswered:
+        raise typer.Exit(1)
 
 
 def _check_files(predictor: "Predictor", files: list[Path], subtitles: "Form | None") -> None:
@@ -164,6 +177,13 @@ def _check_files(predictor: "Predictor", files: list[Path], subtitles: "Form | N
         raise UserError(f"--format {subtitles.value}: a model of {deaf} hears nothing to subtitle")
     if len(files) > 1 or str(files[0]) == "-":
         raise UserError(f"--format {subtitles.value}: expected one FILE, a recording")
+
+
+def _check_names(with_names: bool, text: bool, as_json: bool, subtitles: "Form | None") -> None:
+    if with_names and text:
+        raise UserError("--with-names: this model reads lines of text, which have no names")
+    if with_names and (as_json or subtitles is not None):
+        raise UserError("--with-names goes with plain answers only; --json names each source")
 
 
 def _check_options(
@@ -192,41 +212,66 @@ def _sampler(
     )
 
 
-def _standard_input(files: list[Path], text: bool) -> io.BufferedReader | io.BytesIO:
+def _standard_input(files: list[Path], text: bool) -> Bytes:
     if str(files[0]) == "-" and sys.stdin.isatty():
         what = "source" if text else "file"
         print(f"One {what} a line; Ctrl-D ends.", file=sys.stderr)
     return cast(io.BufferedReader, sys.stdin.buffer)
 
 
-def _warn(prediction: "Prediction", number: int, warned: set[str], predictor: "Predictor") -> None:
-    """Name what the model never saw, each once."""
-    new = [part for part in prediction.unknown if part not in warned]
-    if new:
-        warned.update(new)
-        warn_unknown(new, predictor.source_parts, f"line {number}")
+class _Printer:
+    """Writes answers as the options ask for."""
+
+    def __init__(
+        self,
+        predictor: "Predictor",
+        n_best: int,
+        as_json: bool,
+        with_names: bool,
+        subtitles: "Form | None",
+    ) -> None:
+        self._predictor = predictor
+        self._n_best, self._as_json, self._with_names = n_best, as_json, with_names
+        self._subtitles = subtitles
+        self._number = 0
+
+    def print(self, prediction: "Prediction", source: Any) -> None:
+        """Write the answer to a source, the next one."""
+        self._number += 1
+        if self._as_json:
+            record = as_record(prediction) | _grid_box(self._predictor, source, prediction)
+            print(json.dumps(record, ensure_ascii=False))
+        elif self._subtitles is not None:
+            _print_subtitles(prediction, self._subtitles)
+        else:
+            name = one_line(prediction.source).replace("\t", " ")
+            for line in self._lines(prediction):
+                print(f"{name}\t{line}" if self._with_names else line)
+
+    def _lines(self, prediction: "Prediction") -> list[str]:
+        if self._n_best == 1:
+            return [one_line(prediction.text)]
+        answers = [(one.score, one.text) for one in prediction.n_best]
+        return [
+            f"{self._number}\t{score:.4f}\t{one_line(text)}"
+            for score, text in answers or [(prediction.score, prediction.text)]
+        ]
 
 
-def _print(prediction: "Prediction", number: int, n_best: int, subtitles: "Form | None") -> None:
-    if subtitles is not None:
-        from kochi.view.subtitles import srt, vtt
+def _print_subtitles(prediction: "Prediction", form: Form) -> None:
+    from kochi.view.subtitles import srt, vtt
 
-        if prediction.words is None:
-            raise UserError("a plain model has no attention, so no times are known for subtitles")
-        print((srt if subtitles is Form.SRT else vtt)(prediction.words))
-    elif n_best == 1:
-        print(_one_line(prediction.text))
-    else:
-        for answer in prediction.n_best:
-            print(f"{number}\t{answer.score:.4f}\t{_one_line(answer.text)}")
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ")
+    if prediction.error is not None:
+        return
+    if prediction.words is None:
+        raise UserError("a plain model has no attention, so no times are known for subtitles")
+    print((srt if form is Form.SRT else vtt)(prediction.words))
 
 
 def as_record(prediction: "Prediction") -> dict[str, Any]:
-    """Return a prediction as plain values for JSON."""
+    """Return a prediction as plain values for JSON; of an unanswered source, why it is."""
+    if prediction.error is not None:
+        return {"source": prediction.source, "text": "", "error": prediction.error}
     weights = prediction.alignment
     return {
         "source": prediction.source,
@@ -277,11 +322,13 @@ def _grid_box(predictor: "Predictor", source: Any, prediction: "Prediction") -> 
 
     if prediction.grid is None or not isinstance(predictor.source, PictureReader):
         return {}
+    from kochi.data.readers.taking import file_of
     from kochi.looking import grid_box
 
-    if not Path(source).is_file():
+    file = file_of(source)
+    if file is None or not file.is_file():
         return {"grid_box": None}
-    box = grid_box(predictor.source, source, prediction)
+    box = grid_box(predictor.source, predictor.source.taken(file), prediction)
     return {"grid_box": [round(side, 2) for side in box]}
 
 

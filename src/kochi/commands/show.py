@@ -8,7 +8,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.looking import check_page, write_answer
-from kochi.commands.messages import short, warn, warn_remarks, warn_unknown
+from kochi.commands.messages import Summary, short, warn
 from kochi.commands.options import Beam, Device, ModelFolder
 from kochi.errors import UserError
 
@@ -76,11 +76,11 @@ def show(
     except SourceError as error:
         where = "INPUT: " if predictor.source_parts else ""
         raise UserError(f"{where}{error.reason}") from None
-    warn_remarks(predictor.source.remarks)
+    summary = Summary(predictor, lambda number: "INPUT")
+    summary.add(prediction)
+    summary.close()
     if prediction.alignment is None:
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to draw")
-    if prediction.unknown:
-        warn_unknown(prediction.unknown, predictor.source_parts, "INPUT")
     looked = None if prediction.grid is None else _look(predictor, text, prediction)
     if out is not None:  # before anything is printed: a reader such as head may leave at any line
         _write(predictor, text, prediction, looked, out, short(model))

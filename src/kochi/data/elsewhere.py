@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kochi import config
+from kochi.contents import File
 from kochi.data.manifest import Row, read_rows
 from kochi.data.pictures import row_picture
 from kochi.data.recordings import row_recording
@@ -50,7 +51,7 @@ def _has_files(data: config.ManifestData, row: Row) -> bool:
         return False  # whoever reads the row says what is wrong
 
 
-def _files(data: config.ManifestData, row: Row) -> list[Path]:
+def _files(data: config.ManifestData, row: Row) -> list[File]:
     if isinstance(data, config.PictureData):
         return [row_picture(row, data).path]
     if isinstance(data, config.SoundData):

@@ -9,9 +9,10 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from kochi.errors import UserError
 
@@ -26,7 +27,24 @@ MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
 }
 
 
-def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
+Bad = TypeVar("Bad")
+
+
+class LineError(ValueError):
+    """Say why a line is not text.
+
+    Attributes:
+        line: Its bytes.
+    """
+
+    def __init__(self, line: bytes, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+def lines(
+    path: Path, encoding: str = "utf-8", bad: Callable[[LineError], Bad] | None = None
+) -> Iterator[str | Bad]:
     r"""Stream the lines of a plain or gzip text file, without their endings.
 
     Gzip is recognised by its first bytes, not by the name.
@@ -34,6 +52,7 @@ def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
     Args:
         path: The file.
         encoding: Any text encoding of Python; a byte-order mark in the file takes precedence.
+        bad: As in `decode_lines`, for UTF-8.
 
     Raises:
         UserError: The file is missing, unreadable or broken gzip, or a line cannot be decoded or
@@ -46,7 +65,7 @@ def lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
             raise _stream_error(error, str(path), 0) from None
         encoding = marked_encoding(first) or encoding
         if codecs.lookup(encoding).name == "utf-8":
-            yield from decode_lines(stream, str(path))
+            yield from decode_lines(stream, str(path), bad)
         else:
             yield from _decode_text(stream, str(path), encoding)
 
@@ -60,12 +79,15 @@ def marked_encoding(first: bytes) -> str | None:
     return next((name for mark, name in MARKS.items() if first.startswith(mark)), None)
 
 
-def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
+def decode_lines(
+    stream: Iterable[bytes], name: str, bad: Callable[[LineError], Bad] | None = None
+) -> Iterator[str | Bad]:
     r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
 
     Args:
         stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
         name: What error messages call the input.
+        bad: Makes what stands for a line that is not text. Default: such a line is an error.
 
     Raises:
         UserError: The stream breaks off (gzip), or a line is not UTF-8 or has a NUL byte.
@@ -79,21 +101,14 @@ def decode_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         for number, raw in enumerate(stream, 1):
             if number == 1:
                 raw = raw.removeprefix(BYTE_ORDER_MARK)
-            if raw.endswith(b"\n"):
-                raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-            if b"\0" in raw:
-                byte = raw.index(b"\0") + 1
-                raise UserError(
-                    f"{name}:{number}: a NUL byte at byte {byte} of the line; expected text: "
-                    "remove it, or convert the file (it may be UTF-16) to UTF-8"
-                )
-            yield raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{name}:{number}: not UTF-8: byte 0x{error.object[error.start]:02x} at byte "
-            f"{error.start + 1} of the line; convert the file to UTF-8, or name its encoding "
-            "(data.encoding, or kochi init --encoding)"
-        ) from None
+            try:
+                line = _decode(raw)
+            except LineError as error:
+                if bad is None:
+                    raise UserError(f"{name}:{number}: {error}") from None
+                yield bad(error)
+            else:
+                yield line
     except (OSError, EOFError, zlib.error) as error:
         raise _stream_error(error, name, number) from None
 
@@ -119,6 +134,27 @@ def _decode_text(stream: io.BufferedReader, name: str, encoding: str) -> Iterato
         ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise _stream_error(error, name, number) from None
+
+
+def _decode(raw: bytes) -> str:
+    if raw.endswith(b"\n"):
+        raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+    if b"\0" in raw:
+        byte = raw.index(b"\0") + 1
+        raise LineError(
+            raw,
+            f"a NUL byte at byte {byte} of the line; expected text: remove it, or convert the file "
+            "(it may be UTF-16) to UTF-8",
+        )
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LineError(
+            raw,
+            f"not UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line; "
+            "convert the file to UTF-8, or name its encoding (data.encoding, or kochi init "
+            "--encoding)",
+        ) from None
 
 
 def _stream_error(error: Exception, name: str, number: int) -> UserError:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from kochi import config
+from kochi.contents import File
 from kochi.data.boxes import WordBoxes, row_boxes
 from kochi.data.left_out import Bad, nothing_left, refuse
 from kochi.data.lines import lines
@@ -188,13 +189,17 @@ def _identity(source: Any, data: config.Data) -> Hashable:
         return text.lower() if data.source.lowercase else text
     match source:
         case Recording():
-            paths = tuple(map(os.path.normpath, source.paths))
+            paths = tuple(map(_normal, source.paths))
             return paths, source.start_seconds or 0.0, source.end_seconds
         case Picture():
-            return os.path.normpath(source.path)
+            return _normal(source.path)
         case FeatureRow():
-            return os.path.normpath(source.path), source.key
+            return _normal(source.path), source.key
     return source
+
+
+def _normal(file: File) -> Hashable:
+    return os.path.normpath(file) if isinstance(file, Path) else file
 
 
 def _merge(rows: list[Pair]) -> Pair:

@@ -7,7 +7,7 @@ no piece of text can: so text such as "<pad>" or "</s>" is always text.
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, pairwise, product
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -25,6 +25,7 @@ from kochi.data.left_out import bad_rows
 from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
+from kochi.data.readers.taking import is_file
 from kochi.data.tags import Tags, without_tags
 from kochi.errors import UserError
 from kochi.normal_forms import Normalization, normalize
@@ -34,6 +35,7 @@ _STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")
 WORD_MARK = "▁"
 _DEFAULT_BPE_SIZE = 8000
 _ALL = 2**31 - 1
+COMPOSED = 4  # characters that normalisation may make one, at most
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Kind = Literal["characters", "whitespace", "bpe"]
@@ -59,6 +61,7 @@ class Tokenizer(Reader[str]):
     """
 
     unit: ClassVar[str] = "tokens"
+    takes: ClassVar[str] = "text (str)"
     chunk_rows: ClassVar[int] = 10_000
 
     def __init__(
@@ -75,6 +78,7 @@ class Tokenizer(Reader[str]):
         self.normalization: Normalization = normalization
         self.tags = tags
         self._known: dict[str, bool] = {}
+        self._longest = 0  # characters of a token; 0 before it was looked up
 
     @property
     def size(self) -> int:
@@ -105,6 +109,14 @@ class Tokenizer(Reader[str]):
         return self.size
 
     @override
+    def is_one(self, source: Any) -> bool:
+        return is_file(source) and not hasattr(source, "read")  # an open file is its lines
+
+    @override
+    def taken(self, source: Any) -> str | None:
+        return source if isinstance(source, str) else None
+
+    @override
     def encode(self, source: str) -> list[int]:
         """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1).
 
@@ -130,6 +142,21 @@ class Tokenizer(Reader[str]):
             return source, []
         text, tags = self.tags.split(source)
         return text, self.tags.encode(tags, self._text_size)
+
+    @override
+    def attempt_batch(self, sources: Sequence[str]) -> list[Any]:
+        if self.tags is not None:  # a source without them is refused
+            return super().attempt_batch(sources)
+        return list(self.encode_batch(sources))
+
+    def least_tokens(self, text: str) -> int:
+        """Return a number of tokens that a text has at least, without cutting it."""
+        if self.kind == "whitespace":
+            return len(text.split())
+        if self._longest == 0:
+            tokens = self._library.get_vocab().keys() - set(_STORED_SPECIALS)
+            self._longest = max(map(len, tokens), default=1)
+        return len(text) // (COMPOSED * self._longest)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Join tokens into text; special tokens, the unknown one too, leave nothing behind."""
@@ -185,15 +212,46 @@ class Tokenizer(Reader[str]):
     def describe(self, source: str) -> str:
         return source
 
-    def pieces(self, ids: Sequence[int]) -> list[str]:
+    def pieces(self, ids: Sequence[int], replaced: Mapping[int, str] | None = None) -> list[str]:
         """Return what each token adds to a text; joined, they are the text and its spaces.
 
         Special tokens add nothing. Before each token that stands for a word there is a space.
+
+        Args:
+            ids: The tokens.
+            replaced: Texts that stand in place of some of them, by their place.
         """
         names = ["" if i <= EOS else self._name(i) for i in ids]
+        for place, text in (replaced or {}).items():
+            begins = self.kind == "bpe" and text and names[place].startswith(WORD_MARK)
+            names[place] = f"{WORD_MARK}{text}" if begins else text
         if self.kind == "bpe":
             return [name.replace(WORD_MARK, " ") for name in names]
         return [f" {name}" if name else "" for name in names] if self.parts == "words" else names
+
+    def join(self, ids: Sequence[int], replaced: Mapping[int, str]) -> str:
+        """Join tokens into text, some of them replaced; see `pieces`."""
+        if not replaced:
+            return self.decode(ids)
+        text = "".join(self.pieces(ids, replaced))
+        return text if self.kind == "characters" else text.removeprefix(" ")
+
+    @property
+    def ambiguous(self) -> bool:
+        """Say whether different tokens may join to the same text."""
+        return self.kind == "bpe"
+
+    def parts_of(self, text: str) -> list[str | None]:
+        """Return the part of a text that each of its tokens stands for; None for a tag.
+
+        >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab"])
+        >>> letters.parts_of("aßb")
+        ['a', 'ß', 'b']
+        """
+        text, tags = self._split(text)
+        text = _valid(text)
+        spans = self._library.encode(text, add_special_tokens=False).offsets
+        return [*[None] * len(tags), *(text[start:end] for start, end in spans)]
 
     def words(self, text: str) -> list[int | None]:
         """Say which word of a text each of its tokens is of, for words with white space between.

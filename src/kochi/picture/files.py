@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
+from kochi.contents import File
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ class Picture:
     """Where a picture is.
 
     Attributes:
-        path: A file that Pillow can read: png, jpeg, webp, gif, bmp, tiff, ...
+        path: A file that Pillow can read (png, jpeg, webp, gif, bmp, tiff, ...), on disk or held
+            in memory.
         where: File and line of the manifest that names it, for messages.
     """
 
-    path: Path
+    path: File
     where: str = ""
 
     def __str__(self) -> str:
@@ -88,13 +89,18 @@ def picture_size(picture: Picture) -> tuple[int, int]:
     Raises:
         UserError: As in `read_picture`, as far as the header says.
     """
-    from PIL import ExifTags
-
     with guard(), _opened(picture) as image:
         _check_header(image, picture.name)
-        width, height = image.size
-        on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) in ON_ITS_SIDE
-        return (width, height) if on_its_side else (height, width)
+        return image_size(image)
+
+
+def image_size(image: "Image.Image") -> tuple[int, int]:
+    """Return height and width of an image of Pillow, turned as its EXIF orientation says."""
+    from PIL import ExifTags
+
+    width, height = image.size
+    on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) in ON_ITS_SIDE
+    return (width, height) if on_its_side else (height, width)
 
 
 @contextmanager
@@ -215,6 +221,19 @@ def _eight_bits(
 
 def _reason(error: BaseException) -> str:
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def from_image(image: "Image.Image", colour: Colour, name: str) -> Pixels:
+    """Take a picture that Pillow has opened; see `read_picture`.
+
+    Raises:
+        UserError: As in `read_picture`.
+    """
+    _check_header(image, name)
+    try:
+        return to_pixels(image, colour, name)
+    except (OSError, SyntaxError, EOFError) as error:  # opened, but not loaded before
+        raise UserError(f"{name}: is cut off or damaged ({_reason(error)})") from None
 
 
 def from_array(array: Any, colour: Colour) -> Pixels:

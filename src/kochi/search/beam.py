@@ -41,6 +41,7 @@ def beam_search(
     min_length: int = 0,
     patience: float | None = None,
     joint: JointScore | None = None,
+    unknown: bool = False,
 ) -> list[list[Hypothesis]]:
     """Keep the ``beam`` likeliest beginnings of each sentence.
 
@@ -64,6 +65,7 @@ def beam_search(
             the bound is loose where ``length_penalty`` is large, but something longer that would
             have scored better can be missed. None for never.
         joint: Scores beside the decoder; a hypothesis' log-probability is then the joint one.
+        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
 
     Returns:
         For each sentence up to ``n_best`` hypotheses: the finished ones, best first, then, if they
@@ -82,6 +84,7 @@ def beam_search(
     if len(limits) == 0:
         return []
     run = _Beams(limits, beam, length_penalty, n_best, patience)
+    run.unknown = unknown
     run.joint = None if joint is None else joint.start(memory)
     state = decoder.start(memory, width=1, max_length=int(limits.max()))
     while True:
@@ -141,6 +144,7 @@ class _Beams:
         self.roster = Roster(limits)
         self.record = Record()
         self.joint: JointState | None = None
+        self.unknown = False
         self.live = torch.zeros(len(limits), 1, device=limits.device)
         self.tokens = torch.full((len(limits), 1), BOS, device=limits.device)
         nothing = torch.full((len(limits), n_best), -torch.inf, device=limits.device)
@@ -158,7 +162,7 @@ class _Beams:
         if self.joint is not None:
             log_probs = self.joint.join(log_probs)
         ending = self.live + log_probs[..., EOS]
-        forbid_marks(log_probs, end=True)
+        forbid_marks(log_probs, end=True, unknown=self.unknown)
         live, parents, tokens = best_candidates(log_probs, self.live, self.beam)
         if self.length > min_length:
             self._collect(ending, live)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kochi.search.decoder import BOS, EOS, PAD
+from kochi.search.decoder import BOS, EOS, PAD, UNK
 
 CHUNK = 96  # near the square root of common vocabulary sizes, where both stages cost the same
 _LOW = (1 << 32) - 1
@@ -37,12 +37,21 @@ def log_probabilities_(
     return log_probs
 
 
-def forbid_marks(log_probs: Float[Tensor, "batch width vocabulary"], end: bool) -> None:
-    """Set padding and the begin mark to -inf in place, and the end mark too if ``end``.
+def forbid_marks(
+    log_probs: Float[Tensor, "batch width vocabulary"], end: bool, unknown: bool = False
+) -> None:
+    """Set the special tokens that must not be written to -inf in place.
 
-    What is left is not normalised again: an answer keeps the model's probability.
+    The others are not normalised again: an answer keeps the model's probability.
+
+    Args:
+        log_probs: Of the next token; changed in place.
+        end: Whether the end mark is forbidden too.
+        unknown: Whether the unknown token may be written.
     """
     log_probs[..., PAD] = -torch.inf
+    if not unknown:
+        log_probs[..., UNK] = -torch.inf
     log_probs[..., BOS : EOS + 1 if end else EOS] = -torch.inf
 
 

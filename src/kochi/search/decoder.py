@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kochi.memory import Memory
 
-PAD, BOS, EOS = 0, 2, 3
+PAD, UNK, BOS, EOS = range(4)
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ def greedy(
     max_length: int | Int[Tensor, " batch"],
     length_penalty: float = 1.0,
     min_length: int = 0,
+    unknown: bool = False,
 ) -> list[list[Hypothesis]]:
     """Take the likeliest token at every step, the lowest one among equals.
 
@@ -27,6 +28,7 @@ def greedy(
         max_length: Most tokens an answer may have, the end mark counted.
         length_penalty: Exponent of the length in the score; it changes no answer.
         min_length: Fewest tokens before the end mark.
+        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
 
     Returns:
         A list of one hypothesis for each sentence.
@@ -42,6 +44,7 @@ def greedy(
         max_length=max_length,
         length_penalty=length_penalty,
         min_length=min_length,
+        unknown=unknown,
     )
 
 

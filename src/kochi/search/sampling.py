@@ -36,6 +36,7 @@ def sample(
     seeds: Int[Tensor, " seeds"] | None = None,
     length_penalty: float = 1.0,
     min_length: int = 0,
+    unknown: bool = False,
 ) -> list[list[Hypothesis]]:
     """Draw ``n`` answers a sentence, each token from softmax(logits / temperature).
 
@@ -53,6 +54,7 @@ def sample(
         seeds: The seeds themselves, in place of ``generator``.
         length_penalty: Exponent of the length in the score; it changes no answer.
         min_length: Fewest tokens before the end mark.
+        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
 
     Returns:
         For each sentence ``n`` hypotheses in the order drawn, so that each is a fair draw. Their
@@ -81,6 +83,7 @@ def sample(
         max_length=max_length,
         length_penalty=length_penalty,
         min_length=min_length,
+        unknown=unknown,
     )
 
 

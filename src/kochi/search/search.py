@@ -22,6 +22,7 @@ def search(
     min_length: int = 0,
     patience: float | None = None,
     joint: JointScore | None = None,
+    unknown: bool = False,
 ) -> list[list[Hypothesis]]:
     """Search the best answers; ``beam`` = 1 is `greedy`, more is `beam_search`.
 
@@ -36,6 +37,7 @@ def search(
         patience: Stop a sentence also when ``patience`` times ``beam`` hypotheses have ended; see
             `beam_search`. Greedy search stops at the first.
         joint: Scores beside the decoder, such as `CtcPrefixScore`; then it is always `beam_search`.
+        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
 
     Returns:
         For each sentence its hypotheses, best first.
@@ -54,6 +56,7 @@ def search(
             min_length=min_length,
             patience=patience,
             joint=joint,
+            unknown=unknown,
         )
     return greedy(
         decoder,
@@ -61,4 +64,5 @@ def search(
         max_length=max_length,
         length_penalty=length_penalty,
         min_length=min_length,
+        unknown=unknown,
     )

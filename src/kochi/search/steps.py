@@ -27,6 +27,7 @@ def follow(
     max_length: int | Int[Tensor, " batch"],
     length_penalty: float,
     min_length: int,
+    unknown: bool = False,
 ) -> list[list[Hypothesis]]:
     """Follow ``width`` independent paths a sentence; return them in the order of the paths.
 
@@ -43,7 +44,7 @@ def follow(
     for length in range(1, steps + 1):
         logits, state = decoder.step(state, tokens)
         log_probs = log_probabilities_(logits)
-        forbid_marks(log_probs, end=length <= min_length)
+        forbid_marks(log_probs, length <= min_length, unknown)
         tokens, gains = _next(log_probs, choose, roster.rows, length)
         record.append(tokens, gains)
         ended = ended | (tokens == EOS) | (tokens == PAD)

@@ -6,13 +6,13 @@ Needs soundfile (libsndfile): wav, flac, ogg (Vorbis, Opus), mp3, aiff and some 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import soundfile
 from jaxtyping import Float32
 from typing_extensions import override
 
+from kochi.contents import Contents, File
 from kochi.errors import UserError
 
 BLOCK_SAMPLES = 1 << 16
@@ -37,7 +37,7 @@ class Decoder(soundfile.SoundFile):
 
 
 @contextmanager
-def open_sound(path: Path) -> Iterator[Decoder]:
+def open_sound(path: File) -> Iterator[Decoder]:
     """Open a file of sound.
 
     Raises:
@@ -45,7 +45,7 @@ def open_sound(path: Path) -> Iterator[Decoder]:
     """
     _check_file(path)
     try:
-        decoder = Decoder(path)
+        decoder = Decoder(path.open() if isinstance(path, Contents) else path)
     except (soundfile.SoundFileError, TypeError) as error:
         raise _not_sound(str(path), error) from None
     with decoder:
@@ -133,7 +133,7 @@ def _skip(decoder: Decoder, count: int) -> None:
         count -= len(decoder.read(min(count, BLOCK_SAMPLES), dtype="float32"))
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: File) -> None:
     try:
         with path.open("rb") as raw:
             start = raw.read(4)

@@ -4,12 +4,12 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16
 
+from kochi.contents import File
 from kochi.errors import UserError
 from kochi.sound.resampling import FULL_SCALE, resample, to_int16
 
@@ -29,7 +29,7 @@ class Recording:
     """Where the samples of one utterance are.
 
     Attributes:
-        paths: One file, or several that are joined.
+        paths: One file, or several that are joined; on disk or held in memory.
         start_seconds: Where the utterance starts, on the time axis of all files joined; None is
             their start.
         end_seconds: Where it ends; None is the end.
@@ -39,7 +39,7 @@ class Recording:
         ValueError: No path.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[File, ...]
     start_seconds: float | None = None
     end_seconds: float | None = None
 
@@ -136,7 +136,7 @@ def duration_seconds(recording: Recording) -> float:
 class _Piece(NamedTuple):
     """What is taken of one file, in its own samples."""
 
-    path: Path
+    path: File
     sample_rate_hz: int
     first: int
     end: int
@@ -171,7 +171,7 @@ def _pieces(recording: Recording) -> list[_Piece]:
     return pieces
 
 
-def _read_header(path: Path) -> tuple[int, int]:
+def _read_header(path: File) -> tuple[int, int]:
     """Return the sample rate and how many samples a file has (of each channel)."""
     from kochi.sound.decoding import decode, known_length, open_sound
 

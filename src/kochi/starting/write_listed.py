@@ -191,7 +191,7 @@ def _key(listed: Listed, row: Row) -> str:
 def _files(listed: Listed, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Give the recordings or pictures of a folder with their texts."""
     if listed.kind == "picture":
-        yield from ((picture.path, texts) for picture, texts in folder_pictures(folder))
+        yield from ((Path(str(picture.path)), texts) for picture, texts in folder_pictures(folder))
         return
     for pair in read_pairs(data_of(replace(listed, splits={"train": folder})), "train"):
         path = Path.cwd() / pair.source.paths[0]  # it is as seen from here

@@ -151,6 +151,6 @@ def _fit(found: Found, number: Callable[[float, float], float]) -> Estimate | No
         times = [rounds(found[f"{kind}, {length}"], "milliseconds") for kind in (PLAIN, ATTENTION)]
         columns.append([number(*pair) for pair in zip(*times, strict=False)])
     count = min(map(len, columns))
-    if not count or min(map(min, columns)) <= 0:
+    if not count or min(value for column in columns for value in column) <= 0:
         return None
     return exponent(LENGTHS, [[column[one] for column in columns] for one in range(count)])

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import kochi
 from kochi import config, folder
+from kochi.data.corpus import Corpus
 from kochi.models.build import build_model
 from kochi.training import monitor
 from kochi.training.evaluation import SEARCH, Evaluator
@@ -45,7 +46,7 @@ def finish(
     chosen = monitor.chosen(state.evaluations, run.training)
     weights = average([folder.read_weights(layout.weights_at(e.step)) for e in chosen])
     measured = _measure(run, weights, chosen, prepared, evaluator)
-    metrics = _metrics(run, state, chosen, weights, measured, evaluator)
+    metrics = _metrics(run, state, chosen, weights, measured, evaluator, prepared.corpus)
     folder.save_folder(
         run.output,
         run,
@@ -115,6 +116,7 @@ def _metrics(
     weights: dict[str, Tensor],
     measured: tuple[float | None, float | None],
     evaluator: Evaluator | None,
+    corpus: Corpus,
 ) -> dict[str, Any]:
     import lightning
 
@@ -129,6 +131,10 @@ def _metrics(
         "dev": {"metric": name, "value": metric, "loss_nats_per_token": loss, **about},
         "best": {"step": best.step, "value": best.metric, "loss_nats_per_token": best.loss},
         "averaged_steps": [e.step for e in chosen],
+        "longest": {
+            "source": int(corpus.source_lengths.max()),
+            "target": int(corpus.target_lengths.max()),
+        },
         "seed": run.seed,
         "steps": state.step,
         "epochs": state.epoch + 1,

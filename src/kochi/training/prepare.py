@@ -43,6 +43,8 @@ FREE = (
     "search.beam",
     "search.length_penalty",
     "search.batch_size",
+    "search.unknown",
+    "search.max_source_length",
 )
 EXTENT = ("training.epochs", "training.max_steps", "training.patience")
 

@@ -1,7 +1,7 @@
 """What every reader of one side of the data can do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float32, Int64, Integer, Shaped
 from torch import Tensor
 
 from kochi import config
+from kochi.data.readers.taking import found, is_file, is_several
+from kochi.errors import UserError
 
 Source = TypeVar("Source")
 Numbers = Shaped[np.ndarray, "numbers ..."]
@@ -60,6 +62,27 @@ class PictureShape:
         return f"pictures of at most {size}, {self.channels} numbers a pixel"
 
 
+def attempt(encode: Callable[[Source], Row], source: Source) -> Row | UserError:
+    """Return the numbers of a source, or why it cannot be read."""
+    try:
+        return encode(source)
+    except UserError as error:
+        return error
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A source of which is known already that it cannot be read.
+
+    Attributes:
+        source: What to call it.
+        reason: Why.
+    """
+
+    source: str
+    reason: str
+
+
 class Reader(ABC, Generic[Source]):
     """Turn sources into numbers that a corpus keeps, and those into what an encoder reads.
 
@@ -70,11 +93,13 @@ class Reader(ABC, Generic[Source]):
     Attributes:
         unit: What a row is a row of: "tokens", "samples", "frames" or "pixels".
         chunk_rows: How many rows may be held in memory while a corpus is written.
+        takes: What a source may be in Python, for messages.
         outlasts_target: Whether a source that belongs to its target has as many positions as the
             target has tokens, at least.
     """
 
     unit: ClassVar[str]
+    takes: ClassVar[str]
     chunk_rows: ClassVar[int] = 100
     outlasts_target: ClassVar[bool] = False
 
@@ -108,6 +133,26 @@ class Reader(ABC, Generic[Source]):
         """Return lines about sources that can be read but may not hold what was meant."""
         return ()
 
+    def several(self, sources: Any) -> Iterable[Any]:
+        """Return several sources as they are, and a single one in a list.
+
+        Raises:
+            TypeError: It is neither.
+        """
+        if self.is_one(sources):
+            return [sources]
+        if not is_several(sources):
+            raise TypeError(f"sources: found {found(sources)}; expected {self.takes}, or a list")
+        return sources
+
+    def is_one(self, source: Any) -> bool:
+        """Say whether this is a single source, not several."""
+        return is_file(source)
+
+    @abstractmethod
+    def taken(self, source: Any) -> Source | None:
+        """Return a source in a form that `encode` takes; None if it is nothing of the kind."""
+
     @abstractmethod
     def encode(self, source: Source) -> Row:
         """Return the numbers of one source.
@@ -123,6 +168,10 @@ class Reader(ABC, Generic[Source]):
             UserError: As in `encode`, for the first that cannot be read.
         """
         return [self.encode(source) for source in sources]
+
+    def attempt_batch(self, sources: Sequence[Source]) -> list[Row | UserError]:
+        """Return the numbers of each source, or why it cannot be read; each is read once."""
+        return [attempt(self.encode, source) for source in sources]
 
     @abstractmethod
     def positions(self, lengths: Any) -> Any:

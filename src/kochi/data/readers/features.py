@@ -15,10 +15,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
+from kochi.contents import Contents, File
 from kochi.data.padding import pad_frames
 from kochi.data.readers.base import Numbers
 from kochi.data.readers.frames import FrameReader, read_saved
 from kochi.data.readers.rows import FeatureRow
+from kochi.data.readers.taking import array_of, file_of, is_array, is_file
 from kochi.errors import UserError
 from kochi.sound.augmentation import perturb_tempo
 from kochi.sound.files import MAX_SECONDS
@@ -30,7 +32,8 @@ FeatureSource = FeatureRow | str | Path | Shaped[np.ndarray, "..."] | Shaped[Ten
 class FeatureReader(FrameReader[FeatureSource]):
     """Read frames as they were computed elsewhere.
 
-    A source is a `FeatureRow`, the path of a .npy file, or an array ``[frames, size]`` of numbers.
+    A source is a `FeatureRow`, a .npy file (its path, bytes or a binary stream), or an array or
+    tensor ``[frames, size]`` of numbers.
 
     Attributes:
         size: Numbers in a frame, as found.
@@ -39,6 +42,9 @@ class FeatureReader(FrameReader[FeatureSource]):
     """
 
     unit: ClassVar[str] = "frames"
+    takes: ClassVar[str] = (
+        "the path, bytes or open file of a .npy file, or an array or tensor [frames, size]"
+    )
     size: int
     hop: float
     first: float
@@ -72,6 +78,24 @@ class FeatureReader(FrameReader[FeatureSource]):
     @override
     def first_seconds(self) -> float:
         return self.first
+
+    @override
+    def is_one(self, source: Any) -> bool:
+        return (
+            isinstance(source, FeatureRow)
+            or is_file(source)
+            or (is_array(source) and source.ndim <= 2)
+        )
+
+    @override
+    def taken(self, source: Any) -> FeatureSource | None:
+        if isinstance(source, FeatureRow | str):
+            return source
+        array = array_of(source)
+        if array is not None:
+            return array
+        file = file_of(source)
+        return None if file is None else FeatureRow(file)
 
     @override
     def encode(self, source: FeatureSource) -> Float32[np.ndarray, "frames size"]:
@@ -157,7 +181,7 @@ class FeatureReader(FrameReader[FeatureSource]):
         )
 
 
-def keys_of(path: Path) -> tuple[str, ...]:
+def keys_of(path: File) -> tuple[str, ...]:
     """Name the arrays of an .npz file, in their order.
 
     Raises:
@@ -203,20 +227,20 @@ def _load(source: FeatureSource) -> np.ndarray:
         raise UserError(f"{row.name}: cannot be read ({error}); copy the file again") from None
 
 
-def _archive(path: Path) -> Any:
+def _archive(path: File) -> Any:
     try:
-        changed = path.stat().st_mtime_ns
+        changed = 0 if isinstance(path, Contents) else path.stat().st_mtime_ns
     except OSError:
         changed = 0  # reading says what is wrong
     return _open_archive(path, changed)
 
 
 @lru_cache(maxsize=1)
-def _open_archive(path: Path, changed: int) -> Any:
+def _open_archive(path: File, changed: int) -> Any:
     return _read(path, str(path), np.lib.npyio.NpzFile)
 
 
-def _load_file(path: Path) -> Any:
+def _load_file(path: File) -> Any:
     """Load an array or open an archive; its file closes with it (numpy leaves bad ones open)."""
     file = path.open("rb")
     try:
@@ -231,7 +255,7 @@ def _load_file(path: Path) -> Any:
     return found
 
 
-def _read(path: Path, name: str, expected: Any) -> Any:
+def _read(path: File, name: str, expected: Any) -> Any:
     try:
         found = _load_file(path)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,8 +15,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
-from kochi.data.readers.base import Numbers, PictureShape, Reader
+from kochi.data.readers.base import Numbers, PictureShape, Reader, Row, attempt
 from kochi.data.readers.saving import read_kind, write_kind
+from kochi.data.readers.taking import array_of, file_of, is_array, is_file, is_image
 from kochi.errors import UserError
 from kochi.picture.distortion import Distortion, distort
 from kochi.picture.files import (
@@ -23,25 +25,30 @@ from kochi.picture.files import (
     Pixels,
     check_sides,
     from_array,
+    from_image,
     guard,
+    image_size,
     picture_size,
     read_picture,
 )
 from kochi.picture.fitting import Placement, fitted, place
 
-PictureSource = Picture | str | Path | Shaped[np.ndarray, "..."]
+PictureSource = Any  # see `PictureReader`; Pillow is not imported unless somebody holds an image
 SQUARE = 64  # pixels that count as one position of a batch
 _HEADER = 2  # 16-bit numbers that stand before the pixels: height and width
 _THREADS = 4
+CHANNELS = frozenset((1, 3))  # numbers that a pixel may have in an array
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureReader(Reader[PictureSource]):
     """Read pictures, fitted into what the model reads.
 
-    A source is a `Picture`, a path, or 8-bit pixels ``[height, width]`` or
-    ``[height, width, channels]``. A row is height and width, two bytes each, and the pixels. In a
-    batch white is 0 and black 2, so that the white around a picture is nothing at all.
+    A source is a `Picture`, a file that Pillow can read (its path, bytes or a binary stream), an
+    image of Pillow, or 8-bit pixels as an array or tensor ``[height, width]`` or
+    ``[height, width, channels]`` (a tensor also ``[channels, height, width]``). A row is
+    height and width, two bytes each, and the pixels. In a batch white is 0 and black 2, so that the
+    white around a picture is nothing at all.
 
     Attributes:
         front_end: The run file's table of pixels.
@@ -49,6 +56,10 @@ class PictureReader(Reader[PictureSource]):
     """
 
     unit: ClassVar[str] = "pixels"
+    takes: ClassVar[str] = (
+        "the path, bytes or open file of a picture, a PIL image, or 8-bit pixels as an array or "
+        "tensor [height, width, channels]"
+    )
     front_end: config.Pixels
     distortion: Distortion | None = None
 
@@ -78,6 +89,24 @@ class PictureReader(Reader[PictureSource]):
         return PictureShape(self.channels, self.front_end.height, self.front_end.width)
 
     @override
+    def is_one(self, source: Any) -> bool:
+        if is_array(source):
+            channels = (source.shape[-1], source.shape[0] if isinstance(source, Tensor) else 0)
+            return source.ndim <= 2 or (source.ndim == 3 and not CHANNELS.isdisjoint(channels))
+        return isinstance(source, Picture) or is_image(source) or is_file(source)
+
+    @override
+    def taken(self, source: Any) -> PictureSource | None:
+        if isinstance(source, Picture | str) or is_image(source):
+            return source
+        array = array_of(source)
+        if array is not None:
+            first = isinstance(source, Tensor) and array.ndim == 3 and array.shape[0] in CHANNELS
+            return array.transpose(1, 2, 0) if first and array.shape[2] not in CHANNELS else array
+        file = file_of(source)
+        return None if file is None else Picture(file)
+
+    @override
     def encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
         with guard():
             return self._encode(source)
@@ -88,6 +117,11 @@ class PictureReader(Reader[PictureSource]):
     ) -> Sequence[UInt8[np.ndarray, " numbers"]]:
         with guard(), ThreadPoolExecutor(_THREADS) as threads:
             return list(threads.map(self._encode, sources))
+
+    @override
+    def attempt_batch(self, sources: Sequence[PictureSource]) -> list[Row | UserError]:
+        with guard(), ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(partial(attempt, self._encode), sources))
 
     def _encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
         pixels = self.fitted_pixels(source)
@@ -118,6 +152,8 @@ class PictureReader(Reader[PictureSource]):
         """
         if isinstance(source, np.ndarray):
             return from_array(source, self.front_end.colour)
+        if is_image(source):
+            return from_image(source, self.front_end.colour, self.describe(source))
         options = self.front_end
         room = (options.height, options.width) if reduced else None
         return read_picture(_named(source), options.colour, room)
@@ -130,6 +166,8 @@ class PictureReader(Reader[PictureSource]):
         """
         if isinstance(source, np.ndarray):
             return source.shape[0], source.shape[1]
+        if is_image(source):
+            return image_size(source)
         return picture_size(_named(source))
 
     def placement(self, height: int, width: int) -> Placement:
@@ -185,6 +223,8 @@ class PictureReader(Reader[PictureSource]):
             return source.name
         if isinstance(source, str | Path):
             return str(source)
+        if is_image(source):
+            return f"picture of {source.width} x {source.height} pixels"
         return f"array of shape {tuple(source.shape)}"
 
     @override

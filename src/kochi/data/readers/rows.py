@@ -1,7 +1,8 @@
 """Where the frames of a row of features are."""
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from kochi.contents import File
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,12 +10,12 @@ class FeatureRow:
     """Where the frames of one row are.
 
     Attributes:
-        path: A .npy file, or an .npz file.
+        path: A .npy file, or an .npz file, on disk or held in memory.
         key: The array's name in the .npz file; None for .npy.
         where: File and line of the manifest that names it, for messages.
     """
 
-    path: Path
+    path: File
     key: str | None = None
     where: str = ""
 

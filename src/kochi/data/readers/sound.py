@@ -15,6 +15,7 @@ from typing_extensions import override
 from kochi import config
 from kochi.data.readers.base import Numbers
 from kochi.data.readers.frames import FrameReader, read_saved
+from kochi.data.readers.taking import array_of, file_of, is_array, is_file
 from kochi.errors import UserError
 from kochi.sound.augmentation import perturb_speed
 from kochi.sound.files import MAX_SECONDS, Recording, read_recording
@@ -28,14 +29,18 @@ SoundSource = Recording | str | Path | Num[np.ndarray, "..."] | Num[Tensor, "...
 class SoundReader(FrameReader[SoundSource]):
     """Read recordings as log-mel frames.
 
-    A source is a `Recording`, a path, or samples at the model's rate: 16-bit integers, or floats
-    from -1 to 1.
+    A source is a `Recording`, a file of sound (its path, bytes or a binary stream), or samples at
+    the model's rate, as an array or tensor: 16-bit integers, or floats from -1 to 1.
 
     Attributes:
         front_end: The run file's table of log-mel frames.
     """
 
     unit: ClassVar[str] = "samples"
+    takes: ClassVar[str] = (
+        "the path, bytes or open file of a recording, or samples as a one-dimensional array or "
+        "tensor"
+    )
     front_end: config.MelFrames
     _remarks: list[str] = field(default_factory=list, init=False, compare=False, repr=False)
 
@@ -81,6 +86,24 @@ class SoundReader(FrameReader[SoundSource]):
     @override
     def first_seconds(self) -> float:
         return self.mel.window_length / self.mel.sample_rate_hz / 2
+
+    @override
+    def is_one(self, source: Any) -> bool:
+        return (
+            isinstance(source, Recording)
+            or is_file(source)
+            or (is_array(source) and source.ndim <= 1)
+        )
+
+    @override
+    def taken(self, source: Any) -> SoundSource | None:
+        if isinstance(source, Recording | str):
+            return source
+        array = array_of(source)
+        if array is not None:
+            return array
+        file = file_of(source)
+        return None if file is None else Recording((file,))
 
     @override
     def encode(self, source: SoundSource) -> Int16[np.ndarray, " samples"]:

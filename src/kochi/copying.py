@@ -1,0 +1,108 @@
+"""What becomes of unknown words and characters in an answer: copied from the source, or marked.
+
+Luong, Sutskever, Le, Vinyals and Zaremba 2015, "Addressing the rare word problem in neural machine
+translation", https://aclanthology.org/P15-1002, copy by learned positions; Jean, Cho, Memisevic and
+Bengio 2015, https://aclanthology.org/P15-1001, section 4.1, by the alignment of attention, as here.
+They replace written unknown tokens only. Here a known token is replaced too where it was written
+for an unknown part of the source: a model whose vocabularies hold every token of its training data
+never writes the unknown token, and what it writes there is a guess.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from kochi.data.padding import UNK
+from kochi.data.tags import without_tags
+from kochi.data.tokenizer import Tokenizer
+
+Unknown = Literal["copy", "mark", "drop"]
+MARK = "⟨unk⟩"
+CLEAR = 0.5  # a position that got at least as much as all others together
+
+
+class Copier:
+    """Replaces the tokens of answers that stand for something unknown.
+
+    Args:
+        unknown: "copy" or "mark"; see `kochi.config.Search`.
+        source: Reads the source; "copy" needs text, and marks elsewhere.
+        target: Cuts the answers.
+        text: The source, or None where it is not text.
+        row: Its tokens.
+    """
+
+    def __init__(
+        self,
+        unknown: Unknown,
+        target: Tokenizer,
+        source: Tokenizer | None = None,
+        text: str = "",
+        row: Sequence[int] = (),
+    ) -> None:
+        self._copies = unknown == "copy"
+        self._target = target
+        self._row = row
+        self._parts: Sequence[str | None] = ()
+        self._words: Sequence[int | None] = ()
+        self._spelt: Sequence[str] = ()
+        if source is not None:
+            self._parts, self._words = source.parts_of(text), source.words(text)
+            self._spelt = (without_tags(text) if source.tags else text).split()
+
+    def replace(
+        self, tokens: Sequence[int], alignment: Float[Tensor, "target source"] | None
+    ) -> dict[int, str]:
+        """Say what replaces which of an answer's tokens.
+
+        A token is replaced by the part of the source that it was written for, if its alignment is
+        clear (`CLEAR`) and that part is unknown, or the token itself is. An unknown word of the
+        target is replaced by a whole word of the source. Tokens next to each other that were
+        written for the same part are replaced by it once. An unknown token without a clear
+        alignment is marked.
+
+        Args:
+            tokens: The answer, without the end mark.
+            alignment: Of the answer, or None: nothing is known.
+
+        Returns:
+            The replacement of each replaced token, by its place; "" where a part was copied before.
+        """
+        replaced: dict[int, str] = {}
+        before = None
+        for place, token in enumerate(tokens):
+            found = None if alignment is None else self._origin(token, alignment[place].tolist())
+            if found is not None:
+                replaced[place] = "" if found == before else self._copy(*found)
+            elif token == UNK:
+                replaced[place] = MARK
+            before = found
+        return replaced
+
+    def _origin(self, token: int, weights: list[float]) -> tuple[str, int] | None:
+        """Return the part or word of the source that a token is to be replaced by."""
+        if not self._parts:
+            return None
+        best = max(range(len(weights)), key=weights.__getitem__)
+        clear = weights[best] >= CLEAR and best < len(self._row) and self._parts[best] is not None
+        if clear and self._row[best] == UNK:
+            return "part", best
+        if token != UNK:
+            return None
+        if self._target.parts == "words":
+            sums = [0.0] * len(self._spelt)
+            for number, weight in zip(self._words, weights, strict=False):
+                if number is not None and number < len(sums):  # the last one is that of tags
+                    sums[number] += weight
+            word = max(range(len(sums)), key=sums.__getitem__, default=0)
+            return ("word", word) if sums and sums[word] >= CLEAR else None
+        # A piece of BPE is more than the one character that the unknown token stands for.
+        return ("part", best) if clear and self._target.kind == "characters" else None
+
+    def _copy(self, kind: str, place: int) -> str:
+        if not self._copies:
+            return MARK
+        text = self._parts[place] if kind == "part" else self._spelt[place]
+        return (text or "").strip()

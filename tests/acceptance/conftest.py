@@ -1,0 +1,32 @@
+"""A tiny model that copies words, some of whose letters were too rare for its vocabulary."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import LETTERS, RUN, run_command
+
+RARE = "ghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture(scope="session")
+def copier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: it has learned to copy letters and where there are rare ones."""
+    folder = tmp_path_factory.mktemp("copier")
+    drawn = random.Random(1)
+    words = {
+        "".join(drawn.choice(RARE if drawn.random() < 0.15 else LETTERS) for _ in range(length))
+        for length in (2, 3, 4, 5, 6) * 70
+    }
+    rows = [f"{word}\t{word}" for word in sorted(words)]
+    drawn.shuffle(rows)
+    (folder / "train.tsv").write_text("\n".join(["source\ttarget", *rows[20:]]) + "\n")
+    (folder / "dev.tsv").write_text("\n".join(["source\ttarget", *rows[:20]]) + "\n")
+    cut = f"vocabulary_size = {4 + len(LETTERS)}"
+    run = RUN.replace('target.tokens = "whitespace"', 'target.tokens = "characters"')
+    run = run.replace("[model]", f"source.{cut}\ntarget.{cut}\n\n[model]")
+    (folder / "run.toml").write_text(run.replace('"per"', '"cer"'), encoding="utf-8")
+    result = run_command("train", folder / "run.toml")
+    assert result.code == 0, result.err
+    return folder / "model"
