@@ -9,6 +9,8 @@ import soundfile
 from tests.commands.test_bad_input import complaint, replace
 from tests.hearing import RATE_HZ, frames_of, samples_of
 
+REFUSE = ("--set", "data.bad_rows=refuse")
+
 
 def change_array(task, key, array):
     path = task.parent / "all.npz"
@@ -29,7 +31,7 @@ def change_array(task, key, array):
 )
 def test_features(kochi, features_task, array, expected):
     change_array(features_task, "row-ab", array)
-    line = complaint(kochi("train", features_task))
+    line = complaint(kochi("train", features_task, *REFUSE))
     assert expected in line
     assert "train.tsv:6: " in line and "'row-ab'" in line
 
@@ -45,17 +47,17 @@ def test_features(kochi, features_task, array, expected):
 )
 def test_manifests_of_features(kochi, features_task, old, new, expected):
     replace(features_task.parent / "train.tsv", old, new)
-    assert expected in complaint(kochi("train", features_task))
+    assert expected in complaint(kochi("train", features_task, *REFUSE))
 
 
 def test_features_that_are_not_there(kochi, features_task):
     (features_task.parent / "all.npz").unlink()
-    assert "all.npz: no such file" in complaint(kochi("train", features_task))
+    assert "all.npz: no such file" in complaint(kochi("train", features_task, *REFUSE))
 
 
 def test_dev_features(kochi, features_task):
     replace(features_task.parent / "dev.tsv", "row-a\ta\n", "row-a\taaaaaaa\n")
-    line = complaint(kochi("train", features_task))
+    line = complaint(kochi("train", features_task, *REFUSE))
     assert "dev.tsv:2: " in line and "has 4 frames, but its text has 7 tokens" in line
 
 
@@ -133,7 +135,7 @@ def _hour(path):
 )
 def test_recordings(kochi, sound_task, change, expected):
     change(sound_task.parent / "wav" / "ab.wav")
-    line = complaint(kochi("train", sound_task))
+    line = complaint(kochi("train", sound_task, *REFUSE))
     assert expected in line and "ab.wav: " in line
 
 
@@ -156,10 +158,10 @@ def test_silence_and_clipping_are_remarked_on(kochi, sound_task):
 def test_manifests_of_recordings(kochi, sound_task, old, new, expected):
     if not expected:
         replace(sound_task, 'dev = "all.tsv"', 'dev = "none.tsv"')
-        assert "none.tsv: no such file" in complaint(kochi("train", sound_task))
+        assert "none.tsv: no such file" in complaint(kochi("train", sound_task, *REFUSE))
         return
     replace(sound_task.parent / "all.tsv", old, new)
-    assert expected in complaint(kochi("train", sound_task))
+    assert expected in complaint(kochi("train", sound_task, *REFUSE))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ import pytest
 
 from kochi import folder
 
+REFUSE = ("--set", "data.bad_rows=refuse")
+
 
 def complaint(result) -> str:
     """Check that the command failed as it should, and return the one line that it said.
@@ -53,7 +55,7 @@ def replace(path: Path, old: str, new: str) -> None:
 def test_training_data(kochi, task, content, expected):
     file = task.parent / "train.tsv"
     file.unlink() if content is None else file.write_bytes(content)
-    assert expected in complaint(kochi("train", task))
+    assert expected in complaint(kochi("train", task, *REFUSE))
 
 
 def test_unequal_parallel_files(kochi, task):
@@ -69,7 +71,7 @@ def test_unequal_parallel_files(kochi, task):
 
 def test_dev_data(kochi, task):
     (task.parent / "dev.tsv").write_text("source\ttarget\na\n")
-    assert "dev.tsv:2: one side is missing" in complaint(kochi("train", task))
+    assert "dev.tsv:2: one side is missing" in complaint(kochi("train", task, *REFUSE))
 
 
 def test_data_to_evaluate(kochi, tiny, tmp_path):
@@ -255,7 +257,8 @@ def test_empty_input_to_show(kochi, tiny):
 
 def test_picture_of_unknown_type(kochi, tiny):
     line = complaint(kochi("show", tiny, "abc", "--out", "a.gif"))
-    assert line == "a.gif: unknown picture type '.gif'; expected a name that ends in .png or .svg"
+    forms = ".png, .svg, .pdf or .html"
+    assert line == f"a.gif: unknown picture type '.gif'; expected a name that ends in {forms}"
 
 
 def test_more_answers_than_beams(kochi, tiny):

@@ -10,6 +10,8 @@ from tests.commands.test_bad_input import complaint
 from tests.picture.test_files import WRONG
 from tests.seeing import COLOURS, SIDE, picture_of, save
 
+REFUSE = ("--set", "data.bad_rows=refuse")
+
 
 def check_one_line(result, *parts):
     line = complaint(result)
@@ -82,14 +84,14 @@ def rewrite(run_file, change):
 )
 def test_a_row_that_is_wrong(kochi, pictures_task, column, cell, message):
     rewrite(pictures_task, lambda row: row.__setitem__(column, cell))
-    check_one_line(kochi("train", pictures_task), message)
+    check_one_line(kochi("train", pictures_task, *REFUSE), message)
 
 
 @pytest.mark.parametrize(("content", "message"), [WRONG["cut off"], WRONG["animated"]])
 def test_a_picture_of_a_manifest_is_named_with_its_line(kochi, pictures_task, content, message):
     (pictures_task.parent / "png" / "bad.png").write_bytes(content)
     rewrite(pictures_task, lambda row: row.__setitem__(0, "bad.png"))
-    check_one_line(kochi("train", pictures_task), "all.tsv:3:", "bad.png", message)
+    check_one_line(kochi("train", pictures_task, *REFUSE), "all.tsv:3:", "bad.png", message)
 
 
 def test_a_folder_without_texts_or_pictures(kochi, tmp_path, pictures_task):

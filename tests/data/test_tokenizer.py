@@ -251,5 +251,5 @@ def test_kept_tokenizers_must_fit_the_run_file(tmp_path, changed):
 def test_errors_in_the_data_come_through_training(tmp_path):
     (tmp_path / "a.tsv").write_bytes(b"source\ttarget\nab\tX\ncd\t\n")
     with pytest.raises(UserError, match=r"a\.tsv:3: the target"):
-        prepare_tokenizers(table(tmp_path), tmp_path / "model")
+        prepare_tokenizers(table(tmp_path, bad_rows="refuse"), tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -1,11 +1,14 @@
 """Rows that cannot be used: refused at once, or left out and counted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kochi import config
 from kochi.errors import UserError
 
+Row = TypeVar("Row")
+Made = TypeVar("Made")
 # Called with what is wrong with a row, before the row is left out; it may raise the error instead.
 Bad = Callable[[UserError], None]
 
@@ -30,6 +33,17 @@ def nothing_left(bad: Bad, message: str) -> UserError:
     if isinstance(bad, LeftOut) and bad.first is not None:
         return bad.first
     return UserError(message)
+
+
+def usable(rows: Iterable[Row], make: Callable[[Row], Made], bad: Bad) -> Iterator[Made]:
+    """Make something of each row, without those of which nothing can be made."""
+    for row in rows:
+        try:
+            made = make(row)
+        except UserError as error:
+            bad(error)
+            continue
+        yield made
 
 
 @dataclass

@@ -6,16 +6,16 @@ Everything wrong with the input is one `UserError` that names file and line.
 import importlib
 import os
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from kochi import config
 from kochi.contents import File
 from kochi.data.boxes import WordBoxes, row_boxes
-from kochi.data.left_out import Bad, nothing_left, refuse
+from kochi.data.left_out import Bad, nothing_left, refuse, usable
 from kochi.data.lines import lines
 from kochi.data.manifest import Row, read_rows
 from kochi.data.pictures import folder_pictures, picture_files, row_picture, row_texts
@@ -30,7 +30,6 @@ from kochi.picture.files import Picture
 from kochi.sound.files import Recording
 
 Split = Literal["train", "dev", "test"]
-T = TypeVar("T")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -278,18 +277,7 @@ def _tsv_place(path: Path, header: list[str], column: str | int) -> int:
 
 def _read_jsonl(path: Path, data: config.JsonlData, bad: Bad) -> Iterator[Pair]:
     records = read_records(path, data.encoding, bad)
-    yield from _usable(records, lambda record: _pair_from_fields(record[1], data, record[0]), bad)
-
-
-def _usable(rows: Iterable[T], make: Callable[[T], Pair], bad: Bad) -> Iterator[Pair]:
-    """Make a pair of each row, without those of which none can be made."""
-    for row in rows:
-        try:
-            pair = make(row)
-        except UserError as error:
-            bad(error)
-            continue
-        yield pair
+    yield from usable(records, lambda record: _pair_from_fields(record[1], data, record[0]), bad)
 
 
 def _pair_from_fields(
@@ -374,7 +362,7 @@ def _read_huggingface(data: config.HuggingFaceData, split: str, bad: Bad) -> Ite
             raise UserError(f"{where}: found {json_type(item[1])}, expected an object with fields")
         return _pair_from_fields(item[1], data, where)
 
-    yield from _usable(enumerate(rows, 1), pair, bad)
+    yield from usable(enumerate(rows, 1), pair, bad)
 
 
 def _data_files(data: config.HuggingFaceData) -> dict[str, str]:
@@ -400,7 +388,7 @@ def _read_features(
             source = FeatureRow(data.folder / files.arrays, cell, row.where)
         return Pair(source, (row.text(data.text_column),), row.where)
 
-    yield from _usable(_manifest_rows(data, files.manifest, split, bad), pair, bad)
+    yield from usable(_manifest_rows(data, files.manifest, split, bad), pair, bad)
 
 
 def _read_sound(data: config.SoundData, value: Path, split: Split, bad: Bad) -> Iterator[Pair]:
@@ -413,7 +401,7 @@ def _read_sound(data: config.SoundData, value: Path, split: Split, bad: Bad) -> 
     def pair(row: Row) -> Pair:
         return Pair(row_recording(row, data), (row.text(data.text_column),), row.where)
 
-    yield from _usable(_manifest_rows(data, value, split, bad), pair, bad)
+    yield from usable(_manifest_rows(data, value, split, bad), pair, bad)
 
 
 def _read_pictures(data: config.PictureData, value: Path, split: Split, bad: Bad) -> Iterator[Pair]:
@@ -429,7 +417,7 @@ def _read_pictures(data: config.PictureData, value: Path, split: Split, bad: Bad
         boxes = () if column is None else row_boxes(row, column, texts[0])
         return Pair(row_picture(row, data), texts, row.where, boxes)
 
-    yield from _usable(_manifest_rows(data, value, split, bad), pair, bad)
+    yield from usable(_manifest_rows(data, value, split, bad), pair, bad)
 
 
 def _manifest_rows(

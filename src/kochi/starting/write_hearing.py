@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kochi.data.left_out import LeftOut
+from kochi.data.left_out import LeftOut, nothing_left, usable
 from kochi.data.pairs import Pair, read_pairs
 from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side
@@ -84,12 +84,21 @@ def _count(heard: Listed, data: Any, left_out: LeftOut) -> Sizes:
     count = len(sample) + sum(1 for _ in pairs)
     measured = sample[:: max(1, len(sample) // MEASURED)]
     if heard.kind == "sound":
-        lengths = [duration_seconds(pair.source) for pair in measured]
-        rate = 8000 if _rate(measured[0]) <= 8000 else 16_000
+        found = [
+            *usable(measured, lambda pair: (duration_seconds(pair.source), _rate(pair)), left_out)
+        ]
+        rate = 8000 if found and found[0][1] <= 8000 else 16_000
+        lengths = [seconds for seconds, _ in found]
     else:
         reader = FeatureReader.like(measured[0].source, data)
-        lengths = [reader.seconds(len(reader.encode(pair.source))) for pair in measured]
+        lengths = [
+            *usable(
+                measured, lambda pair: reader.seconds(len(reader.encode(pair.source))), left_out
+            )
+        ]
         rate = 0
+    if not lengths:
+        raise nothing_left(left_out, "no row can be read")
     text = count_side(pair.references[0] for pair in sample)
     return Sizes(count, sum(lengths) / len(lengths), rate, text)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kochi.data.left_out import LeftOut
+from kochi.data.left_out import LeftOut, nothing_left, usable
 from kochi.data.pairs import read_pairs
 from kochi.picture.files import read_picture
 from kochi.starting.choices import Choices
@@ -90,7 +90,9 @@ def _count(seen: Listed, left_out: LeftOut) -> Sizes:
     sample = list(islice(pairs, SAMPLE))
     count = len(sample) + sum(1 for _ in pairs)
     measured = sample[:: max(1, len(sample) // MEASURED)][:MEASURED]
-    pictures = [read_picture(pair.source) for pair in measured]
+    pictures = [*usable(measured, lambda pair: read_picture(pair.source), left_out)]
+    if not pictures:
+        raise nothing_left(left_out, "no picture can be read")
     grey = all(np.ptp(pixels.astype(np.int16), axis=2).max() <= 2 for pixels in pictures)
     high, wide = np.array([pixels.shape[:2] for pixels in pictures]).T
     text = count_side(pair.references[0] for pair in sample)

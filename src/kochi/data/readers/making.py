@@ -1,12 +1,11 @@
 """Make the readers of a run's two sides, or load them."""
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from kochi import config
 from kochi.data.corpus import Corpus
-from kochi.data.left_out import bad_rows
+from kochi.data.left_out import bad_rows, nothing_left, usable
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.readers.features import FeatureReader
@@ -28,19 +27,27 @@ def make_readers(data: config.Data, folder: Path) -> tuple[Reader[Any], Tokenize
     """
     if isinstance(data, config.TextData):
         return prepare_tokenizers(data, folder)
-    pairs = read_pairs(data, "train", bad_rows(data))
-    first = next(pairs)
-    texts = (pair.references[0] for pair in chain([first], pairs))
+    texts = (pair.references[0] for pair in read_pairs(data, "train", bad_rows(data)))
     if (folder / TARGET).exists():
         target = Tokenizer.load(folder / TARGET)
     else:
         target = train_tokenizer(data.target, texts)
         target.save(folder / TARGET)
     if isinstance(data, config.FeaturesData):
-        return FeatureReader.like(first.source, data), target
+        return _like_first(data), target
     if isinstance(data, config.PictureData):
         return PictureReader(front_end=data.front_end), target
     return SoundReader.like(data), target
+
+
+def _like_first(data: config.FeaturesData) -> FeatureReader:
+    """Return a reader of frames like those of the first row that can be read."""
+    bad = bad_rows(data)
+    pairs = read_pairs(data, "train", bad)
+    found = next(usable(pairs, lambda pair: FeatureReader.like(pair.source, data), bad), None)
+    if found is None:
+        raise nothing_left(bad, "the training data hold no frames; expected at least one row")
+    return found
 
 
 def fit_and_save(source: Reader[Any], corpus: Corpus, folder: Path) -> None:
