@@ -9,6 +9,8 @@
 # those change. --no-compile: what is imported is compiled then, and most of it never is.
 
 PYTHON ?= python3
+# Commands that tests start compile what they import once, not each time, whatever is set outside.
+export PYTHONDONTWRITEBYTECODE =
 PINS := $(shell cat requirements/torch.txt requirements/dev.txt requirements/pictures.txt | cksum | cut -d' ' -f1)
 READY := .venv/ready-$(PINS)
 INSTALL := .venv/bin/python -m pip --disable-pip-version-check -qq install --no-compile

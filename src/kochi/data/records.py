@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from kochi.data.left_out import Bad, refuse
 from kochi.data.lines import lines
 from kochi.errors import UserError
+
+SHOWN = 8  # fields that a message names
 
 
 def read_records(
@@ -70,7 +72,7 @@ def _of_document(
     if isinstance(value, dict):
         found = _lists_of_objects(value)
         if len(found) != 1:
-            what = ", ".join(value) or "none"
+            what = ", ".join([*islice(value, SHOWN), *(["..."] * (len(value) > SHOWN))]) or "none"
             raise UserError(
                 f"{path}: found one JSON object (fields: {what}); expected an object a line, an "
                 "array of objects, or an object with one such array"
