@@ -53,8 +53,8 @@ def test_a_long_word_keeps_all_its_labels(kochi, tiny, tmp_path):
 
 
 def test_labels_that_have_no_room_are_told(kochi, tiny, tmp_path):
-    word = "abcdef" * 100
-    assert kochi("show", tiny, word, "--out", tmp_path / "long.svg").code == 0
+    word, limit = "abcdef" * 100, ("--max-source-length", 1000)
+    assert kochi("show", tiny, word, *limit, "--out", tmp_path / "long.svg").code == 0
     texts = texts_of(tmp_path / "long.svg")
     assert "labels: every 2nd of 601 columns, and the last" in texts
     assert "<eos>" in texts

@@ -9,7 +9,7 @@ import typer
 from kochi.commands.example import worked_example
 from kochi.commands.looking import check_page, write_answer
 from kochi.commands.messages import Summary, short, warn
-from kochi.commands.options import Beam, Device, ModelFolder
+from kochi.commands.options import Beam, Device, MaxSourceLength, ModelFolder
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def show(
         ),
     ] = None,
     beam: Beam = None,
+    max_source_length: MaxSourceLength = None,
     device: Device = "auto",
 ) -> None:
     """Answer INPUT and draw the alignment: a row for each token written, a column for each read.
@@ -71,7 +72,11 @@ def show(
         warn(f"{text}: is a file, but this model reads text: it reads the name, not the file")
     try:
         [prediction] = predictor.predict(
-            [text], beam=beam, need_alignment=True, need_heads=page is not None
+            [text],
+            beam=beam,
+            need_alignment=True,
+            need_heads=page is not None,
+            max_source_length=max_source_length,
         )
     except SourceError as error:
         where = "INPUT: " if predictor.source_parts else ""
