@@ -1,0 +1,494 @@
+"""How good is what ``kochi init`` proposes, by the number of rows?
+
+    python benchmarks/defaults.py train --data SIGMORPHON --names dut fre kor --rows 100 800
+    python benchmarks/defaults.py train --inflection --rows 100 800
+    python benchmarks/defaults.py train --translation MULTI30K --rows 1000 3000
+    python benchmarks/defaults.py show --picture defaults.svg
+
+`train` cuts training files to a number of rows, trains what `kochi init` would propose for them
+(``--label before`` trains what it proposed until November 2026, ``--change`` changes some values)
+and appends one JSON line a training to ``--out``; what is there already is not trained again.
+`show` prints the tables of such a file and draws the curve.
+
+SIGMORPHON holds ``NAME_train.tsv``, ``NAME_dev.tsv`` and ``NAME_test.tsv`` without header: source
+and target, and, for inflection, tags (``N;PL;DAT``), which become symbols in front of the source's
+characters. MULTI30K holds ``train.en.gz``, ``val.en.gz`` and the like, raw text. ``--inflection``
+needs no data: it makes up an agglutinative language with vowel harmony.
+
+Rows are cut by the hash of the source, so that fewer rows are a subset of more. A tenth of as many
+rows (20 to 500) out of the dev file choose the checkpoint, as a user's dev set would; the figure is
+measured on 500 other rows of it, or, with ``--test``, on the test file.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import itertools
+import json
+import random
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kochi.config import Run, read_run
+from kochi.starting.guess import Guess, count_side, guess_run
+from kochi.starting.write import _model_lines, _training_lines
+
+MEASURED = 500  # rows of the dev file that only the figure is taken from
+FIRST_TAG = 0xE000  # private use: a tag is one symbol in front of the source
+
+Pair = tuple[str, str]
+
+
+class Task(NamedTuple):
+    """Pairs of one language."""
+
+    name: str
+    train: list[Pair]
+    dev: list[Pair]
+    test: list[Pair]
+    metric: str  # "wer": share of wrong words; "bleu"
+
+
+# ------------------------------------------------------------------------------------------- data
+
+
+def read_words(folder: Path, name: str) -> Task:
+    """Read one language of SIGMORPHON's form."""
+    rows = {
+        split: [
+            line.split("\t")
+            for line in (folder / f"{name}_{split}.tsv").read_text("utf-8").splitlines()
+        ]
+        for split in ("train", "dev", "test")
+    }
+    return _task(name, rows)
+
+
+def _task(name: str, rows: dict[str, list[list[str]]]) -> Task:
+    """Put the tags of a third column in front of the source, one symbol each."""
+    tags = {tag for row in rows["train"] if len(row) > 2 for tag in row[2].split(";")}
+    symbols = {tag: chr(FIRST_TAG + number) for number, tag in enumerate(sorted(tags))}
+    unknown = chr(FIRST_TAG + len(symbols))
+
+    def pair(row: list[str]) -> Pair:
+        found = row[2].split(";") if len(row) > 2 else []
+        return "".join(symbols.get(tag, unknown) for tag in found) + row[0], row[1]
+
+    splits = {split: [pair(row) for row in found] for split, found in rows.items()}
+    return Task(name, splits["train"], splits["dev"], splits["test"], "wer")
+
+
+def read_translation(folder: Path) -> Task:
+    """Read Multi30k, raw, English to German."""
+    files = {"train": "train", "dev": "val", "test": "test_2016_flickr"}
+    splits = {
+        split: list(zip(*(_lines(folder, f"{name}.{end}") for end in ("en", "de")), strict=True))
+        for split, name in files.items()
+    }
+    return Task("en-de", splits["train"], splits["dev"], splits["test"], "bleu")
+
+
+def _lines(folder: Path, name: str) -> list[str]:
+    if (folder / name).exists():
+        return (folder / name).read_text("utf-8").splitlines()
+    with gzip.open(folder / f"{name}.gz", "rt", encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+# A made-up language: suffixes in a fixed order, with vowels that follow the last one of the stem
+# ("A": a or e; "I": ı, i, u or ü), a buffer letter after a vowel (in brackets), consonants that are
+# voiceless after voiceless ones ("D"), and final p, t, k, ç that are voiced before a vowel.
+VOWELS = "aeıioöuü"
+NUMBERS = {"SG": "", "PL": "lAr"}
+OWNERS = {"": "", "PSS1S": "(I)m", "PSS2S": "(I)n", "PSS3S": "(s)I", "PSS1P": "(I)mIz"}
+CASES = {"NOM": "", "ACC": "(y)I", "DAT": "(y)A", "LOC": "DA", "ABL": "DAn", "GEN": "(n)In"}
+TENSES = {"PST": "DI", "PRS": "(I)yor", "FUT": "(y)AcAk", "COND": "sA"}
+PERSONS = {"1;SG": "(I)m", "2;SG": "sIn", "3;SG": "", "1;PL": "(y)Iz", "3;PL": "lAr"}
+
+
+def make_inflection(num_lemmas: int = 1200, seed: int = 1) -> Task:
+    """Make up the language; dev and test are of lemmas that are not trained on, one in two."""
+    draw = random.Random(seed)
+    lemmas: dict[str, str] = {}
+    while len(lemmas) < num_lemmas:
+        lemmas[_stem(draw)] = draw.choice("NNV")
+    rows = []
+    for lemma, kind in lemmas.items():
+        forms = list(_paradigm(lemma, kind))
+        rows += [[lemma, form, tags] for form, tags in draw.sample(forms, 6)]
+    draw.shuffle(rows)
+    unseen = {lemma for lemma in lemmas if _hash(lemma) % 4 == 0}
+    seen_rows = [row for row in rows if row[0] not in unseen]
+    unseen_rows = [row for row in rows if row[0] in unseen]
+    held = [[*seen_rows[500 * i : 500 * (i + 1)], *unseen_rows[500 * i :][:500]] for i in (0, 1)]
+    return _task("made-up", {"train": seen_rows[1000:], "dev": held[0], "test": held[1]})
+
+
+def _stem(draw: random.Random) -> str:
+    group = draw.choice(["aıou", "eiöü"])
+    syllables = draw.choice([1, 2, 2, 3])
+    text = draw.choice(["", *"bdfghklmnprsştvyz"])
+    for syllable in range(syllables):
+        inside = "bcçdfgğhklmnprsştvyz" if syllable < syllables - 1 else "pçtkrlnşmz"
+        text += draw.choice(group) + draw.choice(inside)
+    return text + draw.choice(["", "", "", *group])
+
+
+def _paradigm(lemma: str, kind: str) -> Iterable[tuple[str, str]]:
+    if kind == "N":
+        for number, owner, case in itertools.product(NUMBERS, OWNERS, CASES):
+            suffixes = [NUMBERS[number], OWNERS[owner], CASES[case]]
+            tags = ["N", case, number, *([owner] if owner else [])]
+            yield _inflect(lemma, suffixes), ";".join(tags)
+    else:
+        for tense, person in itertools.product(TENSES, PERSONS):
+            yield _inflect(lemma, [TENSES[tense], PERSONS[person]]), f"V;{tense};{person}"
+
+
+def _inflect(stem: str, suffixes: Iterable[str]) -> str:
+    text = stem
+    for suffix in filter(None, suffixes):
+        if suffix.startswith("("):
+            buffer, rest = suffix[1], suffix[3:]
+            after_vowel = text[-1] in VOWELS
+            if buffer == "I":
+                suffix = rest if after_vowel else "I" + rest
+            else:
+                suffix = buffer + rest if after_vowel else rest
+        if suffix[0] in "AI" and text[-1] in "pçtk" and len(text) > 3:
+            text = text[:-1] + dict(zip("pçtk", "bcdğ", strict=True))[text[-1]]
+        for letter in suffix:
+            text += _harmony(text, letter)
+    return text
+
+
+def _harmony(text: str, letter: str) -> str:
+    last = next(sign for sign in reversed(text) if sign in VOWELS)
+    match letter:
+        case "A":
+            return "a" if last in "aıou" else "e"
+        case "I":
+            return {"a": "ı", "ı": "ı", "e": "i", "i": "i", "o": "u", "u": "u"}.get(last, "ü")
+        case "D":
+            return "t" if text[-1] in "pçtkfhsş" else "d"
+        case _:
+            return letter
+
+
+def _hash(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+
+
+def cut(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """Take ``count`` pairs by the hash of their source: of fewer, all are among those of more."""
+    return sorted(pairs, key=lambda pair: _hash("|".join(pair)))[:count]
+
+
+# --------------------------------------------------------------------------------------- training
+
+
+def before(source: Any, target: Any, num_pairs: int) -> list[str]:
+    """Return what `kochi init` proposed until November 2026, as changes of the run file."""
+    guess = guess_run(source, target, num_pairs)
+    sides = ((source, guess.source), (target, guess.target))
+    words = {"characters": 0.0, "whitespace": 1.0, "bpe": 0.75}
+    length = 1 + max(
+        side.characters_per_text if kind == "characters" else side.words_per_text / words[kind]
+        for side, kind in sides
+    )
+    total = num_pairs * length
+    batch_tokens = 64 * round(min(4096.0, max(256.0, total / 60)) / 64)
+    steps = max(1, round(total / batch_tokens))
+    epochs = max(8, min(100, round(2000 / steps)))
+    model = {
+        "embedding_size": 256,
+        "hidden_size": 256,
+        "order": "luong",
+        "input_feeding": "false",
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "dropout": 0.3,
+        "attention.score": "additive",
+    }
+    training = {
+        "epochs": epochs,
+        "batch_tokens": batch_tokens,
+        "evaluate_every": 0,
+        "learning_rate": 0.002,
+        "schedule.kind": "cosine",
+        "schedule.warmup_steps": min(1000, max(10, epochs * steps // 10)),
+        "patience": 10,
+        "average_last": 1,
+    }
+    tables = {"model": model, "training": training}
+    return [
+        f"{name}.{key}={value}" for name, table in tables.items() for key, value in table.items()
+    ]
+
+
+def run_file(task: Task, rows: int, test: bool, folder: Path, seed: int) -> tuple[Guess, Path]:
+    """Write the cut data and the run file of what would be proposed for them."""
+    dev = cut(task.dev, len(task.dev))
+    splits = {
+        "train": cut(task.train, rows),
+        "dev": dev[: min(500, max(20, rows // 10), len(dev) - MEASURED)],
+        "test": task.test if test else dev[-MEASURED:],
+    }
+    for split, pairs in splits.items():
+        text = "".join(f"{source}\t{target}\n" for source, target in pairs)
+        (folder / f"{split}.tsv").write_text(text, encoding="utf-8")
+    sides = [count_side(pair[i] for pair in splits["train"]) for i in (0, 1)]
+    guess = guess_run(sides[0], sides[1], rows)
+    lines = [
+        f"seed = {seed}",
+        'output = "model"',
+        "[data]",
+        'kind = "tsv"',
+        *(f'{split} = "{split}.tsv"' for split in splits),
+        "source_column = 1",
+        "target_column = 2",
+        f'source.tokens = "{guess.source}"',
+        f'target.tokens = "{guess.target}"',
+    ]
+    for side, kind in (("source", guess.source), ("target", guess.target)):
+        if kind == "bpe":
+            lines.append(f"{side}.vocabulary_size = {guess.vocabulary_size}")
+    if guess.shared:
+        lines.append("shared_vocabulary = true")
+    lines += [*_model_lines(guess), *_training_lines(guess)]
+    path = folder / "run.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return guess, path
+
+
+def train(task: Task, rows: int, label: str, changes: list[str], seed: int, test: bool) -> Any:
+    """Train once and measure; return the JSON line."""
+    import kochi
+    from kochi.training import train as train_run
+    from kochi.training.progress import Progress
+
+    folder = Path(tempfile.mkdtemp(prefix="defaults-"))
+    try:
+        _, path = run_file(task, rows, test, folder, seed)
+        if label == "before":
+            sides = [count_side(pair[i] for pair in cut(task.train, rows)) for i in (0, 1)]
+            changes = [*before(sides[0], sides[1], rows), *changes]
+        run = read_run(path, changes)
+        started = time.monotonic()
+        train_run(run, progress=Progress(silent=True))
+        seconds = time.monotonic() - started
+        with (run.output / "training" / "evaluations.csv").open() as file:
+            steps = [int(row["step"]) for row in csv.DictReader(file)]
+        best = json.loads((run.output / "metrics.json").read_text())["averaged_steps"]
+        predictor = kochi.load(run.output)
+        score = _measure(task, run, predictor)
+        return {
+            "task": task.name,
+            "rows": rows,
+            "label": label,
+            "seed": seed,
+            "split": "test" if test else "dev",
+            "metric": task.metric,
+            **score,
+            "seconds": round(seconds),
+            "steps": steps[-1],
+            "best": best,
+            "changes": changes,
+        }
+    finally:
+        shutil.rmtree(folder)
+
+
+def _measure(task: Task, run: Run, predictor: Any) -> dict[str, float]:
+    from kochi.data.pairs import read_pairs
+    from kochi.metrics import evaluate
+
+    pairs = list(read_pairs(run.data, "test"))
+    found = predictor.predict([pair.source for pair in pairs])
+    answers = [prediction.text for prediction in found]
+    references = [list(pair.references) for pair in pairs]
+    name = "bleu" if task.metric == "bleu" else "exact"
+    score = evaluate([name], answers, references)[name]
+    if name == "bleu":
+        return {"value": score.value, "low": score.low, "high": score.high}
+    return {"value": 100 - score.value, "low": 100 - score.high, "high": 100 - score.low}
+
+
+# ------------------------------------------------------------------------------------ command line
+
+KEY = ("task", "rows", "label", "seed", "split")
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read the trainings that are done."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def train_all(options: argparse.Namespace) -> None:
+    """Train what is asked for and is not done."""
+    tasks = [read_words(options.data, name) for name in options.names or []]
+    if options.inflection:
+        tasks.append(make_inflection())
+    if options.translation is not None:
+        tasks.append(read_translation(options.translation))
+    done = {tuple(row[key] for key in KEY) for row in read_results(options.out)}
+    split = "test" if options.test else "dev"
+    for rows, seed, task in itertools.product(options.rows, options.seeds, tasks):
+        if (task.name, rows, options.label, seed, split) in done:
+            continue
+        row = train(task, rows, options.label, options.change, seed, options.test)
+        print({key: row[key] for key in (*KEY, "value", "seconds", "steps", "best")}, flush=True)
+        with options.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+# ------------------------------------------------------------------------------ tables and picture
+
+KINDS = {"made-up": "inflection, with tags", "en-de": "translation"}
+LABELS = {"before": "before", "proposed": "proposed now"}
+
+
+class Figure(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+
+def kind_of(row: dict[str, Any]) -> str:
+    """Say in which table and panel a training belongs."""
+    return KINDS.get(row["task"], "spelling to sound")
+
+
+def mean(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Average tasks and seeds; the interval knows of other test rows, and adds up variances."""
+    value = statistics.fmean(row["value"] for row in rows)
+    reach = sum(((row["high"] - row["low"]) / 2) ** 2 for row in rows) ** 0.5 / len(rows)
+    return Figure(value, value - reach, value + reach)
+
+
+def curves(
+    results: Sequence[dict[str, Any]], split: str
+) -> dict[str, dict[str, dict[int, Figure]]]:
+    """Return figures by kind, label and rows, over the tasks and seeds that all labels share."""
+    found: dict[str, dict[str, dict[int, Figure]]] = {}
+    wanted = [row for row in results if row["split"] == split and row["label"] in LABELS]
+    for kind, rows in sorted({(kind_of(row), row["rows"]) for row in wanted}):
+        of = {
+            label: {
+                (row["task"], row["seed"]): row
+                for row in wanted
+                if (kind_of(row), row["rows"], row["label"]) == (kind, rows, label)
+            }
+            for label in LABELS
+        }
+        shared = set.intersection(*(set(found) for found in of.values()))
+        for label in LABELS:
+            if shared:
+                figure = mean([of[label][key] for key in sorted(shared)])
+                found.setdefault(kind, {}).setdefault(label, {})[rows] = figure
+    return found
+
+
+def show(options: argparse.Namespace) -> None:
+    """Print the tables and draw the picture."""
+    results = read_results(options.out)
+    for split in ("dev", "test"):
+        for kind, labels in curves(results, split).items():
+            print(f"\n{kind}, {split}\n\n| rows | {' | '.join(LABELS.values())} |\n|---|---|---|")
+            for rows in labels["before"]:
+                print(f"| {rows:,} | {' | '.join(str(labels[label][rows]) for label in LABELS)} |")
+    keys = [(kind_of(row), row["task"], row["rows"], row["seed"], row["split"]) for row in results]
+    head = ["task", "rows", "seed", "split", *LABELS.values(), "steps"]
+    print(f"\n| {' | '.join(head)} |\n{'|---' * len(head)}|")
+    for _, *key in sorted(set(keys)):
+        pair = {
+            row["label"]: row
+            for row in results
+            if [row["task"], row["rows"], row["seed"], row["split"]] == key
+        }
+        if set(LABELS) <= set(pair):
+            figures = [str(mean([pair[label]])) for label in LABELS]
+            steps = " to ".join(f"{pair[label]['steps']:,}" for label in LABELS)
+            task, rows, seed, split = key
+            print(f"| {task} | {rows:,} | {seed} | {split} | {' | '.join(figures)} | {steps} |")
+    if options.picture is not None:
+        draw(curves(results, "dev"), options.picture)
+
+
+def draw(found: dict[str, dict[str, dict[int, Figure]]], path: Path) -> None:
+    """Draw a panel a kind: the figure by the number of rows."""
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(3.4 * len(found), 3.4), layout="constrained")
+    panels = canvas.subplots(1, len(found), squeeze=False)[0]
+    for panel, (kind, labels) in zip(panels, sorted(found.items()), strict=True):
+        styles = (("#ee6677", "s", "--"), ("#4477aa", "o", "-"))
+        for (label, figures), (colour, mark, stroke) in zip(labels.items(), styles, strict=True):
+            panel.errorbar(
+                list(figures),
+                [figure.value for figure in figures.values()],
+                yerr=[
+                    [figure.value - figure.low for figure in figures.values()],
+                    [figure.high - figure.value for figure in figures.values()],
+                ],
+                label=LABELS[label],
+                color=colour,
+                marker=mark,
+                linestyle=stroke,
+                capsize=3,
+            )
+        bleu = kind == KINDS["en-de"]
+        panel.set(
+            xscale="log",
+            ylim=(0, None),
+            title=kind,
+            xlabel="training pairs",
+            ylabel="BLEU, greater is better" if bleu else "wrong words, %, less is better",
+        )
+        rows = sorted({count for figures in labels.values() for count in figures})
+        panel.set_xticks(rows, [f"{count:,}" for count in rows])
+        panel.minorticks_off()
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    canvas.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    verbs = parser.add_subparsers(required=True)
+    training = verbs.add_parser("train", help="train and measure")
+    training.add_argument("--data", type=Path, help="folder of NAME_train.tsv, NAME_dev.tsv, ...")
+    training.add_argument("--names", nargs="+", help="languages in --data")
+    training.add_argument("--inflection", action="store_true", help="the made-up language")
+    training.add_argument(
+        "--translation", type=Path, help="folder of train.en.gz, train.de.gz, ..."
+    )
+    training.add_argument("--rows", type=int, nargs="+", required=True)
+    training.add_argument("--seeds", type=int, nargs="+", default=[1])
+    training.add_argument("--label", default="proposed", help="name of these settings")
+    training.add_argument("--change", nargs="*", default=[], help="KEY=VALUE of the run file")
+    training.add_argument("--test", action="store_true", help="measure on the test file")
+    training.set_defaults(do=train_all)
+    showing = verbs.add_parser("show", help="print the tables and draw the curve")
+    showing.add_argument("--picture", type=Path, help="where to draw, such as defaults.svg")
+    showing.set_defaults(do=show)
+    for verb in (training, showing):
+        verb.add_argument("--out", type=Path, default=Path("defaults.jsonl"), help="the trainings")
+    options = parser.parse_args()
+    options.do(options)
+
+
+if __name__ == "__main__":
+    main()
