@@ -245,6 +245,6 @@ def _training_lines(guess: Guess) -> list[str]:
         f'schedule = {{ kind = "cosine", warmup_steps = {guess.warmup_steps} }}',
         f"evaluate_every = {guess.evaluate_every}  # {when}; the best on dev is kept",
         f"metric = {toml(guess.metric)}  # on dev: bleu, chrf, wer, cer, per, exact or loss",
-        "# No early stop: the cosine schedule ends with the last epoch. To stop early all the same,",
+        "# No early stop: the cosine schedule ends with the last epoch. To stop early,",
         '# take schedule.kind = "plateau" and patience = 10 (evaluations without a new best).',
     ]
