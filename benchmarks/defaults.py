@@ -11,9 +11,9 @@ and appends one JSON line a training to ``--out``; what is there already is not 
 `show` prints the tables of such a file and draws the curve.
 
 SIGMORPHON holds ``NAME_train.tsv``, ``NAME_dev.tsv`` and ``NAME_test.tsv`` without header: source
-and target, and, for inflection, tags (``N;PL;DAT``), which become symbols in front of the source's
-characters. MULTI30K holds ``train.en.gz``, ``val.en.gz`` and the like, raw text. ``--inflection``
-needs no data: it makes up an agglutinative language with vowel harmony.
+and target, and, for inflection, tags (``N;PL;DAT``), which are read as ``tags_column``. MULTI30K
+holds ``train.en.gz``, ``val.en.gz`` and the like, raw text. ``--inflection`` needs no data: it
+makes up an agglutinative language with vowel harmony.
 
 Rows are cut by the hash of the source, so that fewer rows are a subset of more. A tenth of as many
 rows (20 to 500) out of the dev file choose the checkpoint, as a user's dev set would; the figure is
@@ -36,11 +36,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kochi.config import Run, read_run
-from kochi.starting.guess import Guess, count_side, guess_run
+from kochi.data.tags import with_tags, without_tags
+from kochi.starting.guess import Side, count_side, guess_run
 from kochi.starting.write import _model_lines, _training_lines
 
 MEASURED = 500  # rows of the dev file that only the figure is taken from
-FIRST_TAG = 0xE000  # private use: a tag is one symbol in front of the source
 
 Pair = tuple[str, str]
 
@@ -71,14 +71,10 @@ def read_words(folder: Path, name: str) -> Task:
 
 
 def _task(name: str, rows: dict[str, list[list[str]]]) -> Task:
-    """Put the tags of a third column in front of the source, one symbol each."""
-    tags = {tag for row in rows["train"] if len(row) > 2 for tag in row[2].split(";")}
-    symbols = {tag: chr(FIRST_TAG + number) for number, tag in enumerate(sorted(tags))}
-    unknown = chr(FIRST_TAG + len(symbols))
+    """Write the tags of a third column, if there is one, as kochi does: after the source's text."""
 
     def pair(row: list[str]) -> Pair:
-        found = row[2].split(";") if len(row) > 2 else []
-        return "".join(symbols.get(tag, unknown) for tag in found) + row[0], row[1]
+        return (with_tags(row[0], row[2]) if len(row) > 2 else row[0]), row[1]
 
     splits = {split: [pair(row) for row in found] for split, found in rows.items()}
     return Task(name, splits["train"], splits["dev"], splits["test"], "wer")
@@ -193,14 +189,14 @@ def cut(pairs: Sequence[Pair], count: int) -> list[Pair]:
 # --------------------------------------------------------------------------------------- training
 
 
-def before(source: Any, target: Any, num_pairs: int) -> list[str]:
+def before(source: Side, target: Side, num_pairs: int) -> list[str]:
     """Return what `kochi init` proposed until November 2026, as changes of the run file."""
     guess = guess_run(source, target, num_pairs)
-    sides = ((source, guess.source), (target, guess.target))
+    kinds = ((source, guess.source), (target, guess.target))
     words = {"characters": 0.0, "whitespace": 1.0, "bpe": 0.75}
     length = 1 + max(
         side.characters_per_text if kind == "characters" else side.words_per_text / words[kind]
-        for side, kind in sides
+        for side, kind in kinds
     )
     total = num_pairs * length
     batch_tokens = 64 * round(min(4096.0, max(256.0, total / 60)) / 64)
@@ -232,7 +228,13 @@ def before(source: Any, target: Any, num_pairs: int) -> list[str]:
     ]
 
 
-def run_file(task: Task, rows: int, test: bool, folder: Path, seed: int) -> tuple[Guess, Path]:
+def sides(pairs: Sequence[Pair]) -> tuple[Side, Side]:
+    """Count both sides, sources without their tags."""
+    texts = [without_tags(source) if "\t" in source else source for source, _ in pairs]
+    return count_side(texts), count_side(target for _, target in pairs)
+
+
+def run_file(task: Task, rows: int, test: bool, folder: Path, seed: int) -> Path:
     """Write the cut data and the run file of what would be proposed for them."""
     dev = cut(task.dev, len(task.dev))
     splits = {
@@ -243,16 +245,17 @@ def run_file(task: Task, rows: int, test: bool, folder: Path, seed: int) -> tupl
     for split, pairs in splits.items():
         text = "".join(f"{source}\t{target}\n" for source, target in pairs)
         (folder / f"{split}.tsv").write_text(text, encoding="utf-8")
-    sides = [count_side(pair[i] for pair in splits["train"]) for i in (0, 1)]
-    guess = guess_run(sides[0], sides[1], rows)
+    guess = guess_run(*sides(splits["train"]), rows)
+    columns = ["source_column = 1", "target_column = 2"]
+    if any("\t" in source for source, _ in splits["train"]):
+        columns = ["source_column = 1", "tags_column = 2", "target_column = 3"]
     lines = [
         f"seed = {seed}",
         'output = "model"',
         "[data]",
         'kind = "tsv"',
         *(f'{split} = "{split}.tsv"' for split in splits),
-        "source_column = 1",
-        "target_column = 2",
+        *columns,
         f'source.tokens = "{guess.source}"',
         f'target.tokens = "{guess.target}"',
     ]
@@ -264,7 +267,7 @@ def run_file(task: Task, rows: int, test: bool, folder: Path, seed: int) -> tupl
     lines += [*_model_lines(guess), *_training_lines(guess)]
     path = folder / "run.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return guess, path
+    return path
 
 
 def train(task: Task, rows: int, label: str, changes: list[str], seed: int, test: bool) -> Any:
@@ -275,10 +278,9 @@ def train(task: Task, rows: int, label: str, changes: list[str], seed: int, test
 
     folder = Path(tempfile.mkdtemp(prefix="defaults-"))
     try:
-        _, path = run_file(task, rows, test, folder, seed)
+        path = run_file(task, rows, test, folder, seed)
         if label == "before":
-            sides = [count_side(pair[i] for pair in cut(task.train, rows)) for i in (0, 1)]
-            changes = [*before(sides[0], sides[1], rows), *changes]
+            changes = [*before(*sides(cut(task.train, rows)), rows), *changes]
         run = read_run(path, changes)
         started = time.monotonic()
         train_run(run, progress=Progress(silent=True))
