@@ -12,7 +12,7 @@ from typing import Literal
 Kind = Literal["characters", "whitespace", "bpe"]
 MetricName = Literal["bleu", "cer", "per"]
 STEPS = 2000
-LARGE_FROM = 2000  # pairs
+LARGE_FROM = 5000  # pairs
 EVALUATIONS = 20
 _METRICS: dict[Kind, MetricName] = {"characters": "cer", "whitespace": "per", "bpe": "bleu"}
 
