@@ -54,7 +54,7 @@ def test_the_schedule_ends_before_training_can_stop(kochi, tmp_path, monkeypatch
 
 def test_the_proposal_depends_on_the_rows(kochi, tmp_path, monkeypatch):
     runs = {}
-    for count in (100, 800, 3_000):
+    for count in (100, 800, 8_000):
         folder = tmp_path / str(count)
         folder.mkdir()
         write_words(folder, count)
@@ -65,7 +65,7 @@ def test_the_proposal_depends_on_the_rows(kochi, tmp_path, monkeypatch):
         sizes.append(run.model.hidden_size)
     assert sizes[0] < sizes[-1]
     steps = [total_steps(run) for run in runs.values()]
-    assert steps[0] > 1_000  # a hundred rows need many passes: not an hundredth of the steps
+    assert steps[0] > 1_000  # few rows need many passes, not few steps
     assert steps[-1] > 1.3 * steps[1]
 
 
