@@ -352,7 +352,6 @@ def train_all(options: argparse.Namespace) -> None:
 
 # ------------------------------------------------------------------------------ tables and picture
 
-KINDS = {"made-up": "inflection, with tags", "en-de": "translation"}
 LABELS = {"before": "before", "proposed": "proposed now"}
 
 
@@ -367,82 +366,79 @@ class Figure(NamedTuple):
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 
-def kind_of(row: dict[str, Any]) -> str:
-    """Say in which table and panel a training belongs."""
-    return KINDS.get(row["task"], "spelling to sound")
-
-
 def mean(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Average tasks and seeds; the interval knows of other test rows, and adds up variances."""
+    """Average seeds; the interval knows of other test rows, and adds up variances."""
     value = statistics.fmean(row["value"] for row in rows)
     reach = sum(((row["high"] - row["low"]) / 2) ** 2 for row in rows) ** 0.5 / len(rows)
     return Figure(value, value - reach, value + reach)
 
 
-def curves(
-    results: Sequence[dict[str, Any]], split: str
-) -> dict[str, dict[str, dict[int, Figure]]]:
-    """Return figures by kind, label and rows, over the tasks and seeds that all labels share."""
-    found: dict[str, dict[str, dict[int, Figure]]] = {}
-    wanted = [row for row in results if row["split"] == split and row["label"] in LABELS]
-    for kind, rows in sorted({(kind_of(row), row["rows"]) for row in wanted}):
+class Point(NamedTuple):
+    """What was found for a number of rows, under each label."""
+
+    rows: int
+    figures: dict[str, Figure]
+    steps: dict[str, int]
+    seeds: int
+
+
+def curve(results: Sequence[dict[str, Any]], task: str, split: str) -> list[Point]:
+    """Return the points of a task, over the seeds that all labels share."""
+    points = []
+    wanted = [row for row in results if (row["task"], row["split"]) == (task, split)]
+    for rows in sorted({row["rows"] for row in wanted}):
         of = {
             label: {
-                (row["task"], row["seed"]): row
-                for row in wanted
-                if (kind_of(row), row["rows"], row["label"]) == (kind, rows, label)
+                row["seed"]: row for row in wanted if (row["rows"], row["label"]) == (rows, label)
             }
             for label in LABELS
         }
-        shared = set.intersection(*(set(found) for found in of.values()))
-        for label in LABELS:
-            if shared:
-                figure = mean([of[label][key] for key in sorted(shared)])
-                found.setdefault(kind, {}).setdefault(label, {})[rows] = figure
-    return found
+        seeds = sorted(set.intersection(*(set(found) for found in of.values())))
+        if seeds:
+            found = {label: [of[label][seed] for seed in seeds] for label in LABELS}
+            figures = {label: mean(rows) for label, rows in found.items()}
+            steps = {label: round(mean_of(rows, "steps")) for label, rows in found.items()}
+            points.append(Point(rows, figures, steps, len(seeds)))
+    return points
+
+
+def mean_of(rows: Sequence[dict[str, Any]], key: str) -> float:
+    """Average one number."""
+    return statistics.fmean(row[key] for row in rows)
 
 
 def show(options: argparse.Namespace) -> None:
-    """Print the tables and draw the picture."""
+    """Print the table and draw the picture."""
     results = read_results(options.out)
-    for split in ("dev", "test"):
-        for kind, labels in curves(results, split).items():
-            print(f"\n{kind}, {split}\n\n| rows | {' | '.join(LABELS.values())} |\n|---|---|---|")
-            for rows in labels["before"]:
-                print(f"| {rows:,} | {' | '.join(str(labels[label][rows]) for label in LABELS)} |")
-    keys = [(kind_of(row), row["task"], row["rows"], row["seed"], row["split"]) for row in results]
-    head = ["task", "rows", "seed", "split", *LABELS.values(), "steps"]
-    print(f"\n| {' | '.join(head)} |\n{'|---' * len(head)}|")
-    for _, *key in sorted(set(keys)):
-        pair = {
-            row["label"]: row
-            for row in results
-            if [row["task"], row["rows"], row["seed"], row["split"]] == key
-        }
-        if set(LABELS) <= set(pair):
-            figures = [str(mean([pair[label]])) for label in LABELS]
-            steps = " to ".join(f"{pair[label]['steps']:,}" for label in LABELS)
-            task, rows, seed, split = key
-            print(f"| {task} | {rows:,} | {seed} | {split} | {' | '.join(figures)} | {steps} |")
+    metrics = {row["task"]: row["metric"] for row in results}
+    head = ["task", "split", "rows", "seeds", *LABELS.values(), "steps before", "steps now"]
+    print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|")
+    for split, task in itertools.product(("dev", "test"), metrics):
+        for rows, figures, steps, seeds in curve(results, task, split):
+            shown = [str(figures[label]) for label in LABELS]
+            counts = [f"{steps[label]:,}" for label in LABELS]
+            print(f"| {' | '.join([task, split, f'{rows:,}', str(seeds), *shown, *counts])} |")
     if options.picture is not None:
-        draw(curves(results, "dev"), options.picture)
+        found = {task: curve(results, task, "dev") for task in metrics}
+        draw({task: points for task, points in found.items() if points}, metrics, options.picture)
 
 
-def draw(found: dict[str, dict[str, dict[int, Figure]]], path: Path) -> None:
-    """Draw a panel a kind: the figure by the number of rows."""
+def draw(found: dict[str, list[Point]], metrics: dict[str, str], path: Path) -> None:
+    """Draw a panel a task: the figure by the number of rows."""
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(3.4 * len(found), 3.4), layout="constrained")
+    canvas = Canvas(figsize=(2.9 * len(found), 3.4), layout="constrained")
     panels = canvas.subplots(1, len(found), squeeze=False)[0]
-    for panel, (kind, labels) in zip(panels, sorted(found.items()), strict=True):
-        styles = (("#ee6677", "s", "--"), ("#4477aa", "o", "-"))
-        for (label, figures), (colour, mark, stroke) in zip(labels.items(), styles, strict=True):
+    styles = (("#ee6677", "s", "--"), ("#4477aa", "o", "-"))
+    for panel, (task, points) in zip(panels, found.items(), strict=True):
+        for label, (colour, mark, stroke) in zip(LABELS, styles, strict=True):
+            figures = [point.figures[label] for point in points]
             panel.errorbar(
-                list(figures),
-                [figure.value for figure in figures.values()],
+                [point.rows for point in points],
+                [figure.value for figure in figures],
                 yerr=[
-                    [figure.value - figure.low for figure in figures.values()],
-                    [figure.high - figure.value for figure in figures.values()],
+                    [figure.value - figure.low for figure in figures],
+                    [figure.high - figure.value for figure in figures],
                 ],
                 label=LABELS[label],
                 color=colour,
@@ -450,16 +446,15 @@ def draw(found: dict[str, dict[str, dict[int, Figure]]], path: Path) -> None:
                 linestyle=stroke,
                 capsize=3,
             )
-        bleu = kind == KINDS["en-de"]
+        wrong = metrics[task] == "wer"
         panel.set(
             xscale="log",
             ylim=(0, None),
-            title=kind,
+            title=task,
             xlabel="training pairs",
-            ylabel="BLEU, greater is better" if bleu else "wrong words, %, less is better",
+            ylabel="wrong words, % (less is better)" if wrong else "BLEU (more is better)",
         )
-        rows = sorted({count for figures in labels.values() for count in figures})
-        panel.set_xticks(rows, [f"{count:,}" for count in rows])
+        panel.set_xticks([point.rows for point in points], [f"{point.rows:,}" for point in points])
         panel.minorticks_off()
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
