@@ -65,6 +65,13 @@ def test_size_and_steps_grow_with_the_pairs():
     assert epochs == sorted(epochs, reverse=True)
 
 
+def test_sentences_get_the_larger_model_at_any_number_of_pairs():
+    sentences = count_side([f"{text} number{i} of many{i * 7}" for i, text in enumerate(SENTENCES)])
+    words = count_side(["hello", "world", "kochi"])
+    sizes = [guess_run(side, side, 800).hidden_size for side in (words, sentences)]
+    assert sizes == [128, 256]
+
+
 def test_large_translation_gets_a_transformer_with_shared_pieces():
     side = count_side([f"{text} number{i} of many{i * 7}" for i, text in enumerate(SENTENCES)])
     guess = guess_run(side, side, 100_000)

@@ -118,7 +118,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     grow with the number of pairs; docs/results/2026-11-29-defaults.md has what they were chosen
     on:
 
-    - embedding and hidden size are 128 below ``LARGE_FROM`` pairs, 256 from there on;
+    - embedding and hidden size are 256 for sentences and from ``LARGE_FROM`` pairs on, else 128;
     - steps are ``STEPS`` up to 1,000 pairs, then grow with the square root of the pairs to twice
       as many at 4,000 pairs;
     - a batch has a 120th of the tokens of an epoch, but 256 at least (some 25 words) and 4,096 at
@@ -139,7 +139,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     steps = STEPS * min(2.0, max(1.0, (num_pairs / 1000) ** 0.5)) if rnn else STEPS
     epochs = max(8, round(steps / steps_per_epoch))
     steps = epochs * steps_per_epoch
-    size = 256 if num_pairs >= LARGE_FROM else 128
+    size = 256 if sentences or num_pairs >= LARGE_FROM else 128
     return Guess(
         source=kinds[0],
         target=kinds[1],
