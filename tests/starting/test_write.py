@@ -1,6 +1,6 @@
 import tomllib
 
-from kochi.config import ParallelData, TransformerModel, read_run
+from kochi.config import ParallelData, RnnModel, TransformerModel, read_run
 from kochi.data.pairs import read_pairs
 from kochi.starting.write import start
 
@@ -21,6 +21,21 @@ def test_every_value_of_a_large_run_file_is_accepted(tmp_path):
     assert isinstance(run.data, ParallelData)
     assert run.data.source == run.data.target
     assert sum(1 for _ in read_pairs(run.data, "dev")) == 20_500
+
+
+def test_the_run_file_holds_what_was_guessed_for_the_pairs(tmp_path):
+    sizes = {}
+    for count in (60, 6_000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        write_parallel(folder, count, ("train", "dev"))
+        start(folder / "train.en", folder / "run.toml", "out")
+        run = read_run(folder / "run.toml")
+        assert isinstance(run.model, RnnModel)
+        assert run.training.schedule.kind == "cosine"
+        assert run.training.patience is None  # an early stop would cut the schedule off
+        sizes[count] = (run.model.hidden_size, run.training.batch_tokens)
+    assert sizes[60] < sizes[6_000]
 
 
 def test_only_dev_is_split_off_where_test_is_there(tmp_path):

@@ -11,6 +11,9 @@ from typing import Literal
 
 Kind = Literal["characters", "whitespace", "bpe"]
 MetricName = Literal["bleu", "cer", "per"]
+STEPS = 2000
+LARGE_FROM = 5000  # pairs
+EVALUATIONS = 20
 _METRICS: dict[Kind, MetricName] = {"characters": "cer", "whitespace": "per", "bpe": "bleu"}
 
 
@@ -53,21 +56,30 @@ def count_side(texts: Iterable[str]) -> Side:
     return Side(num_texts, words.total(), num_characters, len(words), frozenset(alphabet))
 
 
-def guess_tokens(side: Side) -> Kind:
+def guess_tokens(side: Side, target: bool = False) -> Kind:
     """Choose how to cut a side.
 
-    Whitespace when a text is several words out of a small closed set (phones, tags, commands);
-    characters when texts are single words or short, or the script does not put spaces between
-    words; BPE for the rest.
+    Whitespace when a text is several words out of a small closed set (phones, tags, commands), or,
+    on the target side, one word out of a small closed set (labels); characters when texts are
+    single words or short, or the script does not put spaces between words; BPE for the rest. A
+    source of single words stays characters: in tables of inflected forms few lemmas have many rows.
+
+    Args:
+        side: Counts over the sampled texts.
+        target: Whether the side is the target.
 
     >>> guess_tokens(count_side(["HH AH L OW", "L OW", "HH OW", "AH L", "OW L AH HH"] * 4))
     'whitespace'
     >>> guess_tokens(count_side(["hello", "low", "who"]))
     'characters'
+    >>> guess_tokens(count_side(["even", "odd"] * 20), target=True)
+    'whitespace'
     """
     several = side.words_per_text > 1.5
-    closed = side.distinct_words <= max(10, min(300, side.num_words // 8))
-    if several and closed:
+    repeated = min(300, side.num_words // 8)
+    if several and side.distinct_words <= max(10, repeated):
+        return "whitespace"
+    if target and side.distinct_words <= repeated:
         return "whitespace"
     letters_per_word = side.num_characters / max(1, side.num_words)
     if side.words_per_text < 2.5 or side.characters_per_text < 20 or letters_per_word > 16:
@@ -77,7 +89,10 @@ def guess_tokens(side: Side) -> Kind:
 
 @dataclass(frozen=True)
 class Guess:
-    """What goes into the run file."""
+    """What goes into the run file.
+
+    ``evaluate_every`` counts optimizer steps; 0 means every epoch.
+    """
 
     source: Kind
     target: Kind
@@ -85,28 +100,46 @@ class Guess:
     vocabulary_size: int
     model: Literal["rnn", "transformer"]
     metric: MetricName
+    embedding_size: int
+    hidden_size: int
+    dropout: float
     epochs: int
     batch_tokens: int
     warmup_steps: int
     learning_rate: float
-    dropout: float
+    evaluate_every: int
 
 
 def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     """Guess a run from both sides' counts and the number of training pairs.
 
-    The number of epochs gives small data some 2,000 steps and large data few passes. A Transformer
-    is proposed from 20,000 pairs of sentences on; below that, and for short things such as words,
-    an RNN with attention learns faster.
+    A Transformer is proposed from 20,000 pairs of sentences on; below that, and for short things
+    such as words, an RNN with attention learns faster. The RNN's size, batch and number of steps
+    grow with the number of pairs; docs/results/2026-11-29-defaults.md has what they were chosen
+    on:
+
+    - embedding and hidden size are 256 for sentences and from ``LARGE_FROM`` pairs on, else 128;
+    - steps are ``STEPS`` up to 1,000 pairs, then grow with the square root of the pairs to twice
+      as many at 4,000 pairs;
+    - a batch has a 120th of the tokens of an epoch, but 256 at least (some 25 words) and 4,096 at
+      most.
+
+    The schedule warms up over a twentieth of the steps and then falls to zero at the last one.
+    There is no early stopping: it would end the run at a learning rate at which dev figures are
+    still noisy, before the schedule has lowered it. The best of some 20 evaluations is kept.
     """
-    kinds = guess_tokens(source), guess_tokens(target)
+    kinds = guess_tokens(source), guess_tokens(target, target=True)
     sentences = "bpe" in kinds
+    model = "transformer" if sentences and num_pairs >= 20_000 else "rnn"
+    rnn = model == "rnn"
     length = max(_length(source, kinds[0]), _length(target, kinds[1])) + 1
     total = num_pairs * length
-    batch_tokens = _round_to(min(4096.0, max(256.0, total / 60)), 64)
+    batch_tokens = _round_to(min(4096.0, max(256.0, total / (120 if rnn else 60))), 64)
     steps_per_epoch = max(1, round(total / batch_tokens))
-    epochs = max(8, min(100, round(2000 / steps_per_epoch)))
-    model = "transformer" if sentences and num_pairs >= 20_000 else "rnn"
+    steps = STEPS * min(2.0, max(1.0, (num_pairs / 1000) ** 0.5)) if rnn else STEPS
+    epochs = max(8, round(steps / steps_per_epoch))
+    steps = epochs * steps_per_epoch
+    size = 256 if sentences or num_pairs >= LARGE_FROM else 128
     return Guess(
         source=kinds[0],
         target=kinds[1],
@@ -114,11 +147,14 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
         vocabulary_size=_round_to(min(8000.0, max(500.0, num_pairs / 4)), 100),
         model=model,
         metric=_METRICS[kinds[1]],
+        embedding_size=size,
+        hidden_size=size,
+        dropout=0.3 if rnn else 0.1,
         epochs=epochs,
         batch_tokens=batch_tokens,
-        warmup_steps=min(1000, max(10, epochs * steps_per_epoch // 10)),
-        learning_rate=0.001 if model == "transformer" else 0.002,
-        dropout=0.1 if model == "transformer" else 0.3,
+        warmup_steps=min(1000, steps // 20),
+        learning_rate=0.002 if rnn else 0.001,
+        evaluate_every=0 if epochs <= EVALUATIONS else steps // EVALUATIONS,
     )
 
 

@@ -227,8 +227,8 @@ def _model_lines(guess: Guess) -> list[str]:
         'cell = "lstm"',
         'order = "luong"  # step, then attend; "bahdanau" attends first: slower to train',
         "input_feeding = false  # true: each step also sees where it looked; slower to train",
-        "embedding_size = 256",
-        "hidden_size = 256",
+        f"embedding_size = {guess.embedding_size}",
+        f"hidden_size = {guess.hidden_size}",
         f"dropout = {guess.dropout}  # raise it when the dev metric falls while the loss falls",
         'attention.score = "additive"  # or general; dot and scaled_dot need sizes that fit',
         '# attention.selection = "sparsemax"  # or another; kochi mechanisms lists all parts',
@@ -236,12 +236,15 @@ def _model_lines(guess: Guess) -> list[str]:
 
 
 def _training_lines(guess: Guess) -> list[str]:
+    when = "optimizer steps" if guess.evaluate_every else "every epoch"
     return [
         "[training]",
         f"epochs = {guess.epochs}",
         f"batch_tokens = {guess.batch_tokens}  # tokens in a batch, padding included",
         f"learning_rate = {guess.learning_rate}",
         f'schedule = {{ kind = "cosine", warmup_steps = {guess.warmup_steps} }}',
+        f"evaluate_every = {guess.evaluate_every}  # {when}; the best on dev is kept",
         f"metric = {toml(guess.metric)}  # on dev: bleu, chrf, wer, cer, per, exact or loss",
-        "patience = 10  # stop when it has not improved for so many evaluations",
+        "# No early stop: the cosine schedule ends with the last epoch. To stop early,",
+        '# take schedule.kind = "plateau" and patience = 10 (evaluations without a new best).',
     ]
