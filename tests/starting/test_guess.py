@@ -86,3 +86,15 @@ def test_scripts_that_differ_do_not_share():
     latin = count_side([f"some words number{i} here and there{i}" for i in range(50)])
     greek = count_side([f"καλα λογια αριθμος{i} εδω και εκει{i}" for i in range(50)])
     assert not guess_run(latin, greek, 50_000).shared
+
+
+def test_both_sides_of_short_sentences_are_cut_alike():
+    source = count_side([f"red shoe {n}" for n in "abcdefghijkl"])
+    target = count_side([f"ein roter Schuh der Firma {n}" for n in "abcdefghijkl"])
+    guess = guess_run(source, target, 12)
+    assert (guess.source, guess.target) == ("bpe", "bpe")
+
+
+def test_labels_are_right_or_wrong():
+    guess = guess_run(count_side(["aca", "dd"] * 60), count_side(["even", "odd"] * 60), 120)
+    assert (guess.target, guess.metric) == ("whitespace", "exact")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["characters", "whitespace", "bpe"]
-MetricName = Literal["bleu", "cer", "per"]
+MetricName = Literal["bleu", "cer", "per", "exact"]
 STEPS = 2000
 LARGE_FROM = 5000  # pairs
 EVALUATIONS = 20
@@ -129,6 +129,10 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     still noisy, before the schedule has lowered it. The best of some 20 evaluations is kept.
     """
     kinds = guess_tokens(source), guess_tokens(target, target=True)
+    fewest_words = min(source.words_per_text, target.words_per_text)
+    if set(kinds) == {"characters", "bpe"} and fewest_words > 1.5:
+        kinds = "bpe", "bpe"  # short sentences on both sides, one of them a little shorter
+    labels = kinds[1] == "whitespace" and target.words_per_text <= 1.5
     sentences = "bpe" in kinds
     model = "transformer" if sentences and num_pairs >= 20_000 else "rnn"
     rnn = model == "rnn"
@@ -146,7 +150,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
         shared=kinds == ("bpe", "bpe") and _same_script(source, target),
         vocabulary_size=_round_to(min(8000.0, max(500.0, num_pairs / 4)), 100),
         model=model,
-        metric=_METRICS[kinds[1]],
+        metric="exact" if labels else _METRICS[kinds[1]],
         embedding_size=size,
         hidden_size=size,
         dropout=0.3 if rnn else 0.1,
