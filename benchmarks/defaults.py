@@ -420,11 +420,15 @@ def show(options: argparse.Namespace) -> None:
             print(f"| {' | '.join([task, split, f'{rows:,}', str(seeds), *shown, *counts])} |")
     if options.picture is not None:
         found = {task: curve(results, task, "dev") for task in metrics}
-        draw({task: points for task, points in found.items() if points}, metrics, options.picture)
+        draw(
+            {task: points for task, points in found.items() if len(points) > 1},
+            metrics,
+            options.picture,
+        )
 
 
 def draw(found: dict[str, list[Point]], metrics: dict[str, str], path: Path) -> None:
-    """Draw a panel a task: the figure by the number of rows."""
+    """Draw a panel for each task with several numbers of rows: the figure by that number."""
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(2.9 * len(found), 3.4), layout="constrained")
