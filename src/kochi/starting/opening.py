@@ -8,6 +8,11 @@ from typing import Any
 
 from kochi.data.tables import TableForm
 
+NO_EARLY_STOP = (
+    "# No early stop: the cosine schedule ends with the last epoch. To stop early,",
+    '# take schedule.kind = "plateau" and patience = 10 (evaluations without a new best).',
+)
+
 
 def opening(
     written_from: str, run_file: Path, output: str, seed: int, data: Mapping[str, Any]

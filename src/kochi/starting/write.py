@@ -13,7 +13,7 @@ from kochi.starting.choices import Choices
 from kochi.starting.find import Found, find_data
 from kochi.starting.guess import Guess, count_side, guess_run
 from kochi.starting.media import find_media
-from kochi.starting.opening import form_table, opening, relative, toml
+from kochi.starting.opening import NO_EARLY_STOP, form_table, opening, relative, toml
 from kochi.starting.split import (
     SPLIT_HINT,
     TOO_FEW,
@@ -197,6 +197,10 @@ def _token_lines(guess: Guess) -> list[str]:
         "# How each side is cut: characters, whitespace (cut at spaces), or bpe (learned pieces).",
         *sides,
     ]
+    if guess.source_normalization != "nfc":
+        result.append(
+            f"source.normalization = {toml(guess.source_normalization)}  # syllables as letters"
+        )
     for side, kind in (("source", guess.source), ("target", guess.target)):
         if kind == "bpe":
             result.append(f"{side}.vocabulary_size = {guess.vocabulary_size}  # learned pieces")
@@ -245,6 +249,5 @@ def _training_lines(guess: Guess) -> list[str]:
         f'schedule = {{ kind = "cosine", warmup_steps = {guess.warmup_steps} }}',
         f"evaluate_every = {guess.evaluate_every}  # {when}; the best on dev is kept",
         f"metric = {toml(guess.metric)}  # on dev: bleu, chrf, wer, cer, per, exact or loss",
-        "# No early stop: the cosine schedule ends with the last epoch. To stop early,",
-        '# take schedule.kind = "plateau" and patience = 10 (evaluations without a new best).',
+        *NO_EARLY_STOP,
     ]

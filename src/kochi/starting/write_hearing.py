@@ -10,7 +10,7 @@ from kochi.data.pairs import Pair, read_pairs
 from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side
 from kochi.starting.listed import Listed
-from kochi.starting.opening import opening, toml
+from kochi.starting.opening import NO_EARLY_STOP, opening, toml
 from kochi.starting.write_listed import data_of, data_table, must_split, split_off
 
 SAMPLE = 2000
@@ -146,7 +146,7 @@ def _text(heard: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str,
             "ctc_weight = 0.3  # a second loss, that helps attention to go forward; 0 is off",
             f"augmentation = {{ {speeds}time_width = 30 }}  # remove it for much data",
             'metric = "wer"  # on dev: wer, cer, exact or loss',
-            "patience = 10  # stop when it has not improved for so many evaluations",
+            *NO_EARLY_STOP,
             "",
             "[search]",
             "beam = 5  # 1 is greedy: faster, a little worse",

@@ -12,7 +12,7 @@ from kochi.picture.files import read_picture
 from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side, guess_tokens
 from kochi.starting.listed import Listed
-from kochi.starting.opening import opening, toml
+from kochi.starting.opening import NO_EARLY_STOP, opening, toml
 from kochi.starting.write_listed import data_of, data_table, must_split, split_off
 
 SAMPLE = 2000
@@ -78,7 +78,7 @@ def write_seeing(
         sizes = replace(
             sizes, num_rows=sum(1 for _ in read_pairs(data_of(seen), "train", LeftOut()))
         )
-    tokens = guess_tokens(sizes.text)
+    tokens = guess_tokens(sizes.text, target=True)
     run_file.write_text(_text(seen, sizes, tokens, run_file, output, seed), encoding="utf-8")
     colour = "grey" if sizes.grey else "in colour"
     notes.append(f"pictures are read at {sizes.width} x {sizes.height} pixels, {colour}")
@@ -153,7 +153,7 @@ def _text(seen: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str, 
             f'schedule = {{ kind = "cosine", warmup_steps = {warmup} }}',
             f"distortion = {distortion}  # pictures differ a little in every epoch",
             f"metric = {metric}  # on dev: exact, bleu, chrf, wer, cer or loss",
-            "patience = 10  # stop when it has not improved for so many evaluations",
+            *NO_EARLY_STOP,
             "",
             "[search]",
             "beam = 3  # 1 is greedy: faster, a little worse",

@@ -41,9 +41,10 @@ def estimate_training(run_file: Path) -> str:
         run = run.model_copy(update={"output": Path(folder) / "model"})
         run.output.mkdir()
         total, seconds, steps = _timed(run)
+    earlier = "" if run.training.patience is None else ", and it may stop earlier"
     return (
         f"training takes about {_duration(total * seconds)} on this machine: {total:,} steps of "
-        f"{seconds:.2g} s (timed on {steps}; evaluations come on top, and it may stop earlier)"
+        f"{seconds:.2g} s (timed on {steps}; evaluations come on top{earlier})"
     )
 
 
