@@ -1,7 +1,6 @@
 """``kochi init``: look at data and write a run file."""
 
 import codecs
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -147,10 +146,12 @@ def _encoding(name: str | None) -> str | None:
 
 def _shown(side: object) -> str:
     """Show one side of a pair in one line: text with its tags, or the name of a file."""
+    from kochi.view.labelled import visible_text
+
     if isinstance(side, str):
         source, tab, tags = side.rpartition("\t")
         side = f"{source}  [{tags}]" if tab else side
-        text = json.dumps(side, ensure_ascii=False)[1:-1].replace('\\"', '"')
+        text = visible_text(side)
     else:
         text = str(side)
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
