@@ -16,7 +16,7 @@ Name = str | int
 Kind = Literal[
     "text",
     "labels",
-    "gaps",
+    "partly empty",
     "number",
     "date",
     "key",
@@ -32,10 +32,10 @@ Kind = Literal[
 ]
 # How well each serves as source or target; what is not here serves as neither.
 RANKS: dict[Kind, int] = {
-    **{"text": 0, "labels": 1, "gaps": 2, "number": 3, "date": 4, "key": 5, "tags": 6},
+    **{"text": 0, "labels": 1, "partly empty": 2, "number": 3, "date": 4, "key": 5, "tags": 6},
     **{"address": 7, "index": 8, "one value": 9, "split": 10},
 }
-TEXTS: tuple[Kind, ...] = ("text", "labels", "gaps")
+TEXTS: tuple[Kind, ...] = ("text", "labels", "partly empty")
 TAG_SEPARATORS = (";", "|", "+", ",", "/", " ")
 MOST = 0.95  # of the cells that must be of a kind, to leave room for mistakes
 _DATE = re.compile(
@@ -85,7 +85,7 @@ def describe_column(name: Name, cells: Sequence[Any]) -> Column:
         return Column(name, _kind_of_values(found), example)
     separator = _tag_separator(found)
     if len(found) < 0.98 * len(cells):
-        return Column(name, "gaps", example)
+        return Column(name, "partly empty", example)
     return Column(name, _kind(name, found, separator), example, separator or ";")
 
 
