@@ -1,4 +1,4 @@
-"""A tiny model that copies words, some of whose letters were too rare for its vocabulary."""
+"""`kochi init` in a fresh folder, and a tiny model that copies words with rare letters."""
 
 import random
 from pathlib import Path
@@ -8,6 +8,21 @@ import pytest
 from tests.conftest import LETTERS, RUN, run_command
 
 RARE = "ghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture
+def init(kochi, tmp_path, monkeypatch):
+    """Run ``kochi init`` in a fresh folder and return what it printed and the run file."""
+    from kochi import config  # not at the top: see tests/conftest.py
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(data, *options):
+        result = kochi("init", data, "--overwrite", "--no-estimate", *options)
+        assert result.code == 0, result.err
+        return result.out, config.read_run(tmp_path / "run.toml")
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -15,18 +15,6 @@ NUM_PICTURES = 20
 
 
 @pytest.fixture
-def init(kochi, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def run(data, *options):
-        result = kochi("init", data, "--overwrite", "--no-estimate", *options)
-        assert result.code == 0, result.err
-        return result.out, config.read_run(tmp_path / "run.toml")
-
-    return run
-
-
-@pytest.fixture
 def pictures(tmp_path):
     folder = tmp_path / "Images"
     folder.mkdir()
@@ -177,8 +165,10 @@ def test_files_that_are_nowhere(kochi, tmp_path, monkeypatch):
 
 def test_a_picture_that_is_missing_costs_its_row_alone(init, pictures, tmp_path):
     rows = [f"p{n}.png#{k}\t{text}" for n in range(20) for k, text in enumerate(captions(n))]
-    (tmp_path / "list.txt").write_text("\n".join([*rows, "gone.png#0\ta lost thing"]) + "\n")
+    extra = ["gone.png#0\ta lost thing", "p3.png#7\t"]
+    (tmp_path / "list.txt").write_text("\n".join([*rows, *extra]) + "\n")
     said, run = init(tmp_path / "list.txt")
     assert sum(counts(run)) == 20
     assert "1 of 21 rows are left out" in said
+    assert "list.txt:102: expected something in the columns 1 and 2" in said
     assert "Images lacks their file: gone.png" in said

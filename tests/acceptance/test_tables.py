@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from kochi import config
 from kochi.data.pairs import read_pairs
 
 TAB = "\t"
@@ -25,19 +24,6 @@ def write(path, rows, separator="\t", encoding="utf-8"):
     text = "".join(separator.join(row) + "\n" for row in rows)
     path.write_bytes(text.encode(encoding))
     return path
-
-
-@pytest.fixture
-def init(kochi, tmp_path, monkeypatch):
-    """Run ``kochi init`` in a fresh folder and return what it printed and the run file."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(data, *options):
-        result = kochi("init", data, "--overwrite", "--no-estimate", *options)
-        assert result.code == 0, result.err
-        return result.out, config.read_run(tmp_path / "run.toml")
-
-    return run
 
 
 def pairs_of(run, *splits):

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from kochi.data.left_out import Bad, refuse
 from kochi.data.manifest import Row
 from kochi.data.recordings import ENDINGS, sound_files
-from kochi.data.tables import read_cells
 from kochi.errors import UserError
 from kochi.starting.choices import Choices
 from kochi.starting.columns import Name
@@ -22,7 +22,7 @@ from kochi.starting.listed import (
     text_column,
 )
 from kochi.starting.names import splits_beside
-from kochi.starting.sample import Sample
+from kochi.starting.sample import Sample, read_columns
 
 KEY_NAMES = ("id", "key", "utterance", "utt", "uttid", "name")
 START_NAMES = ("start", "offset", "begin", "start_time", "begin_time", "start_seconds")
@@ -138,16 +138,8 @@ def _rewritten(sample: Sample, audio: Name, text: Name, folder: Path | None, end
     )
 
 
-def _rows(path: Path, sample: Sample, audio: Name, text: Name, ending: str) -> Iterator[Row]:
-    places = [sample.names.index(name) for name in (audio, text)]
-    rows = read_cells(path, sample.form)
-    if sample.header:
-        next(rows, None)
-    for number, cells in rows:
-        if len(cells) <= max(places):
-            raise UserError(
-                f"{path}:{number}: found {len(cells)} cells, expected {len(sample.names)} "
-                f"separated by {sample.form.separated_by}"
-            )
-        name, said = (cells[place].strip() for place in places)
-        yield Row(f"{path}:{number}", {"audio": f"{name}{ending}", "text": said})
+def _rows(
+    path: Path, bad: Bad = refuse, *, sample: Sample, audio: Name, text: Name, ending: str
+) -> Iterator[Row]:
+    for where, (name, said) in read_columns(path, sample, (audio, text), bad):
+        yield Row(where, {"audio": f"{name}{ending}", "text": said})

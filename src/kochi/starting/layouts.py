@@ -12,17 +12,17 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from kochi.data.left_out import Bad, LeftOut, refuse
 from kochi.data.lines import lines
 from kochi.data.manifest import Row
 from kochi.data.pictures import ENDINGS
-from kochi.data.tables import read_cells
 from kochi.errors import UserError
 from kochi.starting.choices import Choices
 from kochi.starting.columns import Name
 from kochi.starting.find import other_side, parallel_files, table_notes
 from kochi.starting.listed import COLUMNS, SPLITS, Listed
 from kochi.starting.names import SPLIT_NAMES, splits_beside
-from kochi.starting.sample import Sample
+from kochi.starting.sample import Sample, read_columns
 
 IMAGE = COLUMNS["picture"]
 PEEK = 20
@@ -90,11 +90,11 @@ def _captions(path: Path, choices: Choices) -> Listed | None:
         splits = splits_beside(path)
     elif all("sentences" in image for image in images[:PEEK]):
         layout, read = "Karpathy's splits", _karpathy
-        found = {row.cells["split"] for row in _karpathy(path, choices)}
+        found = {row.cells["split"] for row in _karpathy(path, LeftOut(), choices=choices)}
         splits = {split: path for split in SPLITS if split in found}
     else:
         return None
-    rows = read(path, choices)
+    rows = read(path, LeftOut(), choices=choices)
     note = f"read as {layout}; each picture with all its captions is a row"
     return _listed(path, rows, partial(read, choices=choices), splits, (note,))
 
@@ -113,7 +113,7 @@ def _document(path: Path, choices: Choices) -> dict[str, Any] | None:
     return record if found and all(isinstance(image, dict) for image in found) else None
 
 
-def _coco(path: Path, choices: Choices) -> Iterator[Row]:
+def _coco(path: Path, bad: Bad = refuse, *, choices: Choices) -> Iterator[Row]:
     record = _document(path, choices)
     if record is None or not isinstance(record.get("annotations"), list):
         raise UserError(f"{path}: expected the form of COCO's captions: images and annotations")
@@ -122,24 +122,32 @@ def _coco(path: Path, choices: Choices) -> Iterator[Row]:
     for number, annotation in enumerate(record["annotations"], 1):
         where = f"{path}: annotation {number}"
         name = names.get(annotation.get("image_id"))
-        if not isinstance(name, str):
-            raise UserError(f"{where}: image_id {annotation.get('image_id')!r} is no image's id")
-        texts.setdefault(name, []).append(_text(annotation.get("caption"), where, "caption"))
+        try:
+            if not isinstance(name, str):
+                number = annotation.get("image_id")
+                raise UserError(f"{where}: image_id {number!r} is no image's id")
+            texts.setdefault(name, []).append(_text(annotation.get("caption"), where, "caption"))
+        except UserError as error:
+            bad(error)
     for name, captions in texts.items():
         yield Row(f"{path}: image {name}", {IMAGE: name, "text": captions})
 
 
-def _karpathy(path: Path, choices: Choices) -> Iterator[Row]:
+def _karpathy(path: Path, bad: Bad = refuse, *, choices: Choices) -> Iterator[Row]:
     record = _document(path, choices)
     if record is None:
         raise UserError(f"{path}: expected the form of Karpathy's splits: images with sentences")
     of_name = {name: split for split, names in SPLIT_NAMES.items() for name in names}
     for number, image in enumerate(record["images"], 1):
         where = f"{path}: image {number}"
-        name = _text(image.get("filename"), where, "filename")
+        try:
+            name = _text(image.get("filename"), where, "filename")
+            texts = [_text(s.get("raw"), where, "raw") for s in image.get("sentences", [])]
+        except UserError as error:
+            bad(error)
+            continue
         if image.get("filepath"):
             name = f"{image['filepath']}/{name}"
-        texts = [_text(s.get("raw"), where, "raw") for s in image.get("sentences", [])]
         split = str(image.get("split", "train")).removeprefix("rest")
         yield Row(where, {IMAGE: name, "text": texts, "split": of_name.get(split, "train")})
 
@@ -162,28 +170,22 @@ def rewritten_table(sample: Sample, image: Name, text: Name) -> Listed:
     read = partial(_of_table, sample=sample, image=image, text=text)
     notes = table_notes(sample, {image, text})
     note = "each picture with all its captions is a row"
-    return _listed(sample.path, read(sample.path), read, splits_beside(sample.path), (*notes, note))
+    return _listed(
+        sample.path, read(sample.path, LeftOut()), read, splits_beside(sample.path), (*notes, note)
+    )
 
 
-def _of_table(path: Path, sample: Sample, image: Name, text: Name) -> Iterator[Row]:
-    places = [sample.names.index(name) for name in (image, text)]
-    rows = read_cells(path, sample.form)
-    if sample.header:
-        next(rows, None)
+def _of_table(
+    path: Path, bad: Bad = refuse, *, sample: Sample, image: Name, text: Name
+) -> Iterator[Row]:
     texts: dict[str, list[str]] = {}
-    where: dict[str, str] = {}
-    for number, cells in rows:
-        if len(cells) <= max(places):
-            raise UserError(
-                f"{path}:{number}: found {len(cells)} cells, expected {len(sample.names)} "
-                f"separated by {sample.form.separated_by}"
-            )
-        name, caption = (cells[place].strip() for place in places)
+    first: dict[str, str] = {}
+    for where, (name, caption) in read_columns(path, sample, (image, text), bad):
         name = name.partition("#")[0]
-        where.setdefault(name, f"{path}:{number}")
-        texts.setdefault(name, []).append(_text(caption, f"{path}:{number}", str(text)))
+        first.setdefault(name, where)
+        texts.setdefault(name, []).append(caption)
     for name, captions in texts.items():
-        yield Row(where[name], {IMAGE: name, "text": captions})
+        yield Row(first[name], {IMAGE: name, "text": captions})
 
 
 # --------------------------------------------------------------------------------- parallel files
@@ -201,7 +203,7 @@ def _parallel(path: Path, sibling: Path, choices: Choices) -> Listed | None:
     }
     read = partial(_of_lines, texts=texts, encoding=encoding)
     shown = f"{listed['train'].name} names pictures, {texts[listed['train']].name} is their text"
-    return _listed(path, read(listed["train"]), read, listed, (shown,))
+    return _listed(path, read(listed["train"], LeftOut()), read, listed, (shown,))
 
 
 def _side_of_pictures(files: tuple[Path, ...], encoding: str) -> Path | None:
@@ -215,7 +217,9 @@ def _side_of_pictures(files: tuple[Path, ...], encoding: str) -> Path | None:
     return None
 
 
-def _of_lines(path: Path, texts: dict[Path, Path], encoding: str) -> Iterator[Row]:
+def _of_lines(
+    path: Path, bad: Bad = refuse, *, texts: dict[Path, Path], encoding: str
+) -> Iterator[Row]:
     both = zip_longest(lines(path, encoding), lines(texts[path], encoding))
     for number, (name, text) in enumerate(both, 1):
         if not (name or "").strip() and not (text or "").strip():
@@ -223,4 +227,7 @@ def _of_lines(path: Path, texts: dict[Path, Path], encoding: str) -> Iterator[Ro
         where = f"{path}:{number}"
         if name is None or text is None:
             raise UserError(f"unequal parallel files: {path} and {texts[path]} differ in length")
-        yield Row(where, {IMAGE: name.strip(), "text": _text(text, where, "text")})
+        if name.strip() and text.strip():
+            yield Row(where, {IMAGE: name.strip(), "text": text})
+        else:
+            bad(UserError(f"{where}: empty line; remove it and that of the other file"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kochi.data.left_out import Bad
 from kochi.data.manifest import Row, read_rows
 from kochi.data.tables import TableForm
 from kochi.errors import UserError
@@ -51,7 +52,7 @@ class Listed:
     boxes: str | None = None
     times: dict[str, str] = field(default_factory=dict)
     form: TableForm = field(default=TableForm())
-    rewrite: Callable[[Path], Iterator[Row]] | None = None
+    rewrite: Callable[[Path, Bad], Iterator[Row]] | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -1,12 +1,13 @@
 """The first rows of a file of data, and how the file is written."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from kochi.data.left_out import Bad
 from kochi.data.lines import lines
 from kochi.data.manifest import is_json
 from kochi.data.records import read_records
@@ -130,6 +131,30 @@ def _sample(
 ) -> Sample:
     columns = tuple(describe_column(name, [row.get(name) for row in rows]) for name in names)
     return Sample(path, form, json, header, columns, tuple(rows), first_row, notes)
+
+
+def read_columns(
+    path: Path, sample: Sample, names: Sequence[Name], bad: Bad
+) -> Iterator[tuple[str, list[str]]]:
+    """Stream some cells of each row of a table, and where it stands.
+
+    Args:
+        path: The table, written as that of the sample.
+        sample: What is known of the columns.
+        names: Those that are wanted.
+        bad: Called with a row that lacks one of them.
+    """
+    places = [sample.names.index(name) for name in names]
+    rows = read_cells(path, sample.form)
+    if sample.header:
+        next(rows, None)
+    for number, row in rows:
+        cells = [row[place].strip() for place in places if place < len(row)]
+        if len(cells) == len(places) and all(cells):
+            yield f"{path}:{number}", cells
+        else:
+            columns = " and ".join(map(str, names))
+            bad(UserError(f"{path}:{number}: expected something in the columns {columns}"))
 
 
 def flatten(record: dict[str, Any], prefix: str = "") -> dict[Name, Any]:

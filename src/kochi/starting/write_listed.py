@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kochi import config
-from kochi.data.left_out import LeftOut
+from kochi.data.left_out import Bad, LeftOut
 from kochi.data.manifest import Row, is_json, read_rows
 from kochi.data.pairs import read_pairs
 from kochi.data.pictures import folder_pictures
@@ -83,10 +83,14 @@ def split_off(
     if "dev" in listed.splits:
         wanted = []
     train, folder = listed.splits["train"], run_file.parent / f"{run_file.stem}-data"
-    rows = list(_rows(listed))
+    left_out = LeftOut()  # of what training reads, the reader of pairs says what is wrong
+    rows = list(_rows(listed, left_out))
     if listed.rewrite is not None:
         others = [split for split in listed.splits if listed.splits[split] != train]
-        rows += [(key, split, line) for split in others for key, _, line in _rows(listed, split)]
+        for split in others:
+            rows += [(key, split, line) for key, _, line in _rows(listed, left_out, split)]
+        if (remark := left_out.remark(len(rows))) is not None:
+            notes.append(remark)
         rows, missing = _with_files(listed, rows)
         notes += missing
     keys = [key for key, split, _ in rows if split == "train"]
@@ -153,7 +157,7 @@ def alone(listed: Listed) -> tuple[Listed, list[str]]:
     return only, [f"not used, as --split was given: {', '.join(unused)}"]
 
 
-def _rows(listed: Listed, split: str = "train") -> Iterator[tuple[str, str, str]]:
+def _rows(listed: Listed, bad: Bad, split: str = "train") -> Iterator[tuple[str, str, str]]:
     """Give what is listed, the split and a line of a manifest for each row of some data."""
     path = listed.splits[split]
     if path.is_dir():
@@ -162,11 +166,10 @@ def _rows(listed: Listed, split: str = "train") -> Iterator[tuple[str, str, str]
             row = {COLUMNS[listed.kind]: name, "text": texts[0] if len(texts) == 1 else texts}
             yield name, "train", json.dumps(row, ensure_ascii=False)
         return
-    bad = LeftOut()  # the reader of pairs says what is wrong with them
-    read = listed.rewrite or (lambda path: read_rows(path, listed.form, bad=bad))
+    read = listed.rewrite or (lambda path, bad: read_rows(path, listed.form, bad=bad))
     header = _header(listed)
     names = None if header is None else header.split("\t")
-    for row in read(path):
+    for row in read(path, bad):
         try:
             key = _key(listed, row)
             of = split if listed.split_column is None else str(row.get(listed.split_column))
