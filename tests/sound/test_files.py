@@ -355,3 +355,23 @@ def test_a_quiet_voice_is_not_silence(tmp_path):
     lines: list[str] = []
     read_recording(recording(path), RATE, warn=lines.append)
     assert not lines
+
+
+def test_a_header_that_was_never_completed(tmp_path):
+    whole = write(tmp_path / "a.wav", ramp(1000), RATE)
+    content = bytearray(whole.read_bytes())
+    place = content.index(b"data") + 4
+    content[4:8] = content[place : place + 4] = bytes(4)
+    (tmp_path / "b.wav").write_bytes(content)
+    first, second = (recording(tmp_path / name) for name in ("a.wav", "b.wav"))
+    np.testing.assert_array_equal(read_recording(second, RATE), read_recording(first, RATE))
+    assert duration_seconds(second) == duration_seconds(first)
+
+
+def test_an_empty_sound_with_notes_holds_no_samples(tmp_path):
+    content = bytearray(write(tmp_path / "a.wav", ramp(1), RATE).read_bytes())
+    place = content.index(b"data")
+    notes = b"LIST" + (4).to_bytes(4, "little") + b"INFO"
+    (tmp_path / "b.wav").write_bytes(bytes(content[: place + 4]) + bytes(4) + notes)
+    with pytest.raises(UserError, match="holds no samples"):
+        read_recording(recording(tmp_path / "b.wav"), RATE)

@@ -3,6 +3,7 @@
 Needs soundfile (libsndfile): wav, flac, ogg (Vorbis, Opus), mp3, aiff and some more.
 """
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from typing_extensions import override
 from kochi.contents import Contents, File
 from kochi.errors import UserError
 
+HEADER_BYTES = 1 << 16
+CHUNKS = (b"LIST", b"fact", b"bext", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"JUNK")
 BLOCK_SAMPLES = 1 << 16
 LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 END_OF_OGG_STREAM = 4  # a bit of a page's header type
@@ -45,7 +48,8 @@ def open_sound(path: File) -> Iterator[Decoder]:
     """
     _check_file(path)
     try:
-        decoder = Decoder(path.open() if isinstance(path, Contents) else path)
+        mended = _with_length(path)
+        decoder = Decoder(mended or (path.open() if isinstance(path, Contents) else path))
     except (soundfile.SoundFileError, TypeError) as error:
         raise _not_sound(str(path), error) from None
     with decoder:
@@ -56,6 +60,31 @@ def open_sound(path: File) -> Iterator[Decoder]:
                 "header; copy the file again"
             )
         yield decoder
+
+
+def _with_length(path: File) -> io.BytesIO | None:
+    """Return a wav file with the length of its sound, where its header says 0; None for all else.
+
+    A program that writes to a pipe cannot go back to the header when it knows the length.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEADER_BYTES)
+        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+            return None
+        start = 12
+        while (name := head[start : start + 4]) != b"data":
+            size = int.from_bytes(head[start + 4 : start + 8], "little")
+            start += 8 + size + size % 2
+            if len(name) < 4 or start >= len(head):
+                return None
+        rest = head[start + 8 :]
+        announced = int.from_bytes(head[start + 4 : start + 8], "little")
+        if announced or not rest or rest[:4] in CHUNKS:  # of an empty sound, notes may follow
+            return None
+        content = bytearray(head + stream.read())
+    content[4:8] = (len(content) - 8).to_bytes(4, "little")
+    content[start + 4 : start + 8] = (len(content) - start - 8).to_bytes(4, "little")
+    return io.BytesIO(bytes(content))
 
 
 @contextmanager
