@@ -131,7 +131,7 @@ def inflections():
 def test_tags_are_read_in_front_of_the_source(kochi, init, tmp_path):
     rows = inflections()
     said, run = init(write(tmp_path / "a.tsv", rows))
-    assert "tags: tags, whole symbols in front of the source" in said
+    assert "column of tags: 3, read as whole symbols in front of the source" in said
     assert f"{pairs_of(run, 'train')[0][0].replace(TAB, '  [')}]  ->" in said
     assert sorted(pairs_of(run)) == sorted((f"{a}\t{c}", b) for a, b, c in rows)
     small = ("embedding_size=8", "hidden_size=8")

@@ -76,6 +76,12 @@ def start(
 def _start_text(data: Path, run_file: Path, output: str, seed: int, choices: Choices) -> Started:
     found = find_data(data, choices)
     notes = list(found.notes)
+    if found.tags:
+        columns = ", ".join(map(str, found.tags))
+        notes.append(
+            f"column of tags: {columns}, read as whole symbols in front of the source; to leave "
+            "them out: --no-tags"
+        )
     if choices.split is not None and len(found.splits) > 1:
         unused = [paths[0].name for split, paths in found.splits.items() if split != "train"]
         notes.append(f"not used, as --split was given: {', '.join(unused)}")
@@ -95,10 +101,6 @@ def _start_text(data: Path, run_file: Path, output: str, seed: int, choices: Cho
     guess = guess_run(*sides, num_pairs)
     if found.tags:
         guess = replace(guess, shared=False)  # tags are symbols of the source alone
-        notes.append(
-            f"tags: {', '.join(map(str, found.tags))}, whole symbols in front of the source; "
-            "to leave them out: --no-tags"
-        )
     text = run_text(found, guess, run_file, output, seed, num_pairs)
     run_file.write_text(text, encoding="utf-8")
     chosen = f"tokens: {guess.source} to {guess.target}; model: {guess.model}"
