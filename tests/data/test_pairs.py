@@ -201,6 +201,10 @@ BAD_JSONL = {
     ),
     "no object in an array": ('["a"]', "item 1: found text, expected an object"),
     "not closed": ('[\n{"source": "a"},\n', ":2: not JSON: Expecting value"),
+    "many fields": (
+        "{\n" + ",\n".join(f'"{n}": {{}}' for n in range(500)) + "}",
+        r"one JSON object \(fields: 0, 1, 2, 3, 4, 5, 6, 7, \.\.\.\); expected",
+    ),
     "several arrays": ('{\n"a": [{}], "b": [{}]}', r"one JSON object \(fields: a, b\); expected"),
     "missing field": ('{"source": "a", "x": 1}', "field 'target' is missing; found: source, x"),
     "wrong type": ('{"source": 5, "target": "b"}', "field 'source' is a number, expected text"),

@@ -124,8 +124,8 @@ def _coco(path: Path, bad: Bad = refuse, *, choices: Choices) -> Iterator[Row]:
         name = names.get(annotation.get("image_id"))
         try:
             if not isinstance(name, str):
-                number = annotation.get("image_id")
-                raise UserError(f"{where}: image_id {number!r} is no image's id")
+                found = annotation.get("image_id")
+                raise UserError(f"{where}: image_id {found!r} is not the id of an image")
             texts.setdefault(name, []).append(_text(annotation.get("caption"), where, "caption"))
         except UserError as error:
             bad(error)
