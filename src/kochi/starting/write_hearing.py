@@ -1,9 +1,8 @@
 """Write a commented run file that trains on recordings or features."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from kochi.data.left_out import LeftOut, nothing_left, usable
 from kochi.data.pairs import Pair, read_pairs
@@ -11,7 +10,7 @@ from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side
 from kochi.starting.listed import Listed
 from kochi.starting.opening import NO_EARLY_STOP, opening, toml
-from kochi.starting.write_listed import data_of, data_table, must_split, split_off
+from kochi.starting.write_listed import data_of, data_table, settle
 
 SAMPLE = 2000
 MEASURED = 50  # rows whose length is looked at
@@ -50,23 +49,9 @@ def write_hearing(
         The number of training rows, what was chosen, and remarks for the user.
 
     Raises:
-        UserError: Rows cannot be read, or are too few to split.
+        UserError: No row can be read.
     """
-    notes = [*heard.notes]
-    left_out = LeftOut()
-    # Before rows are split off: what is wrong is wrong in the user's file.
-    sizes = None if heard.rewrite else _count(heard, data_of(heard), left_out)
-    if must_split(heard, choices):
-        heard, more = split_off(heard, run_file, seed, choices)
-        notes += more
-    if (remark := left_out.remark(0 if sizes is None else sizes.num_rows)) is not None:
-        notes.append(remark)
-    if sizes is None:
-        sizes = _count(heard, data_of(heard), left_out)
-    else:
-        sizes = replace(
-            sizes, num_rows=sum(1 for _ in read_pairs(data_of(heard), "train", LeftOut()))
-        )
+    heard, sizes, notes = settle(heard, run_file, seed, choices, _count)
     tokens = _tokens(sizes.text)
     run_file.write_text(_text(heard, sizes, tokens, run_file, output, seed), encoding="utf-8")
     minutes = sizes.num_rows * sizes.seconds / 60
@@ -75,10 +60,11 @@ def write_hearing(
     return sizes.num_rows, f"tokens: {tokens}; model: rnn", tuple(notes)
 
 
-def _count(heard: Listed, data: Any, left_out: LeftOut) -> Sizes:
+def _count(heard: Listed, left_out: LeftOut) -> Sizes:
     from kochi.data.readers.features import FeatureReader
     from kochi.sound.files import duration_seconds
 
+    data = data_of(heard)
     pairs = read_pairs(data, "train", left_out)
     sample = list(islice(pairs, SAMPLE))
     count = len(sample) + sum(1 for _ in pairs)

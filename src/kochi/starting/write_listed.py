@@ -1,7 +1,7 @@
 """What the writers of run files share for what is listed beside texts: the table, the split."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,41 @@ def data_of(listed: Listed) -> Any:
 
 
 # --------------------------------------------------------------------------------------- splitting
+
+
+def settle(
+    listed: Listed,
+    run_file: Path,
+    seed: int,
+    choices: Choices,
+    count: Callable[[Listed, LeftOut], Any],
+) -> tuple[Listed, Any, list[str]]:
+    """Count the training rows, and split off dev and test rows where there are none.
+
+    Rows are counted first, so that what is wrong with one is named in the user's own file; those of
+    a layout that training does not read are counted once they are rewritten.
+
+    Args:
+        listed: What was found.
+        run_file: The run file, beside which split files are written.
+        seed: Of the split.
+        choices: What the user says.
+        count: Returns a dataclass with ``num_rows``.
+
+    Returns:
+        What is there now, what was counted, and remarks for the user.
+    """
+    notes, left_out = [*listed.notes], LeftOut()
+    sizes = None if listed.rewrite else count(listed, left_out)
+    if must_split(listed, choices):
+        listed, more = split_off(listed, run_file, seed, choices)
+        notes += more
+    if sizes is None:
+        sizes = count(listed, left_out)
+    elif (said := left_out.remark(sizes.num_rows)) is not None:
+        notes.append(said)
+    pairs = read_pairs(data_of(listed), "train", LeftOut())
+    return listed, replace(sizes, num_rows=sum(1 for _ in pairs)), notes
 
 
 def must_split(listed: Listed, choices: Choices) -> bool:

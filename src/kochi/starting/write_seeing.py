@@ -1,6 +1,6 @@
 """Write a commented run file that trains on pictures."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from kochi.starting.choices import Choices
 from kochi.starting.guess import Side, count_side, guess_tokens
 from kochi.starting.listed import Listed
 from kochi.starting.opening import NO_EARLY_STOP, opening, toml
-from kochi.starting.write_listed import data_of, data_table, must_split, split_off
+from kochi.starting.write_listed import data_of, data_table, settle
 
 SAMPLE = 2000
 MEASURED = 40  # pictures that are looked at
@@ -61,23 +61,9 @@ def write_seeing(
         The number of training rows, what was chosen, and remarks for the user.
 
     Raises:
-        UserError: Pictures cannot be read, or are too few to split.
+        UserError: No picture can be read.
     """
-    notes = [*seen.notes]
-    left_out = LeftOut()
-    # Before rows are split off: what is wrong is wrong in the user's file.
-    sizes = None if seen.rewrite else _count(seen, left_out)
-    if must_split(seen, choices):
-        seen, more = split_off(seen, run_file, seed, choices)
-        notes += more
-    if (remark := left_out.remark(0 if sizes is None else sizes.num_rows)) is not None:
-        notes.append(remark)
-    if sizes is None:
-        sizes = _count(seen, left_out)
-    else:
-        sizes = replace(
-            sizes, num_rows=sum(1 for _ in read_pairs(data_of(seen), "train", LeftOut()))
-        )
+    seen, sizes, notes = settle(seen, run_file, seed, choices, _count)
     tokens = guess_tokens(sizes.text, target=True)
     run_file.write_text(_text(seen, sizes, tokens, run_file, output, seed), encoding="utf-8")
     colour = "grey" if sizes.grey else "in colour"
