@@ -237,11 +237,11 @@ def sides(pairs: Sequence[Pair]) -> tuple[Side, Side]:
 def run_file(task: Task, rows: int, test: bool, folder: Path, seed: int) -> Path:
     """Write the cut data and the run file of what would be proposed for them."""
     dev = cut(task.dev, len(task.dev))
-    splits = {
-        "train": cut(task.train, rows),
-        "dev": dev[: min(500, max(20, rows // 10), len(dev) - MEASURED)],
-        "test": task.test if test else dev[-MEASURED:],
-    }
+    if test or len(dev) < 2 * MEASURED:
+        chooses, measured = dev[:MEASURED], task.test if test else dev
+    else:
+        chooses, measured = dev[: min(MEASURED, max(20, rows // 10))], dev[-MEASURED:]
+    splits = {"train": cut(task.train, rows), "dev": chooses, "test": measured}
     for split, pairs in splits.items():
         text = "".join(f"{source}\t{target}\n" for source, target in pairs)
         (folder / f"{split}.tsv").write_text(text, encoding="utf-8")

@@ -36,7 +36,7 @@ DIRECTION: dict[str, set[str]] = {
     "folder": DATA | {"models"},
     "times": {"memory"},
     "links": {"errors", "data", "metrics"},
-    "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
+    "training": DATA | MODELS | {"metrics", "search", "view", "folder", "looking", "times"},
     "studies": DATA
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "looking", "view", "folder"},

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from kochi.data.pairs import Pair
 from kochi.data.readers.picture import PictureReader
+from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.memory import Grid
 from kochi.metrics.pointing import point
@@ -55,9 +57,9 @@ def grid_box(reader: PictureReader, source: Any, prediction: Prediction) -> Box:
     return reader.placement(*size).box_back(whole, *size)
 
 
-def tokens_of_words(predictor: Predictor, text: str) -> list[list[int]]:
-    """Return the places of the tokens of each word of a text."""
-    of_token = predictor.target.words(text)
+def tokens_of_words(target: Tokenizer, text: str) -> list[list[int]]:
+    """Return the positions of the tokens of each word of a text."""
+    of_token = target.words(text)
     found: list[list[int]] = [[] for _ in text.split()]
     for place, word in enumerate(of_token):
         if word is not None:
@@ -65,13 +67,14 @@ def tokens_of_words(predictor: Predictor, text: str) -> list[list[int]]:
     return found
 
 
-def alignments_of(
-    prediction: Prediction, parts: Sequence[Sequence[int]]
+def mean_alignments(
+    alignment: Float[Tensor, "target source"],
+    grid: tuple[int, int],
+    parts: Sequence[Sequence[int]],
 ) -> Float[np.ndarray, "parts rows columns"]:
     """Return the mean alignment of some tokens at a time, over the cells of the picture."""
-    assert prediction.alignment is not None and prediction.grid is not None
-    weights = prediction.alignment.double().numpy().reshape(-1, *prediction.grid)
-    empty = np.zeros(prediction.grid)
+    weights = alignment.double().numpy().reshape(-1, *grid)
+    empty = np.zeros(grid)
     return np.stack([weights[list(part)].mean(0) if part else empty for part in parts])
 
 
@@ -95,7 +98,9 @@ def points_of(
     for pair, one in zip(pairs, written, strict=True):
         height, width = reader.pixels(pair.source).shape[:2]
         placement = reader.placement(height, width)
-        weights = alignments_of(one, tokens_of_words(predictor, pair.references[0]))
+        assert one.alignment is not None and one.grid is not None
+        words = tokens_of_words(predictor.target, pair.references[0])
+        weights = mean_alignments(one.alignment, one.grid, words)
         rows.append(
             [
                 point(of_word, *cell_of(one), [placement.box(b, height, width) for b in boxes])
@@ -107,7 +112,7 @@ def points_of(
 
 
 def looked_at(predictor: Predictor, source: Any, text: str) -> Looked:
-    """Lay where the model looks while it writes a text over the picture, word by word.
+    """Lay what a model attends to while it writes a text over the picture, word by word.
 
     A text of one word is taken apart into its tokens.
 
@@ -121,18 +126,45 @@ def looked_at(predictor: Predictor, source: Any, text: str) -> Looked:
     """
     reader = picture_reader(predictor)
     [written] = predictor.align([source], [text])
-    names, parts = text.split(), tokens_of_words(predictor, text)
+    assert written.alignment is not None and isinstance(written.layout, Grid)
+    return lay_over(reader, source, predictor.target, text, written.alignment, written.layout)
+
+
+def lay_over(
+    reader: PictureReader,
+    source: Any,
+    target: Tokenizer,
+    text: str,
+    alignment: Float[Tensor, "target source"],
+    layout: Grid,
+) -> Looked:
+    """Lay an alignment over a picture, word by word; a single word token by token.
+
+    Args:
+        reader: What the model reads with.
+        source: The picture, as the reader takes it.
+        target: Tokenizer of the text.
+        text: What was written.
+        alignment: A row for each token that ``target`` makes of the text.
+        layout: What its columns are.
+
+    Raises:
+        UserError: The picture cannot be read.
+    """
+    names, parts = text.split(), tokens_of_words(target, text)
     if len(parts) == 1:
-        names, parts = list(written.tokens), [[place] for place in range(len(written.tokens))]
+        names = target.tokens(target.encode(text))
+        parts = [[position] for position in range(len(names))]
     pixels = reader.pixels(source)
     placement = reader.placement(*pixels.shape[:2])
     right = placement.left + placement.picture_width
     bottom = placement.top + placement.picture_height
+    size = placement.height, placement.width
     return Looked(
         pixels=pixels,
         corners=(placement.left, placement.top, right, bottom),
-        size=(placement.height, placement.width),
+        size=size,
         words=names,
-        alignments=alignments_of(written, parts),
-        cell=cell_of(written),
+        alignments=mean_alignments(alignment, layout.shape(*size), parts),
+        cell=(layout.cell_height, layout.cell_width),
     )

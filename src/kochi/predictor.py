@@ -35,7 +35,7 @@ from kochi.search import (
     sentence_seeds,
     share_size,
 )
-from kochi.times import Timed, find_stretches, time_tokens, time_words
+from kochi.times import Timed, time_answer
 
 READ_AHEAD = 16  # batches that are sorted by length together
 HOPELESS = 100  # times as many tokens as are answered: they are not even counted
@@ -649,9 +649,7 @@ class Predictor:
         pieces = self.target.pieces(found.hypotheses[0].tokens, replaced[0])
         if alignment is not None and isinstance(layout, Frames):
             end = self.source.seconds(len(row))
-            stretches = find_stretches(alignment, layout, end)
-            times = time_tokens(answers[0].tokens, stretches, layout, end)
-            words = time_words(pieces, stretches, times)
+            times, words = time_answer(answers[0].tokens, pieces, alignment, layout, end)
         return Prediction(
             source=self.source.describe(source),
             text=answers[0].text,

@@ -86,6 +86,27 @@ def find_stretches(
     return Stretches(*within)
 
 
+def time_answer(
+    tokens: Sequence[str],
+    pieces: Sequence[str],
+    alignment: Float[Tensor, "target source"],
+    layout: Frames,
+    end_seconds: float,
+) -> tuple[tuple[Timed, ...], tuple[Timed, ...]]:
+    """Say when each token and each word of an answer was said, by the rule above.
+
+    Args:
+        tokens: A name for each row of the alignment.
+        pieces: What each token adds to the text, with its spaces.
+        alignment: A row a token.
+        layout: Where the alignment's positions are in time.
+        end_seconds: How long the recording is.
+    """
+    stretches = find_stretches(alignment, layout, end_seconds)
+    times = time_tokens(tokens, stretches, layout, end_seconds)
+    return times, time_words(pieces, stretches, times)
+
+
 def forward_path(gains: Float[np.ndarray, "target source"]) -> Int[np.ndarray, " target"]:
     """Deal out columns among rows in order, so that the sum of the gains is the largest.
 

@@ -15,6 +15,7 @@ def train(kochi, run_file: Path, *changes: str, resume: bool = False):
     return result.err.splitlines()
 
 
+LEARNS = ("training.max_steps=40", "training.evaluate_every=40", "training.learning_rate=0.02")
 TWICE = ("training.max_steps=4", "training.evaluate_every=2")
 
 
@@ -85,10 +86,16 @@ def test_the_loggers_have_them_with_their_alignment(kochi, task):
 
 
 @pytest.mark.parametrize("kind", ["pictures", "sounds"])
-def test_recordings_and_pictures_show_their_names(kochi, kind, tmp_path, sound_task):
+def test_recordings_and_pictures_show_their_names_and_alignments(kochi, kind, tmp_path, sound_task):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     run_file, ending = sound_task, ".wav"
     if kind == "pictures":
         (tmp_path / "seen").mkdir()
         run_file, ending = write_pictures(tmp_path / "seen"), ".png"
-    sources = shown(train(kochi, run_file, "training.max_steps=1"), "source")
+    sources = shown(train(kochi, run_file, *LEARNS), "source")
     assert len(sources) == 2 and all(source.endswith(ending) for source in sources)
+    board = EventAccumulator(str(run_file.parent / "model" / "training" / "tensorboard")).Reload()
+    for number in (1, 2):
+        [picture] = board.Images(f"dev/example_{number}_alignment")
+        assert picture.width > 300 and picture.height > 100

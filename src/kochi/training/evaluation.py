@@ -17,7 +17,8 @@ from kochi.data.left_out import bad_rows, nothing_left, remark
 from kochi.data.pairs import Pair, count_rows, read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
-from kochi.training.examples import Example, align, spread
+from kochi.memory import Words
+from kochi.training.examples import Example, Seen, align, spread
 from kochi.training.output_loss import output_loss
 
 if TYPE_CHECKING:
@@ -190,6 +191,9 @@ class Evaluator:
             source_tokens=self._source.labels(source),
             tokens=tuple(self._target.tokens(best.tokens)),
             alignment=align(model, memory, best.tokens),
+            seen=None
+            if isinstance(memory.layout, Words)
+            else Seen(self._source, pair.source, source, memory.layout, self._target, best.tokens),
         )
 
     def _metric(self, answers: dict[int, str]) -> float | None:

@@ -1,17 +1,42 @@
 """A few dev rows as the model answers them: people judge a model by reading."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from kochi.data.padding import BOS
-from kochi.memory import Memory
+from kochi.data.readers.base import Reader
+from kochi.data.tokenizer import Tokenizer
+from kochi.memory import Layout, Memory
 from kochi.models.seq2seq import Seq2Seq
 from kochi.view.labelled import visible_text
 
 LONGEST = 200  # characters of a text that are shown
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What it takes to draw an alignment over a recording or a picture.
+
+    Attributes:
+        reader: What the model reads with.
+        source: The recording or picture, as the reader takes it.
+        row: Its numbers.
+        layout: What the alignment's columns are.
+        target: Tokenizer of the prediction.
+        ids: Its tokens as numbers.
+    """
+
+    reader: Reader[Any]
+    source: Any
+    row: Any
+    layout: Layout
+    target: Tokenizer
+    ids: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -27,6 +52,7 @@ class Example:
         tokens: The tokens of the prediction.
         alignment: Where the model attended while it wrote ``tokens`` (the last layer, on average
             over its heads); None for a model without attention or an empty prediction.
+        seen: What else it takes to draw the alignment; None where the source is a text.
     """
 
     source: str
@@ -36,6 +62,7 @@ class Example:
     source_tokens: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
     alignment: Float[Tensor, "target source"] | None = None
+    seen: Seen | None = None
 
     def texts(self) -> dict[str, str]:
         """Return what is shown, by its name: safe to print, each on one line."""

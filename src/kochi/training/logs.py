@@ -5,7 +5,6 @@ A resumed run goes on in the same files; rows of steps that are done again are d
 
 import csv
 import io
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,6 @@ EVALUATION_COLUMNS = ("step", "epoch", "loss", "metric", "seconds")
 EXAMPLE_COLUMNS = ("step", "source", "target", "prediction")
 DRAWING_SHARE = 0.02  # of the time, at most, goes into pictures of alignments
 FIRST_DRAWING_SECONDS = 0.5
-LONGEST_DRAWN = 100  # tokens on a side of an alignment that is drawn
 
 
 class CsvLog:
@@ -108,8 +106,8 @@ class Logs:
     def examples(self, step: int, examples: Sequence[Example]) -> None:
         """Log some dev rows with what the model wrote, and where it attended.
 
-        Alignments are drawn for sources of text: those of the last evaluation, and of others as
-        often as drawing takes little of the time.
+        Alignments are drawn of the last evaluation, and of others as often as drawing takes little
+        of the time.
         """
         for number, example in enumerate(examples, 1):
             texts = example.texts()
@@ -125,32 +123,11 @@ class Logs:
     def _draw(self) -> None:
         if self._undrawn is None:
             return
+        from kochi.training.drawing import draw_examples
+
         (step, examples), self._undrawn = self._undrawn, None
-        drawn = [
-            (example, example.alignment)
-            for example in examples
-            if example.alignment is not None
-            and example.source_tokens
-            and max(example.alignment.shape) <= LONGEST_DRAWN
-        ]
-        if not drawn:
-            return
-        import numpy as np
-        from PIL import Image
-
-        from kochi.view.labelled import label_alignment
-        from kochi.view.picture import save_alignments
-
-        labelled = [
-            label_alignment(weights, one.source_tokens, one.tokens, one.texts()["prediction"])
-            for one, weights in drawn
-        ]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "alignments.png"
-            save_alignments(labelled, path, title=f"dev examples after step {step}")
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-        self._board.add_image("dev/example_alignments", pixels, step, dataformats="HWC")
+        for name, pixels in draw_examples(examples, f"after step {step}"):
+            self._board.add_image(f"dev/{name}", pixels, step, dataformats="HWC")
 
     def close(self) -> None:
         """Write out and close everything."""
