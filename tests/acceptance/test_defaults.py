@@ -26,7 +26,7 @@ def write_words(folder, count, phones=True):
 def propose(kochi, folder, monkeypatch) -> Run:
     """Return the run that `kochi init` proposes for the tables of a folder."""
     monkeypatch.chdir(folder)
-    result = kochi("init", "train.tsv", "--out", "run.toml", "--overwrite")
+    result = kochi("init", "train.tsv", "--out", "run.toml", "--overwrite", "--no-estimate")
     assert result.code == 0, result.err
     return read_run(folder / "run.toml")
 
@@ -79,3 +79,27 @@ def test_a_target_of_few_labels_is_taken_as_words(kochi, tmp_path, monkeypatch, 
     run = propose(kochi, tmp_path, monkeypatch)
     assert isinstance(run.data, TextData)
     assert (run.data.source.tokens, run.data.target.tokens) == ("characters", "whitespace")
+
+
+def write_sentences(folder, count):
+    """Write sentences beside their words in another order, in two splits."""
+    drawn = random.Random(1)
+    words = ["".join(drawn.choices(LETTERS, k=drawn.randint(2, 8))) for _ in range(2_000)]
+    for split in ("train", "dev"):
+        rows = ["en\tde"]
+        for _ in range(count if split == "train" else 20):
+            sentence = drawn.choices(words, k=drawn.randint(6, 14))
+            rows.append(f"{' '.join(sentence)}\t{' '.join(reversed(sentence))}")
+        (folder / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+
+
+def test_few_sentences_get_fewer_steps_but_not_fewer_epochs(kochi, tmp_path, monkeypatch):
+    runs = {}
+    for count in (200, 900):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        write_sentences(folder, count)
+        runs[count] = propose(kochi, folder, monkeypatch)
+    assert runs[200].data.source.tokens == "bpe"
+    assert 0.7 < runs[200].training.epochs / runs[900].training.epochs < 1.4
+    assert total_steps(runs[200]) < total_steps(runs[900]) / 2

@@ -125,8 +125,9 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     on:
 
     - embedding and hidden size are 256 for sentences and from ``LARGE_FROM`` pairs on, else 128;
-    - steps are ``STEPS`` up to 1,000 pairs, then grow with the square root of the pairs to twice
-      as many at 4,000 pairs;
+    - steps are ``STEPS`` at 1,000 pairs, and grow with the square root of the pairs to twice as
+      many at 4,000 pairs; below 1,000, words take as many steps, and sentences as many epochs: they
+      are learned by heart in more;
     - a batch has a 120th of the tokens of an epoch, but 256 at least (some 25 words) and 4,096 at
       most.
 
@@ -149,7 +150,9 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     total = num_pairs * length
     batch_tokens = _round_to(min(4096.0, max(256.0, total / (120 if rnn else 60))), 64)
     steps_per_epoch = max(1, round(total / batch_tokens))
-    steps = STEPS * min(2.0, max(1.0, (num_pairs / 1000) ** 0.5)) if rnn else STEPS
+    thousands = num_pairs / 1000
+    growth = min(2.0, thousands**0.5) if thousands > 1 else thousands if sentences else 1.0
+    steps = STEPS * growth if rnn else STEPS
     epochs = max(8, round(steps / steps_per_epoch))
     steps = epochs * steps_per_epoch
     size = 256 if sentences or num_pairs >= LARGE_FROM else 128
