@@ -23,6 +23,7 @@ from pydantic import (
 
 from kochi.errors import UserError
 from kochi.normal_forms import Normalization
+from kochi.reading import LARGEST_TOML, parse_toml, parsing, read_file, shortened
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -788,16 +789,9 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
         UserError: The file is missing or is not TOML, a key is unknown (the nearest known name is
             given), or a value has the wrong type or range.
     """
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such run file; write one with 'kochi init DATA'") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, expected a run file (TOML)") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}; expected TOML text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    missing = "no such run file; write one with 'kochi init DATA'"
+    content = read_file(path, "a run file (TOML)", LARGEST_TOML, missing=missing, pipes=True)
+    tree = read_toml(content, str(path))
     for change in changes or []:
         _apply_change(tree, change)
     run = check_run(tree, str(path))
@@ -807,6 +801,17 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
     if training.start_from is not None:
         training = training.model_copy(update={"start_from": base / training.start_from})
     return run.model_copy(update={"data": data, "training": training, "output": base / run.output})
+
+
+def read_toml(content: bytes, where: str) -> dict[str, Any]:
+    """Turn the bytes of a run file into a tree; see `kochi.reading.parse_toml`.
+
+    Raises:
+        UserError: They are no TOML.
+    """
+    with parsing(where, "TOML", "expected text in UTF-8"):
+        text = content.decode()
+    return parse_toml(text, where)
 
 
 def check_run(tree: dict[str, Any], where: str) -> Run:
@@ -829,8 +834,10 @@ def _apply_change(tree: dict[str, Any], change: str) -> None:
             f"--set {change}: expected KEY=VALUE, such as model.attention.score=general"
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}", f"--set {change}")["value"]
+    except UserError as error:
+        if not isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            raise
         value = text
     *parents, last = key.split(".")
     table = tree
@@ -864,7 +871,8 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"{key}: kind must be one of {context['expected_tags']}"
     if not key and first["type"] == "value_error":
         return str(context["error"])
-    return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    found = shortened(repr(first["input"]))
+    return f"{key} = {found}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _kinds() -> dict[str, type[Table]]:
