@@ -24,9 +24,9 @@ from kochi.picture.files import (
     Picture,
     Pixels,
     check_sides,
+    decoded,
     from_array,
     from_image,
-    guard,
     image_size,
     picture_size,
     read_picture,
@@ -108,25 +108,21 @@ class PictureReader(Reader[PictureSource]):
 
     @override
     def encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
-        with guard():
-            return self._encode(source)
+        pixels = self.fitted_pixels(source)
+        size = np.array(pixels.shape[:2], np.uint16).view(np.uint8)
+        return np.concatenate([size, pixels.ravel()])
 
     @override
     def encode_batch(
         self, sources: Sequence[PictureSource]
     ) -> Sequence[UInt8[np.ndarray, " numbers"]]:
-        with guard(), ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(self._encode, sources))
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(self.encode, sources))
 
     @override
     def attempt_batch(self, sources: Sequence[PictureSource]) -> list[Row | UserError]:
-        with guard(), ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(partial(attempt, self._encode), sources))
-
-    def _encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
-        pixels = self.fitted_pixels(source)
-        size = np.array(pixels.shape[:2], np.uint16).view(np.uint8)
-        return np.concatenate([size, pixels.ravel()])
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return list(threads.map(partial(attempt, self.encode), sources))
 
     def fitted_pixels(self, source: PictureSource) -> UInt8[np.ndarray, "height width channels"]:
         """Return what the model reads of a source: its pixels, fitted.
@@ -134,18 +130,23 @@ class PictureReader(Reader[PictureSource]):
         Raises:
             UserError: As in `kochi.picture.files.read_picture`, or a side is left too short.
         """
-        pixels = self.pixels(source, reduced=True)
+        options = self.front_end
+        if isinstance(source, np.ndarray) or is_image(source):
+            return self._fitted(source, self.pixels(source))
+        room = options.height, options.width
+        with decoded(_named(source), options.colour, room) as pixels:
+            return self._fitted(source, pixels)
+
+    def _fitted(
+        self, source: PictureSource, pixels: Pixels
+    ) -> UInt8[np.ndarray, "height width channels"]:
         placement = self.placement(*pixels.shape[:2])
         inner = placement.picture_height, placement.picture_width
         check_sides(*inner, f"{self.describe(source)}: made to fit")
         return fitted(pixels, placement)
 
-    def pixels(self, source: PictureSource, reduced: bool = False) -> Pixels:
+    def pixels(self, source: PictureSource) -> Pixels:
         """Return a source's pixels before they are fitted.
-
-        Args:
-            source: What is read.
-            reduced: Whether fewer pixels will do, as long as they are enough to be fitted.
 
         Raises:
             UserError: As in `kochi.picture.files.read_picture`.
@@ -154,9 +155,7 @@ class PictureReader(Reader[PictureSource]):
             return from_array(source, self.front_end.colour)
         if is_image(source):
             return from_image(source, self.front_end.colour, self.describe(source))
-        options = self.front_end
-        room = (options.height, options.width) if reduced else None
-        return read_picture(_named(source), options.colour, room)
+        return read_picture(_named(source), self.front_end.colour)
 
     def size(self, source: PictureSource) -> tuple[int, int]:
         """Return height and width of a source in its own pixels, upright.
@@ -167,7 +166,7 @@ class PictureReader(Reader[PictureSource]):
         if isinstance(source, np.ndarray):
             return source.shape[0], source.shape[1]
         if is_image(source):
-            return image_size(source)
+            return image_size(source, self.describe(source))
         return picture_size(_named(source))
 
     def placement(self, height: int, width: int) -> Placement:
