@@ -5,6 +5,7 @@ turns whatever a parser raises into one `UserError`. Only the call of the parser
 `parsing`: a fault of our own code must stay a traceback. See ``docs/decisions/0062-*.md``.
 """
 
+import io
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from kochi.contents import Contents, File
 from kochi.errors import Interrupted, UserError
@@ -157,7 +158,7 @@ def open_file(
     missing: str = "",
     folder: str = "check the path",
     pipes: bool = False,
-) -> IO[bytes]:
+) -> io.BufferedIOBase:
     """Open a regular file, or one that is held in memory.
 
     A file that is named in a manifest or lies in a model folder may be a link to a device or a
@@ -169,7 +170,7 @@ def open_file(
         name: What messages call the file. Default: its path.
         missing: What messages say of a missing file.
         folder: What to do if it is a folder.
-        pipes: Whether pipes and devices are taken, too: for what the user names on the command
+        pipes: Whether pipes and terminals are taken, too: for what the user names on the command
             line, such as /dev/stdin.
 
     Raises:
@@ -183,7 +184,7 @@ def open_file(
         if stat.S_ISREG(found) or (pipes and not stat.S_ISDIR(found)):
             file = open(path, "rb", opener=None if pipes else _without_waiting)
             found = os.fstat(file.fileno()).st_mode
-            if stat.S_ISREG(found) or pipes:
+            if stat.S_ISREG(found) or (pipes and not _is_endless(file, found)):
                 return file
             file.close()
     except FileNotFoundError:
@@ -194,6 +195,13 @@ def open_file(
     kind = next((kind for is_one, kind in _KINDS if is_one(found)), "not a regular file")
     remedy = folder if stat.S_ISDIR(found) else "name a regular file"
     raise UserError(f"{name}: is {kind}; expected {what}; {remedy}")
+
+
+def _is_endless(file: io.BufferedIOBase, mode: int) -> bool:
+    """Say whether an open file is a device such as /dev/zero: neither a terminal nor /dev/null."""
+    if not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
+        return False
+    return not (file.isatty() or os.path.samestat(os.fstat(file.fileno()), os.stat(os.devnull)))
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -231,7 +239,7 @@ def read_file(
         return read_open(file, what, most, name)
 
 
-def read_open(file: IO[bytes], what: str, most: int, name: str) -> bytes:
+def read_open(file: io.BufferedIOBase, what: str, most: int, name: str) -> bytes:
     """Read the rest of an open file; see `read_file`."""
     size = size_of(file)
     if size is not None and size > most:
@@ -252,7 +260,7 @@ def read_open(file: IO[bytes], what: str, most: int, name: str) -> bytes:
     return b"".join(pieces)
 
 
-def size_of(file: IO[bytes]) -> int | None:
+def size_of(file: io.BufferedIOBase) -> int | None:
     """Return how many bytes are left in a regular file or in memory; None for a pipe."""
     if hasattr(file, "getbuffer"):
         return len(file.getbuffer()) - file.tell()  # pyright: ignore[reportAttributeAccessIssue]

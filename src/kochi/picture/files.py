@@ -4,7 +4,7 @@ import io
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,7 +56,10 @@ class Picture:
 
 
 def read_picture(
-    picture: Picture, colour: Colour = "rgb", room: tuple[int, int] | None = None
+    picture: Picture,
+    colour: Colour = "rgb",
+    room: tuple[int, int] | None = None,
+    most_side: int | None = None,
 ) -> Pixels:
     """Read a picture as 8-bit pixels.
 
@@ -70,37 +73,48 @@ def read_picture(
             fourth or an eighth of its size (which its decoder makes in less time), if that is
             still ``GAP`` times as large as it will be. Where its sides are no multiples of that,
             the far edges come to lie less than half a pixel off in what is fitted.
+        most_side: Make the picture smaller by a whole factor, so that no side is twice as long as
+            this, by means over squares of pixels; for display.
 
     Raises:
         UserError: The file is missing, is no picture, is cut off or animated, or its sides are too
             long or too short.
     """
-    with decoded(picture, colour, room) as pixels:
+    with decoded(picture, colour, room, most_side) as pixels:
         return pixels
 
 
 @contextmanager
 def decoded(
-    picture: Picture, colour: Colour = "rgb", room: tuple[int, int] | None = None
+    picture: Picture,
+    colour: Colour = "rgb",
+    room: tuple[int, int] | None = None,
+    most_side: int | None = None,
 ) -> Iterator[Pixels]:
     """Read a picture as `read_picture` does; while a large one is in use, other threads wait."""
     name = picture.name
-    with _opened(picture) as image:
-        _check_header(image, name)
-        if room is not None:
-            _let_reduce(image, room)
-        with _one_large if math.prod(image.size) > LARGE else nullcontext():
-            yield _load(image, colour, name)
+    with ExitStack() as held:
+        with _opened(picture) as image:
+            _check_header(image, name)
+            if room is not None:
+                _let_reduce(image, room)
+            if math.prod(image.size) > LARGE:
+                held.enter_context(_one_large)
+            pixels = _load(image, colour, name, most_side)
+        del image  # four bytes a pixel
+        yield pixels
 
 
 _one_large = threading.Lock()
 
 
-def _load(image: "Image.Image", colour: Colour, name: str) -> Pixels:
+def _load(
+    image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
+) -> Pixels:
     what = "a picture: it is cut off or damaged"
     with pillow_is_quiet(), parsing(name, what, "expected a whole picture; copy it again"):
         image.load()
-        return to_pixels(image, colour, name)
+        return to_pixels(image, colour, name, most_side)
 
 
 def picture_size(picture: Picture) -> tuple[int, int]:
@@ -204,7 +218,9 @@ def check_sides(height: int, width: int, name: str) -> None:
         )
 
 
-def to_pixels(image: "Image.Image", colour: Colour, name: str) -> Pixels:
+def to_pixels(
+    image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
+) -> Pixels:
     """Turn what Pillow read into pixels; see `read_picture`.
 
     Raises:
@@ -217,15 +233,18 @@ def to_pixels(image: "Image.Image", colour: Colour, name: str) -> Pixels:
     if image.mode.startswith(("I", "F")):
         _check_colours(np.asarray(image), image.mode, name)
     width, height = image.size
-    pixels = np.empty((height, width, 3 if colour == "rgb" else 1), np.uint8)
-    for top in range(0, height, step := max(1, STRIP // width)):
-        bottom = min(height, top + step)
-        strip = _strip(image.crop((0, top, width, bottom)), colour)
-        pixels[top:bottom] = strip.reshape(bottom - top, width, -1)
+    factor = 1 if most_side is None else max(1, max(width, height) // most_side)
+    shape = -(-height // factor), -(-width // factor), 3 if colour == "rgb" else 1
+    pixels = np.empty(shape, np.uint8)
+    for top in range(0, height, step := factor * max(1, STRIP // (width * factor))):
+        strip = _convert(image.crop((0, top, width, min(height, top + step))), colour)
+        strip = np.asarray(strip.reduce(factor) if factor > 1 else strip, np.uint8)
+        place = top // factor
+        pixels[place : place + len(strip)] = strip.reshape(len(strip), *shape[1:])
     return pixels
 
 
-def _strip(image: "Image.Image", colour: Colour) -> UInt8[np.ndarray, "height width *channels"]:
+def _convert(image: "Image.Image", colour: Colour) -> "Image.Image":
     from PIL import Image
 
     if image.mode.startswith("I"):
@@ -234,7 +253,7 @@ def _strip(image: "Image.Image", colour: Colour) -> UInt8[np.ndarray, "height wi
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB" if colour == "rgb" else "L"), np.uint8)
+    return image.convert("RGB" if colour == "rgb" else "L")
 
 
 def _check_colours(numbers: Shaped[np.ndarray, "height width"], mode: str, name: str) -> None:
@@ -245,22 +264,25 @@ def _check_colours(numbers: Shaped[np.ndarray, "height width"], mode: str, name:
         )
 
 
-def from_image(image: "Image.Image", colour: Colour, name: str) -> Pixels:
+def from_image(
+    image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
+) -> Pixels:
     """Take a picture that Pillow has opened; see `read_picture`.
 
     Raises:
         UserError: As in `read_picture`.
     """
     _check_header(image, name)
-    return _load(image, colour, name)
+    return _load(image, colour, name, most_side)
 
 
-def from_array(array: Any, colour: Colour) -> Pixels:
+def from_array(array: Any, colour: Colour, most_side: int | None = None) -> Pixels:
     """Take pixels that somebody has read already.
 
     Args:
         array: 8-bit numbers ``[height, width]`` or ``[height, width, 1 or 3]``.
         colour: What they are to become.
+        most_side: As in `read_picture`.
 
     Raises:
         UserError: They are something else.
@@ -277,4 +299,4 @@ def from_array(array: Any, colour: Colour) -> Pixels:
     name = f"array of shape {shape}"
     check_sides(shape[0], shape[1], name)
     flat = pixels.reshape(shape[:2]) if shape[2:] in ((), (1,)) else pixels
-    return to_pixels(Image.fromarray(flat), colour, name)
+    return to_pixels(Image.fromarray(flat), colour, name, most_side)

@@ -145,17 +145,22 @@ class PictureReader(Reader[PictureSource]):
         check_sides(*inner, f"{self.describe(source)}: made to fit")
         return fitted(pixels, placement)
 
-    def pixels(self, source: PictureSource) -> Pixels:
+    def pixels(self, source: PictureSource, most_side: int | None = None) -> Pixels:
         """Return a source's pixels before they are fitted.
+
+        Args:
+            source: What is read.
+            most_side: As in `kochi.picture.files.read_picture`.
 
         Raises:
             UserError: As in `kochi.picture.files.read_picture`.
         """
+        colour = self.front_end.colour
         if isinstance(source, np.ndarray):
-            return from_array(source, self.front_end.colour)
+            return from_array(source, colour, most_side)
         if is_image(source):
-            return from_image(source, self.front_end.colour, self.describe(source))
-        return read_picture(_named(source), self.front_end.colour)
+            return from_image(source, colour, self.describe(source), most_side)
+        return read_picture(_named(source), colour, most_side=most_side)
 
     def size(self, source: PictureSource) -> tuple[int, int]:
         """Return height and width of a source in its own pixels, upright.
