@@ -88,7 +88,7 @@ def reason(error: BaseException) -> str:
         return "nested too deeply"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = _ADDRESS.sub("", str(error)).strip()
+    text = _ADDRESS.sub("", str(error)).strip().removeprefix("Error : ")
     first = text.splitlines()[0].rstrip(".") if text else type(error).__name__
     return shortened(first)
 

@@ -1,7 +1,7 @@
 """Pictures: 8-bit pixels in the corpus, numbers in the batch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,13 +116,11 @@ class PictureReader(Reader[PictureSource]):
     def encode_batch(
         self, sources: Sequence[PictureSource]
     ) -> Sequence[UInt8[np.ndarray, " numbers"]]:
-        with ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(self.encode, sources))
+        return _side_by_side(self.encode, sources)
 
     @override
     def attempt_batch(self, sources: Sequence[PictureSource]) -> list[Row | UserError]:
-        with ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(partial(attempt, self.encode), sources))
+        return _side_by_side(partial(attempt, self.encode), sources)
 
     def fitted_pixels(self, source: PictureSource) -> UInt8[np.ndarray, "height width channels"]:
         """Return what the model reads of a source: its pixels, fitted.
@@ -248,6 +246,14 @@ class PictureReader(Reader[PictureSource]):
         except (KeyError, ValueError) as error:
             reason = json.dumps(str(error).splitlines()[0])
             raise UserError(f"{path}: not what kochi saved ({reason}); copy it again") from None
+
+
+def _side_by_side(make: Callable[[PictureSource], Any], sources: Sequence[PictureSource]) -> Any:
+    """Make something of each source, several at a time."""
+    if len(sources) == 1:  # a new thread would keep memory of its own
+        return [make(sources[0])]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(make, sources))
 
 
 def _named(source: Picture | str | Path) -> Picture:
