@@ -88,6 +88,10 @@ def reason(error: BaseException) -> str:
         return "nested too deeply"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    listed = getattr(error, "errors", None)  # of pydantic
+    if callable(listed):
+        first: Any = listed()[0]  # pyright: ignore[reportIndexIssue]
+        return shortened(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
     text = _ADDRESS.sub("", str(error)).strip().removeprefix("Error : ")
     first = text.splitlines()[0].rstrip(".") if text else type(error).__name__
     return shortened(first)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Integer, Shaped
+from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
@@ -16,10 +17,12 @@ from kochi.contents import File
 from kochi.data.padding import pad_frames
 from kochi.data.readers.arrays import Check, Header, archive, read_npy
 from kochi.data.readers.base import Numbers
-from kochi.data.readers.frames import FrameReader, read_saved
+from kochi.data.readers.frames import FrameReader, SavedFrames
 from kochi.data.readers.rows import FeatureRow
+from kochi.data.readers.saving import read_kind
 from kochi.data.readers.taking import array_of, file_of, is_array, is_file
 from kochi.errors import UserError
+from kochi.reading import parsing
 from kochi.sound.augmentation import perturb_tempo
 from kochi.sound.files import MAX_SECONDS
 
@@ -159,17 +162,16 @@ class FeatureReader(FrameReader[FeatureSource]):
         return own | self.common()
 
     @staticmethod
-    def load(path: Path) -> "FeatureReader":
+    def load(path: File) -> "FeatureReader":
         """Read what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
         """
-        saved = read_saved(path, "features")
-        try:
-            return FeatureReader(**saved)
-        except TypeError as error:
-            raise UserError(f"{path}: not what kochi saved ({error}); copy it again") from None
+        saved = read_kind(path, "features", SavedFeatures)
+        with parsing(f"{path}: not what kochi saved", "a reader of features"):
+            common = saved.common()
+        return FeatureReader(size=saved.size, hop=saved.hop, first=saved.first, **common)
 
     @staticmethod
     def like(row: FeatureRow, data: config.FeaturesData) -> "FeatureReader":
@@ -187,6 +189,15 @@ class FeatureReader(FrameReader[FeatureSource]):
             normalisation=options.normalisation,
             max_seconds=data.max_seconds,
         )
+
+
+class SavedFeatures(SavedFrames):
+    """What `FeatureReader.save` writes."""
+
+    kind: Literal["features"]
+    size: config.Positive
+    hop: config.Hop
+    first: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 def keys_of(path: File) -> tuple[str, ...]:

@@ -1,12 +1,11 @@
 """Pictures: 8-bit pixels in the corpus, numbers in the batch."""
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
+from kochi.contents import File
 from kochi.data.readers.base import Numbers, PictureShape, Reader, Row, attempt
 from kochi.data.readers.saving import read_kind, write_kind
 from kochi.data.readers.taking import array_of, file_of, is_array, is_file, is_image
@@ -234,18 +234,20 @@ class PictureReader(Reader[PictureSource]):
         write_kind(path, "picture", {"front_end": self.front_end.model_dump(mode="json")})
 
     @staticmethod
-    def load(path: Path) -> "PictureReader":
+    def load(path: File) -> "PictureReader":
         """Read what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
         """
-        saved = read_kind(path, "picture")
-        try:
-            return PictureReader(front_end=config.Pixels.model_validate(saved["front_end"]))
-        except (KeyError, ValueError) as error:
-            reason = json.dumps(str(error).splitlines()[0])
-            raise UserError(f"{path}: not what kochi saved ({reason}); copy it again") from None
+        return PictureReader(front_end=read_kind(path, "picture", SavedPicture).front_end)
+
+
+class SavedPicture(config.Table):
+    """What `PictureReader.save` writes."""
+
+    kind: Literal["picture"]
+    front_end: config.Pixels
 
 
 def _side_by_side(make: Callable[[PictureSource], Any], sources: Sequence[PictureSource]) -> Any:
