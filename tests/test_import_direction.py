@@ -65,7 +65,7 @@ DIRECTION: dict[str, set[str]] = {
         "scenes",
         "looking",
     },
-    "cli": {"commands", "errors"},
+    "cli": {"commands", "errors", "reading"},
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},
 }

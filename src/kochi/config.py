@@ -750,8 +750,8 @@ class Search(Table):
 
     beam: Annotated[int, Field(gt=0, le=10_000)] = 5
     length_penalty: NotNegative = 1.0
-    max_length_ratio: Annotated[float, Field(gt=0.0, le=1_000.0)] = 2.0
-    max_length_extra: Annotated[int, Field(gt=0, le=100_000)] = 20
+    max_length_ratio: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+    max_length_extra: Annotated[int, Field(gt=0, le=10_000)] = 20
     batch_size: Positive = 64
     ctc_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     unknown: Literal["copy", "mark", "drop"] = "drop"
