@@ -86,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain("stopped", INTERRUPTED)
     except MemoryError:
-        return _complain("not enough memory; give less at once, or choose smaller sizes", USER_ERROR)
+        return _complain(
+            "not enough memory; give less at once, or choose smaller sizes", USER_ERROR
+        )
     except BrokenPipeError:
         # Whoever read our output has gone; point it at nothing, so that no later flush complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,7 +26,6 @@ from kochi.folder import load_folder
 from kochi.links import merge_words
 from kochi.memory import Frames, Grid, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
-from kochi.search.candidates import NotFiniteError
 from kochi.search import (
     Hypothesis,
     Processes,
@@ -36,6 +35,7 @@ from kochi.search import (
     sentence_seeds,
     share_size,
 )
+from kochi.search.candidates import NotFiniteError
 from kochi.times import Timed, time_answer
 
 READ_AHEAD = 16  # batches that are sorted by length together

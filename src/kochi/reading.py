@@ -45,9 +45,7 @@ _KINDS = (
 
 
 @contextmanager
-def parsing(
-    name: str | Callable[[], str], what: str, remedy: str = COPY_AGAIN
-) -> Iterator[None]:
+def parsing(name: str | Callable[[], str], what: str, remedy: str = COPY_AGAIN) -> Iterator[None]:
     """Turn whatever a parser raises into one `UserError`; the cause is kept for debugging.
 
     Args:
@@ -237,9 +235,7 @@ def read_file(
         UserError: As in `open_file`; or the file is larger, cannot be read, or changes meanwhile.
     """
     name = name or str(path)
-    with open_file(
-        path, what, name=name, missing=missing, folder=folder, pipes=pipes
-    ) as file:
+    with open_file(path, what, name=name, missing=missing, folder=folder, pipes=pipes) as file:
         return read_open(file, what, most, name)
 
 

@@ -320,5 +320,7 @@ def test_huggingface_without_the_package_or_the_data(monkeypatch):
         raise ValueError("no split\nmany more lines")
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=fail))
-    with pytest.raises(UserError, match=r"some/set \(train\) cannot be read as a data set .no split."):
+    with pytest.raises(
+        UserError, match=r"some/set \(train\) cannot be read as a data set .no split."
+    ):
         list(read_pairs(huggingface(), "train"))

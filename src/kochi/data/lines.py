@@ -19,7 +19,9 @@ from kochi.reading import open_file, parsing
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
-LONGEST_LINE = 1 << 20  # bytes or characters; once cut into tokens a text takes a hundred times that
+LONGEST_LINE = (
+    1 << 20
+)  # bytes or characters; once cut into tokens a text takes a hundred times that
 LONGEST_DOCUMENT = 1 << 28  # of a JSON file that is one line: COCO's captions have 91 MB
 SHOWN = 100  # bytes of a line that is no text
 MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does

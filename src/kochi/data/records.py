@@ -65,7 +65,9 @@ def _of_document(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     numbers, texts = zip(*stream, strict=True)
     where = str(path)
-    value = parse_json("\n".join(texts), where, CORRECT, lambda line: f"{where}:{numbers[line - 1]}")
+    value = parse_json(
+        "\n".join(texts), where, CORRECT, lambda line: f"{where}:{numbers[line - 1]}"
+    )
     if isinstance(value, dict):
         found = _lists_of_objects(value)
         if len(found) != 1:

@@ -108,9 +108,7 @@ def decoded(
 _one_large = threading.Lock()
 
 
-def _load(
-    image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
-) -> Pixels:
+def _load(image: "Image.Image", colour: Colour, name: str, most_side: int | None = None) -> Pixels:
     what = "a picture: it is cut off or damaged"
     with pillow_is_quiet(), parsing(name, what, "expected a whole picture; copy it again"):
         image.load()

@@ -14,8 +14,8 @@ from kochi.data.batches import TokenBatches
 from kochi.data.readers.making import check_augmentation
 from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
-from kochi.models.outline import check_memory, outline
 from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
+from kochi.models.outline import check_memory, outline
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator

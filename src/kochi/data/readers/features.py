@@ -105,7 +105,9 @@ class FeatureReader(FrameReader[FeatureSource]):
         name = self.describe(source)
         frames = _frames(source, name, partial(self._check, name=name))
         if self.moments is not None:
-            mean, std = (part[: self.size].numpy() for part in (self.moments.mean, self.moments.std))
+            mean, std = (
+                part[: self.size].numpy() for part in (self.moments.mean, self.moments.std)
+            )
             _check_numbers(frames, (frames - mean) / std, LARGEST_DEVIATION, name)
         return frames
 
@@ -209,9 +211,7 @@ def keys_of(path: File) -> tuple[str, ...]:
     return archive(path).keys
 
 
-def _frames(
-    source: FeatureSource, name: str, check: Check
-) -> Float32[np.ndarray, "frames size"]:
+def _frames(source: FeatureSource, name: str, check: Check) -> Float32[np.ndarray, "frames size"]:
     """Return the frames of a source.
 
     Args:
