@@ -184,7 +184,8 @@ def open_file(
     try:
         found = os.stat(path).st_mode
         if stat.S_ISREG(found) or (pipes and not stat.S_ISDIR(found)):
-            file = open(path, "rb", opener=None if pipes else _without_waiting)
+            opener = None if pipes else _without_waiting
+            file = open(path, "rb", opener=opener)  # noqa: SIM115
             found = os.fstat(file.fileno()).st_mode
             if stat.S_ISREG(found) or (pipes and not _is_endless(file, found)):
                 return file

@@ -62,8 +62,8 @@ def check_memory(model: nn.Module, where: str, *, trained: bool) -> None:
         count = sum(tensor.numel() for tensor in chain(model.parameters(), model.buffers()))
         what = "training it needs" if trained else "it needs"
         raise UserError(
-            f"{where}: the model has {count:,} numbers; {what} {needed / 2**30:,.1f} GiB, but there "
-            f"are {there / 2**30:,.1f} GiB of memory; choose smaller sizes"
+            f"{where}: the model has {count:,} numbers; {what} {needed / 2**30:,.1f} GiB of "
+            f"memory, found {there / 2**30:,.1f} GiB; choose smaller sizes"
         )
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -160,7 +160,7 @@ def _opened(picture: Picture) -> "Iterator[Image.Image]":
             raise UserError(f"{name}: is empty (0 bytes); expected a picture; copy it again")
         with pillow_is_quiet(), parsing(name, "a picture"):
             try:
-                image = Image.open(file, formats=FORMATS)
+                image = Image.open(cast("IO[bytes]", file), formats=FORMATS)
             except Image.DecompressionBombError:
                 raise UserError(_too_large(name, "far too many")) from None
             except UnidentifiedImageError:

@@ -2,7 +2,6 @@
 
 import io
 import random
-import re
 import struct
 import zipfile
 
@@ -91,14 +90,21 @@ def test_damaged_archives_are_one_line(tmp_path):
         content = bytearray(whole)
         for _ in range(draws.randint(1, 4)):
             content[draws.randrange(len(content))] = draws.randrange(256)
-        try:
-            archive = Archive(tmp_path / "no" if not content else _write(tmp_path, content))
-            for key in archive.keys:
-                archive.read(key, "a", lambda _: None)
-        except UserError as error:
-            refused += 1
-            assert not re.search(r"\n", str(error))
+        line = _complaint(_write(tmp_path, content))
+        refused += line is not None
+        assert line is None or "\n" not in line
     assert refused > 100
+
+
+def _complaint(path):
+    """Read all arrays; return what is wrong."""
+    try:
+        archive = Archive(path)
+        for key in archive.keys:
+            archive.read(key, "a", lambda _: None)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _write(folder, content):

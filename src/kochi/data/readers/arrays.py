@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -115,10 +115,9 @@ class Archive:
             raise UserError(f"{name}: no such array; the file has {found}")
         entry = self._entries[key]
         if entry.compress_type not in _METHODS:
-            method = zipfile.compressor_names.get(entry.compress_type, entry.compress_type)
             raise UserError(
-                f"{name}: is compressed by {method}; expected deflate: save it with "
-                "numpy.savez_compressed"
+                f"{name}: is compressed by method {entry.compress_type}; expected deflate (8): "
+                "save it with numpy.savez_compressed"
             )
         if entry.file_size > max(1, entry.compress_size) * _MOST_DEFLATED:
             raise UserError(
@@ -126,7 +125,7 @@ class Archive:
                 "its directory announces; copy the file again"
             )
         with parsing(name, WHAT):
-            stream = self._zip.open(entry)
+            stream = cast("io.BufferedIOBase", self._zip.open(entry))
         with stream:
             array = _read(stream, entry.file_size, name, check)
             with parsing(name, WHAT):
