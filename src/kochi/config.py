@@ -842,7 +842,7 @@ def _apply_change(tree: dict[str, Any], change: str) -> None:
             f"--set {change}: expected KEY=VALUE, such as model.attention.score=general"
         )
     try:
-        value = parse_toml(f"value = {text}", f"--set {change}")["value"]
+        value = parse_toml(f"value = {text}", f"--set {shortened(change)}")["value"]
     except UserError as error:
         if not isinstance(error.__cause__, tomllib.TOMLDecodeError):
             raise

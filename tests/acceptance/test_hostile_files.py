@@ -16,8 +16,8 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\
 
 def complaint(result):
     assert result.code == 2, result
-    [line] = result.err.splitlines()
-    return line
+    assert "Traceback" not in result.err
+    return result.err.splitlines()[-1]
 
 
 def test_postscript_starts_no_other_program(kochi, seer, tmp_path, monkeypatch):

@@ -137,7 +137,7 @@ class PictureReader(Reader[PictureSource]):
 
     def _fitted(
         self, source: PictureSource, pixels: Pixels
-    ) -> UInt8[np.ndarray, "height width channels"]:
+    ) -> UInt8[np.ndarray, "new_height new_width channels"]:
         placement = self.placement(*pixels.shape[:2])
         inner = placement.picture_height, placement.picture_width
         check_sides(*inner, f"{self.describe(source)}: made to fit")
