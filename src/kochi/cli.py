@@ -23,10 +23,12 @@ from kochi.commands.show import show
 from kochi.commands.study import study
 from kochi.commands.train import train
 from kochi.errors import Interrupted, UserError
+from kochi.reading import shortened
 
 USER_ERROR = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 1  # as typer has it
+LONGEST_MESSAGE = 2_000  # characters: a message may repeat a cell or a key of the user's file
 
 app = typer.Typer(
     add_completion=False,
@@ -83,6 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), INTERRUPTED)
     except KeyboardInterrupt:
         return _complain("stopped", INTERRUPTED)
+    except MemoryError:
+        return _complain(
+            "not enough memory; give less at once, or choose smaller sizes", USER_ERROR
+        )
     except BrokenPipeError:
         # Whoever read our output has gone; point it at nothing, so that no later flush complains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -96,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"kochi: {' '.join(message.split())}", file=sys.stderr)
+    print(f"kochi: {shortened(' '.join(message.split()), LONGEST_MESSAGE)}", file=sys.stderr)
     return code
 
 

@@ -23,11 +23,20 @@ from pydantic import (
 
 from kochi.errors import UserError
 from kochi.normal_forms import Normalization
+from kochi.reading import LARGEST_TOML, parse_toml, parsing, read_file, shortened
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Column = str | Positive
-AboveZero = Annotated[float, Field(gt=0.0)]
+AboveZero = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+# Limits that no use comes near: a model folder of somebody else must not keep the machine busy.
+Layers = Annotated[int, Field(gt=0, le=1_000)]
+Heads = Annotated[int, Field(gt=0, le=10_000)]
+Positions = Annotated[int, Field(gt=0, le=10_000_000)]
+Side = Annotated[int, Field(ge=4, le=16_384)]
+Seconds = Annotated[float, Field(gt=0.0, le=1e6)]
+Hop = Annotated[float, Field(ge=1e-5, le=1e3)]
 
 
 def _known_encoding(name: str) -> str:
@@ -240,7 +249,7 @@ class HeardData(ManifestData):
     """
 
     text_column: str = "text"
-    max_seconds: AboveZero = 30.0
+    max_seconds: Seconds = 30.0
 
 
 class Frames(Table):
@@ -258,8 +267,8 @@ class Frames(Table):
 class GivenFrames(Frames):
     """Frames as they are found: ``first_seconds`` is the middle of the first one."""
 
-    hop_seconds: AboveZero = 0.010
-    first_seconds: Annotated[float, Field(ge=0.0)] = 0.0125
+    hop_seconds: Hop = 0.010
+    first_seconds: NotNegative = 0.0125
 
 
 class FeatureFiles(Table):
@@ -291,11 +300,11 @@ class MelFrames(Frames):
     is not set.
     """
 
-    sample_rate_hz: Positive = 16_000
-    window_seconds: AboveZero = 0.025
-    hop_seconds: AboveZero = 0.010
-    mel_bins: Positive = 80
-    lowest_hz: Annotated[float, Field(ge=0.0)] = 20.0
+    sample_rate_hz: Annotated[int, Field(gt=0, le=768_000)] = 16_000
+    window_seconds: Annotated[float, Field(gt=0.0, le=10.0)] = 0.025
+    hop_seconds: Hop = 0.010
+    mel_bins: Annotated[int, Field(gt=0, le=10_000)] = 80
+    lowest_hz: NotNegative = 20.0
     highest_hz: AboveZero | None = None
     preemphasis: Annotated[float, Field(ge=0.0, le=1.0)] = 0.97
 
@@ -331,8 +340,8 @@ class Pixels(Table):
     leaves small ones as they are, too.
     """
 
-    height: Annotated[int, Field(ge=4)] = 64
-    width: Annotated[int, Field(ge=4)] = 64
+    height: Side = 64
+    width: Side = 64
     colour: Literal["rgb", "grey"] = "rgb"
     fit: Literal["pad", "scale", "shrink"] = "pad"
 
@@ -381,7 +390,7 @@ class Attention(Table):
     scope: Part | list[Part] = "global"
     selection: Part = "soft"
     relative: Part | None = None
-    num_heads: Positive = 1
+    num_heads: Heads = 1
     kernel: str = "auto"
 
 
@@ -389,7 +398,7 @@ class HeadsAttention(Attention):
     """An attention of a Transformer: what the table leaves out is as in Vaswani et al. 2017."""
 
     score: Part = "scaled_dot"
-    num_heads: Positive = 4
+    num_heads: Heads = 4
 
 
 class RecurrentLayers(Table):
@@ -397,7 +406,7 @@ class RecurrentLayers(Table):
 
     cell: Literal["lstm", "gru"] = "lstm"
     hidden_size: Positive = 256
-    layers: Positive = 3
+    layers: Layers = 3
     bidirectional: bool = True
     dropout: Fraction = 0.2
 
@@ -406,7 +415,7 @@ class PyramidEncoder(RecurrentLayers):
     """Listener of Chan et al. 2016: after the first one, ``halvings`` layers halve the frames."""
 
     kind: Literal["pyramid"]
-    halvings: Annotated[int, Field(ge=0)] = 2
+    halvings: Annotated[int, Field(ge=0, le=20)] = 2
 
     @model_validator(mode="after")
     def _first_layer_does_not_halve(self) -> "PyramidEncoder":
@@ -434,7 +443,7 @@ class SelfAttentionLayers(Table):
 
     channels: Positive = 32
     size: Positive = 128
-    layers: Positive = 4
+    layers: Layers = 4
     causal: bool = False
     dropout: Fraction = 0.1
     attention_dropout: Fraction = 0.0
@@ -447,7 +456,7 @@ class ConvTransformerEncoder(SelfAttentionLayers):
     feedforward_size: Positive = 256
     norm: Literal["pre", "post"] = "pre"
     positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
-    max_positions: Positive = 1024
+    max_positions: Positions = 1024
     activation: Literal["relu", "gelu", "silu"] = "relu"
     self_attention: HeadsAttention = HeadsAttention()
 
@@ -480,7 +489,7 @@ class ConvolutionLayers(GridEncoder):
     """
 
     channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 128)
-    blocks: Positive = 1
+    blocks: Layers = 1
     patch: Literal[1, 2, 4] = 1
 
 
@@ -496,8 +505,8 @@ class CnnRowsEncoder(ConvolutionLayers):
     kind: Literal["cnn_rows"]
     cell: Literal["lstm", "gru"] = "lstm"
     hidden_size: Positive = 128
-    layers: Positive = 1
-    max_rows: Positive = 64
+    layers: Layers = 1
+    max_rows: Positions = 64
 
 
 class VitEncoder(GridEncoder):
@@ -507,7 +516,7 @@ class VitEncoder(GridEncoder):
     patch: Positive = 8
     size: Positive = 128
     feedforward_size: Positive = 256
-    layers: Positive = 4
+    layers: Layers = 4
     norm: Literal["pre", "post"] = "pre"
     activation: Literal["relu", "gelu", "silu"] = "gelu"
     attention_dropout: Fraction = 0.0
@@ -539,8 +548,8 @@ class RecurrentModel(Table):
     cell: Literal["lstm", "gru"] = "lstm"
     embedding_size: Positive = 256
     hidden_size: Positive = 256
-    encoder_layers: Positive = 1
-    decoder_layers: Positive = 1
+    encoder_layers: Layers = 1
+    decoder_layers: Layers = 1
     bidirectional: bool = True
     reverse_source: bool = False
     dropout: Fraction = 0.2
@@ -591,11 +600,11 @@ class TransformerModel(Table):
     kind: Literal["transformer"]
     size: Positive = 128
     feedforward_size: Positive = 256
-    encoder_layers: Positive = 4
-    decoder_layers: Positive = 4
+    encoder_layers: Layers = 4
+    decoder_layers: Layers = 4
     norm: Literal["pre", "post"] = "pre"
     positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
-    max_positions: Positive = 1024
+    max_positions: Positions = 1024
     activation: Literal["relu", "gelu"] = "relu"
     dropout: Fraction = 0.1
     attention_dropout: Fraction = 0.0
@@ -635,8 +644,8 @@ class Reinforce(Table):
     baseline, a moving average that keeps ``baseline_decay`` of itself at each step.
     """
 
-    weight: Annotated[float, Field(ge=0.0)] = 1.0
-    entropy_weight: Annotated[float, Field(ge=0.0)] = 0.01
+    weight: NotNegative = 1.0
+    entropy_weight: NotNegative = 0.01
     baseline_decay: Fraction = 0.9
 
 
@@ -650,10 +659,10 @@ class Augmentation(Table):
     """
 
     speeds: tuple[Annotated[float, Field(ge=0.1, le=10.0)], ...] = ()
-    time_masks: Annotated[int, Field(ge=0)] = 2
+    time_masks: Annotated[int, Field(ge=0, le=1_000)] = 2
     time_width: Annotated[int, Field(ge=0)] = 70
     time_share: Annotated[float, Field(ge=0.0, le=1.0)] = 0.2
-    bin_masks: Annotated[int, Field(ge=0)] = 2
+    bin_masks: Annotated[int, Field(ge=0, le=1_000)] = 2
     bin_width: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -693,15 +702,15 @@ class Training(Table):
     max_steps: Positive | None = None
     batch_tokens: Positive = 4096
     accumulate: Positive = 1
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    learning_rate: AboveZero = 1e-3
     schedule: Schedule = Schedule()
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    weight_decay: NotNegative = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     label_smoothing: Fraction = 0.1
-    gradient_clip: Annotated[float, Field(ge=0.0)] = 1.0
+    gradient_clip: NotNegative = 1.0
     reinforce: Reinforce = Reinforce()
-    coverage_weight: Annotated[float, Field(ge=0.0)] = 0.0
-    doubly_stochastic_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    coverage_weight: NotNegative = 0.0
+    doubly_stochastic_weight: NotNegative = 0.0
     ctc_weight: Fraction = 0.0
     augmentation: Augmentation | None = None
     distortion: Distortion | None = None
@@ -739,10 +748,10 @@ class Search(Table):
     longest source of the training data, and at least ``data.max_length``.
     """
 
-    beam: Positive = 5
-    length_penalty: Annotated[float, Field(ge=0.0)] = 1.0
-    max_length_ratio: Annotated[float, Field(gt=0.0)] = 2.0
-    max_length_extra: Positive = 20
+    beam: Annotated[int, Field(gt=0, le=10_000)] = 5
+    length_penalty: NotNegative = 1.0
+    max_length_ratio: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+    max_length_extra: Annotated[int, Field(gt=0, le=10_000)] = 20
     batch_size: Positive = 64
     ctc_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     unknown: Literal["copy", "mark", "drop"] = "drop"
@@ -788,16 +797,9 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
         UserError: The file is missing or is not TOML, a key is unknown (the nearest known name is
             given), or a value has the wrong type or range.
     """
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such run file; write one with 'kochi init DATA'") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, expected a run file (TOML)") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}; expected TOML text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    missing = "no such run file; write one with 'kochi init DATA'"
+    content = read_file(path, "a run file (TOML)", LARGEST_TOML, missing=missing, pipes=True)
+    tree = read_toml(content, str(path))
     for change in changes or []:
         _apply_change(tree, change)
     run = check_run(tree, str(path))
@@ -807,6 +809,17 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
     if training.start_from is not None:
         training = training.model_copy(update={"start_from": base / training.start_from})
     return run.model_copy(update={"data": data, "training": training, "output": base / run.output})
+
+
+def read_toml(content: bytes, where: str) -> dict[str, Any]:
+    """Turn the bytes of a run file into a tree; see `kochi.reading.parse_toml`.
+
+    Raises:
+        UserError: They are no TOML.
+    """
+    with parsing(where, "TOML", "expected text in UTF-8"):
+        text = content.decode()
+    return parse_toml(text, where)
 
 
 def check_run(tree: dict[str, Any], where: str) -> Run:
@@ -829,8 +842,10 @@ def _apply_change(tree: dict[str, Any], change: str) -> None:
             f"--set {change}: expected KEY=VALUE, such as model.attention.score=general"
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}", f"--set {shortened(change)}")["value"]
+    except UserError as error:
+        if not isinstance(error.__cause__, tomllib.TOMLDecodeError):
+            raise
         value = text
     *parents, last = key.split(".")
     table = tree
@@ -864,7 +879,8 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
         return f"{key}: kind must be one of {context['expected_tags']}"
     if not key and first["type"] == "value_error":
         return str(context["error"])
-    return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    found = shortened(repr(first["input"]))
+    return f"{key} = {found}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _kinds() -> dict[str, type[Table]]:

@@ -7,20 +7,33 @@ manifest is whole, and a file that was cut short or altered later is noticed whe
 """
 
 import hashlib
+import io
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from kochi import config
+from kochi.contents import Contents
 from kochi.errors import UserError
+from kochi.reading import (
+    LARGEST_TOML,
+    inside,
+    open_file,
+    parse_json,
+    parsing,
+    read_file,
+    read_open,
+    shortened,
+    size_of,
+)
 
 if TYPE_CHECKING:
     from kochi.data.readers.base import Reader
@@ -32,6 +45,12 @@ RUN, WEIGHTS, MANIFEST = "run.toml", "model.safetensors", "manifest.json"
 SOURCE, TARGET, METRICS, CARD = "source.json", "target.json", "metrics.json", "README.md"
 FILES = (RUN, WEIGHTS, SOURCE, TARGET, METRICS, CARD)
 PARTIAL = ".partial"
+LARGEST_WEIGHTS = 1 << 40  # bytes; they are compared with what the run file describes
+LARGEST_JSON = 1 << 25  # a vocabulary of 250,000 tokens has 8 MB
+LARGEST = {RUN: LARGEST_TOML, WEIGHTS: LARGEST_WEIGHTS}
+LARGEST_HEADER = 1 << 25
+DTYPE = "F32"  # as safetensors calls what `weights_of` gives
+Shapes = dict[str, Any]  # a tuple for each name of a weight; anything else fits no weight
 
 
 @dataclass(frozen=True)
@@ -128,13 +147,16 @@ def _sync_folder(folder: Path) -> None:
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
     """Return the model's tensors by name, on the CPU; tied weights once, by their first name."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in _once(model)}
+
+
+def _once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Give a model's tensors with their names; tied ones once, by their first name."""
     seen: set[int] = set()
-    weights = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         if id(tensor) not in seen:
             seen.add(id(tensor))
-            weights[name] = tensor.detach().cpu().contiguous()
-    return weights
+            yield name, tensor
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
@@ -143,16 +165,19 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> No
     Raises:
         UserError: A tensor is missing, has no place or has another shape; the first is named.
     """
-    wanted = weights_of(model)
-    for name in sorted(wanted.keys() | weights.keys()):
-        found = tuple(weights[name].shape) if name in weights else "nothing"
-        expected = tuple(wanted[name].shape) if name in wanted else "nothing"
-        if found != expected:
-            raise UserError(
-                f"{where}: weight {name} has shape {found}, the model of run.toml expects "
-                f"{expected}; weights and run file must be of one training"
-            )
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    _check_shapes(shapes, {name: tuple(tensor.shape) for name, tensor in _once(model)}, where)
     model.load_state_dict(weights, strict=False)
+
+
+def _check_shapes(found: Shapes, expected: Shapes, where: str) -> None:
+    for name in sorted(found.keys() | expected.keys()):
+        is_there, wanted = (of.get(name, "nothing") for of in (found, expected))
+        if is_there != wanted:
+            raise UserError(
+                f"{where}: weight {shortened(name)} has shape {is_there}, the model of run.toml "
+                f"expects {wanted}; weights and run file must be of one training"
+            )
 
 
 def pack_weights(weights: dict[str, Tensor]) -> bytes:
@@ -170,10 +195,31 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _unpack_weights(content: bytes, path: Path) -> dict[str, Tensor]:
-    try:
+    with parsing(str(path), "a safetensors file", _REMEDY):
         return load_tensors(content)
-    except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def _read_shapes(file: io.BufferedIOBase, size: int, where: str) -> Shapes:
+    """Read the shapes that the header of a safetensors file announces, before anything else."""
+    with parsing(where, "a safetensors file", _REMEDY):
+        count = int.from_bytes(file.read(8), "little")
+        if count > min(LARGEST_HEADER, size - 8):
+            raise ValueError(f"a header of {count:,} bytes")
+        content = file.read(count)
+    header = parse_json(content, where, _REMEDY)
+    entries = header if isinstance(header, dict) else {}
+    shapes = {}
+    for name, entry in entries.items():
+        if name != "__metadata__":
+            shape = entry.get("shape") if isinstance(entry, dict) else None
+            shapes[name] = tuple(shape) if isinstance(shape, list) else "nothing"
+            kind = entry.get("dtype") if isinstance(entry, dict) else None
+            if kind != DTYPE:
+                raise UserError(
+                    f"{where}: weight {shortened(name)} is of type {kind}, expected {DTYPE}; "
+                    f"{_REMEDY}"
+                )
+    return shapes
 
 
 # ---------------------------------------------------------------------------------------- folder
@@ -233,26 +279,51 @@ def load_folder(folder: Path) -> ModelFolder:
     """
     from kochi.data.readers.making import load_reader
     from kochi.data.tokenizer import Tokenizer
+    from kochi.models.outline import check_memory, outline
 
-    contents = _checked_contents(folder)
-    try:
-        run = config.check_run(_toml(contents[RUN]), str(folder / RUN))
-        metrics = json.loads(contents[METRICS])
-    except ValueError as error:
-        raise UserError(f"{folder}: cannot be read ({error}); {_REMEDY}") from None
+    entries = _entries(folder)
+    names = [name for name in FILES if name != WEIGHTS]
+    files = {name: Contents(_checked(folder, name, entries), str(folder / name)) for name in names}
+    run = config.check_run(config.read_toml(files[RUN].content, files[RUN].name), files[RUN].name)
+    metrics = _read_metrics(parse_json(files[METRICS].content, files[METRICS].name, _REMEDY))
+    if metrics is None:
+        raise UserError(f"{files[METRICS].name}: is not what kochi measured; {_REMEDY}")
+    source, target = load_reader(run.data, files[SOURCE]), Tokenizer.load(files[TARGET])
+    found = outline(
+        run.model,
+        model_input(source),
+        target.size,
+        ctc=run.training.ctc_weight > 0,
+        where=f"{files[RUN].name}: model",
+    )
+    expected = {name: tuple(tensor.shape) for name, tensor in _once(found)}
+    content = _checked(folder, WEIGHTS, entries, expected)
+    check_memory(found, f"{files[RUN].name}: model", trained=False)
     return ModelFolder(
         run=run,
-        weights=_unpack_weights(contents[WEIGHTS], folder / WEIGHTS),
-        source=load_reader(run.data, folder / SOURCE),
-        target=Tokenizer.load(folder / TARGET),
+        weights=_unpack_weights(content, folder / WEIGHTS),
+        source=source,
+        target=target,
         metrics=metrics,
     )
+
+
+def _read_metrics(found: Any) -> dict[str, Any] | None:
+    """Return metrics if what is used of them is of the right form."""
+    if not isinstance(found, dict):
+        return None
+    parts = [found.get(name, {}) for name in ("dev", "longest")]
+    if not all(isinstance(part, dict) for part in parts):
+        return None
+    longest = parts[1].get("source")
+    return found if longest is None or (type(longest) is int and longest > 0) else None
 
 
 _REMEDY = "copy the model folder again, or train it again"
 
 
-def _checked_contents(folder: Path) -> dict[str, bytes]:
+def _entries(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return size and SHA-256 of the files of a model folder, as its manifest has them."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such model folder; 'kochi train' writes one")
     if not is_whole(folder):
@@ -260,51 +331,71 @@ def _checked_contents(folder: Path) -> dict[str, bytes]:
             f"{folder}: not a finished model folder ({MANIFEST} is missing); finish it with "
             f"'kochi train RUN.toml --resume', or give the folder that 'kochi train' wrote"
         )
-    entries = _manifest(folder)
-    contents = {}
+    path = folder / MANIFEST
+    _check_link(path, folder)
+    strange = UserError(f"{path}: is not a manifest of kochi (damaged?); {_REMEDY}")
+    try:
+        manifest = parse_json(_read(path, LARGEST_JSON), str(path))
+    except UserError as error:
+        raise strange from error
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    entries = {}
+    for name, entry in files.items() if isinstance(files, dict) else ():
+        size, digest = (
+            (entry.get(key) for key in ("bytes", "sha256")) if isinstance(entry, dict) else (0, 0)
+        )
+        if type(size) is not int or not isinstance(digest, str):
+            raise strange
+        entries[name] = size, digest
+    if not entries:
+        raise strange
     for name in FILES:
         if name not in entries:
-            raise UserError(f"{folder / MANIFEST}: {name} is not listed; {_REMEDY}")
-        contents[name] = _read(folder / name)
-        _check(folder / name, contents[name], entries[name])
-    return contents
+            raise UserError(f"{path}: {name} is not listed; {_REMEDY}")
+    return entries
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(_read(path))
-        entries = manifest["files"]
-        return {name: (int(e["bytes"]), str(e["sha256"])) for name, e in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: is not a manifest of kochi (damaged?); {_REMEDY}") from None
+def _check_link(path: Path, folder: Path) -> None:
+    if path.is_symlink() and not inside(path, folder):
+        raise UserError(
+            f"{path}: is a link out of the model folder; expected a file in it: copy the file"
+        )
 
 
-def _check(path: Path, content: bytes, expected: tuple[int, str]) -> None:
-    size, digest = expected
-    if len(content) < size:
-        raise UserError(f"{path}: cut short, {len(content)} of {size} bytes; {_REMEDY}")
+def _checked(
+    folder: Path, name: str, entries: dict[str, tuple[int, str]], shapes: Shapes | None = None
+) -> bytes:
+    """Read a file of a model folder whose size, shapes and checksum are as expected.
+
+    Raises:
+        UserError: They are not, or the file is missing, no regular file or outside of the folder.
+    """
+    path, (size, digest) = folder / name, entries[name]
+    _check_link(path, folder)
+    with open_file(path, "a regular file", missing=f"missing; {_REMEDY}") as file:
+        found, most = size_of(file), LARGEST.get(name, LARGEST_JSON)
+        assert found is not None
+        if found < size:
+            raise UserError(f"{path}: cut short, {found} of {size} bytes; {_REMEDY}")
+        if found > size:
+            raise UserError(
+                f"{path}: altered since it was written ({found} bytes, then {size}); {_REMEDY}"
+            )
+        if shapes is not None:
+            _check_shapes(_read_shapes(file, size, str(path)), shapes, str(path))
+            file.seek(0)
+        content = read_open(file, "a model", most, str(path))
     if hashlib.sha256(content).hexdigest() != digest:
         raise UserError(f"{path}: altered since it was written (SHA-256 differs); {_REMEDY}")
+    return content
 
 
 def _entry(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing; {_REMEDY}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from None
-
-
-def _toml(content: bytes) -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads(content.decode())
+def _read(path: Path, most: int = LARGEST_WEIGHTS) -> bytes:
+    return read_file(path, "a regular file", most, missing=f"missing; {_REMEDY}")
 
 
 def _json(value: dict[str, Any]) -> bytes:

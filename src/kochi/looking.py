@@ -17,6 +17,8 @@ from kochi.picture.fitting import Box
 from kochi.predictor import Prediction, Predictor
 from kochi.view.overlay import Looked
 
+DRAWN = 1200  # pixels of a side are enough for 1.5 inches: matplotlib takes 90 bytes for each
+
 
 def picture_reader(predictor: Predictor) -> PictureReader:
     """Return what a model of pictures reads with.
@@ -155,8 +157,9 @@ def lay_over(
     if len(parts) == 1:
         names = target.tokens(target.encode(text))
         parts = [[position] for position in range(len(names))]
-    pixels = reader.pixels(source)
-    placement = reader.placement(*pixels.shape[:2])
+    pixels = reader.pixels(source, DRAWN)
+    height, width = reader.size(source)
+    placement = reader.placement(height, width)
     right = placement.left + placement.picture_width
     bottom = placement.top + placement.picture_height
     size = placement.height, placement.width
@@ -167,4 +170,5 @@ def lay_over(
         words=names,
         alignments=mean_alignments(alignment, layout.shape(*size), parts),
         cell=(layout.cell_height, layout.cell_width),
+        own_size=(height, width),
     )

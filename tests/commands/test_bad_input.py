@@ -97,7 +97,7 @@ def test_data_to_evaluate(kochi, tiny, tmp_path):
         ("epochs = 16", 'epochs = "many"', "training.epochs = 'many': input should be a valid int"),
         ("epochs = 16", "epochs = 0", "training.epochs = 0: input should be greater than 0"),
         ('kind = "rnn"', 'kind = "rnnn"', "model: kind must be one of"),
-        ("epochs = 16", "epochs = ", "not valid TOML"),
+        ("epochs = 16", "epochs = ", "cannot be read as TOML"),
         (
             "[data]\n",
             "[data]\nsource_column = 1\n",

@@ -79,7 +79,7 @@ def rewrite(run_file, change):
         (0, "no.png", "no.png: no such file"),
         (3, "[[9, 0, 0, 1, 1]]", "all.tsv:3: 'boxes' holds [9, 0, 0, 1, 1]"),
         (3, "[[0, 5, 0, 1, 1]]", "left < right"),
-        (3, "what", "all.tsv:3: 'boxes' is not JSON"),
+        (3, "what", "all.tsv:3: 'boxes': not JSON"),
     ],
 )
 def test_a_row_that_is_wrong(kochi, pictures_task, column, cell, message):

@@ -215,7 +215,7 @@ BAD_JSONL = {
     "empty side": ('{"source": "a", "target": " "}', "field 'target' is empty"),
     "NUL": ('{"source": "a\\u0000", "target": "b"}', "field 'source' has a NUL character"),
     "surrogate": ('{"source": "a", "target": "\\ud800"}', "has half of a surrogate pair"),
-    "deep": ("[" * 100_000, "not readable JSON"),
+    "deep": ("[" * 100_000, "nested too deeply"),
     "empty data set": ("", "holds no pairs"),
 }
 
@@ -261,7 +261,7 @@ def test_broken_gzip(tmp_path, cut):
         "garbage": whole[:99] + b"\xff" * 99 + whole[198:],
     }
     (tmp_path / "a.gz").write_bytes(broken[cut])
-    with pytest.raises(UserError, match=r"a\.gz: broken gzip after line \d+") as caught:
+    with pytest.raises(UserError, match=r"a\.gz: .*cannot be read as text") as caught:
         list(lines(tmp_path / "a.gz"))
     assert "\n" not in str(caught.value)
 
@@ -320,5 +320,7 @@ def test_huggingface_without_the_package_or_the_data(monkeypatch):
         raise ValueError("no split\nmany more lines")
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=fail))
-    with pytest.raises(UserError, match=r"some/set \(train\) cannot be loaded: no split$"):
+    with pytest.raises(
+        UserError, match=r"some/set \(train\) cannot be read as a data set .no split."
+    ):
         list(read_pairs(huggingface(), "train"))

@@ -196,13 +196,13 @@ def floats():
 WRONG = {
     "not a picture": (b"this is no picture at all", "is not a picture that can be read"),
     "empty": (b"", "is empty (0 bytes)"),
-    "cut off": (noise()[:2000], "is cut off or damaged"),
-    "cut off in the head": (noise()[:20], "cannot be read (Truncated File Read)"),
+    "cut off": (noise()[:2000], "it is cut off or damaged"),
+    "cut off in the head": (noise()[:20], "cannot be read as a picture (Truncated File Read)"),
     "one pixel": (tiny(), "found 1 x 1 pixels (width x height); expected at least 4"),
     "huge": (bomb(20_000, 20_000), "expected at most 50 million; make it smaller"),
     "large": (bomb(10_000, 10_000), "expected at most 50 million; make it smaller"),
     "a little too large": (bomb(8000, 7000), "found 8000 x 7000 pixels; expected at most 50"),
-    "animated": (animation(), "is animated or has several pages (3)"),
+    "animated": (animation(), "is animated or has several pages"),
     "no colours": (floats(), "pixels are numbers from 0.5 to 0.5"),
 }
 

@@ -209,7 +209,10 @@ def test_a_truncated_file(tmp_path, ending, share, capfd):
     path = write(tmp_path / f"a.{ending}", noise(2.0, RATE), RATE)
     raw = path.read_bytes()
     overwrite(path, raw[: int(share * len(raw))])
-    refuse(r"a\.\w+: (is cut off|cannot be read as sound \(damaged)", recording(path))
+    refuse(
+        r"a\.\w+: (is cut off|cannot be read as sound \(damaged|.*it is cut off or damaged)",
+        recording(path),
+    )
 
 
 def test_a_truncated_file_says_what_was_found_and_what_is_missing(tmp_path):

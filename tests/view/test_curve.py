@@ -66,7 +66,7 @@ def test_wrong_logs(logs: tuple[Path, Path], tmp_path: Path, text: str, message:
 
 
 def test_a_missing_log(tmp_path: Path):
-    with pytest.raises(UserError, match=r"train\.csv: cannot be read as a CSV log: .*No such file"):
+    with pytest.raises(UserError, match=r"train\.csv: no such file; expected a CSV log"):
         save_curve(tmp_path / "train.csv", tmp_path / "curve.png")
 
 

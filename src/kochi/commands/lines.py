@@ -23,16 +23,19 @@ class Arriving:
     Args:
         stream: A buffered stream, such as ``sys.stdin.buffer``.
         start: Bytes that were read from it already.
+        longest: Lines of more bytes are cut, somewhere after that many.
 
     >>> stream = Arriving(io.BytesIO(b"a\nb\nc"))
     >>> next(stream), stream.ready, list(stream)
     (b'a\n', True, [b'b\n', b'c'])
     """
 
-    def __init__(self, stream: Stream, start: bytes = b"") -> None:
+    def __init__(self, stream: Stream, start: bytes = b"", longest: int = 1 << 20) -> None:
         self._stream = stream
+        self._longest = longest
         self._lines: deque[bytes] = deque()
         self._rest: list[bytes] = []
+        self._size = 0
         if start:
             self._split(start)
 
@@ -57,8 +60,10 @@ class Arriving:
         if whole:
             whole[0] = b"".join([*self._rest, whole[0]])
             self._lines.extend(line + b"\n" for line in whole)
-            self._rest = []
-        self._rest.append(rest)
+            self._rest, self._size = [], 0
+        if self._size <= self._longest:  # what is left out shows already that it is too long
+            self._rest.append(rest)
+            self._size += len(rest)
 
     def _last(self) -> bytes:
         last, self._rest = b"".join(self._rest), []
@@ -90,11 +95,11 @@ def chunks(
         UserError: There are no lines, or the file cannot be read any further. The lines before are
             given out first.
     """
-    from kochi.data.lines import decode_lines, lines
+    from kochi.data.lines import LONGEST_LINE, decode_lines, lines
 
-    arriving = Arriving(stream, start) if str(file) == "-" else None
+    arriving = Arriving(stream, start, LONGEST_LINE) if str(file) == "-" else None
     if arriving is None:
-        texts = lines(file, bad=_unreadable)
+        texts = lines(file, bad=_unreadable, pipes=True)
     else:
         texts = decode_lines(arriving, STANDARD_INPUT, _unreadable)
     chunk: list[str | Unreadable] = []

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 # How files begin that a model may read: pictures, sound, arrays.
 PICTURES = (b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 SOUND = (b"RIFF", b"fLaC", b"OggS", b"FORM", b".snd", b"ID3")
-ZIP = b"PK\x03\x04"  # an .npz file is one
-ARRAYS = (b"\x93NUMPY", ZIP)
+ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # an .npz file is one; the second is empty
+ARRAYS = (b"\x93NUMPY", *ZIPS)
 MAGIC = (*PICTURES, *SOUND, *ARRAYS, b"\xff")  # RIFF is WebP, too; ff JPEG and MP3
+LARGEST = 1 << 28  # bytes of a file that comes through standard input
 ENOUGH = 16  # bytes by which a file is told from names of files
 
 
@@ -66,7 +67,13 @@ def _standard_input(stream: Stream, most: int) -> Iterator[list[Any]]:
             break
         start += piece
     if _is_file(start):
-        yield list(_expand(Contents(start + stream.read(), STANDARD_INPUT)))
+        content = start + stream.read(LARGEST)
+        if len(content) > LARGEST:
+            raise UserError(
+                f"{STANDARD_INPUT}: more than {LARGEST:,} bytes; expected a file of at most that "
+                "many: save it and name the file"
+            )
+        yield list(_expand(Contents(content, STANDARD_INPUT)))
         return
     before = 0
     for lines in chunks(Path("-"), stream, most, start):
@@ -92,7 +99,7 @@ def _is_file(start: bytes) -> bool:
 
 
 def _expand(file: "File") -> "Iterator[File | Unreadable | Any]":
-    archive = file.suffix == ".npz" if isinstance(file, Path) else file.content.startswith(ZIP)
+    archive = file.suffix == ".npz" if isinstance(file, Path) else file.content.startswith(ZIPS)
     if not archive:
         yield file
         return

@@ -5,13 +5,13 @@ and a box in pixels of the picture (it may reach over the edge). A word may have
 look may lie in any of them) or none (it names nothing).
 """
 
-import json
 import math
 from typing import Any
 
 from kochi.data.manifest import Row
 from kochi.errors import UserError
 from kochi.picture.fitting import Box
+from kochi.reading import parse_json
 
 WordBoxes = tuple[tuple[Box, ...], ...]
 
@@ -23,10 +23,9 @@ def row_boxes(row: Row, column: str, text: str) -> WordBoxes:
         UserError: The cell is missing, is not JSON, or holds something else than boxes of words.
     """
     cell = row.get(column)
-    try:
-        found = json.loads(cell) if isinstance(cell, str) else cell
-    except ValueError as error:
-        raise UserError(f"{row.where}: '{column}' is not JSON: {error}") from None
+    found = cell
+    if isinstance(cell, str):
+        found = parse_json(cell, f"{row.where}: '{column}'", "correct it")
     words = text.split()
     boxes: list[list[Box]] = [[] for _ in words]
     for entry in found if isinstance(found, list) else [found]:

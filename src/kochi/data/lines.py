@@ -8,16 +8,22 @@ dropped. Everything wrong with the input is one `UserError` that names file and 
 import codecs
 import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from kochi.errors import UserError
+from kochi.reading import open_file, parsing
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
+LONGEST_LINE = (
+    1 << 20
+)  # bytes or characters; once cut into tokens a text takes a hundred times that
+LONGEST_DOCUMENT = 1 << 28  # of a JSON file that is one line: COCO's captions have 91 MB
+SHOWN = 100  # bytes of a line that is no text
 MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -34,16 +40,20 @@ class LineError(ValueError):
     """Say why a line is not text.
 
     Attributes:
-        line: Its bytes.
+        line: Its first bytes.
     """
 
     def __init__(self, line: bytes, reason: str) -> None:
         super().__init__(reason)
-        self.line = line
+        self.line = line[:SHOWN]
 
 
 def lines(
-    path: Path, encoding: str = "utf-8", bad: Callable[[LineError], Bad] | None = None
+    path: Path,
+    encoding: str = "utf-8",
+    bad: Callable[[LineError], Bad] | None = None,
+    longest: int = LONGEST_LINE,
+    pipes: bool = False,
 ) -> Iterator[str | Bad]:
     r"""Stream the lines of a plain or gzip text file, without their endings.
 
@@ -53,21 +63,21 @@ def lines(
         path: The file.
         encoding: Any text encoding of Python; a byte-order mark in the file takes precedence.
         bad: As in `decode_lines`, for UTF-8.
+        longest: As in `decode_lines`.
+        pipes: Whether the file may be a pipe such as /dev/stdin, which is read once.
 
     Raises:
-        UserError: The file is missing, unreadable or broken gzip, or a line cannot be decoded or
-            has a NUL character.
+        UserError: The file is missing, unreadable or broken gzip, or a line is too long, cannot be
+            decoded or has a NUL character.
     """
-    with closing(open_bytes(path)) as stream:
-        try:
+    with closing(open_bytes(path, pipes)) as stream:
+        with parsing(str(path), "text"):
             first = stream.peek(4)[:4]
-        except (OSError, EOFError, zlib.error) as error:
-            raise _stream_error(error, str(path), 0) from None
         encoding = marked_encoding(first) or encoding
         if codecs.lookup(encoding).name == "utf-8":
-            yield from decode_lines(stream, str(path), bad)
+            yield from decode_lines(_raw_lines(stream, longest), str(path), bad, longest)
         else:
-            yield from _decode_text(stream, str(path), encoding)
+            yield from _decode_text(stream, str(path), encoding, longest)
 
 
 def marked_encoding(first: bytes) -> str | None:
@@ -80,7 +90,10 @@ def marked_encoding(first: bytes) -> str | None:
 
 
 def decode_lines(
-    stream: Iterable[bytes], name: str, bad: Callable[[LineError], Bad] | None = None
+    stream: Iterable[bytes],
+    name: str,
+    bad: Callable[[LineError], Bad] | None = None,
+    longest: int = LONGEST_LINE,
 ) -> Iterator[str | Bad]:
     r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
 
@@ -88,57 +101,72 @@ def decode_lines(
         stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
         name: What error messages call the input.
         bad: Makes what stands for a line that is not text. Default: such a line is an error.
+        longest: How many bytes a line may have.
 
     Raises:
-        UserError: The stream breaks off (gzip), or a line is not UTF-8 or has a NUL byte.
+        UserError: The stream breaks off (gzip), or a line is too long, is not UTF-8 or has a NUL
+            byte.
 
     Example:
         >>> list(decode_lines([b"\xef\xbb\xbfa\r\n", "b\u2028c\n".encode()], "x"))
         ['a', 'b\u2028c']
     """
     number = 0
-    try:
+    with parsing(lambda: f"{name}: after line {number}", "text"):
         for number, raw in enumerate(stream, 1):
             if number == 1:
                 raw = raw.removeprefix(BYTE_ORDER_MARK)
             try:
-                line = _decode(raw)
+                line = _decode(raw, longest)
             except LineError as error:
                 if bad is None:
                     raise UserError(f"{name}:{number}: {error}") from None
                 yield bad(error)
             else:
                 yield line
-    except (OSError, EOFError, zlib.error) as error:
-        raise _stream_error(error, name, number) from None
 
 
-def _decode_text(stream: io.BufferedReader, name: str, encoding: str) -> Iterator[str]:
+def _raw_lines(stream: io.BufferedReader, longest: int) -> Iterator[bytes]:
+    """Give lines of bytes; of one that is too long only as much as shows that it is."""
+    most = longest + 2  # with a carriage return and a line feed
+    for raw in iter(partial(stream.readline, most + 1), b""):
+        yield raw
+        while len(raw) > most and not raw.endswith(b"\n"):
+            raw = stream.readline(most + 1)
+
+
+def _decode_text(
+    stream: io.BufferedReader, name: str, encoding: str, longest: int
+) -> Iterator[str]:
     """Decode lines in an encoding in which a line feed may be more than one byte."""
     number = 0
-    try:
-        with io.TextIOWrapper(stream, encoding, newline="\n") as wrapped:
-            for number, line in enumerate(wrapped, 1):
-                text = line.removeprefix("\ufeff") if number == 1 else line
-                text = text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
-                if "\0" in text:
-                    raise UserError(
-                        f"{name}:{number}: a NUL character; expected text in {encoding}: name "
-                        "another encoding (data.encoding, or kochi init --encoding), or remove it"
-                    )
-                yield text
-    except UnicodeError as error:
-        raise UserError(
-            f"{name}: not {encoding} after line {number}: {error}; name the encoding of the file "
-            "(data.encoding, or kochi init --encoding)"
-        ) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise _stream_error(error, name, number) from None
+    remedy = "name the encoding of the file (data.encoding, or kochi init --encoding)"
+    with (
+        parsing(lambda: f"{name}: after line {number}", f"text in {encoding}", remedy),
+        io.TextIOWrapper(stream, encoding, newline="\n") as wrapped,
+    ):
+        for number, line in enumerate(iter(partial(wrapped.readline, longest + 3), ""), 1):
+            text = line.removeprefix("\ufeff") if number == 1 else line
+            text = text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+            if len(text) > longest:
+                raise UserError(f"{name}:{number}: {_too_long(longest, 'characters')}")
+            if "\0" in text:
+                raise UserError(
+                    f"{name}:{number}: a NUL character; expected text in {encoding}: name "
+                    "another encoding (data.encoding, or kochi init --encoding), or remove it"
+                )
+            yield text
 
 
-def _decode(raw: bytes) -> str:
+def _too_long(longest: int, unit: str) -> str:
+    return f"a line of more than {longest:,} {unit}; expected lines of text; split it"
+
+
+def _decode(raw: bytes, longest: int) -> str:
     if raw.endswith(b"\n"):
         raw = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
+    if len(raw) > longest:
+        raise LineError(raw, _too_long(longest, "bytes"))
     if b"\0" in raw:
         byte = raw.index(b"\0") + 1
         raise LineError(
@@ -157,26 +185,19 @@ def _decode(raw: bytes) -> str:
         ) from None
 
 
-def _stream_error(error: Exception, name: str, number: int) -> UserError:
-    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-        return UserError(f"{name}: cannot be read: {error.strerror or error}")
-    return UserError(f"{name}: broken gzip after line {number}: {error}; copy the file again")
-
-
-def open_bytes(path: Path) -> io.BufferedReader:
+def open_bytes(path: Path, pipes: bool = False) -> io.BufferedReader:
     """Open a plain or gzip file; what is read from it is unpacked.
+
+    Args:
+        path: The file.
+        pipes: As in `lines`.
 
     Raises:
         UserError: The file is missing or cannot be opened.
     """
-    try:
-        raw = path.open("rb")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path in the run file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; expected a file of text") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be opened: {error}") from None
+    missing = "no such file; check the path in the run file"
+    raw = open_file(path, "a file of text", missing=missing, pipes=pipes)
+    assert isinstance(raw, io.BufferedReader)
     if raw.peek(2)[:2] == GZIP_MAGIC:
         return io.BufferedReader(_Gzip(raw), 1 << 16)
     if path.suffix == ".gz" and raw.peek(1):

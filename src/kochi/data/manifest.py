@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kochi.data.left_out import Bad, nothing_left, refuse
-from kochi.data.lines import lines
+from kochi.data.lines import LONGEST_DOCUMENT, lines
 from kochi.data.records import get_field, read_records
 from kochi.data.tables import TableForm, read_cells, read_header
 from kochi.errors import UserError
@@ -87,7 +87,8 @@ def is_json(path: Path, encoding: str = "utf-8") -> bool:
     Raises:
         UserError: The file cannot be read.
     """
-    first = next((line for line in lines(path, encoding) if line.strip()), "")
+    found = lines(path, encoding, longest=LONGEST_DOCUMENT)
+    first = next((line for line in found if line.strip()), "")
     return first.lstrip().startswith(("{", "["))
 
 

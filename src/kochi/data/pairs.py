@@ -27,6 +27,7 @@ from kochi.data.tags import with_tags
 from kochi.errors import UserError
 from kochi.normal_forms import normalize
 from kochi.picture.files import Picture
+from kochi.reading import parsing
 from kochi.sound.files import Recording
 
 Split = Literal["train", "dev", "test"]
@@ -348,13 +349,10 @@ def _read_huggingface(data: config.HuggingFaceData, split: str, bad: Bad) -> Ite
             "data.kind = 'huggingface' needs the package datasets; install it with: "
             "pip install 'kochi[huggingface]'"
         ) from None
-    try:
+    with parsing(f"data set {data.name} ({split})", "a data set", "check the data table"):
         rows = library.load_dataset(
             data.name, data.configuration, data_files=_data_files(data) or None, split=split
         )
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"data set {data.name} ({split}) cannot be loaded: {reason}") from None
 
     def pair(item: tuple[int, Any]) -> Pair:
         where = f"{data.name} ({split}) row {item[0]}"

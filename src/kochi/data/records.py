@@ -1,16 +1,17 @@
 """Objects of JSON files: one a line, or in an array that may stand in a field of an object."""
 
-import json
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from kochi.data.left_out import Bad, refuse
-from kochi.data.lines import lines
+from kochi.data.lines import LONGEST_DOCUMENT, lines
 from kochi.errors import UserError
+from kochi.reading import parse_json
 
 SHOWN = 8  # fields that a message names
+CORRECT = "correct it"
 
 
 def read_records(
@@ -28,7 +29,8 @@ def read_records(
     Raises:
         UserError: The file cannot be read, or a whole file is not JSON.
     """
-    stream = ((n, line) for n, line in enumerate(lines(path, encoding), 1) if line.strip())
+    found = enumerate(lines(path, encoding, longest=LONGEST_DOCUMENT), 1)
+    stream = ((number, line) for number, line in found if line.strip())
     first = next(stream, None)
     if first is None:
         return
@@ -40,7 +42,7 @@ def read_records(
     for number, line in chain(ahead, stream):
         where = f"{path}:{number}"
         try:
-            record = _checked(_parse(line, where), where)
+            record = _checked(parse_json(line, where, CORRECT), where)
         except UserError as error:
             bad(error)
             continue
@@ -52,8 +54,8 @@ def _is_document(first: str, alone: bool) -> bool:
     if first.lstrip().startswith("["):
         return True
     try:
-        record = json.loads(first)
-    except (RecursionError, ValueError):
+        record = parse_json(first, "")
+    except UserError:
         return first.strip() in ("{", "[") or not first.rstrip().endswith("}")
     return alone and isinstance(record, dict) and len(_lists_of_objects(record)) == 1
 
@@ -62,13 +64,10 @@ def _of_document(
     path: Path, stream: Iterator[tuple[int, str]], bad: Bad
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     numbers, texts = zip(*stream, strict=True)
-    try:
-        value = json.loads("\n".join(texts))
-    except json.JSONDecodeError as error:
-        where = f"{path}:{numbers[error.lineno - 1]}"
-        raise UserError(f"{where}: not JSON: {error.msg} at character {error.colno}") from None
-    except (RecursionError, ValueError) as error:
-        raise UserError(f"{path}: not readable JSON: {error}") from None
+    where = str(path)
+    value = parse_json(
+        "\n".join(texts), where, CORRECT, lambda line: f"{where}:{numbers[line - 1]}"
+    )
     if isinstance(value, dict):
         found = _lists_of_objects(value)
         if len(found) != 1:
@@ -94,15 +93,6 @@ def _lists_of_objects(record: dict[str, Any]) -> list[str]:
         for name, value in record.items()
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value)
     ]
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON: {error.msg} at character {error.colno}") from None
-    except (RecursionError, ValueError) as error:
-        raise UserError(f"{where}: not readable JSON: {error}") from None
 
 
 def _checked(record: Any, where: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from kochi import config
 from kochi.data.lines import lines
 from kochi.errors import UserError
+from kochi.reading import parsing
 
 SEPARATOR_NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
 
@@ -75,12 +76,11 @@ def _quoted_cells(path: Path, form: TableForm) -> Iterator[tuple[int, list[str]]
         (f"{line}\n" for line in lines(path, form.encoding)), delimiter=form.separator, strict=True
     )
     number = 1
-    try:
+    remedy = (
+        f"expected {form.separated_by} between cells and double quotes around cells that hold one, "
+        "with quotes written twice"
+    )
+    with parsing(lambda: f"{path}:{number}", "a row of cells", remedy):
         for cells in rows:
             yield number, cells
             number = rows.line_num + 1
-    except csv.Error as error:
-        raise UserError(
-            f"{path}:{number}: cannot be cut into cells ({error}); expected {form.separated_by} "
-            "between cells and double quotes around cells that hold one, with quotes written twice"
-        ) from None

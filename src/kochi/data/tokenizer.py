@@ -21,6 +21,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
+from kochi.contents import File
 from kochi.data.left_out import bad_rows
 from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
 from kochi.data.pairs import read_pairs
@@ -29,12 +30,14 @@ from kochi.data.readers.taking import is_file
 from kochi.data.tags import Tags, without_tags
 from kochi.errors import UserError
 from kochi.normal_forms import Normalization, normalize
+from kochi.reading import parse_json, parsing, read_file
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 _STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")
 WORD_MARK = "▁"
 _DEFAULT_BPE_SIZE = 8000
 _ALL = 2**31 - 1
+LARGEST = 1 << 25  # bytes of a saved tokenizer; one of 250,000 tokens has 8 MB
 COMPOSED = 4  # characters that normalisation may make one, at most
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -293,27 +296,20 @@ class Tokenizer(Reader[str]):
             raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
     @staticmethod
-    def load(path: Path) -> "Tokenizer":
+    def load(path: File) -> "Tokenizer":
         """Read what `save` wrote. Nothing in the file can run code.
 
         Raises:
             UserError: The file is missing, or is not a tokenizer of kochi as it was saved.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such tokenizer file; copy the folder again") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read as a tokenizer: {error}") from None
-        try:
-            text, tags = _take_tags(text)
+        missing = "no such tokenizer file; copy the folder again"
+        content = read_file(path, "a tokenizer", LARGEST, missing=missing)
+        name = f"{path}: not a tokenizer saved by kochi"
+        tree = parse_json(content, name)
+        with parsing(name, "a tokenizer"):
+            text, tags = _take_tags(content.decode(), tree)
             library = tokenizers.Tokenizer.from_str(text)
             settings = _recognise(library)
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"{path}: not a tokenizer saved by kochi ({reason}); copy the file again"
-            ) from None
         return Tokenizer(library, *settings, tags)
 
     def _knows(self, part: str) -> bool:
@@ -511,9 +507,10 @@ def _trainer(kind: Kind, size: int | None) -> Any:
     )
 
 
-def _take_tags(text: str) -> tuple[str, Tags | None]:
+def _take_tags(text: str, tree: Any) -> tuple[str, Tags | None]:
     """Return the library's own part of a saved tokenizer, and the tags beside it."""
-    tree = json.loads(text)
+    if not isinstance(tree, dict):
+        raise ValueError("it is no object")
     if "tokenizer" not in tree:
         return text, None
     names, separator = tree["tags"], tree["separator"]

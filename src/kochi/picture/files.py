@@ -2,24 +2,31 @@
 
 import io
 import math
-import warnings
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from kochi.contents import File
 from kochi.errors import UserError
+from kochi.reading import open_file, parsing, pillow_is_quiet, read_open, size_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
+# What Pillow decodes itself. Of the rest some start another program (EPS: Ghostscript).
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 MAX_PIXELS = 50_000_000  # a bomb of a few kilobytes may unpack to gigabytes
+MAX_BYTES = 1 << 29  # as many pixels of four times 16 bits
+LARGE = 8_000_000  # pixels; larger pictures are decoded one at a time
+STRIP = 1 << 20  # pixels that are converted at once
 MIN_SIDE = 4
 GAP = 2.0  # how many times as large as it will be a JPEG is read at least
+UPRIGHT = 1  # an EXIF orientation
 ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations whose height and width are the other way round
 HIGH = 257  # a 16-bit white over an 8-bit one
 Colour = Literal["rgb", "grey"]
@@ -49,7 +56,10 @@ class Picture:
 
 
 def read_picture(
-    picture: Picture, colour: Colour = "rgb", room: tuple[int, int] | None = None
+    picture: Picture,
+    colour: Colour = "rgb",
+    room: tuple[int, int] | None = None,
+    most_side: int | None = None,
 ) -> Pixels:
     """Read a picture as 8-bit pixels.
 
@@ -63,24 +73,46 @@ def read_picture(
             fourth or an eighth of its size (which its decoder makes in less time), if that is
             still ``GAP`` times as large as it will be. Where its sides are no multiples of that,
             the far edges come to lie less than half a pixel off in what is fitted.
+        most_side: Make the picture smaller by a whole factor, so that no side is twice as long as
+            this, by means over squares of pixels; for display.
 
     Raises:
         UserError: The file is missing, is no picture, is cut off or animated, or its sides are too
             long or too short.
     """
+    with decoded(picture, colour, room, most_side) as pixels:
+        return pixels
+
+
+@contextmanager
+def decoded(
+    picture: Picture,
+    colour: Colour = "rgb",
+    room: tuple[int, int] | None = None,
+    most_side: int | None = None,
+) -> Iterator[Pixels]:
+    """Read a picture as `read_picture` does; while a large one is in use, other threads wait."""
     name = picture.name
-    with guard(), _opened(picture) as image:
-        _check_header(image, name)
-        if room is not None:
-            _let_reduce(image, room)
-        try:
-            image.load()
-        except (OSError, SyntaxError, ValueError, MemoryError, EOFError) as error:
-            raise UserError(
-                f"{name}: is cut off or damaged ({_reason(error)}); expected a whole picture; copy "
-                "it again"
-            ) from None
-        return to_pixels(image, colour, name)
+    with ExitStack() as held:
+        with _opened(picture) as image:
+            _check_header(image, name)
+            if room is not None:
+                _let_reduce(image, room)
+            if math.prod(image.size) > LARGE:
+                held.enter_context(_one_large)
+            pixels = _load(image, colour, name, most_side)
+        del image  # four bytes a pixel
+        yield pixels
+
+
+_one_large = threading.Lock()
+
+
+def _load(image: "Image.Image", colour: Colour, name: str, most_side: int | None = None) -> Pixels:
+    what = "a picture: it is cut off or damaged"
+    with pillow_is_quiet(), parsing(name, what, "expected a whole picture; copy it again"):
+        image.load()
+        return to_pixels(image, colour, name, most_side)
 
 
 def picture_size(picture: Picture) -> tuple[int, int]:
@@ -89,28 +121,27 @@ def picture_size(picture: Picture) -> tuple[int, int]:
     Raises:
         UserError: As in `read_picture`, as far as the header says.
     """
-    with guard(), _opened(picture) as image:
+    with _opened(picture) as image:
         _check_header(image, picture.name)
-        return image_size(image)
+        return image_size(image, picture.name)
 
 
-def image_size(image: "Image.Image") -> tuple[int, int]:
-    """Return height and width of an image of Pillow, turned as its EXIF orientation says."""
-    from PIL import ExifTags
+def image_size(image: "Image.Image", name: str) -> tuple[int, int]:
+    """Return height and width of an image of Pillow, turned as its EXIF orientation says.
 
+    Raises:
+        UserError: What the image says of its orientation cannot be read.
+    """
     width, height = image.size
-    on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) in ON_ITS_SIDE
+    with pillow_is_quiet(), parsing(name, "a picture"):
+        on_its_side = _orientation(image) in ON_ITS_SIDE
     return (width, height) if on_its_side else (height, width)
 
 
-@contextmanager
-def guard() -> Iterator[None]:
-    """Let Pillow's warning of very large pictures be an error, for all threads, while it holds."""
-    from PIL import Image
+def _orientation(image: "Image.Image") -> int:
+    from PIL import ExifTags
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+    return image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
 
 
 @contextmanager
@@ -118,32 +149,27 @@ def _opened(picture: Picture) -> "Iterator[Image.Image]":
     from PIL import Image, UnidentifiedImageError
 
     name = picture.name
-    try:
-        content = picture.path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{name}: no such file; expected a picture; check the path") from None
-    except IsADirectoryError:
-        raise UserError(
-            f"{name}: is a folder; expected a picture; name those in it, such as "
-            f"{picture.path}/*.png"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{name}: cannot be opened: {error.strerror}; check the file") from None
-    if not content:
-        raise UserError(f"{name}: is empty (0 bytes); expected a picture; copy it again")
-    try:
-        image = Image.open(io.BytesIO(content))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(_too_large(name, "far too many")) from None
-    except UnidentifiedImageError:
-        raise UserError(
-            f"{name}: is not a picture that can be read; expected png, jpeg, webp, gif, bmp or "
-            "tiff; convert it"
-        ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise UserError(f"{name}: cannot be read ({_reason(error)}); copy it again") from None
-    with image:
-        yield image
+    remedy = f"name those in it, such as {picture.path}/*.png"
+    named = bool(picture.where)  # in a manifest, by somebody else perhaps
+    with open_file(picture.path, "a picture", name=name, folder=remedy, pipes=not named) as file:
+        size = size_of(file)
+        if size is None or size > MAX_BYTES:
+            file = io.BytesIO(read_open(file, "a picture", MAX_BYTES, name))
+            size = len(file.getbuffer())
+        if not size:
+            raise UserError(f"{name}: is empty (0 bytes); expected a picture; copy it again")
+        with pillow_is_quiet(), parsing(name, "a picture"):
+            try:
+                image = Image.open(cast("IO[bytes]", file), formats=FORMATS)
+            except Image.DecompressionBombError:
+                raise UserError(_too_large(name, "far too many")) from None
+            except UnidentifiedImageError:
+                raise UserError(
+                    f"{name}: is not a picture that can be read; expected png, jpeg, webp, gif, "
+                    "bmp or tiff; convert it"
+                ) from None
+        with image:
+            yield image
 
 
 def _check_header(image: "Image.Image", name: str) -> None:
@@ -152,11 +178,12 @@ def _check_header(image: "Image.Image", name: str) -> None:
     if width * height > MAX_PIXELS:
         raise UserError(_too_large(name, f"{width} x {height}"))
     check_sides(height, width, name)
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
+    with pillow_is_quiet(), parsing(name, "a picture"):
+        several = getattr(image, "is_animated", False)  # n_frames would read all of them
+    if several:
         raise UserError(
-            f"{name}: is animated or has several pages ({frames}); expected one picture; save the "
-            "one that is meant"
+            f"{name}: is animated or has several pages; expected one picture; save the one that is "
+            "meant"
         )
 
 
@@ -189,59 +216,71 @@ def check_sides(height: int, width: int, name: str) -> None:
         )
 
 
-def to_pixels(image: "Image.Image", colour: Colour, name: str) -> Pixels:
+def to_pixels(
+    image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
+) -> Pixels:
     """Turn what Pillow read into pixels; see `read_picture`.
 
     Raises:
         UserError: The picture holds numbers that are no colours.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    image = ImageOps.exif_transpose(image)
+    if _orientation(image) != UPRIGHT:
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_eight_bits(np.asarray(image), image.mode, name))
+        _check_colours(np.asarray(image), image.mode, name)
+    width, height = image.size
+    factor = 1 if most_side is None else max(1, max(width, height) // most_side)
+    shape = -(-height // factor), -(-width // factor), 3 if colour == "rgb" else 1
+    pixels = np.empty(shape, np.uint8)
+    for top in range(0, height, step := factor * max(1, STRIP // (width * factor))):
+        strip = _convert(image.crop((0, top, width, min(height, top + step))), colour)
+        strip = np.asarray(strip.reduce(factor) if factor > 1 else strip, np.uint8)
+        place = top // factor
+        pixels[place : place + len(strip)] = strip.reshape(len(strip), *shape[1:])
+    return pixels
+
+
+def _convert(image: "Image.Image", colour: Colour) -> "Image.Image":
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.int64) // HIGH).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    pixels = np.asarray(image.convert("RGB" if colour == "rgb" else "L"), np.uint8)
-    return pixels.reshape(*pixels.shape[:2], -1)
+    return image.convert("RGB" if colour == "rgb" else "L")
 
 
-def _eight_bits(
-    numbers: Shaped[np.ndarray, "height width"], mode: str, name: str
-) -> UInt8[np.ndarray, "height width"]:
+def _check_colours(numbers: Shaped[np.ndarray, "height width"], mode: str, name: str) -> None:
     if mode == "F" or numbers.min() < 0 or numbers.max() > 255 * HIGH:
         raise UserError(
             f"{name}: pixels are numbers from {numbers.min():g} to {numbers.max():g}; expected "
             "colours of 8 or 16 bits; scale them and save it again"
         )
-    return (numbers.astype(np.int64) // HIGH).astype(np.uint8)
 
 
-def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-
-
-def from_image(image: "Image.Image", colour: Colour, name: str) -> Pixels:
+def from_image(
+    image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
+) -> Pixels:
     """Take a picture that Pillow has opened; see `read_picture`.
 
     Raises:
         UserError: As in `read_picture`.
     """
     _check_header(image, name)
-    try:
-        return to_pixels(image, colour, name)
-    except (OSError, SyntaxError, EOFError) as error:  # opened, but not loaded before
-        raise UserError(f"{name}: is cut off or damaged ({_reason(error)})") from None
+    return _load(image, colour, name, most_side)
 
 
-def from_array(array: Any, colour: Colour) -> Pixels:
+def from_array(array: Any, colour: Colour, most_side: int | None = None) -> Pixels:
     """Take pixels that somebody has read already.
 
     Args:
         array: 8-bit numbers ``[height, width]`` or ``[height, width, 1 or 3]``.
         colour: What they are to become.
+        most_side: As in `read_picture`.
 
     Raises:
         UserError: They are something else.
@@ -258,4 +297,4 @@ def from_array(array: Any, colour: Colour) -> Pixels:
     name = f"array of shape {shape}"
     check_sides(shape[0], shape[1], name)
     flat = pixels.reshape(shape[:2]) if shape[2:] in ((), (1,)) else pixels
-    return to_pixels(Image.fromarray(flat), colour, name)
+    return to_pixels(Image.fromarray(flat), colour, name, most_side)

@@ -1,11 +1,15 @@
 """Fit pictures into the size that a model reads, their aspect kept."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+STRIP = 1 << 20  # pixels that are copied at once
 Fit = Literal["pad", "scale", "shrink"]
 Box = tuple[float, float, float, float]
 
@@ -103,10 +107,21 @@ def fitted(
 
     size = placement.picture_width, placement.picture_height
     if size != (pixels.shape[1], pixels.shape[0]):
-        flat = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-        image = Image.fromarray(flat).resize(size, Image.Resampling.BICUBIC)
+        image = _image(pixels).resize(size, Image.Resampling.BICUBIC)
         pixels = np.asarray(image, np.uint8).reshape(size[1], size[0], -1)
     whole = np.full((placement.height, placement.width, pixels.shape[2]), 255, np.uint8)
     top, left = placement.top, placement.left
     whole[top : top + size[1], left : left + size[0]] = pixels
     return whole
+
+
+def _image(pixels: UInt8[np.ndarray, "height width channels"]) -> "Image.Image":
+    """Make an image of Pillow in strips: at once it would need another copy of the pixels."""
+    from PIL import Image
+
+    height, width, channels = pixels.shape
+    flat = pixels[..., 0] if channels == 1 else pixels
+    image = Image.new("L" if channels == 1 else "RGB", (width, height))
+    for top in range(0, height, step := max(1, STRIP // width)):
+        image.paste(Image.fromarray(flat[top : top + step]), (0, top))
+    return image

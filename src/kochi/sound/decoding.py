@@ -1,21 +1,38 @@
 """Decode files of sound forward, in blocks, and say what is wrong with a file.
 
-Needs soundfile (libsndfile): wav, flac, ogg (Vorbis, Opus), mp3, aiff and some more.
+Needs soundfile (libsndfile), which decodes in this process. The kind of a file is told by its
+content, and libsndfile gets an open file, not a name: by some names it would take raw samples for
+sound, or open a second file beside the first one.
 """
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import soundfile
 from jaxtyping import Float32
 from typing_extensions import override
 
-from kochi.contents import Contents, File
+from kochi.contents import File
 from kochi.errors import UserError
+from kochi.reading import open_file, parsing, read_open
 
+FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU")
+CODECS = (
+    *("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
+    *("IMA_ADPCM", "MS_ADPCM", "GSM610", "VORBIS", "OPUS"),
+    *("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"),
+)
+# How files of these formats begin. RIFX is big-endian; MP3 begins with a tag or with 11 ones.
+STARTS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"dns.")
+EXPECTED = "a whole wav, flac, ogg or mp3 file"
+MOST_CHANNELS = 32
+HIGHEST_RATE_HZ = 768_000
+LARGEST_WITHOUT_LENGTH = 1 << 28  # bytes of a wav file that is read whole, since its header lacks
 HEADER_BYTES = 1 << 16
 CHUNKS = (b"LIST", b"fact", b"bext", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"JUNK")
 BLOCK_SAMPLES = 1 << 16
@@ -46,42 +63,93 @@ def open_sound(path: File) -> Iterator[Decoder]:
     Raises:
         UserError: The file is missing, a folder, unreadable, empty, not sound or cut off.
     """
-    _check_file(path)
-    try:
-        mended = _with_length(path)
-        decoder = Decoder(mended or (path.open() if isinstance(path, Contents) else path))
-    except (soundfile.SoundFileError, TypeError) as error:
-        raise _not_sound(str(path), error) from None
+    name = str(path)
+    with open_file(path, "a file of sound", folder="name the file") as file:
+        _check_start(file, name)
+        mended = _with_length(file, name)
+        source: Any = mended or file
+        if not isinstance(source, io.BytesIO):
+            source = file.fileno()
+            os.lseek(source, 0, os.SEEK_SET)  # reading ahead moved it
+        with _opened(name, EXPECTED, source) as decoder:
+            cut = ANNOUNCED.search(decoder.extra_info)
+            if cut and UNKNOWN_BYTES > int(cut[1]) > int(cut[2]):
+                raise UserError(
+                    f"{path}: is cut off: found {cut[2]} bytes of sound, expected {cut[1]} from "
+                    "its header; copy the file again"
+                )
+            yield decoder
+
+
+@contextmanager
+def _opened(name: str, expected: str, source: Any) -> Iterator[Decoder]:
+    remedy = f"expected {expected}; copy it again, or convert it to wav"
+    with parsing(name, "sound", remedy):
+        try:
+            decoder = Decoder(source, closefd=False)
+        except soundfile.LibsndfileError as error:
+            raise ValueError(_reason(error)) from error
     with decoder:
-        cut = ANNOUNCED.search(decoder.extra_info)
-        if cut and UNKNOWN_BYTES > int(cut[1]) > int(cut[2]):
+        kind = f"{decoder.format} ({decoder.subtype})"
+        if decoder.format not in FORMATS or decoder.subtype not in CODECS:
+            raise UserError(f"{name}: is {kind}; {remedy}")
+        if decoder.channels > MOST_CHANNELS:
             raise UserError(
-                f"{path}: is cut off: found {cut[2]} bytes of sound, expected {cut[1]} from its "
-                "header; copy the file again"
+                f"{name}: has {decoder.channels} channels; expected at most {MOST_CHANNELS}; mix "
+                "them"
+            )
+        if not 0 < decoder.samplerate <= HIGHEST_RATE_HZ:
+            raise UserError(
+                f"{name}: has {decoder.samplerate:,} samples a second; expected at most "
+                f"{HIGHEST_RATE_HZ:,}; correct its header or convert it"
             )
         yield decoder
 
 
-def _with_length(path: File) -> io.BytesIO | None:
+def _check_start(file: io.BufferedIOBase, name: str) -> None:
+    """Refuse an open file of another kind, an empty one, and an ogg stream without its end."""
+    with parsing(name, "sound"):
+        start = file.read(4)
+        ogg = start == b"OggS"
+        if ogg:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(max(0, size - LARGEST_OGG_PAGE))
+            ogg = not _ends_ogg(file.read())
+        file.seek(0)
+    if not start:
+        raise UserError(f"{name}: is empty (0 bytes); expected a file of sound; copy it again")
+    if not start.startswith(STARTS) and not (start[0] == 0xFF and start[1:] >= b"\xe0"):
+        raise UserError(
+            f"{name}: cannot be read as sound (of an unknown kind); expected {EXPECTED}; copy it "
+            "again, or convert it to wav"
+        )
+    if ogg:
+        raise UserError(
+            f"{name}: is cut off: the last page of the ogg stream is missing; expected a whole "
+            "file; copy it again, or convert it to wav"
+        )
+
+
+def _with_length(file: io.BufferedIOBase, name: str) -> io.BytesIO | None:
     """Return a wav file with the length of its sound, where its header says 0; None for all else.
 
     A program that writes to a pipe cannot go back to the header when it knows the length.
     """
-    with path.open("rb") as stream:
-        head = stream.read(HEADER_BYTES)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+    head = file.read(HEADER_BYTES)
+    file.seek(0)
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    start = 12
+    while (chunk := head[start : start + 4]) != b"data":
+        size = int.from_bytes(head[start + 4 : start + 8], "little")
+        start += 8 + size + size % 2
+        if len(chunk) < 4 or start >= len(head):
             return None
-        start = 12
-        while (name := head[start : start + 4]) != b"data":
-            size = int.from_bytes(head[start + 4 : start + 8], "little")
-            start += 8 + size + size % 2
-            if len(name) < 4 or start >= len(head):
-                return None
-        rest = head[start + 8 :]
-        announced = int.from_bytes(head[start + 4 : start + 8], "little")
-        if announced or not rest or rest[:4] in CHUNKS:  # of an empty sound, notes may follow
-            return None
-        content = bytearray(head + stream.read())
+    rest = head[start + 8 :]
+    announced = int.from_bytes(head[start + 4 : start + 8], "little")
+    if announced or not rest or rest[:4] in CHUNKS:  # of an empty sound, notes may follow
+        return None
+    content = bytearray(read_open(file, "sound of unknown length", LARGEST_WITHOUT_LENGTH, name))
     content[4:8] = (len(content) - 8).to_bytes(4, "little")
     content[start + 4 : start + 8] = (len(content) - start - 8).to_bytes(4, "little")
     return io.BytesIO(bytes(content))
@@ -94,11 +162,7 @@ def open_pipe(descriptor: int, name: str) -> Iterator[Decoder]:
     Raises:
         UserError: The stream is not sound, or of a kind that needs a file.
     """
-    try:
-        decoder = Decoder(descriptor, closefd=False)
-    except soundfile.SoundFileError as error:
-        raise _not_sound(name, error, "a wav or ogg stream") from None
-    with decoder:
+    with _opened(name, "a wav or ogg stream", descriptor) as decoder:
         if decoder.format == "MP3":
             raise UserError(
                 f"{name}: mp3 cannot be read from a pipe; expected wav or ogg; save it to a file"
@@ -133,7 +197,11 @@ def decode(
     """
     place = first
     left = UNKNOWN_SAMPLES if count is None else count
-    try:
+    with parsing(
+        lambda: f"{name}: after {place / decoder.samplerate:.3f} s",
+        "sound: it is cut off or damaged",
+        "expected a whole file; copy it again",
+    ):
         _skip(decoder, first)
         while left:
             block = decoder.read(min(left, block_samples), dtype="float32", always_2d=True)
@@ -142,11 +210,6 @@ def decode(
             _check_numbers(block, name, place, decoder.samplerate)
             place, left = place + len(block), left - len(block)
             yield block
-    except soundfile.SoundFileError as error:
-        raise UserError(
-            f"{name}: is cut off or damaged after {place / decoder.samplerate:.3f} s "
-            f"({_reason(error)}); expected a whole file; copy it again"
-        ) from None
     if count is not None and left:
         raise UserError(
             f"{name}: is cut off: found {place / decoder.samplerate:.3f} s of sound, expected "
@@ -160,28 +223,6 @@ def _skip(decoder: Decoder, count: int) -> None:
         return
     while count:
         count -= len(decoder.read(min(count, BLOCK_SAMPLES), dtype="float32"))
-
-
-def _check_file(path: File) -> None:
-    try:
-        with path.open("rb") as raw:
-            start = raw.read(4)
-            size = raw.seek(0, 2)
-            if start == b"OggS":
-                raw.seek(max(0, size - LARGEST_OGG_PAGE))
-                if not _ends_ogg(raw.read()):
-                    raise UserError(
-                        f"{path}: is cut off: the last page of the ogg stream is missing; "
-                        "expected a whole file; copy it again, or convert it to wav"
-                    )
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a file of sound; check the path") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder; expected a file of sound; name the file") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be opened: {error}; check the file") from None
-    if not size:
-        raise UserError(f"{path}: is empty (0 bytes); expected a file of sound; copy it again")
 
 
 def _ends_ogg(tail: bytes) -> bool:
@@ -213,17 +254,6 @@ def _check_numbers(
         )
 
 
-def _not_sound(
-    name: str, error: Exception, expected: str = "a whole wav, flac, ogg or mp3 file"
-) -> UserError:
-    return UserError(
-        f"{name}: cannot be read as sound ({_reason(error)}); expected {expected}; copy it "
-        "again, or convert it to wav"
-    )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, soundfile.LibsndfileError):
-        text = error.error_string.removeprefix("Error : ").strip().rstrip(".")
-        return "damaged or of an unknown kind" if "regular file" in text else text
-    return "of an unknown kind"
+def _reason(error: soundfile.LibsndfileError) -> str:
+    text = error.error_string.removeprefix("Error : ").strip().rstrip(".")
+    return "damaged or of an unknown kind" if "regular file" in text else text

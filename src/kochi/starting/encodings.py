@@ -7,6 +7,7 @@ from charset_normalizer import CharsetMatch, from_bytes
 
 from kochi.data.lines import marked_encoding, open_bytes
 from kochi.errors import UserError
+from kochi.reading import parsing
 
 MOST = 1 << 24  # bytes that are examined
 # Single-byte encodings that files are really in; taken where a rare one fits hardly better.
@@ -24,11 +25,8 @@ def detect_encoding(path: Path) -> tuple[str, str | None]:
     Raises:
         UserError: The file cannot be read, or is no text.
     """
-    with open_bytes(path) as stream:
-        try:
-            raw = stream.read(MOST)
-        except (OSError, EOFError) as error:
-            raise UserError(f"{path}: cannot be read: {error}") from None
+    with open_bytes(path) as stream, parsing(str(path), "text"):
+        raw = stream.read(MOST)
     marked = marked_encoding(raw[:4])
     if marked is not None:
         return marked, None if marked == "utf-8" else f"{path.name}: read as {marked}"

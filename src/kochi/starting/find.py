@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from kochi.data.lines import lines
+from kochi.data.lines import LONGEST_DOCUMENT, lines
 from kochi.data.tables import TableForm
 from kochi.errors import UserError
 from kochi.starting.choices import Choices
@@ -77,7 +77,8 @@ def find_data(path: Path, choices: Choices | None = None) -> Found:
 
 def _has_tabs(path: Path, choices: Choices) -> bool:
     encoding = choices.encoding or detect_encoding(path)[0]
-    first = [line for line in islice(lines(path, encoding), MOST) if line.strip()]
+    found = lines(path, encoding, longest=LONGEST_DOCUMENT)
+    first = [line for line in islice(found, MOST) if line.strip()]
     json = path.name.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson"))
     return json or choices.separator is not None or all("\t" in line for line in first)
 

@@ -5,7 +5,6 @@ COCO's captions (https://cocodataset.org/#format-data), Karpathy's splits
 caption, lists without a header, and OpenNMT's files of names beside files of formulas.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice, zip_longest
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from kochi.data.left_out import Bad, LeftOut, refuse
-from kochi.data.lines import lines
+from kochi.data.lines import LONGEST_DOCUMENT, lines
 from kochi.data.manifest import Row
 from kochi.data.pictures import ENDINGS
 from kochi.errors import UserError
+from kochi.reading import parse_json
 from kochi.starting.choices import Choices
 from kochi.starting.columns import Name
 from kochi.starting.find import other_side, parallel_files, table_notes
@@ -26,7 +26,6 @@ from kochi.starting.sample import Sample, read_columns
 
 IMAGE = COLUMNS["picture"]
 PEEK = 20
-LARGEST = 1 << 31  # bytes of a JSON file that is read whole
 
 
 def layout_of(path: Path, choices: Choices) -> Listed | None:
@@ -101,11 +100,13 @@ def _captions(path: Path, choices: Choices) -> Listed | None:
 
 def _document(path: Path, choices: Choices) -> dict[str, Any] | None:
     """Return a JSON object that has a list of images; None where there is none."""
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > LONGEST_DOCUMENT:
         return None
+    encoding = choices.encoding or "utf-8"
     try:
-        record = json.loads("\n".join(lines(path, choices.encoding or "utf-8")))
-    except (UserError, ValueError, RecursionError):
+        found = lines(path, encoding, longest=LONGEST_DOCUMENT)
+        record = parse_json("\n".join(found), str(path))
+    except UserError:
         return None
     if not isinstance(record, dict) or not isinstance(record.get("images"), list):
         return None

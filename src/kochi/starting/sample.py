@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kochi.data.left_out import Bad
-from kochi.data.lines import lines
+from kochi.data.lines import LONGEST_DOCUMENT, lines
 from kochi.data.manifest import is_json
 from kochi.data.records import read_records
 from kochi.data.tables import TableForm, read_cells
@@ -87,7 +87,7 @@ def take_sample(path: Path, choices: Choices) -> Sample | None:
     if encoding is None:
         encoding, note = detect_encoding(path)
     notes = () if note is None else (note,)
-    if not any(line.strip() for line in lines(path, encoding)):
+    if not any(line.strip() for line in lines(path, encoding, longest=LONGEST_DOCUMENT)):
         raise UserError(f"{path}: is empty; expected one pair of source and target a line")
     if is_json(path, encoding):
         records = [record for _, record in islice(read_records(path, encoding), MOST)]

@@ -21,6 +21,7 @@ from kochi.data.readers.base import Reader
 from kochi.data.readers.making import SOURCE, TARGET, fit_and_save, load_reader, make_readers
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
+from kochi.reading import open_file
 from kochi.training.layout import Layout
 
 try:
@@ -249,9 +250,9 @@ def _hashes(run: config.Run) -> dict[str, list[str]]:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_file(path, "a file of data") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, UserError):
         return "unreadable"  # reading the pairs says what is wrong
 
 

@@ -15,6 +15,7 @@ from kochi.data.readers.making import check_augmentation
 from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
 from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
+from kochi.models.outline import check_memory, outline
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from kochi.training.evaluation import Evaluator
@@ -202,26 +203,22 @@ def check_model(run: config.Run) -> None:
         like = TokenInput(8)
     elif isinstance(run.data, config.PictureData):
         like = PictureInput(1, run.data.front_end.height, run.data.front_end.width)
-    with torch.device("meta"):
-        _build(run, like, 8)
+    _outline(run, like, 8)
 
 
 def make_model(run: config.Run, prepared: Prepared) -> Any:
     """Return the model of a run as it is before the first step."""
+    source, vocabulary = folder.model_input(prepared.source), prepared.target.size
+    _outline(run, source, vocabulary)
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
-    return _build(run, folder.model_input(prepared.source), prepared.target.size)
+    return build_model(run.model, source, vocabulary, ctc=run.training.ctc_weight > 0)
 
 
-def _build(run: config.Run, source: Input, target_vocabulary: int) -> Any:
-    try:
-        return build_model(
-            run.model,
-            source,
-            target_vocabulary,
-            ctc=run.training.ctc_weight > 0,
-        )
-    except ValueError as error:
-        raise UserError(f"model: {error}") from None
+def _outline(run: config.Run, source: Input, target_vocabulary: int) -> None:
+    """Refuse a model that cannot be built, or for whose training there is not enough memory."""
+    ctc = run.training.ctc_weight > 0
+    found = outline(run.model, source, target_vocabulary, ctc=ctc, where="model")
+    check_memory(found, "model", trained=True)
 
 
 def _start(model: Any, before: Path, prepared: Prepared, progress: Progress) -> None:

@@ -1,6 +1,7 @@
 """The curve of a training run, drawn from its CSV logs."""
 
 import csv
+import io
 import math
 from pathlib import Path
 
@@ -8,10 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kochi.errors import UserError
+from kochi.reading import parsing, read_file
 from kochi.view.figures import picture_format, printable, save_figure, set_fonts
 from kochi.view.labelled import visible_title
 
 _TRAIN_COLOUR, _DEV_COLOUR = "#4477aa", "#cc6600"  # apart for colour-blind eyes, and in grey
+
+LARGEST = 1 << 28  # bytes of a log
 
 Curve = tuple[list[float], list[float]]
 
@@ -82,12 +86,10 @@ def _read_curve(path: Path, column: str) -> Curve:
 
     A last row that a killed run left unfinished is left out too.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows, names = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as a CSV log: {error}") from None
+    content = read_file(path, "a CSV log", LARGEST)
+    with parsing(str(path), "a CSV log"):
+        reader = csv.DictReader(io.StringIO(content.decode(), newline=""))
+        rows, names = list(reader), list(reader.fieldnames or [])
     for name in (column, "step"):
         if name not in names:
             raise UserError(f"{path}: no column {name!r}; found {', '.join(names) or 'nothing'}")

@@ -48,13 +48,14 @@ class Looked:
     """A picture, and how much each written word attends to each of its cells.
 
     Attributes:
-        pixels: The picture itself, in its own size.
+        pixels: The picture itself, in its own size or reduced for the display.
         corners: Left, top, right and bottom edge of the picture in what the model read, in the
             model's pixels.
         size: Height and width of what the model read.
         words: What was written.
         alignments: Over the cells, one a word.
         cell: Height and width of a cell, in the model's pixels.
+        own_size: Height and width of the picture in its own pixels; None is those of ``pixels``.
     """
 
     pixels: UInt8[np.ndarray, "height width channels"]
@@ -63,6 +64,7 @@ class Looked:
     words: Sequence[str]
     alignments: Float[np.ndarray, "words rows columns"]
     cell: tuple[int, int]
+    own_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def region(rows: int, columns: int) -> tuple[int, int]:
 def peaks(looked: Looked) -> list[Peak]:
     """Find the region that each word attends to most."""
     left, top, right, bottom = looked.corners
-    height, width = looked.pixels.shape[:2]
+    height, width = looked.own_size or looked.pixels.shape[:2]
     high, wide = region(*looked.alignments.shape[1:])
     found = []
     for weights in looked.alignments:

@@ -8,6 +8,8 @@ from kochi.attention.options import check_count
 from kochi.attention.positions import Positions
 from kochi.attention.relative.base import Relative
 
+MOST_BUCKETS, FARTHEST = 1_000, 100_000  # the search for the ranges takes this long
+
 
 def first_distances(num_buckets: int, max_distance: int) -> list[int]:
     """Return the smallest distance of each bucket after the first, for distances to one side.
@@ -84,6 +86,8 @@ class T5(Relative):
     ) -> None:
         super().__init__()
         check_count("num_buckets", num_buckets, lowest=4 if bidirectional else 2)
+        if num_buckets > MOST_BUCKETS:
+            raise ValueError(f"num_buckets: got {num_buckets}, expected at most {MOST_BUCKETS}")
         if bidirectional and num_buckets % 2:
             raise ValueError(
                 f"num_buckets: got {num_buckets}, expected an even number for two sides "
@@ -91,6 +95,8 @@ class T5(Relative):
             )
         one_side = num_buckets // 2 if bidirectional else num_buckets
         check_count("max_distance", max_distance, lowest=one_side // 2 + 1)
+        if max_distance > FARTHEST:
+            raise ValueError(f"max_distance: got {max_distance}, expected at most {FARTHEST}")
         self.bidirectional = bidirectional
         self.bias = nn.Parameter(torch.zeros(num_buckets, num_heads))
         firsts = torch.tensor(first_distances(one_side, max_distance))

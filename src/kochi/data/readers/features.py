@@ -1,30 +1,33 @@
 """Frames of features that somebody computed: arrays in .npz and .npy files."""
 
-import weakref
-import zipfile
-import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64, Integer, Shaped
+from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
-from kochi.contents import Contents, File
+from kochi.contents import File
 from kochi.data.padding import pad_frames
+from kochi.data.readers.arrays import Check, Header, archive, read_npy
 from kochi.data.readers.base import Numbers
-from kochi.data.readers.frames import FrameReader, read_saved
+from kochi.data.readers.frames import FrameReader, SavedFrames
 from kochi.data.readers.rows import FeatureRow
+from kochi.data.readers.saving import read_kind
 from kochi.data.readers.taking import array_of, file_of, is_array, is_file
 from kochi.errors import UserError
+from kochi.reading import parsing
 from kochi.sound.augmentation import perturb_tempo
 from kochi.sound.files import MAX_SECONDS
 
+LARGEST_NUMBER = 1e15  # the energy of 16-bit samples, unscaled, in a frame is below it
+LARGEST_DEVIATION = 1e9  # standard deviations; the squares of both are far from overflowing
 FeatureSource = FeatureRow | str | Path | Shaped[np.ndarray, "..."] | Shaped[Tensor, "..."]
 
 
@@ -99,21 +102,31 @@ class FeatureReader(FrameReader[FeatureSource]):
 
     @override
     def encode(self, source: FeatureSource) -> Float32[np.ndarray, "frames size"]:
-        frames, name = _load(source), self.describe(source)
-        if frames.ndim == 2 and frames.shape[1] != self.size:
-            raise UserError(
-                f"{name}: frames have {frames.shape[1]} numbers, expected {self.size}, as in "
-                "training; compute them in the same way"
+        name = self.describe(source)
+        frames = _frames(source, name, partial(self._check, name=name))
+        if self.moments is not None:
+            mean, std = (
+                part[: self.size].numpy() for part in (self.moments.mean, self.moments.std)
             )
-        frames = _checked(frames, name)
+            _check_numbers(frames, (frames - mean) / std, LARGEST_DEVIATION, name)
+        return frames
+
+    def _check(self, header: Header, name: str) -> None:
+        """Refuse an array by its header."""
+        _check_shape(header, name)
+        count, size = header.shape
+        if size != self.size:
+            raise UserError(
+                f"{name}: frames have {size} numbers, expected {self.size}, as in training; "
+                "compute them in the same way"
+            )
         limit = max(self.max_seconds, MAX_SECONDS)
-        seconds = len(frames) * self.hop
+        seconds = count * self.hop
         if seconds > limit:
             raise UserError(
-                f"{name}: {len(frames)} frames are {seconds:.1f} s; expected at most {limit:g} s; "
+                f"{name}: {count} frames are {seconds:.1f} s; expected at most {limit:g} s; "
                 "cut it into utterances"
             )
-        return frames
 
     @override
     def seconds(self, length: int) -> float:
@@ -151,17 +164,16 @@ class FeatureReader(FrameReader[FeatureSource]):
         return own | self.common()
 
     @staticmethod
-    def load(path: Path) -> "FeatureReader":
+    def load(path: File) -> "FeatureReader":
         """Read what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
         """
-        saved = read_saved(path, "features")
-        try:
-            return FeatureReader(**saved)
-        except TypeError as error:
-            raise UserError(f"{path}: not what kochi saved ({error}); copy it again") from None
+        saved = read_kind(path, "features", SavedFeatures)
+        with parsing(f"{path}: not what kochi saved", "a reader of features"):
+            common = saved.common()
+        return FeatureReader(size=saved.size, hop=saved.hop, first=saved.first, **common)
 
     @staticmethod
     def like(row: FeatureRow, data: config.FeaturesData) -> "FeatureReader":
@@ -172,7 +184,7 @@ class FeatureReader(FrameReader[FeatureSource]):
         """
         options = data.front_end
         return FeatureReader(
-            size=_checked(_load(row), row.name).shape[1],
+            size=_frames(row, row.name, partial(_check_shape, name=row.name)).shape[1],
             hop=options.hop_seconds,
             first=options.first_seconds,
             deltas=options.deltas,
@@ -181,89 +193,78 @@ class FeatureReader(FrameReader[FeatureSource]):
         )
 
 
+class SavedFeatures(SavedFrames):
+    """What `FeatureReader.save` writes."""
+
+    kind: Literal["features"]
+    size: config.Positive
+    hop: config.Hop
+    first: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
 def keys_of(path: File) -> tuple[str, ...]:
     """Name the arrays of an .npz file, in their order.
 
     Raises:
         UserError: The file is missing or is no .npz file.
     """
-    return tuple(_archive(path).files)
+    return archive(path).keys
 
 
-def _checked(frames: np.ndarray, name: str) -> Float32[np.ndarray, "frames size"]:
-    if frames.ndim != 2 or frames.dtype.kind not in "fiu":
-        raise UserError(
-            f"{name}: found an array of shape {frames.shape} and type {frames.dtype}, expected "
-            "numbers [frames, size]"
-        )
-    if not frames.size:
-        raise UserError(f"{name}: holds no frames (shape {frames.shape}); leave it out")
-    with np.errstate(over="ignore"):
-        frames = np.ascontiguousarray(frames, np.float32)
-    bad = ~np.isfinite(frames).all(1)
-    if bad.any():
-        raise UserError(
-            f"{name}: frame {int(bad.argmax()) + 1} of {len(frames)} holds NaN or infinity; "
-            "expected finite numbers: compute it again or leave it out"
-        )
+def _frames(source: FeatureSource, name: str, check: Check) -> Float32[np.ndarray, "frames size"]:
+    """Return the frames of a source.
+
+    Args:
+        source: What is read.
+        name: What messages call it.
+        check: As in `kochi.data.readers.arrays.read_npy`.
+
+    Raises:
+        UserError: The source cannot be read, or holds numbers that are no features.
+    """
+    if isinstance(source, np.ndarray | Tensor):
+        array = source.detach().cpu().numpy() if isinstance(source, Tensor) else source
+        check(Header(array.shape, str(array.dtype), False))
+    else:
+        row = source if isinstance(source, FeatureRow) else FeatureRow(Path(source))
+        if row.key is None:
+            array = read_npy(row.path, row.name, check)
+        else:
+            array = archive(row.path).read(row.key, row.name, check)
+    if array.dtype.kind not in "fiu":
+        raise UserError(_not_frames(name, array.shape, str(array.dtype)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        frames = np.ascontiguousarray(array, np.float32)
+    _check_numbers(frames, frames, LARGEST_NUMBER, name)
     return frames
 
 
-def _load(source: FeatureSource) -> np.ndarray:
-    if isinstance(source, Tensor):
-        return source.detach().cpu().numpy()
-    if isinstance(source, np.ndarray):
-        return source
-    row = source if isinstance(source, FeatureRow) else FeatureRow(Path(source))
-    if row.key is None:
-        return _read(row.path, row.name, np.ndarray)
-    archive = _archive(row.path)
-    if row.key not in archive.files:
-        found = f"{len(archive.files)} arrays ({', '.join(archive.files[:3])}, ...)"
-        raise UserError(f"{row.name}: no such array; the file has {found}")
-    try:
-        return archive[row.key]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{row.name}: cannot be read ({error}); copy the file again") from None
+def _check_shape(header: Header, name: str) -> None:
+    if len(header.shape) != 2:
+        raise UserError(_not_frames(name, header.shape, header.type))
+    if 0 in header.shape:
+        raise UserError(f"{name}: holds no frames (shape {header.shape}); leave it out")
 
 
-def _archive(path: File) -> Any:
-    try:
-        changed = 0 if isinstance(path, Contents) else path.stat().st_mtime_ns
-    except OSError:
-        changed = 0  # reading says what is wrong
-    return _open_archive(path, changed)
+def _not_frames(name: str, shape: tuple[int, ...], kind: str) -> str:
+    found = f"found an array of shape {shape} and type {kind}"
+    return f"{name}: {found}, expected numbers [frames, size]"
 
 
-@lru_cache(maxsize=1)
-def _open_archive(path: File, changed: int) -> Any:
-    return _read(path, str(path), np.lib.npyio.NpzFile)
-
-
-def _load_file(path: File) -> Any:
-    """Load an array or open an archive; its file closes with it (numpy leaves bad ones open)."""
-    file = path.open("rb")
-    try:
-        found = np.load(file, allow_pickle=False)
-    except Exception:
-        file.close()
-        raise
-    if isinstance(found, np.ndarray):
-        file.close()
-    else:
-        weakref.finalize(found, file.close)
-    return found
-
-
-def _read(path: File, name: str, expected: Any) -> Any:
-    try:
-        found = _load_file(path)
-    except FileNotFoundError:
-        raise UserError(f"{name}: no such file; check the path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
-        raise UserError(f"{name}: cannot be read as .npy or .npz ({reason})") from None
-    if not isinstance(found, expected):
-        hint = "name one of its arrays" if expected is np.ndarray else "expected an .npz file"
-        raise UserError(f"{name}: found {'.npz' if expected is np.ndarray else '.npy'}; {hint}")
-    return found
+def _check_numbers(
+    frames: Float32[np.ndarray, "frames size"],
+    compared: Float32[np.ndarray, "frames size"],
+    largest: float,
+    name: str,
+) -> None:
+    """Refuse numbers, shown as they are in ``frames``, of which a model would make NaN."""
+    good = np.abs(compared) <= largest  # False for NaN, too
+    if good.all():
+        return
+    row, column = (int(place) for place in np.argwhere(~good)[0])
+    value = frames[row, column]
+    found = f"{value:g}" if np.isfinite(value) else "NaN or infinity"
+    raise UserError(
+        f"{name}: frame {row + 1} of {len(frames)} holds {found}; expected finite numbers, such as "
+        "in training: compute it again or leave it out"
+    )

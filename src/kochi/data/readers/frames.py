@@ -4,18 +4,18 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int64, Integer
+from pydantic import Field, FiniteFloat
 from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
 from kochi.data.readers.base import FrameShape, Numbers, Reader, Row
-from kochi.data.readers.saving import read_kind, write_kind
-from kochi.errors import UserError
+from kochi.data.readers.saving import write_kind
 from kochi.sound.augmentation import Masks, mask_spectrograms
 from kochi.sound.deltas import append_deltas
 from kochi.sound.normalisation import Normalisation, measure, normalise_each
@@ -146,20 +146,30 @@ class FrameReader(Reader[Source]):
         write_kind(path, values.pop("kind"), values)
 
 
-def read_saved(path: Path, kind: str) -> dict[str, Any]:
-    """Read what `FrameReader.save` wrote, its moments as `Normalisation`.
+class SavedNormalisation(config.Table):
+    """What `Normalisation.to_lists` gives."""
 
-    Raises:
-        UserError: The file is missing, or is not of that kind.
-    """
-    saved = read_kind(path, kind)
-    try:
-        if saved["moments"] is not None:
-            saved["moments"] = Normalisation.from_lists(saved["moments"])
-        elif saved["normalisation"] == "global":
+    mean: list[FiniteFloat]
+    std: list[Annotated[FiniteFloat, Field(gt=0.0)]]
+
+
+class SavedFrames(config.Table):
+    """What `FrameReader.save` writes of every reader of frames."""
+
+    deltas: Annotated[int, Field(ge=0, le=2)]
+    normalisation: Literal["global", "utterance", "none"]
+    moments: SavedNormalisation | None
+    max_seconds: config.Seconds
+
+    def common(self) -> dict[str, Any]:
+        """Return what makes the part that readers of frames share.
+
+        Raises:
+            ValueError: Mean and deviation are missing, or not as many.
+        """
+        values = self.model_dump(include=set(SavedFrames.model_fields))
+        if self.moments is not None:
+            return values | {"moments": Normalisation.from_lists(values["moments"])}
+        if self.normalisation == "global":
             raise ValueError("mean and deviation are missing")
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not what kochi saved of {kind} ({error}); copy the file again"
-        ) from None
-    return saved
+        return values

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from kochi import config
+from kochi.contents import File
 from kochi.data.corpus import Corpus
 from kochi.data.left_out import bad_rows, nothing_left, usable
 from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.readers.features import FeatureReader
+from kochi.data.readers.frames import FrameReader
 from kochi.data.readers.picture import PictureReader
 from kochi.data.readers.sound import SoundReader
 from kochi.data.tokenizer import Tokenizer, prepare_tokenizers, train_tokenizer
@@ -56,19 +58,30 @@ def fit_and_save(source: Reader[Any], corpus: Corpus, folder: Path) -> None:
         source.fitted(corpus.source(row) for row in range(len(corpus))).save(folder / SOURCE)
 
 
-def load_reader(data: config.Data, path: Path) -> Reader[Any]:
+def load_reader(data: config.Data, path: File) -> Reader[Any]:
     """Load the reader of a run's sources from what was saved.
 
     Raises:
         UserError: The file is missing or damaged.
     """
     if isinstance(data, config.FeaturesData):
-        return FeatureReader.load(path)
+        return _checked(FeatureReader.load(path), path)
     if isinstance(data, config.SoundData):
-        return SoundReader.load(path)
+        return _checked(SoundReader.load(path), path)
     if isinstance(data, config.PictureData):
         return PictureReader.load(path)
     return Tokenizer.load(path)
+
+
+def _checked(reader: FrameReader[Any], path: File) -> FrameReader[Any]:
+    """Refuse a reader of frames whose mean is of frames of another size."""
+    size = reader.inputs.size
+    if reader.moments is not None and len(reader.moments.mean) != size:
+        raise UserError(
+            f"{path}: has {len(reader.moments.mean)} means, expected {size}, one for each number "
+            "of a frame; copy the file again"
+        )
+    return reader
 
 
 def check_augmentation(data: config.Data, training: config.Training) -> None:

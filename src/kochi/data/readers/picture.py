@@ -1,12 +1,11 @@
 """Pictures: 8-bit pixels in the corpus, numbers in the batch."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
+from kochi.contents import File
 from kochi.data.readers.base import Numbers, PictureShape, Reader, Row, attempt
 from kochi.data.readers.saving import read_kind, write_kind
 from kochi.data.readers.taking import array_of, file_of, is_array, is_file, is_image
@@ -24,9 +24,9 @@ from kochi.picture.files import (
     Picture,
     Pixels,
     check_sides,
+    decoded,
     from_array,
     from_image,
-    guard,
     image_size,
     picture_size,
     read_picture,
@@ -108,25 +108,19 @@ class PictureReader(Reader[PictureSource]):
 
     @override
     def encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
-        with guard():
-            return self._encode(source)
+        pixels = self.fitted_pixels(source)
+        size = np.array(pixels.shape[:2], np.uint16).view(np.uint8)
+        return np.concatenate([size, pixels.ravel()])
 
     @override
     def encode_batch(
         self, sources: Sequence[PictureSource]
     ) -> Sequence[UInt8[np.ndarray, " numbers"]]:
-        with guard(), ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(self._encode, sources))
+        return _side_by_side(self.encode, sources)
 
     @override
     def attempt_batch(self, sources: Sequence[PictureSource]) -> list[Row | UserError]:
-        with guard(), ThreadPoolExecutor(_THREADS) as threads:
-            return list(threads.map(partial(attempt, self._encode), sources))
-
-    def _encode(self, source: PictureSource) -> UInt8[np.ndarray, " numbers"]:
-        pixels = self.fitted_pixels(source)
-        size = np.array(pixels.shape[:2], np.uint16).view(np.uint8)
-        return np.concatenate([size, pixels.ravel()])
+        return _side_by_side(partial(attempt, self.encode), sources)
 
     def fitted_pixels(self, source: PictureSource) -> UInt8[np.ndarray, "height width channels"]:
         """Return what the model reads of a source: its pixels, fitted.
@@ -134,29 +128,37 @@ class PictureReader(Reader[PictureSource]):
         Raises:
             UserError: As in `kochi.picture.files.read_picture`, or a side is left too short.
         """
-        pixels = self.pixels(source, reduced=True)
+        options = self.front_end
+        if isinstance(source, np.ndarray) or is_image(source):
+            return self._fitted(source, self.pixels(source))
+        room = options.height, options.width
+        with decoded(_named(source), options.colour, room) as pixels:
+            return self._fitted(source, pixels)
+
+    def _fitted(
+        self, source: PictureSource, pixels: Pixels
+    ) -> UInt8[np.ndarray, "new_height new_width channels"]:
         placement = self.placement(*pixels.shape[:2])
         inner = placement.picture_height, placement.picture_width
         check_sides(*inner, f"{self.describe(source)}: made to fit")
         return fitted(pixels, placement)
 
-    def pixels(self, source: PictureSource, reduced: bool = False) -> Pixels:
+    def pixels(self, source: PictureSource, most_side: int | None = None) -> Pixels:
         """Return a source's pixels before they are fitted.
 
         Args:
             source: What is read.
-            reduced: Whether fewer pixels will do, as long as they are enough to be fitted.
+            most_side: As in `kochi.picture.files.read_picture`.
 
         Raises:
             UserError: As in `kochi.picture.files.read_picture`.
         """
+        colour = self.front_end.colour
         if isinstance(source, np.ndarray):
-            return from_array(source, self.front_end.colour)
+            return from_array(source, colour, most_side)
         if is_image(source):
-            return from_image(source, self.front_end.colour, self.describe(source))
-        options = self.front_end
-        room = (options.height, options.width) if reduced else None
-        return read_picture(_named(source), options.colour, room)
+            return from_image(source, colour, self.describe(source), most_side)
+        return read_picture(_named(source), colour, most_side=most_side)
 
     def size(self, source: PictureSource) -> tuple[int, int]:
         """Return height and width of a source in its own pixels, upright.
@@ -167,7 +169,7 @@ class PictureReader(Reader[PictureSource]):
         if isinstance(source, np.ndarray):
             return source.shape[0], source.shape[1]
         if is_image(source):
-            return image_size(source)
+            return image_size(source, self.describe(source))
         return picture_size(_named(source))
 
     def placement(self, height: int, width: int) -> Placement:
@@ -232,18 +234,28 @@ class PictureReader(Reader[PictureSource]):
         write_kind(path, "picture", {"front_end": self.front_end.model_dump(mode="json")})
 
     @staticmethod
-    def load(path: Path) -> "PictureReader":
+    def load(path: File) -> "PictureReader":
         """Read what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
         """
-        saved = read_kind(path, "picture")
-        try:
-            return PictureReader(front_end=config.Pixels.model_validate(saved["front_end"]))
-        except (KeyError, ValueError) as error:
-            reason = json.dumps(str(error).splitlines()[0])
-            raise UserError(f"{path}: not what kochi saved ({reason}); copy it again") from None
+        return PictureReader(front_end=read_kind(path, "picture", SavedPicture).front_end)
+
+
+class SavedPicture(config.Table):
+    """What `PictureReader.save` writes."""
+
+    kind: Literal["picture"]
+    front_end: config.Pixels
+
+
+def _side_by_side(make: Callable[[PictureSource], Any], sources: Sequence[PictureSource]) -> Any:
+    """Make something of each source, several at a time."""
+    if len(sources) == 1:  # a new thread would keep memory of its own
+        return [make(sources[0])]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(make, sources))
 
 
 def _named(source: Picture | str | Path) -> Picture:

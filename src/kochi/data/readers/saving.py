@@ -3,9 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from kochi import config
+from kochi.contents import File
 from kochi.errors import UserError
+from kochi.reading import parse_json, parsing, read_file
+
+LARGEST = 1 << 25  # bytes
+Saved = TypeVar("Saved", bound=config.Table)
 
 
 def write_kind(path: Path, kind: str, values: dict[str, Any]) -> None:
@@ -24,21 +30,18 @@ def write_kind(path: Path, kind: str, values: dict[str, Any]) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def read_kind(path: Path, kind: str) -> dict[str, Any]:
-    """Read what `write_kind` wrote, without the kind.
+def read_kind(path: File, kind: str, table: type[Saved]) -> Saved:
+    """Read what `write_kind` wrote.
+
+    Args:
+        path: The file.
+        kind: Of the reader.
+        table: What the values must be.
 
     Raises:
         UserError: The file is missing, or is not of that kind.
     """
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        found = saved.pop("kind")
-        if found != kind:
-            raise ValueError(f"it is of kind {found}, expected {kind}")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; copy the folder again") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: not what kochi saved of {kind} ({error}); copy the file again"
-        ) from None
-    return saved
+    content = read_file(path, "a reader", LARGEST, missing="no such file; copy the folder again")
+    saved = parse_json(content, f"{path}: not what kochi saved of {kind}")
+    with parsing(f"{path}: not what kochi saved of {kind}", f"a reader of {kind}"):
+        return table.model_validate(saved)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,10 +13,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
+from kochi.contents import File
 from kochi.data.readers.base import Numbers
-from kochi.data.readers.frames import FrameReader, read_saved
+from kochi.data.readers.frames import FrameReader, SavedFrames
+from kochi.data.readers.saving import read_kind
 from kochi.data.readers.taking import array_of, file_of, is_array, is_file
 from kochi.errors import UserError
+from kochi.reading import parsing
 from kochi.sound.augmentation import perturb_speed
 from kochi.sound.files import MAX_SECONDS, Recording, read_recording
 from kochi.sound.mel import MelOptions, log_mel, num_frames
@@ -177,19 +180,18 @@ class SoundReader(FrameReader[SoundSource]):
         return own | self.common()
 
     @staticmethod
-    def load(path: Path) -> "SoundReader":
+    def load(path: File) -> "SoundReader":
         """Read what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
         """
-        saved = read_saved(path, "sound")
-        try:
-            front_end = config.MelFrames.model_validate(saved.pop("front_end"))
-            return SoundReader(front_end=front_end, **saved)
-        except (TypeError, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: not what kochi saved ({reason}); copy it again") from None
+        saved = read_kind(path, "sound", SavedSound)
+        with parsing(f"{path}: not what kochi saved", "a reader of sound"):
+            common = saved.common()
+        reader = SoundReader(front_end=saved.front_end, **common)
+        _ = reader.mel
+        return reader
 
     @staticmethod
     def like(data: config.SoundData) -> "SoundReader":
@@ -206,6 +208,13 @@ class SoundReader(FrameReader[SoundSource]):
         )
         _ = reader.mel
         return reader
+
+
+class SavedSound(SavedFrames):
+    """What `SoundReader.save` writes."""
+
+    kind: Literal["sound"]
+    front_end: config.MelFrames
 
 
 def _from_array(source: np.ndarray | Tensor) -> Int16[np.ndarray, " samples"]:

@@ -62,7 +62,8 @@ def is_array(source: Any) -> bool:
 def is_image(source: Any) -> "TypeGuard[Image.Image]":
     """Say whether a source is a picture that Pillow has opened or made."""
     pillow = sys.modules.get("PIL.Image")  # who holds one has imported it
-    return pillow is not None and isinstance(source, pillow.Image)
+    kind = getattr(pillow, "Image", None)  # None, too, while another thread imports it
+    return kind is not None and isinstance(source, kind)
 
 
 def found(source: Any) -> str:

@@ -1,0 +1,93 @@
+"""The sizes of a model before any of its memory is taken."""
+
+import os
+import sys
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from kochi import config
+from kochi.errors import UserError
+from kochi.models.build import build_model
+from kochi.models.inputs import Input
+from kochi.models.seq2seq import Seq2Seq
+from kochi.reading import reason
+
+TRAINED = 4  # tensors of a weight's size in training: itself, its gradient, two moments of Adam
+_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def outline(
+    model: config.Model, source: Input, target_vocabulary: int, *, ctc: bool, where: str
+) -> Seq2Seq:
+    """Build a model on the meta device, where tensors have shapes but no memory.
+
+    Args:
+        model: As in `build_model`.
+        source: As in `build_model`.
+        target_vocabulary: As in `build_model`.
+        ctc: As in `build_model`.
+        where: What messages call the table.
+
+    Raises:
+        UserError: Sizes that do not fit together, or that are beyond all limits of torch.
+    """
+    try:
+        with torch.device("meta"):
+            return build_model(model, source, target_vocabulary, ctc=ctc)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    except (RuntimeError, OverflowError, TypeError) as error:  # of torch, for absurd sizes
+        raise UserError(f"{where}: a size is too large ({reason(error)}); choose it smaller") from (
+            error
+        )
+
+
+def check_memory(model: nn.Module, where: str, *, trained: bool) -> None:
+    """Refuse a model for which there is not enough memory.
+
+    Args:
+        model: As `outline` gives it.
+        where: What messages call it.
+        trained: Whether there must be room for gradients and an optimizer, too.
+
+    Raises:
+        UserError: That is so; the line says how much is needed and how much there is.
+    """
+    weights = sum(map(_bytes, model.parameters()))
+    needed = weights * (TRAINED if trained else 1) + sum(map(_bytes, model.buffers()))
+    there = memory_bytes()
+    if needed > there:
+        count = sum(tensor.numel() for tensor in chain(model.parameters(), model.buffers()))
+        what = "training it needs" if trained else "it needs"
+        raise UserError(
+            f"{where}: the model has {count:,} numbers; {what} {needed / 2**30:,.1f} GiB of "
+            f"memory, found {there / 2**30:,.1f} GiB; choose smaller sizes"
+        )
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def memory_bytes() -> int:
+    """Return how much memory this process may have: the machine's, or less where it is limited."""
+    found = [sys.maxsize]
+    if hasattr(os, "sysconf"):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in _CGROUPS:
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read().strip()
+        except OSError:
+            continue
+        if text.isdecimal():
+            found.append(int(text))
+    if os.name != "nt":
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != resource.RLIM_INFINITY:
+            found.append(soft)
+    return min(found)

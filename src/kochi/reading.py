@@ -1,0 +1,358 @@
+"""The boundary between files, which anybody may have written, and the code that uses them.
+
+`open_file` opens regular files only, `read_file` checks the size before it reads, and `parsing`
+turns whatever a parser raises into one `UserError`. Only the call of the parser belongs inside
+`parsing`: a fault of our own code must stay a traceback. See ``docs/decisions/0062-*.md``.
+"""
+
+import io
+import json
+import os
+import re
+import stat
+import threading
+import tomllib
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kochi.contents import Contents, File
+from kochi.errors import Interrupted, UserError
+
+DEEPEST = 64  # levels of JSON or TOML; Python's recursion limit is met at about 300
+MOST_DIGITS = 20  # of a whole number: a few more than 64 bits have
+LARGEST_INT = 1 << 63
+LARGEST_TOML = 1 << 20  # bytes
+LONGEST_REASON = 200  # characters of a parser's message that are repeated
+PIECE = 1 << 20
+COPY_AGAIN = "copy the file again"
+# More parts of a dotted key than levels may be: tomllib takes quadratic time for them.
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{DEEPEST},}}+")
+_ADDRESS = re.compile(r" <[^<>]* at 0x[0-9a-f]+>")
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+# ----------------------------------------------------------------------------------- the boundary
+
+
+@contextmanager
+def parsing(name: str | Callable[[], str], what: str, remedy: str = COPY_AGAIN) -> Iterator[None]:
+    """Turn whatever a parser raises into one `UserError`; the cause is kept for debugging.
+
+    Args:
+        name: What the message calls the file, with the line or row if there is one; a function
+            where that is not known before.
+        what: What was expected, such as "a picture".
+        remedy: What the user can do.
+
+    Raises:
+        UserError: The parser raised anything. A `UserError` from inside passes unchanged.
+
+    >>> with parsing("a.txt", "a number"):
+    ...     raise ValueError("two points")
+    Traceback (most recent call last):
+    kochi.errors.UserError: a.txt: cannot be read as a number (two points); copy the file again
+    """
+    try:
+        yield
+    except (UserError, Interrupted):
+        raise
+    except MemoryError as error:
+        raise UserError(f"{_name(name)}: needs more memory than there is; {remedy}") from error
+    except BaseException as error:
+        panic = type(error).__module__ == "pyo3_runtime"  # of Rust; it is no Exception
+        if not isinstance(error, Exception) and not panic:
+            raise
+        found = f"cannot be read as {what} ({reason(error)})"
+        raise UserError(f"{_name(name)}: {found}; {remedy}") from error
+
+
+def _name(name: str | Callable[[], str]) -> str:
+    return name if isinstance(name, str) else name()
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what an error says, shortened; its type if it says nothing."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    listed = getattr(error, "errors", None)  # of pydantic
+    if callable(listed):
+        first: Any = listed()[0]  # pyright: ignore[reportIndexIssue]
+        return shortened(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    text = _ADDRESS.sub("", str(error)).strip().removeprefix("Error : ")
+    first = text.splitlines()[0].rstrip(".") if text else type(error).__name__
+    return shortened(first)
+
+
+def shortened(text: str, most: int = LONGEST_REASON) -> str:
+    """Return a text with its middle left out where it is too long for a message.
+
+    >>> shortened("a" * 10, 7)
+    'aaa...a'
+    """
+    if len(text) <= most:
+        return text
+    end = (most - 3) // 4
+    return f"{text[: most - 3 - end]}...{text[len(text) - end :]}"
+
+
+# ---------------------------------------------------------------------------------------- warnings
+
+
+class _Quiet:
+    """One entry of Python's warning filters, there while at least one thread needs it."""
+
+    def __init__(self, package: str) -> None:
+        self._entry = ("ignore", None, Warning, re.compile(rf"{re.escape(package)}\."), 0)
+        self._lock = threading.Lock()
+        self._count = 0
+        self._list: list[Any] = []
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if not self._count:
+                self._list = warnings.filters  # pyright: ignore[reportAttributeAccessIssue]
+                self._list.insert(0, self._entry)
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._count -= 1
+                if not self._count:
+                    self._remove()
+
+    def _remove(self) -> None:
+        # Another thread may have copied the list meanwhile (warnings.catch_warnings).
+        for filters in (self._list, warnings.filters):
+            if self._entry in filters:
+                filters.remove(self._entry)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+pillow_is_quiet = _Quiet("PIL")
+"""Keep warnings that Pillow's own modules raise from the terminal, for as long as it holds.
+
+`warnings.catch_warnings` restores a copy of all filters, so that two threads may leave each other's
+behind. This adds one entry that concerns Pillow alone, and takes that entry away again.
+"""
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def open_file(
+    path: File,
+    what: str,
+    *,
+    name: str = "",
+    missing: str = "",
+    folder: str = "check the path",
+    pipes: bool = False,
+) -> io.BufferedIOBase:
+    """Open a regular file, or one that is held in memory.
+
+    A file that is named in a manifest or lies in a model folder may be a link to a device or a
+    pipe, from which reading never ends or never starts; such are refused without waiting.
+
+    Args:
+        path: The file.
+        what: What is expected, such as "a picture", for messages.
+        name: What messages call the file. Default: its path.
+        missing: What messages say of a missing file.
+        folder: What to do if it is a folder.
+        pipes: Whether pipes and terminals are taken, too: for what the user names on the command
+            line, such as /dev/stdin.
+
+    Raises:
+        UserError: There is no such file, it cannot be opened, or is no regular file.
+    """
+    if isinstance(path, Contents):
+        return path.open()
+    name = name or str(path)
+    try:
+        found = os.stat(path).st_mode
+        if stat.S_ISREG(found) or (pipes and not stat.S_ISDIR(found)):
+            opener = None if pipes else _without_waiting
+            file = open(path, "rb", opener=opener)  # noqa: SIM115
+            found = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(found) or (pipes and not _is_endless(file, found)):
+                return file
+            file.close()
+    except FileNotFoundError:
+        missing = missing or f"no such file; expected {what}; check the path"
+        raise UserError(f"{name}: {missing}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UserError(f"{name}: cannot be opened: {reason(error)}; check the file") from None
+    kind = next((kind for is_one, kind in _KINDS if is_one(found)), "not a regular file")
+    remedy = folder if stat.S_ISDIR(found) else "name a regular file"
+    raise UserError(f"{name}: is {kind}; expected {what}; {remedy}")
+
+
+def _is_endless(file: io.BufferedIOBase, mode: int) -> bool:
+    """Say whether an open file is a device such as /dev/zero: neither a terminal nor /dev/null."""
+    if not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
+        return False
+    return not (file.isatty() or os.path.samestat(os.fstat(file.fileno()), os.stat(os.devnull)))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_file(
+    path: File,
+    what: str,
+    most: int,
+    *,
+    name: str = "",
+    missing: str = "",
+    folder: str = "check the path",
+    pipes: bool = False,
+) -> bytes:
+    """Read a whole file whose size was checked before.
+
+    Args:
+        path: As in `open_file`.
+        what: As in `open_file`.
+        most: How many bytes it may have.
+        name: As in `open_file`.
+        missing: As in `open_file`.
+        folder: As in `open_file`.
+        pipes: As in `open_file`.
+
+    Raises:
+        UserError: As in `open_file`; or the file is larger, cannot be read, or changes meanwhile.
+    """
+    name = name or str(path)
+    with open_file(path, what, name=name, missing=missing, folder=folder, pipes=pipes) as file:
+        return read_open(file, what, most, name)
+
+
+def read_open(file: io.BufferedIOBase, what: str, most: int, name: str) -> bytes:
+    """Read the rest of an open file; see `read_file`."""
+    size = size_of(file)
+    if size is not None and size > most:
+        raise _too_large(name, size, most, what)
+    pieces, count = [], 0
+    with parsing(name, what):
+        while count <= most and (piece := file.read(PIECE if size is None else size + 1 - count)):
+            pieces.append(piece)
+            count += len(piece)
+            if size is not None and count > size:
+                break
+    if size is None and count > most:
+        raise _too_large(name, f"more than {most:,}", most, what)
+    if size is not None and count != size:
+        raise UserError(
+            f"{name}: changed while it was read ({size:,} bytes, then {count:,}); try again"
+        )
+    return b"".join(pieces)
+
+
+def size_of(file: io.BufferedIOBase) -> int | None:
+    """Return how many bytes are left in a regular file or in memory; None for a pipe."""
+    if hasattr(file, "getbuffer"):
+        return len(file.getbuffer()) - file.tell()  # pyright: ignore[reportAttributeAccessIssue]
+    status = os.fstat(file.fileno())
+    return status.st_size - file.tell() if stat.S_ISREG(status.st_mode) else None
+
+
+def _too_large(name: str, size: int | str, most: int, what: str) -> UserError:
+    found = f"{size:,}" if isinstance(size, int) else size
+    return UserError(f"{name}: has {found} bytes; expected at most {most:,} of {what}")
+
+
+# ------------------------------------------------------------------------------------ JSON and TOML
+
+
+def parse_json(
+    text: str | bytes,
+    name: str,
+    remedy: str = COPY_AGAIN,
+    name_of_line: Callable[[int], str] | None = None,
+) -> Any:
+    """Parse JSON of at most `DEEPEST` levels, with whole numbers of at most `MOST_DIGITS` digits.
+
+    Args:
+        text: What is parsed.
+        name: As in `parsing`.
+        remedy: As in `parsing`.
+        name_of_line: What messages call a line of the text, from 1. Default: ``name``.
+
+    Raises:
+        UserError: It is no such JSON.
+    """
+    with parsing(name, "JSON", remedy):
+        try:
+            value = json.loads(text, parse_int=_short_int)
+        except json.JSONDecodeError as error:
+            where = name if name_of_line is None else name_of_line(error.lineno)
+            found = f"{error.msg} at character {error.colno}"
+            raise UserError(f"{where}: not JSON: {found}; {remedy}") from error
+        brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+        if sum(map(text.count, brackets)) > DEEPEST:  # pyright: ignore[reportArgumentType]
+            check_nesting(value)
+    return value
+
+
+def _short_int(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a whole number of {len(digits)} digits, expected at most {MOST_DIGITS}")
+    return int(digits)
+
+
+def parse_toml(text: str, name: str, remedy: str = "correct it") -> dict[str, Any]:
+    """Parse TOML of at most `DEEPEST` levels whose whole numbers have 64 bits.
+
+    Args:
+        text: What is parsed.
+        name: As in `parsing`.
+        remedy: As in `parsing`.
+
+    Raises:
+        UserError: It is no such TOML.
+    """
+    with parsing(name, "TOML", remedy):
+        if _DOTTED.search(text):
+            raise ValueError(f"nested too deeply: a key of more than {DEEPEST} parts")
+        tree = tomllib.loads(text)
+        check_nesting(tree)
+    return tree
+
+
+def check_nesting(value: Any) -> None:
+    """Refuse what recursive code such as ``repr`` or pydantic cannot walk through.
+
+    Raises:
+        ValueError: It is deeper than `DEEPEST`, or a whole number in it has more than 64 bits.
+    """
+    level, depth = [value], 0
+    while level:
+        if depth > DEEPEST:
+            raise ValueError(f"nested too deeply: more than {DEEPEST} levels")
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below.extend(one.values())
+            elif isinstance(one, list):
+                below.extend(one)
+            elif isinstance(one, int) and not -LARGEST_INT <= one < LARGEST_INT:
+                raise ValueError("a whole number has more than 64 bits")
+        level, depth = below, depth + 1
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Say whether a file, once all links are followed, lies in a folder."""
+    return path.resolve().is_relative_to(folder.resolve())
