@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from kochi import config
 from kochi.errors import UserError
+from kochi.publishing import publish
 
 if TYPE_CHECKING:
     from kochi.data.readers.base import Reader
@@ -32,6 +33,7 @@ RUN, WEIGHTS, MANIFEST = "run.toml", "model.safetensors", "manifest.json"
 SOURCE, TARGET, METRICS, CARD = "source.json", "target.json", "metrics.json", "README.md"
 FILES = (RUN, WEIGHTS, SOURCE, TARGET, METRICS, CARD)
 PARTIAL = ".partial"
+REPLACED = MANIFEST + ".replaced"
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,13 @@ def model_input(source: "Reader[Any]") -> "Input":
 # --------------------------------------------------------------------------------- writing a file
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, previous: Path | None = None) -> None:
     """Write a file so that, whatever happens, the old or the new content is there, whole.
+
+    Args:
+        path: The file.
+        content: What to write.
+        previous: The old file is kept under this name. A crash may leave it there alone.
 
     Raises:
         OSError: The content could not be written; the old file is still there.
@@ -95,11 +102,25 @@ def write_atomic(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + PARTIAL)
     try:
         write_through(partial, content)
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write what somebody asked for: a file all or nothing, a device or a pipe as it comes.
+
+    Raises:
+        OSError: The content could not be written; an older file is still there.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+    else:
+        write_atomic(Path(os.path.realpath(path)), content)
 
 
 def write_through(path: Path, content: bytes) -> None:
@@ -166,10 +187,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: The file is missing or is no whole safetensors file.
     """
-    return _unpack_weights(_read(path), path)
+    return unpack_weights(_read(path), path)
 
 
-def _unpack_weights(content: bytes, path: Path) -> dict[str, Tensor]:
+def unpack_weights(content: bytes, path: Path) -> dict[str, Tensor]:
+    """Read what `pack_weights` gave.
+
+    Raises:
+        UserError: It is no whole safetensors file.
+    """
     try:
         return load_tensors(content)
     except SafetensorError as error:
@@ -184,6 +210,11 @@ def is_whole(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def dump_run(run: config.Run) -> bytes:
+    """Return a run file."""
+    return tomli_w.dumps(run.model_dump(mode="json", exclude_none=True)).encode()
+
+
 def save_folder(
     folder: Path,
     run: config.Run,
@@ -195,14 +226,15 @@ def save_folder(
 ) -> None:
     """Write a model folder. All files are written beside their names, then renamed.
 
-    An older model in the same folder stays until every new file is on the disk.
+    An older model in the same folder stays until every new file is on the disk. Paths in the run
+    file are relative to the folder, see `kochi.publishing`.
 
     Raises:
         OSError: A file could not be written; an older model is still whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        RUN: tomli_w.dumps(run.model_dump(mode="json", exclude_none=True)).encode(),
+        RUN: dump_run(publish(run, folder)),
         WEIGHTS: pack_weights(weights),
         METRICS: _json(metrics),
         CARD: card.encode(),
@@ -214,15 +246,40 @@ def save_folder(
     partials = {name: folder / (name + PARTIAL) for name in contents}
     try:
         for name, content in contents.items():
-            write_through(partials[name], content)
+            if name != MANIFEST:
+                write_through(partials[name], content)
+        write_atomic(partials[MANIFEST], contents[MANIFEST])  # never half: it tells whose files
     except OSError:
         for partial in partials.values():
             partial.unlink(missing_ok=True)
         raise
-    (folder / MANIFEST).unlink(missing_ok=True)
+    if is_whole(folder):  # kept to the end: it tells old files from files that kochi did not write
+        os.replace(folder / MANIFEST, folder / REPLACED)
     for name, partial in partials.items():  # the manifest is the last
         os.replace(partial, folder / name)
+    (folder / REPLACED).unlink(missing_ok=True)
     _sync_folder(folder)
+
+
+def written_files(folder: Path) -> set[str]:
+    """Name the files of a folder that are, byte for byte, what `save_folder` wrote there."""
+    known: set[tuple[str, str]] = set()
+    found = set()
+    for name in (MANIFEST, REPLACED, MANIFEST + PARTIAL):
+        try:
+            entries = _manifest(folder, name)
+        except UserError:
+            continue
+        found.add(name)
+        known |= {(file, digest) for file, (_, digest) in entries.items()}
+    for name in FILES:
+        path = folder / name
+        if path.is_file() and any(name == file for file, _ in known):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if (name, digest) in known:
+                found.add(name)
+    return found
 
 
 def load_folder(folder: Path) -> ModelFolder:
@@ -236,13 +293,13 @@ def load_folder(folder: Path) -> ModelFolder:
 
     contents = _checked_contents(folder)
     try:
-        run = config.check_run(_toml(contents[RUN]), str(folder / RUN))
+        run = config.resolve(config.check_run(_toml(contents[RUN]), str(folder / RUN)), folder)
         metrics = json.loads(contents[METRICS])
     except ValueError as error:
         raise UserError(f"{folder}: cannot be read ({error}); {_REMEDY}") from None
     return ModelFolder(
         run=run,
-        weights=_unpack_weights(contents[WEIGHTS], folder / WEIGHTS),
+        weights=unpack_weights(contents[WEIGHTS], folder / WEIGHTS),
         source=load_reader(run.data, folder / SOURCE),
         target=Tokenizer.load(folder / TARGET),
         metrics=metrics,
@@ -270,8 +327,8 @@ def _checked_contents(folder: Path) -> dict[str, bytes]:
     return contents
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
+def _manifest(folder: Path, name: str = MANIFEST) -> dict[str, tuple[int, str]]:
+    path = folder / name
     try:
         manifest = json.loads(_read(path))
         entries = manifest["files"]

@@ -7,6 +7,7 @@ import torch
 from kochi.training import logs as logs_module
 from kochi.training.examples import Example
 from kochi.training.logs import EVALUATION_COLUMNS, TRAIN_COLUMNS, CsvLog, Logs
+from kochi.training.state import RunState
 
 
 def test_rows_are_appended_at_once(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_alignments_are_drawn_rarely_and_at_the_end(
     now = [0.0]
     monkeypatch.setattr(logs_module.time, "monotonic", lambda: now[0])
     example = Example("ab", ("A B",), "A", True, ("a", "b", "<eos>"), ("A",), torch.ones(1, 3) / 3)
-    logs = Logs(tmp_path, 0)
+    logs = Logs(tmp_path, RunState())
     for step, second in ((1, 1.0), (2, 60.0), (3, 61.0)):
         now[0] = second
         logs.examples(step, [example])
@@ -66,7 +67,7 @@ def test_alignments_are_drawn_rarely_and_at_the_end(
 def test_all_logs_are_written(tmp_path: Path, step: int) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    logs = Logs(tmp_path, step)
+    logs = Logs(tmp_path, RunState(step=step))
     logs.train({**dict.fromkeys(TRAIN_COLUMNS, 0.5), "step": 20})
     logs.evaluation({**dict.fromkeys(EVALUATION_COLUMNS, 2.5), "step": 20, "metric": None})
     logs.close()
