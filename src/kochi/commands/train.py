@@ -77,8 +77,8 @@ def _measured(run: "Run", folder: str) -> list[list[str]]:
     from kochi.data.pairs import split_files
     from kochi.publishing import published_data
 
-    splits: tuple[Split, ...] = ("test", "dev")
-    given = [split for split in splits if getattr(run.data, split) is not None]
+    splits: list[Split] = ["test", "dev"]
+    given: list[Split] = [split for split in splits if getattr(run.data, split) is not None]
     if not given:
         return []
     split = given[0]
