@@ -6,9 +6,11 @@ The manifest holds the size and SHA-256 of every other file. It is written last,
 manifest is whole, and a file that was cut short or altered later is noticed when it is loaded.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,20 +120,27 @@ def write_output(path: Path, content: bytes) -> None:
         OSError: The content could not be written; an older file is still there.
     """
     if path.exists() and not path.is_file():
-        path.write_bytes(content)
+        with naming(path):
+            path.write_bytes(content)
     else:
         write_atomic(Path(os.path.realpath(path)), content)
 
 
 def write_through(path: Path, content: bytes) -> None:
     """Write a file and wait until the disk has it."""
+    with naming(path), path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the name of a file to every `OSError`: one of a write has none."""
     try:
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None  # with the name
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,17 +3,16 @@
 A resumed run goes on in the same files; rows of steps that are done again are dropped first.
 """
 
-import contextlib
 import csv
 import io
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from kochi.folder import write_atomic
+from kochi.folder import naming, write_atomic
 from kochi.training.evaluation import SEARCH
 from kochi.training.examples import Example
 from kochi.training.state import RunState
@@ -72,7 +71,7 @@ class CsvLog:
         Raises:
             OSError: It cannot be written; the error names the file.
         """
-        with _naming(self._path):
+        with naming(self._path):
             self._writer.writerow(self._cells(values))
             self._file.flush()
 
@@ -82,7 +81,7 @@ class CsvLog:
         Raises:
             OSError: As in `write`.
         """
-        with _naming(self._path):
+        with naming(self._path):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -91,14 +90,6 @@ class CsvLog:
 
     def _cells(self, values: dict[str, Any]) -> list[Any]:
         return [_cell(values[column]) for column in self._columns]
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
