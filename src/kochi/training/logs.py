@@ -3,6 +3,7 @@
 A resumed run goes on in the same files; rows of steps that are done again are dropped first.
 """
 
+import contextlib
 import csv
 import io
 import os
@@ -10,12 +11,15 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kochi.folder import naming, write_atomic
 from kochi.training.evaluation import SEARCH
 from kochi.training.examples import Example
 from kochi.training.state import RunState
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 TRAIN_COLUMNS = (
     "step",
@@ -124,26 +128,22 @@ class Logs:
     """
 
     def __init__(self, folder: Path, state: RunState, metric: str = "metric") -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         self._metric = metric
         self._begun, self._drawing = time.monotonic(), FIRST_DRAWING_SECONDS
         self._undrawn: tuple[int, Sequence[Example]] | None = None
         step = state.step
         evaluated = step - 1 if state.evaluation_pending else step
-        self._examples = CsvLog(folder / "examples.csv", EXAMPLE_COLUMNS, evaluated)
-        self._train = CsvLog(folder / "train.csv", TRAIN_COLUMNS, step)
-        self._evaluations = CsvLog(
-            folder / "evaluations.csv",
-            EVALUATION_COLUMNS,
-            evaluated,
-            [vars(evaluation) for evaluation in state.evaluations],
-        )
-        board = folder / "tensorboard"
-        begun = board.is_dir()
-        if begun:
-            _put_in_order(board)
-        self._board = SummaryWriter(str(board), purge_step=step + 1 if begun else None)
+        rows = [vars(evaluation) for evaluation in state.evaluations]
+        with contextlib.ExitStack() as stack:  # closes what is open if the next cannot be written
+
+            def table(name: str, *about: Any) -> CsvLog:
+                return stack.enter_context(contextlib.closing(CsvLog(folder / name, *about)))
+
+            self._examples = table("examples.csv", EXAMPLE_COLUMNS, evaluated)
+            self._train = table("train.csv", TRAIN_COLUMNS, step)
+            self._evaluations = table("evaluations.csv", EVALUATION_COLUMNS, evaluated, rows)
+            self._board = stack.enter_context(_open_board(folder / "tensorboard", step))
+            self._open = stack.pop_all()
 
     def train(self, values: dict[str, Any]) -> None:
         """Log the steps since the last row: means a token, and where the run stands."""
@@ -193,16 +193,22 @@ class Logs:
 
     def close(self) -> None:
         """Write out and close everything."""
-        self._draw()
-        self._train.close()
-        self._evaluations.close()
-        self._examples.close()
-        self._board.close()
+        with self._open:
+            self._draw()
 
     def _scalars(self, group: str, values: dict[str, Any], names: tuple[str, ...]) -> None:
         for name in names:
             if values[name] is not None:
                 self._board.add_scalar(f"{group}/{name}", values[name], values["step"])
+
+
+def _open_board(board: Path, step: int) -> "SummaryWriter":
+    from torch.utils.tensorboard import SummaryWriter
+
+    begun = board.is_dir()
+    if begun:
+        _put_in_order(board)
+    return SummaryWriter(str(board), purge_step=step + 1 if begun else None)
 
 
 def _put_in_order(board: Path) -> None:

@@ -83,7 +83,8 @@ def _foreign_below(top: Path, name: str, ours: bool) -> Iterator[tuple[Path, str
         ):
             continue
         elif path.name not in _OF_SYSTEMS:
-            yield path, "was not written by kochi"
+            version = "this version of " if _TRAINING.fullmatch(inner) else ""
+            yield path, f"was not written by {version}kochi"
 
 
 def _files(top: Path) -> Iterator[Path]:
