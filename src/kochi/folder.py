@@ -379,6 +379,8 @@ def _json(value: dict[str, Any]) -> bytes:
 
 def _reader_bytes(reader: "Reader[Any]", folder: Path) -> bytes:
     path = folder / ("reader" + PARTIAL)
+    for left in folder.glob(f"{path.name}*"):  # by a process that was killed
+        left.unlink()
     reader.save(path)
     content = path.read_bytes()
     path.unlink()

@@ -274,4 +274,5 @@ def main(data: Path, output: Path, trials: int, seed: int, ways: list[str]) -> N
 WAYS = ("event", "write", "time", "disk", "fault", "damage")
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]), *map(int, sys.argv[3:5]), sys.argv[5:] or list(WAYS))
+    _, _data, _output, _trials, _seed, *_ways = sys.argv
+    main(Path(_data), Path(_output), int(_trials), int(_seed), _ways or list(WAYS))

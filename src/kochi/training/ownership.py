@@ -16,10 +16,12 @@ from kochi.errors import UserError
 from kochi.training.layout import DISCARDED, TRAINING, Layout
 from kochi.training.sealed import is_sealed
 
-_MODEL_PARTIALS = {f"{name}{folder.PARTIAL}" for name in (*folder.FILES, folder.MANIFEST)} | {
-    f"reader{folder.PARTIAL}",
-    f"{folder.MANIFEST}{folder.PARTIAL}{folder.PARTIAL}",
-}
+_PARTIAL = re.escape(folder.PARTIAL)
+_MODEL_PARTIALS = re.compile(
+    rf"(?:{'|'.join(map(re.escape, folder.FILES))}){_PARTIAL}"
+    rf"|{re.escape(folder.MANIFEST)}(?:{_PARTIAL}){{1,2}}"
+    rf"|reader{_PARTIAL}(?:\.\d+\.partial)?"
+)
 _OF_SYSTEMS = {".DS_Store", "desktop.ini", "Thumbs.db"}  # made by who looks into a folder
 _BEGUN = re.compile(r"(run\.toml|manifest\.json)\.partial")  # what a start may leave alone
 _DATA = r"(?:source|target|files|manifest)\.json(?:(?:\.\d+)?\.partial)?"
@@ -57,7 +59,7 @@ def _foreign(output: Path) -> Iterator[tuple[Path, str]]:
     ours = _is_training(output / TRAINING)
     for entry in sorted(output.iterdir()):
         name = entry.name
-        if name in written or name in _OF_SYSTEMS or (ours and name in _MODEL_PARTIALS):
+        if name in written or name in _OF_SYSTEMS or (ours and _MODEL_PARTIALS.fullmatch(name)):
             continue
         if entry.is_symlink():
             yield entry, "is a link, which kochi did not make"
