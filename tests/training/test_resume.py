@@ -23,7 +23,7 @@ def test_killed_runs_end_in_the_same_model(letters: Path, tmp_path: Path) -> Non
         env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
     )
     assert done.returncode == 0, f"seed {seed}: {done.stderr}"
     found = json.loads(done.stdout)
