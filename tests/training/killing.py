@@ -17,6 +17,7 @@ training was hurt, and what was refused in one line (where a refusal is right, s
 both checkpoints). Curves must be those of the uninterrupted run. A traceback ends everything.
 """
 
+import contextlib
 import csv
 import errno
 import hashlib
@@ -86,7 +87,8 @@ def start(run: config.Run, prepare: Callable[[], None] = lambda: None) -> int:
         train(run, resume=True, progress=Progress(silent=True))
         os._exit(0)
     except UserError as error:
-        print(error, file=sys.stderr)
+        with contextlib.suppress(OSError):  # the limit of `fill_disk` holds for the log, too
+            print(error, file=sys.stderr)
         os._exit(REFUSED)
     except BaseException:
         traceback.print_exc()
