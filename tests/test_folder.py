@@ -44,7 +44,7 @@ def saved(tmp_path: Path) -> tuple[Path, dict]:
 def test_all_parts_come_back(saved: tuple[Path, dict]) -> None:
     place, parts = saved
     found = folder.load_folder(place)
-    assert found.run == parts["run"]
+    assert found.run == config.resolve(parts["run"].model_copy(update={"output": place}), place)
     assert found.metrics == parts["metrics"]
     assert found.source.encode("cab") == parts["source"].encode("cab")
     assert found.target.decode([4, 5]) == parts["target"].decode([4, 5])

@@ -34,10 +34,13 @@ DIRECTION: dict[str, set[str]] = {
     "metrics": BASE,
     "view": BASE | {"times", "memory"},
     "search": {"memory"},
-    "folder": DATA | {"models"},
+    "publishing": {"config"},
+    "folder": DATA | {"models", "publishing"},
     "times": {"memory"},
     "links": {"errors", "data", "metrics"},
-    "training": DATA | MODELS | {"metrics", "search", "view", "folder", "looking", "times"},
+    "training": DATA
+    | MODELS
+    | {"metrics", "search", "view", "folder", "looking", "times", "publishing"},
     "studies": DATA
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "looking", "view", "folder"},
@@ -64,8 +67,11 @@ DIRECTION: dict[str, set[str]] = {
         "studies",
         "scenes",
         "looking",
+        "publishing",
+        "streams",
     },
-    "cli": {"commands", "errors", "reading"},
+    "streams": set(),
+    "cli": {"commands", "errors", "reading", "streams"},
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},
 }

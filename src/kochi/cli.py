@@ -4,7 +4,8 @@ A mistake that the user can mend is one line on stderr and exit code 2; a stop o
 code 130. Anything else is a fault of ours and shows its traceback.
 """
 
-import os
+import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from kochi.commands.study import study
 from kochi.commands.train import train
 from kochi.errors import Interrupted, UserError
 from kochi.reading import shortened
+from kochi.streams import forget_output, is_closed, open_closed_streams
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -72,8 +74,24 @@ def kochi(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; without arguments it says its help."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run the command and return its exit code; without words it says its help.
+
+    Args:
+        arguments: The words after ``kochi``. None: those of this process, which then ends: streams
+            that the caller closed are replaced, and a further Ctrl-C on the way out is ignored.
+    """
+    if arguments is not None:
+        return _run(list(arguments))
+    open_closed_streams()
+    try:
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:  # came while an error was reported
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+def _run(words: list[str]) -> int:
     try:
         code = app(words or ["--help"], prog_name="kochi", standalone_mode=False)
         sys.stdout.flush()
@@ -90,10 +108,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "not enough memory; give less at once, or choose smaller sizes", USER_ERROR
         )
     except BrokenPipeError:
-        # Whoever read our output has gone; point it at nothing, so that no later flush complains.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_output()  # whoever read it has gone
         return BROKEN_PIPE
     except OSError as error:
+        if is_closed(error):
+            forget_output()
+            return _complain(
+                "standard input or output is closed; open it, or give files", USER_ERROR
+            )
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", USER_ERROR)
     if code == INTERRUPTED:
@@ -102,7 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"kochi: {shortened(' '.join(message.split()), LONGEST_MESSAGE)}", file=sys.stderr)
+    line = f"kochi: {shortened(' '.join(message.split()), LONGEST_MESSAGE)}"
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(line, file=sys.stderr, flush=True)
     return code
 
 

@@ -759,7 +759,11 @@ class Search(Table):
 
 
 class Run(Table):
-    """A whole run file."""
+    """A whole run file. Relative paths start at its folder.
+
+    ``output`` becomes the model folder. It is a folder of its own: one that holds anything but what
+    ``kochi train`` wrote is refused.
+    """
 
     seed: Annotated[int, Field(ge=0)] = 1
     output: Path = Path("model")
@@ -803,12 +807,27 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
     for change in changes or []:
         _apply_change(tree, change)
     run = check_run(tree, str(path))
-    base = path.parent.resolve()
-    data = run.data.model_copy(update={"folder": base / run.data.folder})
+    return resolve(run, path.parent)
+
+
+def resolve(run: Run, folder: Path) -> Run:
+    """Return a run with the paths of `read_run`, which start at the folder of its run file."""
+    base = folder.resolve()
+    data = run.data.model_copy(update={"folder": _join(base, run.data.folder)})
     training = run.training
     if training.start_from is not None:
-        training = training.model_copy(update={"start_from": base / training.start_from})
-    return run.model_copy(update={"data": data, "training": training, "output": base / run.output})
+        before = _join(base, training.start_from)
+        training = training.model_copy(update={"start_from": before})
+    output = _join(base, run.output)
+    return run.model_copy(update={"data": data, "training": training, "output": output})
+
+
+def _join(base: Path, path: Path) -> Path:
+    """Return a path from a folder without links; where it begins with .., without these."""
+    parts = list(path.parts)
+    while parts[:1] == [".."]:
+        base, parts = base.parent, parts[1:]
+    return base.joinpath(*parts)
 
 
 def read_toml(content: bytes, where: str) -> dict[str, Any]:

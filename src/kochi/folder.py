@@ -6,6 +6,7 @@ The manifest holds the size and SHA-256 of every other file. It is written last,
 manifest is whole, and a file that was cut short or altered later is noticed when it is loaded.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from kochi import config
 from kochi.contents import Contents
 from kochi.errors import UserError
+from kochi.publishing import publish
 from kochi.reading import (
     LARGEST_TOML,
     inside,
@@ -45,6 +47,7 @@ RUN, WEIGHTS, MANIFEST = "run.toml", "model.safetensors", "manifest.json"
 SOURCE, TARGET, METRICS, CARD = "source.json", "target.json", "metrics.json", "README.md"
 FILES = (RUN, WEIGHTS, SOURCE, TARGET, METRICS, CARD)
 PARTIAL = ".partial"
+REPLACED = MANIFEST + ".replaced"
 LARGEST_WEIGHTS = 1 << 40  # bytes; they are compared with what the run file describes
 LARGEST_JSON = 1 << 25  # a vocabulary of 250,000 tokens has 8 MB
 LARGEST = {RUN: LARGEST_TOML, WEIGHTS: LARGEST_WEIGHTS}
@@ -105,8 +108,13 @@ def model_input(source: "Reader[Any]") -> "Input":
 # --------------------------------------------------------------------------------- writing a file
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, previous: Path | None = None) -> None:
     """Write a file so that, whatever happens, the old or the new content is there, whole.
+
+    Args:
+        path: The file.
+        content: What to write.
+        previous: The old file is kept under this name. A crash may leave it there alone.
 
     Raises:
         OSError: The content could not be written; the old file is still there.
@@ -114,6 +122,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + PARTIAL)
     try:
         write_through(partial, content)
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
@@ -121,15 +131,34 @@ def write_atomic(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def write_output(path: Path, content: bytes) -> None:
+    """Write what somebody asked for: a file all or nothing, a device or a pipe as it comes.
+
+    Raises:
+        OSError: The content could not be written; an older file is still there.
+    """
+    if path.exists() and not path.is_file():
+        with naming(path):
+            path.write_bytes(content)
+    else:
+        write_atomic(Path(os.path.realpath(path)), content)
+
+
 def write_through(path: Path, content: bytes) -> None:
     """Write a file and wait until the disk has it."""
+    with naming(path), path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the name of a file to every `OSError`: one of a write has none."""
     try:
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None  # with the name
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _sync_folder(folder: Path) -> None:
@@ -191,10 +220,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: The file is missing or is no whole safetensors file.
     """
-    return _unpack_weights(_read(path), path)
+    return unpack_weights(_read(path), path)
 
 
-def _unpack_weights(content: bytes, path: Path) -> dict[str, Tensor]:
+def unpack_weights(content: bytes, path: Path) -> dict[str, Tensor]:
+    """Read what `pack_weights` gave.
+
+    Raises:
+        UserError: It is no whole safetensors file.
+    """
     with parsing(str(path), "a safetensors file", _REMEDY):
         return load_tensors(content)
 
@@ -230,6 +264,11 @@ def is_whole(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def dump_run(run: config.Run) -> bytes:
+    """Return a run file."""
+    return tomli_w.dumps(run.model_dump(mode="json", exclude_none=True)).encode()
+
+
 def save_folder(
     folder: Path,
     run: config.Run,
@@ -241,14 +280,15 @@ def save_folder(
 ) -> None:
     """Write a model folder. All files are written beside their names, then renamed.
 
-    An older model in the same folder stays until every new file is on the disk.
+    An older model in the same folder stays until every new file is on the disk. Paths in the run
+    file are relative to the folder, see `kochi.publishing`.
 
     Raises:
         OSError: A file could not be written; an older model is still whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
-        RUN: tomli_w.dumps(run.model_dump(mode="json", exclude_none=True)).encode(),
+        RUN: dump_run(publish(run, folder)),
         WEIGHTS: pack_weights(weights),
         METRICS: _json(metrics),
         CARD: card.encode(),
@@ -260,15 +300,40 @@ def save_folder(
     partials = {name: folder / (name + PARTIAL) for name in contents}
     try:
         for name, content in contents.items():
-            write_through(partials[name], content)
+            if name != MANIFEST:
+                write_through(partials[name], content)
+        write_atomic(partials[MANIFEST], contents[MANIFEST])  # never half: it tells whose files
     except OSError:
         for partial in partials.values():
             partial.unlink(missing_ok=True)
         raise
-    (folder / MANIFEST).unlink(missing_ok=True)
+    if is_whole(folder):  # kept to the end: it tells old files from files that kochi did not write
+        os.replace(folder / MANIFEST, folder / REPLACED)
     for name, partial in partials.items():  # the manifest is the last
         os.replace(partial, folder / name)
+    (folder / REPLACED).unlink(missing_ok=True)
     _sync_folder(folder)
+
+
+def written_files(folder: Path) -> set[str]:
+    """Name the files of a folder that are, byte for byte, what `save_folder` wrote there."""
+    known: set[tuple[str, str]] = set()
+    found = set()
+    for name in (MANIFEST, REPLACED, MANIFEST + PARTIAL):
+        try:
+            entries = _manifest(folder, name)
+        except UserError:
+            continue
+        found.add(name)
+        known |= {(file, digest) for file, (_, digest) in entries.items()}
+    for name in FILES:
+        path = folder / name
+        if path.is_file() and any(name == file for file, _ in known):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if (name, digest) in known:
+                found.add(name)
+    return found
 
 
 def load_folder(folder: Path) -> ModelFolder:
@@ -284,7 +349,9 @@ def load_folder(folder: Path) -> ModelFolder:
     entries = _entries(folder)
     names = [name for name in FILES if name != WEIGHTS]
     files = {name: Contents(_checked(folder, name, entries), str(folder / name)) for name in names}
-    run = config.check_run(config.read_toml(files[RUN].content, files[RUN].name), files[RUN].name)
+    where = files[RUN].name
+    run = config.check_run(config.read_toml(files[RUN].content, where), where)
+    run = config.resolve(run, folder)
     metrics = _read_metrics(parse_json(files[METRICS].content, files[METRICS].name, _REMEDY))
     if metrics is None:
         raise UserError(f"{files[METRICS].name}: is not what kochi measured; {_REMEDY}")
@@ -294,14 +361,14 @@ def load_folder(folder: Path) -> ModelFolder:
         model_input(source),
         target.size,
         ctc=run.training.ctc_weight > 0,
-        where=f"{files[RUN].name}: model",
+        where=f"{where}: model",
     )
     expected = {name: tuple(tensor.shape) for name, tensor in _once(found)}
     content = _checked(folder, WEIGHTS, entries, expected)
-    check_memory(found, f"{files[RUN].name}: model", trained=False)
+    check_memory(found, f"{where}: model", trained=False)
     return ModelFolder(
         run=run,
-        weights=_unpack_weights(content, folder / WEIGHTS),
+        weights=unpack_weights(content, folder / WEIGHTS),
         source=source,
         target=target,
         metrics=metrics,
@@ -331,7 +398,15 @@ def _entries(folder: Path) -> dict[str, tuple[int, str]]:
             f"{folder}: not a finished model folder ({MANIFEST} is missing); finish it with "
             f"'kochi train RUN.toml --resume', or give the folder that 'kochi train' wrote"
         )
-    path = folder / MANIFEST
+    entries = _manifest(folder)
+    for name in FILES:
+        if name not in entries:
+            raise UserError(f"{folder / MANIFEST}: {name} is not listed; {_REMEDY}")
+    return entries
+
+
+def _manifest(folder: Path, name: str = MANIFEST) -> dict[str, tuple[int, str]]:
+    path = folder / name
     _check_link(path, folder)
     strange = UserError(f"{path}: is not a manifest of kochi (damaged?); {_REMEDY}")
     try:
@@ -340,18 +415,15 @@ def _entries(folder: Path) -> dict[str, tuple[int, str]]:
         raise strange from error
     files = manifest.get("files") if isinstance(manifest, dict) else None
     entries = {}
-    for name, entry in files.items() if isinstance(files, dict) else ():
+    for file, entry in files.items() if isinstance(files, dict) else ():
         size, digest = (
             (entry.get(key) for key in ("bytes", "sha256")) if isinstance(entry, dict) else (0, 0)
         )
         if type(size) is not int or not isinstance(digest, str):
             raise strange
-        entries[name] = size, digest
+        entries[file] = size, digest
     if not entries:
         raise strange
-    for name in FILES:
-        if name not in entries:
-            raise UserError(f"{path}: {name} is not listed; {_REMEDY}")
     return entries
 
 
@@ -404,6 +476,8 @@ def _json(value: dict[str, Any]) -> bytes:
 
 def _reader_bytes(reader: "Reader[Any]", folder: Path) -> bytes:
     path = folder / ("reader" + PARTIAL)
+    for left in folder.glob(f"{path.name}*"):  # by a process that was killed
+        left.unlink()
     reader.save(path)
     content = path.read_bytes()
     path.unlink()

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ import torch
 from kochi import folder
 from kochi.errors import UserError
 from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from kochi.training.sealed import Damaged, write_sealed
 
 
 class Trap:
@@ -35,24 +37,42 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
 
 def test_reading_runs_no_code(tmp_path: Path) -> None:
     path, sprung = tmp_path / "last.ckpt", tmp_path / "sprung"
-    torch.save({"trap": Trap(sprung)}, path)
-    with pytest.raises(UserError, match=r"last\.ckpt: not a whole checkpoint"):
-        AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
-    assert not sprung.exists()
-    with path.open("wb") as file:
-        pickle.dump(Trap(sprung), file)
-    with pytest.raises(UserError, match="not a whole checkpoint"):
-        read_checkpoint(path)
+    buffer = io.BytesIO()
+    torch.save({"trap": Trap(sprung)}, buffer)
+    for content in (buffer.getvalue(), pickle.dumps(Trap(sprung))):
+        write_sealed(path, content)
+        with pytest.raises(UserError, match=r"last\.ckpt: not a checkpoint of kochi"):
+            AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
     assert not sprung.exists()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_short_checkpoint_is_one_line(tmp_path: Path, share: float) -> None:
     path = tmp_path / "last.ckpt"
-    torch.save({"w": torch.ones(100)}, path)
+    AtomicCheckpointIO().save_checkpoint({"w": torch.ones(100)}, path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(UserError, match=r"not a whole checkpoint of kochi \(\d+ bytes\)"):
+    with pytest.raises(UserError, match=r"damaged or cut short \(\d+ bytes, no checksum"):
         read_checkpoint(path)
+
+
+def test_a_flipped_bit_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"w": torch.ones(3)}, path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(Damaged, match=r"last\.ckpt: damaged"):
+            read_checkpoint(path)
+
+
+def test_the_checkpoint_before_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    for step in (1, 2, 3):
+        AtomicCheckpointIO().save_checkpoint({"step": step}, path)
+    assert read_checkpoint(path) == {"step": 3}
+    assert read_checkpoint(tmp_path / "previous.ckpt") == {"step": 2}
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(

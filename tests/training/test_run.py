@@ -14,6 +14,7 @@ import torch
 from kochi import config, folder
 from kochi.errors import Interrupted, UserError
 from kochi.training.finish import average, nothing_right
+from kochi.training.layout import Layout
 from kochi.training.prepare import alone_in
 from kochi.training.progress import Progress
 from kochi.training.run import train
@@ -106,9 +107,12 @@ def test_bf16_trains_another_model_that_learns_too(make_run: MakeRun) -> None:
 def test_the_last_weights_are_averaged(make_run: MakeRun) -> None:
     run = make_run(epochs=3, average_last=2)
     _train(run)
-    files = sorted((run.output / "training" / "weights").iterdir())
-    assert [int(row["step"]) for row in _evaluations(run)][1:] == [int(f.stem[5:]) for f in files]
-    first, last = (folder.read_weights(path) for path in files)
+    steps = [int(row["step"]) for row in _evaluations(run)]
+    layout = Layout(run.output)  # the checkpoint before the last counts on the first two
+    assert {f.name.split(".")[0] for f in layout.weights.iterdir()} == {
+        f"step-{step:08}" for step in steps
+    }
+    first, last = (folder.read_weights(layout.weights_at(step)) for step in steps[1:])
     found = folder.load_folder(run.output)
     for name, tensor in found.weights.items():
         assert torch.allclose(tensor, (first[name] + last[name]) / 2)

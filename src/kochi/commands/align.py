@@ -79,6 +79,7 @@ def align(
         raise UserError(f"--threshold {threshold:g}: expected a share above 0 and at most 1")
     if as_json and gold is None:
         raise UserError("--json prints scores, and there are none without --gold")
+    from kochi.folder import write_output
     from kochi.links import find_links, pharaoh, read_gold, word_counts
     from kochi.metrics.alignment import alignment_scores
     from kochi.predictor import load
@@ -104,7 +105,7 @@ def align(
     right = None if gold is None else read_gold(gold, sizes, between)
     text = "".join(f"{pharaoh(links)}\n" for links in found)
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        write_output(out, text.encode())
     elif right is None:
         print(text, end="")
     if right is not None:

@@ -27,7 +27,7 @@ from kochi.errors import UserError
 
 if TYPE_CHECKING:
     from kochi.config import Data, Run
-    from kochi.data.pairs import Pair
+    from kochi.data.pairs import Pair, Split
     from kochi.metrics import Judge, Score
     from kochi.predictor import Predictor
 
@@ -79,6 +79,7 @@ def evaluate(
     read or is too long counts as an empty prediction, with a warning; the exit code is then 1.
     """
     from kochi.data.pairs import count_rows, show_counts
+    from kochi.folder import write_output
     from kochi.metrics import METRICS, Judge
     from kochi.metrics.pointing import POINTING
     from kochi.predictor import load
@@ -96,7 +97,7 @@ def evaluate(
     summary.close()
     if out is not None:
         lines = [f"{one_line(answer)}\n" for answer in answers]
-        out.write_text("".join(lines), encoding="utf-8")
+        write_output(out, "".join(lines).encode())
     sources, references = [pair.source for pair in pairs], [pair.references for pair in pairs]
     judge = Judge(predictor.run.data, sources, references, tokenize=tokenize, lowercase=lowercase)
     names = metric or default_metrics(predictor.run, judge.wer)
@@ -179,16 +180,32 @@ def read_data(run: "Run", data: list[str]) -> "list[Pair]":
 
     bad = bad_rows(run.data)
     match data:
-        case ["dev"]:
-            pairs = list(read_pairs(run.data, "dev", bad))
-        case ["test"]:
-            pairs = list(read_pairs(run.data, "test", bad))
+        case ["dev" | "test" as split]:
+            _check_there(run.data, split)
+            pairs = list(read_pairs(run.data, split, bad))
         case _:
             named = _with_test(run.data, [Path(name) for name in data])
             pairs = list(read_pairs(named, "test", bad))
     if (left_out := remark(bad, count_rows(pairs))) is not None:
         warn(left_out)
     return pairs
+
+
+def _check_there(data: "Data", split: "Split") -> None:
+    """Refuse a split whose files are not where the model folder leads to.
+
+    Raises:
+        UserError: That is so, or the data have no such split.
+    """
+    from kochi.data.pairs import split_files
+
+    missing = [path for path in split_files(data, split) if not path.exists()]
+    if missing:
+        raise UserError(
+            f"{missing[0]}: not there; the model folder leads to its {split} data by a path that "
+            "starts at the folder, and was moved, or trained on data far from it: name the data "
+            "instead of the split, as in 'kochi evaluate MODEL FILE'"
+        )
 
 
 def _with_test(data: "Data", files: list[Path]) -> "Data":

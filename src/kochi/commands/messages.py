@@ -28,7 +28,10 @@ def note(message: str) -> None:
 
 def short(path: Path) -> str:
     """Return a path as one would type it here: relative if it lies below this folder."""
-    path, here = path.resolve(), Path.cwd().resolve()
+    try:
+        path, here = path.resolve(), Path.cwd().resolve()
+    except FileNotFoundError:  # this folder was removed meanwhile
+        return str(path)
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 

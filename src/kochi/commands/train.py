@@ -2,13 +2,18 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.messages import short
 from kochi.errors import Interrupted
+from kochi.streams import forget_output, is_closed
+
+if TYPE_CHECKING:
+    from kochi.config import Run
+    from kochi.data.pairs import Split
 
 
 @worked_example(
@@ -30,8 +35,8 @@ def train(
         bool,
         typer.Option(
             "--overwrite",
-            help="Replace what the output folder holds; a model there answers until the new one "
-            "is whole.",
+            help="Replace the run or model in the output folder (nothing else may be there); a "
+            "model there answers until the new one is whole.",
         ),
     ] = False,
     devices: Annotated[
@@ -40,7 +45,8 @@ def train(
 ) -> None:
     """Train the model that a run file describes, and write a model folder.
 
-    Ctrl-C saves; 'kochi train RUN.toml --resume' goes on and ends in the same model.
+    Ctrl-C (or SIGTERM, SIGHUP) saves; 'kochi train RUN.toml --resume' goes on and, on the same
+    machine, ends in the same model, bit for bit.
     """
     from kochi.config import read_run
 
@@ -55,8 +61,31 @@ def train(
         count = [] if devices is None else ["--devices", str(devices)]
         line = shlex.join(["kochi", "train", str(run_file), "--resume", *again, *count])
         raise Interrupted(f"{error}: {line}") from None
-    splits = [name for name in ("test", "dev") if getattr(run.data, name) is not None]
-    measured = [["kochi", "evaluate", folder, name] for name in splits[:1]]
     read = {"picture": ["PICTURE.png"], "sound": ["RECORDING.wav"]}.get(run.data.kind, [])
-    nexts = [*measured, ["kochi", "predict", folder, *read]]
-    print(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}")
+    nexts = [*_measured(run, folder), ["kochi", "predict", folder, *read]]
+    try:
+        print(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}", flush=True)
+    except OSError as error:
+        if not is_closed(error):
+            raise
+        forget_output()
+
+
+def _measured(run: "Run", folder: str) -> list[list[str]]:
+    """Return what measures the model: by name where its folder leads to the data, else by file."""
+    from kochi.config import HuggingFaceData, ManifestData
+    from kochi.data.pairs import split_files
+    from kochi.publishing import published_data
+
+    splits: list[Split] = ["test", "dev"]
+    given: list[Split] = [split for split in splits if getattr(run.data, split) is not None]
+    if not given:
+        return []
+    split = given[0]
+    words = ["kochi", "evaluate", folder]
+    files, found = split_files(run.data, split), split_files(published_data(run), split)
+    if isinstance(run.data, HuggingFaceData) or files == found:
+        return [[*words, split]]
+    if isinstance(run.data, ManifestData):  # its rows and folders are not named by files alone
+        return []
+    return [[*words, *map(short, files)]]

@@ -306,6 +306,7 @@ class _Numbers:
     """
 
     def __init__(self, path: Path, kind: _Kind):
+        self._path = path
         self._kind = kind
         try:
             self._file = os.open(path, os.O_RDONLY)
@@ -321,7 +322,10 @@ class _Numbers:
         sizes = (lengths * size).tolist()
         places = (starts.astype(np.int64) * size).tolist()
         parts = [os.pread(self._file, *part) for part in zip(sizes, places, strict=True)]
-        numbers = np.frombuffer(b"".join(parts), self._kind.dtype)
+        content = b"".join(parts)
+        if len(content) != sum(sizes):
+            raise _damaged(self._path.parent, f"{self._path.name} was cut short meanwhile")
+        numbers = np.frombuffer(content, self._kind.dtype)
         if self._kind.unit == "tokens":
             return numbers.astype(np.int64)
         return numbers.reshape(-1, self._kind.width) if self._kind.unit == "frames" else numbers

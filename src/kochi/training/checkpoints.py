@@ -1,17 +1,31 @@
-"""Checkpoints: written whole or not at all, and read without running code."""
+"""Checkpoints and weights of evaluated steps: written whole or not at all, read as data only.
 
+Each checkpoint has its checksum, and the checksums of the evaluated weights that it counts on. The
+one before the last is kept, and of weights there are two copies, so that damage to one file costs
+at most the steps since the checkpoint before.
+"""
+
+import contextlib
+import hashlib
 import io
 import os
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import CheckpointIO
 
+from kochi import config
 from kochi.errors import UserError
 from kochi.folder import write_atomic
+from kochi.training import monitor
+from kochi.training.layout import PREVIOUS, Layout
+from kochi.training.module import STATE_KEY
+from kochi.training.sealed import Damaged, read_sealed, seal
+from kochi.training.state import Evaluation, RunState
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -20,10 +34,15 @@ class AtomicCheckpointIO(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint; until the new one is whole on the disk, the old one stays."""
+        """Write a checkpoint and keep the one before it."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_atomic(Path(path), buffer.getvalue())
+        with buffer.getbuffer() as content:
+            line = seal(content)
+        buffer.seek(0, io.SEEK_END)
+        buffer.write(line)
+        path = Path(path)
+        write_atomic(path, buffer.getvalue(), previous=path.with_name(PREVIOUS))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
@@ -40,14 +59,121 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint on the CPU.
 
     Raises:
-        UserError: The file is damaged, or holds something else than data.
+        Damaged: The file is not what was written, or holds something else than data.
     """
+    content = read_sealed(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about strange files, which the error is about, too
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
-        size = os.path.getsize(path)
+        raise Damaged(f"{path}: not a checkpoint of kochi ({len(content)} bytes)") from None
+
+
+def read_state(path: Path) -> RunState:
+    """Read where a run stood.
+
+    Raises:
+        Damaged: The checkpoint is not what this version of kochi wrote.
+    """
+    try:
+        return RunState.from_dict(read_checkpoint(path)[STATE_KEY])
+    except (KeyError, TypeError) as error:
+        raise Damaged(f"{path}: written by another version of kochi ({error})") from None
+
+
+def newest(layout: Layout) -> Path | None:
+    """Return the checkpoint that a run goes on from; None where none was written."""
+    return next((path for path in (layout.checkpoint, layout.previous) if path.exists()), None)
+
+
+def take_up(layout: Layout, training: config.Training, say: Callable[[str], object]) -> RunState:
+    """Return where a run stands, from the newest checkpoint that is whole.
+
+    A damaged last checkpoint is set aside, so that `newest` no longer finds it.
+
+    Args:
+        layout: The run.
+        training: How it is trained: of which evaluated steps the weights are needed.
+        say: Called with one line about each damage.
+
+    Raises:
+        UserError: There are checkpoints, and none can be used.
+    """
+    found = [path for path in (layout.checkpoint, layout.previous) if path.exists()]
+    problems: list[Damaged] = []
+    for path in found:
+        try:
+            state = read_state(path)
+            for evaluation in _needed(state.evaluations, training):
+                weights_bytes(layout, evaluation, say)
+        except Damaged as error:
+            problems.append(error)
+            continue
+        if problems:
+            _set_aside(layout)
+            say(f"warning: {problems[0]}; going on from the checkpoint before, step {state.step}")
+        return state
+    if len(found) > 1:
         raise UserError(
-            f"{path}: not a whole checkpoint of kochi ({size} bytes); start again with --overwrite"
-        ) from None
+            f"{'; '.join(map(str, problems))}: no checkpoint is whole; bring the files back from a "
+            "copy to resume, or start anew with --overwrite"
+        )
+    if found:
+        os.replace(found[0], layout.damaged)
+        say(f"warning: {problems[0]}; no checkpoint came before: going on from step 0")
+    return RunState()
+
+
+def _set_aside(layout: Layout) -> None:
+    os.replace(layout.checkpoint, layout.damaged)
+
+
+def _needed(evaluations: list[Evaluation], training: config.Training) -> list[Evaluation]:
+    steps = monitor.kept(evaluations, training)
+    return [evaluation for evaluation in evaluations if evaluation.step in steps]
+
+
+# --------------------------------------------------------------------- weights of evaluated steps
+
+
+def write_weights(layout: Layout, step: int, content: bytes) -> str:
+    """Write the weights of an evaluated step, twice, and return their SHA-256."""
+    for path in (layout.weights_at(step), layout.copy_at(step)):
+        write_atomic(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def weights_bytes(
+    layout: Layout, evaluation: Evaluation, say: Callable[[str], object] = lambda line: None
+) -> bytes:
+    """Return the weights of an evaluated step as they were written; a damaged copy is mended.
+
+    Raises:
+        Damaged: No copy is whole.
+    """
+    paths = [layout.weights_at(evaluation.step), layout.copy_at(evaluation.step)]
+    whole, bad = None, []
+    for path in paths:
+        content = None
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+        if content is not None and hashlib.sha256(content).hexdigest() == evaluation.sha256:
+            whole = content
+        else:
+            bad.append(path)
+    if whole is None:
+        raise Damaged(f"{paths[0]}: damaged (SHA-256 differs from when it was written)")
+    for path in bad:
+        write_atomic(path, whole)
+        say(f"warning: {path}: was damaged or missing; written again from its other copy")
+    return whole
+
+
+def prune_weights(layout: Layout, evaluations: list[Evaluation], training: config.Training) -> None:
+    """Delete weights that neither the last checkpoint nor the one before counts on."""
+    needed = [*_needed(evaluations, training), *_needed(evaluations[:-1], training)]
+    kept = {place(e.step) for e in needed for place in (layout.weights_at, layout.copy_at)}
+    for path in layout.weights.iterdir():
+        if path not in kept:
+            path.unlink()

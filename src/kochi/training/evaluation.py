@@ -1,6 +1,7 @@
 """Evaluation on the dev set: the loss, and a metric of greedily decoded answers."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -184,7 +185,7 @@ class Evaluator:
         memory = model.encode(batch.source, batch.source_mask)
         [best] = self._search(model, memory, most=2 * len(target) + 20)
         return Example(
-            source=self._source.describe(pair.source),
+            source=name_in_data(self._source.describe(pair.source), self._run.data),
             references=pair.references,
             prediction=self._target.decode(best.tokens),
             finished=best.finished,
@@ -201,6 +202,23 @@ class Evaluator:
         if name == "loss":
             return None
         return self.judge.value(name, [answers[row] for row in range(len(self._pairs))])
+
+
+def name_in_data(name: str, data: config.Data) -> str:
+    """Return the name of a source without the folders of the data: logs may be published.
+
+    >>> from pathlib import Path
+    >>> data = config.SoundData(kind="sound", train=Path("a"), folder=Path("/home/me/data"))
+    >>> name_in_data("/home/me/data/one.wav", data)
+    'one.wav'
+    """
+    if isinstance(data, config.TextData):
+        return name
+    own = getattr(data, "audio_folder", None) or getattr(data, "image_folder", None)
+    folders = [data.folder] if own is None else [data.folder / own, data.folder]
+    for folder in folders:
+        name = name.replace(f"{folder}{os.sep}", "")
+    return name
 
 
 def _gather(found: Any, world: int) -> list[Any]:

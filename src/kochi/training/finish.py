@@ -1,5 +1,6 @@
 """The end of a run: average the chosen weights, measure them, write the model folder."""
 
+import os
 import platform
 from typing import Any
 
@@ -11,6 +12,7 @@ from kochi import config, folder
 from kochi.data.corpus import Corpus
 from kochi.models.build import build_model
 from kochi.training import monitor
+from kochi.training.checkpoints import weights_bytes
 from kochi.training.evaluation import SEARCH, Evaluator
 from kochi.training.layout import Layout
 from kochi.training.prepare import Prepared, mark_finished
@@ -41,10 +43,12 @@ def finish(
 
     Raises:
         OSError: The disk is full or cannot be written; the run can be resumed.
+        UserError: Weights that were evaluated are damaged.
     """
     layout = Layout(run.output)
+    os.stat(layout.training)  # gone, it must not come to an error about weights
     chosen = monitor.chosen(state.evaluations, run.training)
-    weights = average([folder.read_weights(layout.weights_at(e.step)) for e in chosen])
+    weights = average([_weights_of(layout, evaluation) for evaluation in chosen])
     measured = _measure(run, weights, chosen, prepared, evaluator)
     metrics = _metrics(run, state, chosen, weights, measured, evaluator, prepared.corpus)
     folder.save_folder(
@@ -58,6 +62,11 @@ def finish(
     )
     mark_finished(run)
     return metrics
+
+
+def _weights_of(layout: Layout, evaluation: Evaluation) -> dict[str, Tensor]:
+    content = weights_bytes(layout, evaluation)
+    return folder.unpack_weights(content, layout.weights_at(evaluation.step))
 
 
 def summary(metrics: dict[str, Any]) -> str:
@@ -147,6 +156,7 @@ def _metrics(
             "torch": torch.__version__,
             "lightning": lightning.__version__,
         },
+        "machines": state.machines,
     }
 
 
@@ -172,7 +182,8 @@ def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
 - steps: {metrics["steps"]:,} ({metrics["target_tokens"]:,} target tokens, seed {run.seed})
 {score}- dev loss: {measured}
 
-`run.toml` says how it was trained, `metrics.json` what was measured.
+`run.toml` says how it was trained, `metrics.json` what was measured and on what machine: there,
+with the same number of threads and the same versions, training gives the same weights, bit for bit.
 
 ```python
 import kochi

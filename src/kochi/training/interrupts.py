@@ -1,20 +1,28 @@
-"""Ctrl-C and SIGTERM: finish the step, save, then stop."""
+"""Ctrl-C, SIGTERM and SIGHUP (the terminal was closed): finish the step, save, then stop."""
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
 from kochi.errors import Interrupted
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []),  # not on Windows
+)
+GRACE_SECONDS = 10.0
 
 
 class Interrupts:
     """Catch the first signal and remember it, so that the run can stop where its state is whole.
 
-    Where ``deferred`` is not set, and at the second signal, `Interrupted` is raised at once.
-    Outside of the main thread nothing is caught.
+    Where ``deferred`` is not set, and at the second signal, `Interrupted` is raised at once;
+    further signals change nothing for ``GRACE_SECONDS``, while the run is on its way out. A SIGHUP
+    that is ignored, as under ``nohup``, stays ignored. Outside of the main thread nothing is
+    caught.
 
     Args:
         ignore: Take no notice of signals: another process says when to stop.
@@ -28,11 +36,17 @@ class Interrupts:
         self.requested = False
         self.deferred = False
         self._ignore = ignore
+        self._raised_at = -GRACE_SECONDS
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in SIGNALS}
+            found = {number: signal.getsignal(number) for number in SIGNALS}
+            self._before = {
+                number: handler
+                for number, handler in found.items()
+                if number in (signal.SIGINT, signal.SIGTERM) or handler != signal.SIG_IGN
+            }
             self.install()
         return self
 
@@ -51,6 +65,10 @@ class Interrupts:
             signal.signal(number, signal.SIG_IGN if self._ignore else self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if now - self._raised_at < GRACE_SECONDS:
+            return
         if self.requested or not self.deferred:
+            self._raised_at = now
             raise Interrupted("stopped at once; go on from the last checkpoint with --resume")
         self.requested = True

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+TRAINING = "training"
+DISCARDED = "training.discarded"
+PREVIOUS = "previous.ckpt"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -13,12 +17,12 @@ class Layout:
     @property
     def training(self) -> Path:
         """All that only the training needs."""
-        return self.output / "training"
+        return self.output / TRAINING
 
     @property
     def discarded(self) -> Path:
         """A former training on its way out."""
-        return self.output / "training.discarded"
+        return self.output / DISCARDED
 
     @property
     def run(self) -> Path:
@@ -36,9 +40,24 @@ class Layout:
         return self.training / "data"
 
     @property
+    def data_manifest(self) -> Path:
+        """Sizes and SHA-256 of all files of the data."""
+        return self.data / "manifest.json"
+
+    @property
     def checkpoint(self) -> Path:
         """Where the run stands: weights, optimizer, position."""
         return self.training / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        """The checkpoint before the last one."""
+        return self.training / PREVIOUS
+
+    @property
+    def damaged(self) -> Path:
+        """A damaged checkpoint, set aside."""
+        return self.training / "damaged.ckpt"
 
     @property
     def weights(self) -> Path:
@@ -48,3 +67,7 @@ class Layout:
     def weights_at(self, step: int) -> Path:
         """The weights that were evaluated at a step."""
         return self.weights / f"step-{step:08}.safetensors"
+
+    def copy_at(self, step: int) -> Path:
+        """A second copy of the same weights."""
+        return self.weights / f"step-{step:08}.copy.safetensors"

@@ -3,16 +3,23 @@
 A resumed run goes on in the same files; rows of steps that are done again are dropped first.
 """
 
+import contextlib
 import csv
 import io
+import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from kochi.folder import write_atomic
+from kochi.folder import naming, write_atomic
 from kochi.training.evaluation import SEARCH
 from kochi.training.examples import Example
+from kochi.training.state import RunState
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 TRAIN_COLUMNS = (
     "step",
@@ -28,6 +35,9 @@ EVALUATION_COLUMNS = ("step", "epoch", "loss", "metric", "seconds")
 EXAMPLE_COLUMNS = ("step", "source", "target", "prediction")
 DRAWING_SHARE = 0.02  # of the time, at most, goes into pictures of alignments
 FIRST_DRAWING_SECONDS = 0.5
+_STEP = re.compile("[0-9]+")
+_PREFIX = "events.out.tfevents."
+_EVENTS = re.compile(r"events\.out\.tfevents\.(\d+)(\..*)")
 
 
 class CsvLog:
@@ -37,33 +47,71 @@ class CsvLog:
         path: The file.
         columns: Its header.
         step: Where the run stands; rows of later steps are dropped.
+        rows: What the file is to hold instead of its own rows, where that is known.
     """
 
-    def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
-        rows = [row for row in _rows(path, columns) if int(row[0]) <= step]
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([list(columns), *rows])
-        write_atomic(path, text.getvalue().encode())
+    def __init__(
+        self,
+        path: Path,
+        columns: tuple[str, ...],
+        step: int,
+        rows: Sequence[dict[str, Any]] | None = None,
+    ) -> None:
+        self._path = path
         self._columns = columns
+        if rows is None:
+            kept = [row for row in _rows(path, columns) if int(row[0]) <= step]
+        else:
+            kept = [self._cells(row) for row in rows]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([list(columns), *kept])
+        write_atomic(path, text.getvalue().encode())
         self._file: TextIO = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def write(self, values: dict[str, Any]) -> None:
-        """Append a row; None is left empty."""
-        self._writer.writerow([_cell(values[column]) for column in self._columns])
-        self._file.flush()
+        """Append a row; None is left empty.
+
+        Raises:
+            OSError: It cannot be written; the error names the file.
+        """
+        with naming(self._path):
+            self._writer.writerow(self._cells(values))
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until the disk has all rows.
+
+        Raises:
+            OSError: As in `write`.
+        """
+        with naming(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _cells(self, values: dict[str, Any]) -> list[Any]:
+        return [_cell(values[column]) for column in self._columns]
+
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    """Read the rows of a file up to the first that is not whole, as a crash may leave the last."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.reader(file))[1:]
-    return [row for row in rows if len(row) == len(columns) and row[0].isdigit()]
+    text = path.read_text(encoding="utf-8", errors="replace")
+    end = text.rfind("\n") + 1  # what follows the last line break is half a row
+    rows: list[list[str]] = []
+    limit = csv.field_size_limit(max(len(text), 1))
+    try:
+        for row in csv.reader(io.StringIO(text[:end], newline=""), strict=True):
+            rows.append(row)
+    except csv.Error:
+        pass
+    finally:
+        csv.field_size_limit(limit)
+    return [row for row in rows[1:] if len(row) == len(columns) and _STEP.fullmatch(row[0])]
 
 
 def _cell(value: Any) -> Any:
@@ -75,22 +123,27 @@ class Logs:
 
     Args:
         folder: Where they lie.
-        step: Where the run stands.
+        state: Where the run stands.
         metric: The dev metric's name.
     """
 
-    def __init__(self, folder: Path, step: int, metric: str = "metric") -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
+    def __init__(self, folder: Path, state: RunState, metric: str = "metric") -> None:
         self._metric = metric
         self._begun, self._drawing = time.monotonic(), FIRST_DRAWING_SECONDS
         self._undrawn: tuple[int, Sequence[Example]] | None = None
-        self._examples = CsvLog(folder / "examples.csv", EXAMPLE_COLUMNS, step)
-        self._train = CsvLog(folder / "train.csv", TRAIN_COLUMNS, step)
-        self._evaluations = CsvLog(folder / "evaluations.csv", EVALUATION_COLUMNS, step)
-        self._board = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=step + 1 if step else None
-        )
+        step = state.step
+        evaluated = step - 1 if state.evaluation_pending else step
+        rows = [vars(evaluation) for evaluation in state.evaluations]
+        with contextlib.ExitStack() as stack:  # closes what is open if the next cannot be written
+
+            def table(name: str, *about: Any) -> CsvLog:
+                return stack.enter_context(contextlib.closing(CsvLog(folder / name, *about)))
+
+            self._examples = table("examples.csv", EXAMPLE_COLUMNS, evaluated)
+            self._train = table("train.csv", TRAIN_COLUMNS, step)
+            self._evaluations = table("evaluations.csv", EVALUATION_COLUMNS, evaluated, rows)
+            self._board = stack.enter_context(_open_board(folder / "tensorboard", step))
+            self._open = stack.pop_all()
 
     def train(self, values: dict[str, Any]) -> None:
         """Log the steps since the last row: means a token, and where the run stands."""
@@ -129,15 +182,47 @@ class Logs:
         for name, pixels in draw_examples(examples, f"after step {step}"):
             self._board.add_image(f"dev/{name}", pixels, step, dataformats="HWC")
 
+    def sync(self) -> None:
+        """Wait until the disk has all rows.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        for log in (self._train, self._evaluations, self._examples):
+            log.sync()
+
     def close(self) -> None:
         """Write out and close everything."""
-        self._draw()
-        self._train.close()
-        self._evaluations.close()
-        self._examples.close()
-        self._board.close()
+        with self._open:
+            self._draw()
 
     def _scalars(self, group: str, values: dict[str, Any], names: tuple[str, ...]) -> None:
         for name in names:
             if values[name] is not None:
                 self._board.add_scalar(f"{group}/{name}", values[name], values["step"])
+
+
+def _open_board(board: Path, step: int) -> "SummaryWriter":
+    from torch.utils.tensorboard import SummaryWriter
+
+    begun = board.is_dir()
+    if begun:
+        _put_in_order(board)
+    return SummaryWriter(str(board), purge_step=step + 1 if begun else None)
+
+
+def _put_in_order(board: Path) -> None:
+    """Rename event files that bear a later time than now, as after the clock was set back.
+
+    TensorBoard reads the files in the order of their names, which begin with the time: what a
+    resumed run writes must come last to replace the steps that are done again.
+    """
+    now, files = int(time.time()), []
+    for path in sorted(board.iterdir()):
+        found = _EVENTS.fullmatch(path.name)
+        if found is not None:
+            files.append((int(found[1]), found[2], path))
+    if not files or max(seconds for seconds, _, _ in files) < now:
+        return
+    for number, (_, rest, path) in enumerate(files):
+        path.rename(board / f"{_PREFIX}{now - len(files) + number:010}.{number}{rest}")

@@ -7,8 +7,9 @@ import lightning.pytorch as pl
 
 from kochi import config
 from kochi.errors import Interrupted
-from kochi.folder import pack_weights, weights_of, write_atomic
+from kochi.folder import pack_weights, weights_of
 from kochi.training import monitor
+from kochi.training.checkpoints import prune_weights, write_weights
 from kochi.training.evaluation import Abandoned, Evaluator, Measured
 from kochi.training.examples import Example
 from kochi.training.interrupts import Interrupts
@@ -25,8 +26,8 @@ class Loop(pl.Callback):
     """Evaluate, save and report at the right steps.
 
     A checkpoint holds the run after a step and, where one was due, its evaluation. Weights of
-    evaluated steps are written before the checkpoint that counts on them, and deleted after a
-    checkpoint that no longer does.
+    evaluated steps and rows of the curves are on the disk before the checkpoint that counts on
+    them; weights are deleted when neither of the last two checkpoints does.
 
     Args:
         run: The run file.
@@ -36,6 +37,7 @@ class Loop(pl.Callback):
         logs: Where curves are written; None in processes that are not the first.
         progress: Shows how the run is going.
         log_every: Steps between two rows of the training log.
+        machine: What the steps are computed on.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Loop(pl.Callback):
         logs: Logs | None,
         progress: Progress,
         log_every: int,
+        machine: dict[str, Any],
     ) -> None:
         self._run = run
         self._layout = Layout(run.output)
@@ -56,6 +59,7 @@ class Loop(pl.Callback):
         self._logs = logs
         self._progress = progress
         self._log_every = log_every
+        self._machine = machine
         self._meter = Meter("log", "progress")
         self._clock = time.monotonic()
         self._start = (0, 0.0)
@@ -70,6 +74,10 @@ class Loop(pl.Callback):
         self._interrupts.install()
         self._clock = time.monotonic()
         self._start = (state.step, state.seconds)
+        if state.machines[-1:] != [self._machine]:
+            state.machines.append(self._machine)
+        if state.window is not None:
+            self._meter.restore("log", state.window)
         self._progress.start(state.step, self._stream.total_steps, self._run.training.epochs)
         if state.evaluation_pending:
             self._evaluate(trainer, module)
@@ -124,7 +132,9 @@ class Loop(pl.Callback):
     # ---------------------------------------------------------------------------------- what to do
 
     def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        self._meter.check()
+        module.state.window = self._meter.sums("log")
+        if self._logs is not None:
+            self._logs.sync()
         trainer.save_checkpoint(self._layout.checkpoint)
 
     def _evaluate(self, trainer: pl.Trainer, module: TrainingModule) -> None:
@@ -135,23 +145,26 @@ class Loop(pl.Callback):
             measured = self._measure(trainer, module)
         except Abandoned:
             return  # the evaluation stays pending in the checkpoint that is written now
+        sha256 = ""
+        if trainer.is_global_zero:
+            content = pack_weights(weights_of(module.model))
+            sha256 = write_weights(self._layout, state.step, content)
         evaluation = Evaluation(
             step=state.step,
             epoch=state.epoch + 1,
             loss=measured.loss if measured else None,
             metric=measured.metric if measured else None,
             seconds=measured.seconds if measured else 0.0,
+            sha256=sha256,
         )
         self._tick(state)
         state.evaluations.append(evaluation)
         state.evaluation_pending = False
         if trainer.is_global_zero:
-            weights = pack_weights(weights_of(module.model))
-            write_atomic(self._layout.weights_at(state.step), weights)
+            self._report(evaluation, state.evaluations, measured.examples if measured else ())
         self._save(trainer, module)
         if trainer.is_global_zero:
-            self._prune(state.evaluations)
-            self._report(evaluation, state.evaluations, measured.examples if measured else ())
+            prune_weights(self._layout, state.evaluations, self._run.training)
             self._report_skipped(module)
         self._meter.pause(evaluation.seconds)
 
@@ -165,14 +178,6 @@ class Loop(pl.Callback):
             world=trainer.world_size,
             abandon=lambda: trainer.world_size == 1 and self._interrupts.requested,
         )
-
-    def _prune(self, evaluations: list[Evaluation]) -> None:
-        kept = {
-            self._layout.weights_at(step) for step in monitor.kept(evaluations, self._run.training)
-        }
-        for path in self._layout.weights.iterdir():
-            if path not in kept:
-                path.unlink()
 
     def _report(
         self,

@@ -54,6 +54,23 @@ class Meter:
         for sums in self._sums.values():
             sums.start += seconds
 
+    def sums(self, reader: str) -> list[int | float]:
+        """Return what happened since a reader's last `take` as plain numbers, and go on.
+
+        Raises:
+            UserError: As in `check`.
+        """
+        self.check()
+        sums = self._sums[reader]
+        return [sums.steps, sums.loss, sums.nll, sums.tokens]
+
+    def restore(self, reader: str, sums: list[int | float]) -> None:
+        """Take up what `sums` returned, before any step is added."""
+        steps, loss, nll, tokens = sums
+        found = self._sums[reader]
+        found.steps, found.tokens = int(steps), int(tokens)
+        found.loss, found.nll = loss, nll
+
     def take(self, reader: str) -> Window:
         """Return what happened since this reader's last call, and start anew."""
         self.check()

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from kochi import config, folder
 from kochi.data.corpus import Corpus
 from kochi.data.left_out import bad_rows, remark
@@ -21,8 +19,13 @@ from kochi.data.readers.base import Reader
 from kochi.data.readers.making import SOURCE, TARGET, fit_and_save, load_reader, make_readers
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
+from kochi.publishing import publish
 from kochi.reading import open_file
-from kochi.training.layout import Layout
+from kochi.training.checkpoints import newest
+from kochi.training.layout import TRAINING, Layout
+from kochi.training.ownership import check_ownership
+from kochi.training.sealed import Damaged, is_sealed, read_sealed, write_sealed
+from kochi.training.state import RunState
 
 try:
     import fcntl
@@ -47,6 +50,7 @@ FREE = (
     "search.unknown",
     "search.max_source_length",
 )
+FILES, MANIFEST = "files.json", "manifest.json"
 EXTENT = ("training.epochs", "training.max_steps", "training.patience")
 
 
@@ -65,31 +69,47 @@ class Prepared:
 def is_finished(run: config.Run) -> bool:
     """Say whether the run was done to its end, as far as the run file now asks for."""
     layout = Layout(run.output)
+    whole = folder.written_files(run.output) >= {*folder.FILES, folder.MANIFEST}
     if not _is_started(layout):
-        return folder.is_whole(run.output)
-    if not layout.finished.exists():
+        return whole
+    if not (whole and layout.finished.exists()):
         return False
-    return json.loads(layout.finished.read_bytes()) == _extent(run)
+    try:
+        return json.loads(read_sealed(layout.finished)) == _extent(run)
+    except Damaged:
+        return False  # the end is done again, and comes to the same
 
 
 def mark_finished(run: config.Run) -> None:
     """Remember that the run was done to its end."""
-    folder.write_atomic(Layout(run.output).finished, json.dumps(_extent(run)).encode())
+    write_sealed(Layout(run.output).finished, json.dumps(_extent(run)).encode())
 
 
-def check_unchanged(run: config.Run) -> None:
+def check_unchanged(run: config.Run, say: Callable[[str], object] = lambda line: None) -> None:
     """Compare the run file with the one that the run in its folder was started with, if any.
+
+    Args:
+        run: The run file.
+        say: Called with one line where that one is damaged; see also `check_fingerprint`.
 
     Raises:
         UserError: A key has changed that a resumed run may not change; the first one is named.
     """
     layout = Layout(run.output)
+    try:
+        content = read_sealed(layout.run)
+    except FileNotFoundError:
+        return
+    except Damaged as error:
+        say(f"warning: {error}; written again from the run file")
+        return
     if not _is_started(layout):
         return
-    before = config.check_run(tomllib.loads(layout.run.read_text("utf-8")), str(layout.run))
-    old, new = _flat(before), _flat(run)
+    tree = tomllib.loads(content.decode())
+    before = config.check_run(tree, str(layout.run))
+    old, new = _flat(before), _flat(publish(run, run.output, TRAINING))
     for key in sorted(old.keys() | new.keys(), key=lambda key: (not key.endswith(".kind"), key)):
-        if old.get(key) != new.get(key) and not _is_free(key):
+        if _bare(old.get(key)) != _bare(new.get(key)) and not _is_free(key):
             raise UserError(
                 f"{layout.output}: {key} was {_show(old.get(key))} when the run was started and is "
                 f"{_show(new.get(key))} now; set it back to resume, or start anew with --overwrite"
@@ -115,8 +135,7 @@ def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
         os.replace(layout.training, layout.discarded)
         shutil.rmtree(layout.discarded, ignore_errors=True)
     layout.weights.mkdir(parents=True, exist_ok=True)
-    tree = run.model_dump(mode="json", exclude_none=True)
-    folder.write_atomic(layout.run, tomli_w.dumps(tree).encode())
+    write_sealed(layout.run, folder.dump_run(publish(run, run.output, TRAINING)))
 
 
 @contextlib.contextmanager
@@ -124,17 +143,19 @@ def alone_in(output: Path) -> Iterator[None]:
     """Keep other trainings out of a folder (made if it is missing) while a ``with`` block runs.
 
     Raises:
-        UserError: Another training is in it, or it is a file.
+        UserError: Another training is in it, it is a file, or it holds what kochi did not write.
     """
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: is a file; output must name a folder")
     output.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
+        check_ownership(output)
         yield
         return
     handle = os.open(output, os.O_RDONLY)
     try:
         _lock(handle, output)  # let go of when the process ends, in whatever way
+        check_ownership(output)
         yield
     finally:
         os.close(handle)
@@ -152,11 +173,38 @@ def _lock(handle: int, output: Path) -> None:
 
 
 def _is_started(layout: Layout) -> bool:
-    return layout.data.exists() and layout.run.exists()
+    return newest(layout) is not None or (layout.data.exists() and is_sealed(layout.run))
 
 
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(free + ".") for free in FREE)
+
+
+def check_fingerprint(run: config.Run, state: RunState) -> None:
+    """Compare the run file with what a checkpoint knows of the one that the run was started with.
+
+    Raises:
+        UserError: They differ in what a resumed run may not change.
+    """
+    if state.step and state.run_sha256 != fingerprint(run):
+        raise UserError(
+            f"{run.output}: the run file is not the one that the run was started with; set it back "
+            "to resume, or start anew with --overwrite"
+        )
+
+
+def fingerprint(run: config.Run) -> str:
+    """Return the SHA-256 of all that a resumed run may not change."""
+    flat = _flat(publish(run, run.output, TRAINING))
+    kept = {key: _bare(value) for key, value in flat.items() if not _is_free(key)}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _bare(value: Any) -> Any:
+    """Return the names of files for their paths: where they lie may change, what they hold not."""
+    if isinstance(value, list):
+        return [_bare(one) for one in value]
+    return value.name if isinstance(value, Path) else value
 
 
 def _flat(run: config.Run) -> dict[str, Any]:
@@ -167,7 +215,7 @@ def _flat(run: config.Run) -> dict[str, Any]:
             flat |= {prefix + key: value} if inner is None else inner
         return flat
 
-    return walk(run.model_dump(mode="json", exclude_none=True), "")
+    return walk(run.model_dump(exclude_none=True), "")
 
 
 def _extent(run: config.Run) -> dict[str, Any]:
@@ -176,32 +224,129 @@ def _extent(run: config.Run) -> dict[str, Any]:
 
 
 def _show(value: Any) -> str:
-    return "not set" if value is None else repr(value)
+    return "not set" if value is None else repr(str(value) if isinstance(value, Path) else value)
 
 
 # ------------------------------------------------------------------------------ readers and corpus
 
 
-def prepare_data(run: config.Run, say: Callable[[str], object] = lambda line: None) -> Prepared:
+def prepare_data(
+    run: config.Run,
+    say: Callable[[str], object] = lambda line: None,
+    state: RunState | None = None,
+) -> Prepared:
     """Return readers and corpus of a run, made on first use.
+
+    Prepared data that were damaged are made again from the data, if that gives the same.
 
     Args:
         run: The run.
-        say: Called with one line where recordings may not hold what was meant.
+        say: Called with one line where recordings may not hold what was meant, or something was
+            damaged.
+        state: Where the run stands.
 
     Raises:
         UserError: Something is wrong with the data, or they have changed since the run was started.
     """
     layout = Layout(run.output)
-    if not layout.data.exists():
-        partial = layout.data.with_name("data.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _build(run, partial, say)
-        os.replace(partial, layout.data)
+    state = state or RunState()
+    started = layout.data.exists() or state.step > 0
+    damage = _find_damage(layout, state.data_sha256) if started else None
+    if started and damage is None:
+        _check_files(run, layout.data / FILES)
+    elif damage is None:
+        os.replace(_build_partial(run, layout, say), layout.data)
     else:
-        _check_files(run, layout.data / "files.json")
+        _prepare_again(run, layout, state, damage, say)
     return load_data(run)
+
+
+def _build_partial(run: config.Run, layout: Layout, say: Callable[[str], object]) -> Path:
+    partial = layout.data.with_name("data.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _build(run, partial, say)
+    return partial
+
+
+def _prepare_again(
+    run: config.Run, layout: Layout, state: RunState, damage: str, say: Callable[[str], object]
+) -> None:
+    """Replace damaged data; the run goes on only with what it was started with.
+
+    Raises:
+        UserError: The data cannot be read any more, or give something else.
+    """
+    remedy = "bring the file or the data back from a copy to resume, or start anew with --overwrite"
+    say(f"warning: {damage}; preparing the data again ...")
+    try:
+        partial = _build_partial(run, layout, lambda line: None)
+    except UserError as error:
+        raise UserError(f"{damage}; preparing it again failed: {error}; {remedy}") from None
+    before = state.data_sha256 or _manifest_sha256(layout.data)
+    if state.step and _manifest_sha256(partial) != before:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(
+            f"{damage}; prepared again, the data are not the same as when the run was started: "
+            f"{remedy}"
+        )
+    away = layout.data.with_name("data.discarded")
+    shutil.rmtree(away, ignore_errors=True)
+    if layout.data.exists():
+        os.replace(layout.data, away)
+    os.replace(partial, layout.data)
+    shutil.rmtree(away, ignore_errors=True)
+
+
+def data_sha256(run: config.Run) -> str:
+    """Return the SHA-256 of the manifest of a run's prepared data."""
+    return _manifest_sha256(Layout(run.output).data) or ""
+
+
+def _manifest_sha256(place: Path) -> str | None:
+    try:
+        return hashlib.sha256(read_sealed(place / MANIFEST)).hexdigest()
+    except (Damaged, OSError):
+        return None
+
+
+def _write_manifest(place: Path) -> None:
+    """Write the size and SHA-256 of every file below a folder of prepared data."""
+    files = sorted(path for path in place.rglob("*") if path.is_file())
+    entries = {path.relative_to(place).as_posix(): _entry(path) for path in files}
+    write_sealed(place / MANIFEST, json.dumps({"format": 1, "files": entries}, indent=1).encode())
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _find_damage(layout: Layout, expected: str) -> str | None:
+    """Say which file of the prepared data is not what was written; None where all are.
+
+    Args:
+        layout: The run.
+        expected: The SHA-256 of the manifest, if a checkpoint knows it.
+    """
+    try:
+        content = read_sealed(layout.data_manifest)
+    except Damaged as error:
+        return str(error)
+    except OSError as error:
+        return f"{layout.data_manifest}: {error.strerror}"
+    if expected and hashlib.sha256(content).hexdigest() != expected:
+        return f"{layout.data_manifest}: is of other data than those the run was started with"
+    for name, entry in json.loads(content)["files"].items():
+        path = layout.data / name
+        try:
+            whole = _entry(path) == entry
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+        if not whole:
+            return f"{path}: damaged (SHA-256 differs from when it was written)"
+    return None
 
 
 def load_data(run: config.Run) -> Prepared:
@@ -213,7 +358,7 @@ def load_data(run: config.Run) -> Prepared:
 
 
 def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
-    hashes = json.dumps(_hashes(run)).encode()
+    hashes = _hashes(run)
     if run.training.start_from is not None:
         _take_tokens_over(folder.load_folder(run.training.start_from), run.data, place)
     source, target = make_readers(run.data, place)
@@ -223,7 +368,9 @@ def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
     if (left_out := remark(bad, len(corpus) + corpus.skipped)) is not None:
         say(f"note: {left_out}")
     fit_and_save(source, corpus, place)
-    folder.write_atomic(place / "files.json", hashes)
+    _check_same(run, hashes)
+    folder.write_atomic(place / FILES, json.dumps(hashes).encode())
+    _write_manifest(place)
     if source.remarks:
         more = len(source.remarks) - 1
         others = f" (and {more} more remarks on recordings)" if more else ""
@@ -257,14 +404,35 @@ def _sha256(path: Path) -> str:
 
 
 def _check_files(run: config.Run, path: Path) -> None:
-    before, now = json.loads(path.read_bytes()), _hashes(run)
-    for split, hashes in now.items():
-        for number, file in enumerate(split_files(run.data, _split(split))):
-            if before[split][number] != hashes[number]:
-                raise UserError(
-                    f"{file}: data.{split} has changed since the run was started; bring the old "
-                    "file back to resume, or start anew with --overwrite"
-                )
+    found = _first_changed(run, json.loads(path.read_bytes()))
+    if found is not None:
+        split, file = found
+        raise UserError(
+            f"{file}: data.{split} has changed since the run was started; bring the old "
+            "file back to resume, or start anew with --overwrite"
+        )
+
+
+def _check_same(run: config.Run, before: dict[str, list[str]]) -> None:
+    found = _first_changed(run, before)
+    if found is not None:
+        split, file = found
+        raise UserError(
+            f"{file}: data.{split} was changed while it was read; start again when nothing writes "
+            "to it any more"
+        )
+
+
+def _first_changed(run: config.Run, before: dict[str, list[str]]) -> tuple[str, Path] | None:
+    """Name a file of the data that is not what it was, and its split."""
+    for split, hashes in _hashes(run).items():
+        files = split_files(run.data, _split(split))
+        if len(before.get(split, ())) != len(hashes):
+            return split, files[0] if files else run.data.folder
+        for file, old, new in zip(files, before[split], hashes, strict=True):
+            if old != new:
+                return split, file
+    return None
 
 
 def _split(name: str) -> Split:

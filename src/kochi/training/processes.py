@@ -5,6 +5,7 @@ script and a notebook alike. They ignore Ctrl-C (rank 0 tells them when to stop)
 is gone.
 """
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -58,14 +59,16 @@ class Workers:
     """The processes of ranks 1 and up, while a ``with`` block runs.
 
     Args:
-        layout: The run they take part in; its run file and its data are ready.
+        layout: The run they take part in; its data are ready.
         world: Number of processes, this one included.
+        run_file: The run file, with absolute paths; each process reads it from standard input.
     """
 
-    def __init__(self, layout: Layout, world: int) -> None:
+    def __init__(self, layout: Layout, world: int, run_file: bytes = b"") -> None:
         self.port = _free_port()
         self._layout = layout
         self._world = world
+        self._run_file = run_file
         self._started: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Workers":
@@ -103,16 +106,20 @@ class Workers:
         self._ready(rank).unlink(missing_ok=True)
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with self._log(rank).open("wb") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "kochi.training.worker", str(self._layout.output)),
                     *map(str, (rank, self.port, os.getpid())),
                 ],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
             )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it may have ended
+            pipe.write(self._run_file)
+        return process
 
     def _log(self, rank: int) -> Path:
         return self._layout.training / f"process-{rank}.log"

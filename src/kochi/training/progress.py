@@ -3,8 +3,9 @@
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from kochi.training.evaluation import SEARCH
@@ -103,9 +104,9 @@ class Progress:
         self._epochs, self._total = epochs, total_steps
         self._shown = time.monotonic()
         if self._stream is not None and self._stream.isatty():
-            self._bar = _bar(self._stream)
-            self._task = self._bar.add_task("", total=total_steps, completed=step, text="")
-            self._bar.start()
+            bar = self._bar = _bar(self._stream)
+            self._task = bar.add_task("", total=total_steps, completed=step, text="")
+            self._try(bar.start)
 
     def is_due(self) -> bool:
         """Say whether it is time for the next report."""
@@ -121,14 +122,14 @@ class Progress:
             f"{self._smooth(window):,.0f} tok/s  {clock(seconds_left)} left"
         )
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, text=text, refresh=True)
+            self._update(completed=step, text=text)
         else:
             self._print(f"step {step}/{self._total}  {text}")
 
     def evaluating(self) -> None:
         """Say that the steps wait for an evaluation."""
         if self._bar is not None:
-            self._bar.update(self._task, text="evaluating ...", refresh=True)
+            self._update(text="evaluating ...")
 
     def evaluated(
         self,
@@ -156,15 +157,15 @@ class Progress:
     def message(self, text: str) -> None:
         """Show one line that stays."""
         if self._bar is not None:
-            self._bar.console.print(text, highlight=False, markup=False)
+            self._try(partial(self._bar.console.print, text, highlight=False, markup=False))
         else:
             self._print(text)
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            self._try(bar.stop)
 
     def _smooth(self, window: Window) -> float:
         rate = window.tokens / max(window.seconds, 1e-9)
@@ -173,13 +174,19 @@ class Progress:
         return self._rate
 
     def _print(self, text: str) -> None:
-        if self._stream is None:
-            return
+        stream = self._stream
+        if stream is not None:
+            self._try(lambda: (stream.write(text + "\n"), stream.flush()))
+
+    def _update(self, **values: Any) -> None:
+        self._try(partial(self._bar.update, self._task, refresh=True, **values))
+
+    def _try(self, show: Callable[[], object]) -> None:
+        """Show something; where nobody reads any more, the training goes on without a word."""
         try:
-            self._stream.write(text + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):  # nobody reads any more; the training goes on
-            self._stream = None
+            show()
+        except (OSError, ValueError):
+            self._stream = self._bar = None
 
 
 def _loss(nats: float) -> str:

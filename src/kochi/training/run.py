@@ -1,6 +1,7 @@
 """Train a model from a run file to a model folder."""
 
 import contextlib
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kochi.models.build import build_model
 from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.models.outline import check_memory, outline
 from kochi.training import monitor
-from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from kochi.training.checkpoints import AtomicCheckpointIO, newest, read_state, take_up
 from kochi.training.evaluation import Evaluator
 from kochi.training.finish import finish, nothing_right, summary
 from kochi.training.interrupts import Interrupts
@@ -25,11 +26,15 @@ from kochi.training.layout import Layout
 from kochi.training.lengths import bounds, check_lengths, warmup_warning
 from kochi.training.logs import Logs
 from kochi.training.loop import Loop
-from kochi.training.module import STATE_KEY, TrainingModule
+from kochi.training.machine import describe_machine, differing
+from kochi.training.module import TrainingModule
 from kochi.training.prepare import (
     Prepared,
     alone_in,
+    check_fingerprint,
     check_unchanged,
+    data_sha256,
+    fingerprint,
     is_finished,
     open_run,
     prepare_data,
@@ -54,14 +59,17 @@ def train(
 ) -> Path:
     """Train and return the model folder.
 
-    ``run.output`` becomes the model folder; ``run.output/training`` holds the checkpoint, the
-    weights of evaluated steps, the prepared data and the curves (CSV, TensorBoard).
+    ``run.output`` becomes the model folder; ``run.output/training`` holds the last two checkpoints,
+    the weights of evaluated steps, the prepared data and the curves (CSV, TensorBoard). An output
+    folder that holds anything else than what kochi wrote is refused.
 
     Args:
         run: What to train on what, and how.
-        resume: Go on with the run in ``run.output``, from its last checkpoint. On the CPU the model
-            is, bit for bit, that of a run that was never interrupted. Where nothing was begun, the
-            run begins; where the run is finished, nothing is done.
+        resume: Go on with the run in ``run.output``, from the last checkpoint that is whole. On the
+            CPU the model is, bit for bit, that of a run that was never interrupted, as long as
+            the machine, the number of threads and the versions stay the same (see
+            `kochi.training.machine`); one line warns where they do not. Where nothing was begun,
+            the run begins; where the run is finished, nothing is done.
         overwrite: Give up a run or model in ``run.output``; an old model stays until the new one is
             whole.
         progress: Where to show how it goes; ``Progress(silent=True)`` for nowhere.
@@ -70,7 +78,7 @@ def train(
     Raises:
         UserError: The run file, the data or the folder do not allow it, the loss is not finite, or
             the disk cannot be written (the last checkpoint is still there).
-        Interrupted: Ctrl-C or SIGTERM; the state was saved.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the state was saved.
     """
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other; give one of them")
@@ -80,7 +88,7 @@ def train(
         try:
             with alone_in(run.output):
                 if resume:
-                    check_unchanged(run)
+                    check_unchanged(run, progress.message)
                 if resume and is_finished(run):
                     progress.message(f"{run.output}: this run is finished; nothing is left to do")
                     return run.output
@@ -95,17 +103,19 @@ def train(
 
 def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_every: int) -> None:
     layout = Layout(run.output)
+    state = take_up(layout, run.training, progress.message)
+    check_fingerprint(run, state)
     if not layout.data.exists():
         text = isinstance(run.data, config.TextData)
         what = "cutting the training data into tokens" if text else "reading the training data"
         progress.message(f"{what} ...")
-    prepared = prepare_data(run, progress.message)
+    prepared = prepare_data(run, progress.message, state)
     _say_what_is_left_out(prepared, run, progress)
-    with Workers(layout, run.training.devices) as workers:
+    with Workers(layout, run.training.devices, folder.dump_run(run)) as workers:
         evaluator = build_evaluator(run, prepared)
         if evaluator is not None and evaluator.remark is not None:
             progress.message(f"note: of the dev data {evaluator.remark}")
-        if not layout.checkpoint.exists():
+        if newest(layout) is None:
             _check_before_the_first_step(run, prepared, evaluator, progress)
         workers.wait_until_ready()
         state = fit(run, prepared, evaluator, interrupts, progress, log_every, port=workers.port)
@@ -128,7 +138,8 @@ def fit(
 ) -> RunState:
     """Do the optimizer steps that are left, as one of the processes, and return the last state."""
     layout = Layout(run.output)
-    state = _saved_state(layout)
+    checkpoint = newest(layout)
+    state = RunState() if checkpoint is None else read_state(checkpoint)
     stream = make_stream(run, prepared, state, rank)
     if monitor.is_done(state, run.training, stream.total_steps):
         return state
@@ -137,18 +148,28 @@ def fit(
         if warning is not None:
             progress.message(warning)
     model = make_model(run, prepared)
-    if run.training.start_from is not None and not layout.checkpoint.exists():
+    if run.training.start_from is not None and checkpoint is None:
         _start(model, run.training.start_from, prepared, progress)
+    machine = describe_machine(run.training)
     module = TrainingModule(model, run, stream.total_steps, interrupts)
-    logs = Logs(layout.training, state.step, run.training.metric) if rank == 0 else None
-    loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every)
+    module.state = RunState(
+        run_sha256=fingerprint(run), data_sha256=data_sha256(run), machines=[machine]
+    )
+    logs = Logs(layout.training, state, run.training.metric) if rank == 0 else None
+    loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every, machine)
     trainer = make_trainer(run, loop, rank, port)
-    checkpoint = str(layout.checkpoint) if layout.checkpoint.exists() else None
     if checkpoint is not None:
         progress.message(f"going on after step {state.step} of {stream.total_steps}")
+        if (warning := differing(state.machines, machine)) is not None:
+            progress.message(warning)
     interrupts.deferred = True
     try:
-        trainer.fit(module, stream, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(
+            module,
+            stream,
+            ckpt_path=None if checkpoint is None else str(checkpoint),
+            weights_only=True,
+        )
     finally:
         interrupts.deferred = False
         if torch.distributed.is_initialized():
@@ -166,12 +187,6 @@ def build_evaluator(run: config.Run, prepared: Prepared) -> Evaluator | None:
     if run.data.dev is None:
         return None
     return Evaluator(run, prepared.source, prepared.target)
-
-
-def _saved_state(layout: Layout) -> RunState:
-    if not layout.checkpoint.exists():
-        return RunState()
-    return RunState.from_dict(read_checkpoint(layout.checkpoint)[STATE_KEY])
 
 
 def make_stream(run: config.Run, prepared: Prepared, state: RunState, rank: int = 0) -> StepStream:
@@ -279,9 +294,22 @@ def _check_before_the_first_step(
 
 
 def _cannot_write(run: config.Run, error: OSError) -> UserError:
-    step = _saved_state(Layout(run.output)).step
-    saved = f"the last checkpoint (step {step}) is whole" if step else "no step was saved yet"
+    layout = Layout(run.output)
+    if not layout.training.is_dir() and error.errno == errno.ENOENT:
+        return UserError(
+            f"{run.output}: the folder of this run is gone (moved, renamed or removed while it was "
+            "in use); give it its name back and go on with --resume, or start again"
+        )
+    saved = "no step was saved yet"
+    with contextlib.suppress(UserError, OSError):
+        if (path := newest(layout)) is not None:
+            saved = f"the last checkpoint (step {read_state(path).step}) is whole"
+    remedy = "make room"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "allow writing there, or choose another output"
+    elif error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        remedy = "mend that"
     return UserError(
         f"{error.filename or run.output}: cannot be written ({error.strerror or error}); {saved}; "
-        "make room and go on with --resume"
+        f"{remedy} and go on with --resume"
     )

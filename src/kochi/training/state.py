@@ -15,6 +15,7 @@ class Evaluation:
         loss: Negative log-likelihood, nats per target token; None without a dev set.
         metric: The dev metric in percent; None where only the loss is measured.
         seconds: How long it took.
+        sha256: Of the file of the weights that were evaluated.
     """
 
     step: int
@@ -22,6 +23,7 @@ class Evaluation:
     loss: float | None
     metric: float | None
     seconds: float
+    sha256: str = ""
 
 
 @dataclass
@@ -36,6 +38,11 @@ class RunState:
         seconds: Seconds of training so far, over all resumes.
         evaluation_pending: The step is due for evaluation and was not evaluated yet.
         evaluations: All evaluations so far, oldest first.
+        window: Steps, loss, negative log-likelihood and tokens since the last row of the training
+            curve; see `kochi.training.meter.Meter`.
+        run_sha256: Of all keys of the run file that a resumed run may not change.
+        data_sha256: Of the manifest of the prepared data.
+        machines: What the run was computed on, the latest last; see `kochi.training.machine`.
     """
 
     step: int = 0
@@ -45,6 +52,10 @@ class RunState:
     seconds: float = 0.0
     evaluation_pending: bool = False
     evaluations: list[Evaluation] = field(default_factory=list)
+    window: list[int | float] | None = None
+    run_sha256: str = ""
+    data_sha256: str = ""
+    machines: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, for a checkpoint that loads without running code."""

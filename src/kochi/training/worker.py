@@ -1,4 +1,7 @@
-"""One of several training processes: ``... -m kochi.training.worker OUTPUT RANK PORT PARENT``."""
+"""One of several training processes: ``... -m kochi.training.worker OUTPUT RANK PORT PARENT``.
+
+The run file comes from standard input.
+"""
 
 import contextlib
 import sys
@@ -19,8 +22,7 @@ from kochi.training.settings import settings
 def main(output: Path, rank: int, port: int, parent: int) -> None:
     """Take part in the run whose folder rank 0 has made ready."""
     follow(parent)
-    path = Layout(output).run
-    run = config.check_run(tomllib.loads(path.read_text("utf-8")), str(path))
+    run = config.check_run(tomllib.loads(sys.stdin.buffer.read().decode()), "standard input")
     run = run.model_copy(update={"output": output})
     with Interrupts(ignore=True) as interrupts, settings(run.training):
         prepared = load_data(run)

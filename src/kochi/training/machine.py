@@ -1,0 +1,61 @@
+"""What a run is computed on: a resumed run is bit-equal where nothing of this has changed.
+
+Sums are split among threads, and vector instructions and versions choose how they are ordered, so
+that another machine may round differently. No name of a machine or of a person is recorded.
+"""
+
+import platform
+from typing import Any
+
+import torch
+
+import kochi
+from kochi import config
+
+_NAMES = {
+    "cpu": "CPU capability",
+    "cuda": "CUDA",
+}
+
+
+def describe_machine(training: config.Training) -> dict[str, Any]:
+    """Return what the bits of a model may depend on beside the run file and the data."""
+    use_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
+    about: dict[str, Any] = {
+        "kochi": kochi.__version__,
+        "torch": str(torch.__version__),  # a str of its own kind, which no checkpoint may hold
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "processes": training.devices,
+        "device": torch.cuda.get_device_name() if use_gpu else "CPU",
+    }
+    if use_gpu:
+        about["cuda"] = torch.version.cuda
+    return about
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Name what is not as it was.
+
+    >>> differences({"threads": 4, "torch": "2.9"}, {"threads": 2, "torch": "2.9"})
+    ['threads 4 -> 2']
+    """
+    return [
+        f"{_NAMES.get(key, key)} {before.get(key, 'unknown')} -> {now.get(key, 'unknown')}"
+        for key in [*now, *(before.keys() - now.keys())]
+        if before.get(key) != now.get(key)
+    ]
+
+
+def differing(machines: list[dict[str, Any]], now: dict[str, Any]) -> str | None:
+    """Say in one line what differs from where a run was computed last; None where nothing does."""
+    found = differences(machines[-1], now) if machines else []
+    if not found:
+        return None
+    return (
+        f"warning: {', '.join(found)} since the last checkpoint; the model may differ in the last "
+        "bits from that of a run that was never interrupted"
+    )

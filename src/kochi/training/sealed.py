@@ -1,0 +1,57 @@
+"""Files that notice damage: the content, then one line with its SHA-256.
+
+In a TOML file the line is a comment.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+from kochi.errors import UserError
+from kochi.folder import write_atomic
+
+_SEAL = re.compile(rb"\n# sha256 ([0-9a-f]{64})\n")
+SEAL_BYTES = len(b"\n# sha256 ") + 64 + 1
+
+
+class Damaged(UserError):
+    """Report that a file of the training is not what was written."""
+
+
+def seal(content: bytes | memoryview) -> bytes:
+    """Return the line that goes after a content."""
+    return b"\n# sha256 " + hashlib.sha256(content).hexdigest().encode() + b"\n"
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a content with its seal, all or nothing.
+
+    Raises:
+        OSError: It could not be written; an older file is still there.
+    """
+    write_atomic(path, content + seal(content))
+
+
+def read_sealed(path: Path) -> bytes:
+    """Return the content of a sealed file, without the seal.
+
+    Raises:
+        Damaged: The file is not what was written.
+        OSError: It cannot be read.
+    """
+    whole = path.read_bytes()
+    content, line = whole[:-SEAL_BYTES], whole[-SEAL_BYTES:]
+    if not _SEAL.fullmatch(line):
+        raise Damaged(f"{path}: damaged or cut short ({len(whole)} bytes, no checksum at the end)")
+    if seal(content) != line:
+        raise Damaged(f"{path}: damaged (SHA-256 differs from when it was written)")
+    return content
+
+
+def is_sealed(path: Path) -> bool:
+    """Say whether a file is whole, with its seal."""
+    try:
+        read_sealed(path)
+    except (Damaged, OSError):
+        return False
+    return True
