@@ -32,7 +32,7 @@ DIRECTION: dict[str, set[str]] = {
     "data": BASE | {"sound", "picture"},
     "metrics": BASE,
     "view": BASE | {"times", "memory"},
-    "search": {"memory"},
+    "search": {"errors", "memory"},
     "folder": DATA | {"models"},
     "times": {"memory"},
     "links": {"errors", "data", "metrics"},

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed
 
 from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches, batch_pairs
@@ -18,6 +17,7 @@ from kochi.data.pairs import Pair, count_rows, read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.training.examples import Example, align, spread
+from kochi.training.meeting import gather
 from kochi.training.output_loss import output_loss
 
 if TYPE_CHECKING:
@@ -120,10 +120,10 @@ class Evaluator:
                 examples = self._examples(model, device) if finite else ()
         finally:
             model.train(training)
-        parts = _gather(found, world)
+        parts = gather(found, world, device)
         nll = sum(part[0] for part in parts)
         tokens = sum(part[1] for part in parts)
-        answers = {row: text for part in parts for row, text in part[2].items()}
+        answers = {row: text for part in parts for row, text in part[2]}
         metric = self._metric(answers)
         return Measured(nll / tokens, metric, time.monotonic() - start, examples)
 
@@ -134,8 +134,8 @@ class Evaluator:
         rank: int,
         world: int,
         abandon: Callable[[], bool],
-    ) -> tuple[float, int, dict[int, str]]:
-        nll, tokens, answers = 0.0, 0, {}
+    ) -> tuple[float, int, list[tuple[int, str]]]:
+        nll, tokens, answers = 0.0, 0, list[tuple[int, str]]()
         for number, (rows, batch) in enumerate(self._batches):
             if number % world != rank:
                 continue
@@ -144,7 +144,7 @@ class Evaluator:
             batch_nll, texts = self._evaluate(model, batch.to(device))
             nll += batch_nll
             tokens += batch.num_tokens
-            answers.update(zip(rows, texts, strict=False))
+            answers.extend(zip(rows, texts, strict=False))
         return nll, tokens, answers
 
     def _evaluate(self, model: "Seq2Seq", batch: Batch) -> tuple[float, list[str]]:
@@ -197,11 +197,3 @@ class Evaluator:
         if name == "loss":
             return None
         return self.judge.value(name, [answers[row] for row in range(len(self._pairs))])
-
-
-def _gather(found: Any, world: int) -> list[Any]:
-    if world == 1:
-        return [found]
-    parts: list[Any] = [None] * world
-    torch.distributed.all_gather_object(parts, found)
-    return parts

@@ -1,0 +1,76 @@
+"""Processes of a training meet on this machine only, and exchange no pickles."""
+
+import ast
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+import kochi
+from kochi import config
+from kochi.training.meeting import gather
+from kochi.training.progress import Progress
+from kochi.training.run import train
+
+LOOPBACK = ("127.0.0.1", "::1")
+SEVERAL = {"training.devices": 2, "training.max_steps": 4, "training.evaluate_every": 2}
+
+
+class Sockets(Progress):
+    """Note the sockets of this process and of its children, a list for each step."""
+
+    def __init__(self) -> None:
+        super().__init__(silent=True)
+        self.listening: list[psutil._common.pconn] = []
+        self.unix: list[str] = []
+        self.processes = 0
+
+    def is_due(self) -> bool:
+        me = psutil.Process()
+        both = [me, *me.children(recursive=True)]
+        self.processes = max(self.processes, len(both))
+        for process in both:
+            for one in process.net_connections("inet"):
+                if one.laddr and not one.raddr:
+                    self.listening.append(one)
+            self.unix += [one.laddr for one in process.net_connections("unix") if one.laddr]
+        return False
+
+
+def test_two_processes_listen_on_loopback_only(task: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A user's own settings must not open anything either.
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth0")
+    monkeypatch.setenv("MASTER_ADDR", "0.0.0.0")
+    changes = [f"{name}={value}" for name, value in SEVERAL.items()]
+    sockets = Sockets()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("an object is pickled for another process")
+
+    for name in ("_object_to_tensor", "_tensor_to_object"):
+        monkeypatch.setattr(torch.distributed.distributed_c10d, name, refuse)
+    train(config.read_run(task, changes), progress=sockets)
+    assert sockets.processes == 2
+    assert len(sockets.listening) >= 2, "no step saw the sockets by which the processes talk"
+    assert {one.laddr.ip for one in sockets.listening} <= set(LOOPBACK)
+    assert sockets.unix == []
+
+
+def test_no_collective_of_objects_is_called() -> None:
+    """Torch's collectives for objects unpickle what comes over a socket."""
+    source = Path(kochi.__file__).parent
+    called = {
+        node.attr
+        for file in source.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    objects = {name for name in dir(torch.distributed) if "object" in name}
+    assert {"all_gather_object", "broadcast_object_list"} <= objects
+    assert not called & (objects | {"TCPStore"})
+
+
+def test_a_process_alone_exchanges_nothing() -> None:
+    value = object()
+    assert gather(value, 1, torch.device("cpu")) == [value]
