@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
-BASE = {"errors", "config", "normal_forms", "contents"}
+BASE = {"errors", "config", "normal_forms", "contents", "quiet"}
 DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
@@ -19,10 +19,11 @@ DIRECTION: dict[str, set[str]] = {
     "errors": set(),
     "normal_forms": set(),
     "contents": set(),
+    "quiet": set(),
     "config": {"errors", "normal_forms"},
     "memory": set(),
     "sound": {"errors", "contents"},
-    "picture": {"errors", "contents"},
+    "picture": {"errors", "contents", "quiet"},
     "scenes": {"errors"},
     "attention": set(),
     "layers": {"attention"},

@@ -9,11 +9,13 @@ manifest is whole, and a file that was cut short or altered later is noticed whe
 import hashlib
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -32,6 +34,8 @@ RUN, WEIGHTS, MANIFEST = "run.toml", "model.safetensors", "manifest.json"
 SOURCE, TARGET, METRICS, CARD = "source.json", "target.json", "metrics.json", "README.md"
 FILES = (RUN, WEIGHTS, SOURCE, TARGET, METRICS, CARD)
 PARTIAL = ".partial"
+
+_building = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,14 @@ class ModelFolder:
         """
         from kochi.models.build import build_model
 
-        model = build_model(
-            self.run.model,
-            model_input(self.source),
-            self.target.size,
-            ctc=self.run.training.ctc_weight > 0,
-        )
+        # Weights are drawn first; the user's random numbers must not change by that.
+        with _building, torch.random.fork_rng(devices=[]):
+            model = build_model(
+                self.run.model,
+                model_input(self.source),
+                self.target.size,
+                ctc=self.run.training.ctc_weight > 0,
+            )
         load_weights(model, self.weights, WEIGHTS)
         return model.eval()
 

@@ -2,7 +2,6 @@
 
 import io
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from jaxtyping import Shaped, UInt8
 
 from kochi.contents import File
 from kochi.errors import UserError
+from kochi.quiet import Quiet
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -103,14 +103,7 @@ def image_size(image: "Image.Image") -> tuple[int, int]:
     return (width, height) if on_its_side else (height, width)
 
 
-@contextmanager
-def guard() -> Iterator[None]:
-    """Let Pillow's warning of very large pictures be an error, for all threads, while it holds."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+guard = Quiet(module="PIL")  # its warning of very large pictures; ``MAX_PIXELS`` is below that
 
 
 @contextmanager
@@ -133,7 +126,7 @@ def _opened(picture: Picture) -> "Iterator[Image.Image]":
         raise UserError(f"{name}: is empty (0 bytes); expected a picture; copy it again")
     try:
         image = Image.open(io.BytesIO(content))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise UserError(_too_large(name, "far too many")) from None
     except UnidentifiedImageError:
         raise UserError(

@@ -98,7 +98,7 @@ class Processes(Generic[Item, Result]):
         self.close()
 
     def _begin(self, count: int) -> None:
-        for one in [one for one in self._running if not one.process.is_alive()]:
+        for one in [one for one in self._running if one.is_gone()]:
             self._running.remove(one)
             one.close()
         if len(self._running) < count:
@@ -147,6 +147,9 @@ class _Process:
         self.process.start()
         other.close()  # so that the pipe ends with the process
 
+    def is_gone(self) -> bool:
+        return bool(wait([self.process.sentinel], timeout=0))
+
     def ask(self, batch: Any) -> None:
         try:
             self.pipe.send_bytes(pickle.dumps(batch))
@@ -169,7 +172,7 @@ class _Process:
     def _ended(self) -> UserError:
         self.process.join(GRACE_SECONDS)
         code = self.process.exitcode
-        how, advice = f"exit code {code}", ""
+        how, advice = "for an unknown reason" if code is None else f"exit code {code}", ""
         if code == -signal.SIGKILL:
             how, advice = "it was killed", ", perhaps for want of memory; use fewer processes"
         elif code is not None and code < 0:
@@ -181,12 +184,25 @@ class _Process:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back in this thread, and in a process that it begins meanwhile for ever."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Put Ctrl-C off until the end, and for ever in a process that begins meanwhile.
+
+    A new process inherits the mask. In this one, torch's threads take the signal all the same, and
+    Python then calls its handler.
+    """
+    held: list[Any] = []
+    handler = signal.getsignal(signal.SIGINT)
+    here = callable(handler) and threading.current_thread() is threading.main_thread()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
+        if here:
+            signal.signal(signal.SIGINT, lambda *signalled: held.append(signalled))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if here:
+            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if held and callable(handler):
+        handler(*held[0])
 
 
 # -------------------------------------------------------------------------------- in a process

@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,9 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from kochi.errors import UserError
 from kochi.folder import write_atomic
+from kochi.quiet import Quiet
+
+_torch_about_strange_files = Quiet(module="torch")
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -43,8 +45,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: The file is damaged, or holds something else than data.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about strange files, which the error is about, too
+        with _torch_about_strange_files():  # the error is about them, too
             return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
         size = os.path.getsize(path)
