@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
-BASE = {"errors", "config", "normal_forms", "contents", "quiet"}
+BASE = {"errors", "config", "normal_forms", "contents", "quiet", "visible"}
 DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
@@ -20,6 +20,8 @@ DIRECTION: dict[str, set[str]] = {
     "normal_forms": set(),
     "contents": set(),
     "quiet": set(),
+    "visible": set(),
+    "printing": {"visible"},
     "config": {"errors", "normal_forms"},
     "memory": set(),
     "sound": {"errors", "contents"},
@@ -37,7 +39,7 @@ DIRECTION: dict[str, set[str]] = {
     "folder": DATA | {"models"},
     "times": {"memory"},
     "links": {"errors", "data", "metrics"},
-    "training": DATA | MODELS | {"metrics", "search", "view", "folder"},
+    "training": DATA | MODELS | {"metrics", "search", "view", "folder", "printing"},
     "studies": DATA
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "looking", "view", "folder"},
@@ -64,8 +66,9 @@ DIRECTION: dict[str, set[str]] = {
         "studies",
         "scenes",
         "looking",
+        "printing",
     },
-    "cli": {"commands", "errors"},
+    "cli": {"commands", "errors", "printing"},
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},
 }

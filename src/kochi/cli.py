@@ -23,6 +23,7 @@ from kochi.commands.show import show
 from kochi.commands.study import study
 from kochi.commands.train import train
 from kochi.errors import Interrupted, UserError
+from kochi.printing import guard_stderr, say
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -51,7 +52,7 @@ for _verb in (
 
 def _print_version(wanted: bool) -> bool:
     if wanted:
-        print(f"kochi {__version__}")
+        say(f"kochi {__version__}")
         raise typer.Exit
     return wanted
 
@@ -71,6 +72,8 @@ def kochi(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; without arguments it says its help."""
+    if arguments is None:  # the command, not a caller in Python
+        guard_stderr()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(words or ["--help"], prog_name="kochi", standalone_mode=False)
@@ -96,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"kochi: {' '.join(message.split())}", file=sys.stderr)
+    say(f"kochi: {' '.join(message.split())}", error=True)
     return code
 
 

@@ -29,8 +29,21 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            # These tests may run in the background, where a shell has Ctrl-C ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.seen: list[psutil.Process] = []
+
+    def ask_stopped(self) -> None:
+        """Ask where the processes are stopped, and wait until the command waits for them."""
+        for one in self.children():
+            one.suspend()
+        self.ask()
+        asleep = 0
+        while asleep < 10:  # it is not asleep while there are sources to read
+            time.sleep(0.1)
+            status = psutil.Process(self.process.pid).status()
+            asleep = asleep + 1 if status == psutil.STATUS_SLEEPING else 0
 
     def ask(self) -> None:
         assert self.process.stdin is not None
@@ -76,12 +89,8 @@ def command(tiny: Path) -> Iterator[Command]:
 def test_a_killed_process_is_one_line(command: Command) -> None:
     command.ask()
     command.read_answers()
-    first, second = command.children()
-    for one in (first, second):
-        one.suspend()  # so that it dies while it is at work
-    command.ask()
-    time.sleep(0.5)
-    first.kill()
+    command.ask_stopped()
+    command.seen[0].kill()
     code, lines = command.end()
     assert code == 2
     assert lines == [
@@ -93,10 +102,7 @@ def test_a_killed_process_is_one_line(command: Command) -> None:
 def test_ctrl_c_at_work_is_one_line(command: Command) -> None:
     command.ask()
     command.read_answers()
-    for one in command.children():
-        one.suspend()
-    command.ask()
-    time.sleep(0.5)
+    command.ask_stopped()
     os.killpg(command.process.pid, signal.SIGINT)
     assert command.end() == (130, ["kochi: stopped"])
 

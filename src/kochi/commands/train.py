@@ -9,6 +9,7 @@ import typer
 from kochi.commands.example import worked_example
 from kochi.commands.messages import short
 from kochi.errors import Interrupted
+from kochi.printing import say
 
 
 @worked_example(
@@ -59,4 +60,4 @@ def train(
     measured = [["kochi", "evaluate", folder, name] for name in splits[:1]]
     read = {"picture": ["PICTURE.png"], "sound": ["RECORDING.wav"]}.get(run.data.kind, [])
     nexts = [*measured, ["kochi", "predict", folder, *read]]
-    print(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}")
+    say(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}")

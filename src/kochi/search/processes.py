@@ -21,7 +21,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import resource_tracker
+from multiprocessing import resource_tracker, util
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
@@ -63,6 +63,8 @@ class Processes(Generic[Item, Result]):
         self._prepare = pickle.dumps((prepare, arguments))
         self._running: list[_Process] = []
         self._lock = threading.Lock()
+        # At the end of the program, before multiprocessing asks them to end and waits.
+        util.Finalize(self, _kill, (self._running,), exitpriority=0)
 
     def map(self, batches: Sequence[Item]) -> list[Result]:
         """Return what becomes of each batch, in their order; the first ones are taken first.
@@ -78,7 +80,7 @@ class Processes(Generic[Item, Result]):
                 self._begin(min(self.count, len(batches)))
                 found, error = self._map(batches)
             except BaseException:
-                self._kill()
+                _kill(self._running)
                 raise
         if error is not None:
             raise error
@@ -87,9 +89,8 @@ class Processes(Generic[Item, Result]):
     def close(self) -> None:
         """End the processes."""
         with self._lock:
-            running, self._running = self._running, []
-            for one in running:
-                one.close()
+            while self._running:
+                self._running.pop().close()
 
     def __enter__(self) -> "Processes[Item, Result]":
         return self
@@ -128,13 +129,6 @@ class Processes(Generic[Item, Result]):
                     one.ask(batch)
                     busy[pipe] = one, number
         return found, failed
-
-    def _kill(self) -> None:
-        running, self._running = self._running, []
-        for one in running:
-            one.process.kill()
-        for one in running:
-            one.close()
 
 
 class _Process:
@@ -180,6 +174,13 @@ class _Process:
         elif code == 1:
             advice = '; a script must make it under `if __name__ == "__main__":`'
         return UserError(f"a process that computes answers ended before its time: {how}{advice}")
+
+
+def _kill(running: list[_Process]) -> None:
+    for one in running:
+        one.process.kill()
+    while running:
+        running.pop().close()
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor
 from kochi.data.padding import BOS
 from kochi.memory import Memory
 from kochi.models.seq2seq import Seq2Seq
-from kochi.view.labelled import visible_text
+from kochi.visible import visible_text
 
 LONGEST = 200  # characters of a text that are shown
 

@@ -37,11 +37,13 @@ class LocalStrategy(DDPStrategy):
     def setup_distributed(self) -> None:
         """Join the other processes; Lightning finds the group made."""
         self.set_world_ranks()
-        backend = self._get_process_group_backend()
         _bind_to_loopback()
+        store = torch.distributed.FileStore(  # pyright: ignore[reportPrivateImportUsage]
+            str(self._meeting), self._world
+        )
         torch.distributed.init_process_group(
-            backend,
-            store=torch.distributed.FileStore(str(self._meeting), self._world),
+            self._get_process_group_backend(),
+            store=store,
             rank=self.global_rank,
             world_size=self._world,
             device_id=None if self.root_device.type == "cpu" else self.root_device,

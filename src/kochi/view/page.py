@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from kochi.errors import UserError
-from kochi.view.labelled import visible, visible_title
+from kochi.view.labelled import visible_title
+from kochi.visible import visible
 
 MOST_CELLS = 5000  # of the table that shows all words at once
 END = "⟨end⟩"  # where the weights are shown that lie on no word
