@@ -1,6 +1,7 @@
 """Processes of a training meet on this machine only, and exchange no pickles."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -9,6 +10,7 @@ import torch
 
 import kochi
 from kochi import config
+from kochi.search import Processes
 from kochi.training.meeting import gather
 from kochi.training.progress import Progress
 from kochi.training.run import train
@@ -55,6 +57,21 @@ def test_two_processes_listen_on_loopback_only(task: Path, monkeypatch: pytest.M
     assert len(sockets.listening) >= 2, "no step saw the sockets by which the processes talk"
     assert {one.laddr.ip for one in sockets.listening} <= set(LOOPBACK)
     assert sockets.unix == []
+
+
+def prepare() -> Callable[[torch.Tensor], torch.Tensor]:
+    return torch.clone
+
+
+def test_processes_that_answer_are_reached_over_anonymous_pipes() -> None:
+    """By itself `multiprocessing` listens on a socket when it sends tensors."""
+    with Processes(1, prepare) as pool:
+        [found] = pool.map([torch.ones(3)])
+        assert found.tolist() == [1.0, 1.0, 1.0]
+        me = psutil.Process()
+        for process in (me, *me.children(recursive=True)):
+            assert [one.laddr for one in process.net_connections("unix") if one.laddr] == []
+            assert process.net_connections("inet") == []
 
 
 def test_no_collective_of_objects_is_called() -> None:
