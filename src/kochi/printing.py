@@ -68,6 +68,14 @@ class Guarded:
         """Write some text; line breaks and tabs are kept."""
         return self.unguarded.write(visible_text(text, keep=_FORM))
 
+    def flush(self) -> None:
+        """Let it be seen."""
+        self.unguarded.flush()
+
+    def isatty(self) -> bool:
+        """Say whether it is a terminal."""
+        return self.unguarded.isatty()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.unguarded, name)
 

@@ -1,6 +1,7 @@
 """``--processes``: whatever happens to the processes, the command ends, in one line."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -132,11 +133,11 @@ def test_a_process_without_memory_is_one_line() -> None:
     with Processes(1, prepare, 1) as pool:
         with pytest.raises(UserError, match="has not enough memory; use fewer processes"):
             pool.map([-1])
-        [process] = pool.map([1])
-        os.kill(process, signal.SIGKILL)  # while it has nothing to do: another takes its place
-        while psutil.Process(process).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.05)
-        assert pool.map([1]) != [process]
+        [number] = pool.map([1])
+        [process] = [one for one in multiprocessing.active_children() if one.pid == number]
+        process.kill()  # while it has nothing to do: another takes its place
+        process.join()
+        assert pool.map([1]) != [number]
 
 
 def test_a_process_that_cannot_prepare_says_why() -> None:
