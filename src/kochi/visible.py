@@ -16,7 +16,7 @@ def visible_text(text: str, keep: str = "") -> str:
         keep: Characters that stay as they are, such as the line breaks of a form.
 
     >>> visible_text("two\twords \x1b[31m\x9b0m\x7f\u202e")
-    'two␉words ␛[31m<009B>0m␡<202E>'
+    'two␉words ␛[31m<009B>0m<007F><202E>'
     """
     return "".join(c if c in keep else _visible_character(c) for c in text)
 
@@ -44,8 +44,6 @@ def _visible_character(character: str) -> str:
     category, number = unicodedata.category(character), ord(character)
     if number < 0x20:
         return chr(0x2400 + number)
-    if number == 0x7F:
-        return "␡"
     hidden = category in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS
     return f"<{number:04X}>" if hidden or _is_noncharacter(number) else character
 

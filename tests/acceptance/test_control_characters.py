@@ -28,7 +28,7 @@ BAD = [
     "\U000e0041",
 ]
 NAME = "a\x1b[8mb\x9b2Jc\nd\u202ee\x7f"  # of files
-SAID = "a␛[8mb<009B>2Jc␊d<202E>e␡"
+SAID = "a␛[8mb<009B>2Jc␊d<202E>e<007F>"
 OURS = re.compile(r"\x1b\[(?!8m)(\?25[hl]|[0-9;]*m|[0-9]*[AK])|\r")  # of rich's bars and colours
 ANSWERS = dict(
     zip(LETTERS, ["\x1b]0;owned\x07", "\x9b31m", "\u202e", "\x7f", "\x08", "f"], strict=True)
