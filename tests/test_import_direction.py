@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
-BASE = {"errors", "config", "normal_forms", "contents", "reading"}
+BASE = {"errors", "config", "normal_forms", "contents", "reading", "quiet", "visible"}
 DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
@@ -19,11 +19,14 @@ DIRECTION: dict[str, set[str]] = {
     "errors": set(),
     "normal_forms": set(),
     "contents": set(),
+    "quiet": set(),
+    "visible": set(),
+    "printing": {"visible"},
     "reading": {"errors", "contents"},
     "config": {"errors", "normal_forms", "reading"},
     "memory": set(),
     "sound": {"errors", "contents", "reading"},
-    "picture": {"errors", "contents", "reading"},
+    "picture": {"errors", "contents", "reading", "quiet"},
     "scenes": {"errors"},
     "attention": set(),
     "layers": {"attention"},
@@ -33,14 +36,14 @@ DIRECTION: dict[str, set[str]] = {
     "data": BASE | {"sound", "picture"},
     "metrics": BASE,
     "view": BASE | {"times", "memory"},
-    "search": {"memory"},
+    "search": {"errors", "memory"},
     "publishing": {"config"},
     "folder": DATA | {"models", "publishing"},
     "times": {"memory"},
     "links": {"errors", "data", "metrics"},
     "training": DATA
     | MODELS
-    | {"metrics", "search", "view", "folder", "looking", "times", "publishing"},
+    | {"metrics", "search", "view", "folder", "looking", "times", "publishing", "printing"},
     "studies": DATA
     | MODELS
     | {"metrics", "search", "training", "predictor", "links", "looking", "view", "folder"},
@@ -69,9 +72,10 @@ DIRECTION: dict[str, set[str]] = {
         "looking",
         "publishing",
         "streams",
+        "printing",
     },
     "streams": set(),
-    "cli": {"commands", "errors", "reading", "streams"},
+    "cli": {"commands", "errors", "reading", "streams", "printing"},
     "kochi": {"attention", "errors", "predictor"},
     "__main__": {"cli"},
 }

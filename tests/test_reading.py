@@ -3,7 +3,6 @@
 import os
 import re
 import threading
-import warnings
 
 import pytest
 
@@ -15,7 +14,6 @@ from kochi.reading import (
     parse_json,
     parse_toml,
     parsing,
-    pillow_is_quiet,
     read_file,
     shortened,
 )
@@ -98,24 +96,6 @@ def test_messages_are_short():
     with pytest.raises(UserError) as caught, parsing("a", "b"):
         raise ValueError("x" * 10_000)
     assert len(str(caught.value)) < 400
-
-
-def test_threads_leave_the_warning_filters_as_they_were():
-    before = list(warnings.filters)
-    start = threading.Barrier(8)
-
-    def work():
-        start.wait()
-        for _ in range(200):
-            with pillow_is_quiet():
-                pass
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert list(warnings.filters) == before
 
 
 def test_readers_list_no_exceptions_of_parsers():

@@ -24,6 +24,7 @@ from kochi.commands.show import show
 from kochi.commands.study import study
 from kochi.commands.train import train
 from kochi.errors import Interrupted, UserError
+from kochi.printing import guard_stderr, say
 from kochi.reading import shortened
 from kochi.streams import forget_output, is_closed, open_closed_streams
 
@@ -55,7 +56,7 @@ for _verb in (
 
 def _print_version(wanted: bool) -> bool:
     if wanted:
-        print(f"kochi {__version__}")
+        say(f"kochi {__version__}")
         raise typer.Exit
     return wanted
 
@@ -78,11 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
         arguments: The words after ``kochi``. None: those of this process, which then ends: streams
-            that the caller closed are replaced, and a further Ctrl-C on the way out is ignored.
+            that the caller closed are replaced, what others write to stderr is made visible, and a
+            further Ctrl-C on the way out is ignored.
     """
     if arguments is not None:
         return _run(list(arguments))
     open_closed_streams()
+    guard_stderr()
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:  # came while an error was reported
@@ -126,7 +129,7 @@ def _run(words: list[str]) -> int:
 def _complain(message: str, code: int) -> int:
     line = f"kochi: {shortened(' '.join(message.split()), LONGEST_MESSAGE)}"
     with contextlib.suppress(OSError):  # the terminal may be gone
-        print(line, file=sys.stderr, flush=True)
+        say(line, error=True)
     return code
 
 

@@ -11,12 +11,14 @@ import hashlib
 import io
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
+import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -55,6 +57,8 @@ LARGEST_HEADER = 1 << 25
 DTYPE = "F32"  # as safetensors calls what `weights_of` gives
 Shapes = dict[str, Any]  # a tuple for each name of a weight; anything else fits no weight
 
+_building = threading.Lock()
+
 
 @dataclass(frozen=True)
 class ModelFolder:
@@ -82,12 +86,14 @@ class ModelFolder:
         """
         from kochi.models.build import build_model
 
-        model = build_model(
-            self.run.model,
-            model_input(self.source),
-            self.target.size,
-            ctc=self.run.training.ctc_weight > 0,
-        )
+        # Weights are drawn first; the user's random numbers must not change by that.
+        with _building, torch.random.fork_rng(devices=[]):
+            model = build_model(
+                self.run.model,
+                model_input(self.source),
+                self.target.size,
+                ctc=self.run.training.ctc_weight > 0,
+            )
         load_weights(model, self.weights, WEIGHTS)
         return model.eval()
 

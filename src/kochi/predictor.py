@@ -33,6 +33,7 @@ from kochi.search import (
     length_limits,
     num_workers,
     sentence_seeds,
+    settle_threads,
     share_size,
 )
 from kochi.search.candidates import NotFiniteError
@@ -418,6 +419,7 @@ class Predictor:
                 yield last.result()
 
     def _predict(self, sources: Any, find: Find, asked: _Asked) -> list[Prediction]:
+        settle_threads()
         listed = list(self.source.several(sources))
         size = self.run.search.batch_size if asked.batch_size is None else asked.batch_size
         if size < 1:

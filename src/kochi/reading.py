@@ -10,9 +10,7 @@ import json
 import os
 import re
 import stat
-import threading
 import tomllib
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,48 +103,6 @@ def shortened(text: str, most: int = LONGEST_REASON) -> str:
         return text
     end = (most - 3) // 4
     return f"{text[: most - 3 - end]}...{text[len(text) - end :]}"
-
-
-# ---------------------------------------------------------------------------------------- warnings
-
-
-class _Quiet:
-    """One entry of Python's warning filters, there while at least one thread needs it."""
-
-    def __init__(self, package: str) -> None:
-        self._entry = ("ignore", None, Warning, re.compile(rf"{re.escape(package)}\."), 0)
-        self._lock = threading.Lock()
-        self._count = 0
-        self._list: list[Any] = []
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self._lock:
-            if not self._count:
-                self._list = warnings.filters  # pyright: ignore[reportAttributeAccessIssue]
-                self._list.insert(0, self._entry)
-            self._count += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._count -= 1
-                if not self._count:
-                    self._remove()
-
-    def _remove(self) -> None:
-        # Another thread may have copied the list meanwhile (warnings.catch_warnings).
-        for filters in (self._list, warnings.filters):
-            if self._entry in filters:
-                filters.remove(self._entry)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-pillow_is_quiet = _Quiet("PIL")
-"""Keep warnings that Pillow's own modules raise from the terminal, for as long as it holds.
-
-`warnings.catch_warnings` restores a copy of all filters, so that two threads may leave each other's
-behind. This adds one entry that concerns Pillow alone, and takes that entry away again.
-"""
 
 
 # ------------------------------------------------------------------------------------------- files

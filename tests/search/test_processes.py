@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kochi.errors import UserError
 from kochi.search import Processes
 
 
@@ -64,7 +65,8 @@ def test_an_error_comes_out_and_the_processes_go_on(processes):
 
 
 def test_a_process_that_dies_is_told():
-    with Processes(1, prepare, 10) as pool, pytest.raises(RuntimeError, match="before its time"):
+    said = "before its time: exit code 3"
+    with Processes(1, prepare, 10) as pool, pytest.raises(UserError, match=said):
         pool.map([1, "die"])
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from kochi.view.labelled import label_alignment, scale_top, visible
+from kochi.view.labelled import label_alignment, scale_top
+from kochi.visible import visible
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])

@@ -1,6 +1,5 @@
 """``kochi align``: which words or tokens belong together, by what a model attends to."""
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from kochi.commands.example import worked_example
 from kochi.commands.messages import note
 from kochi.commands.options import BatchSize, Device, ModelFolder, UnitName
 from kochi.errors import UserError
+from kochi.printing import put, put_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def align(
     if out is not None:
         write_output(out, text.encode())
     elif right is None:
-        print(text, end="")
+        put(text, end="")
     if right is not None:
         scores = alignment_scores(found, right, unit=between)
         _print_scores(scores, len(found), between, model, as_json)
@@ -133,11 +133,11 @@ def _print_scores(
 ) -> None:
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}
-        print(json.dumps({"model": str(model), "pairs": count, "unit": unit, "scores": values}))
+        put_json({"model": str(model), "pairs": count, "unit": unit, "scores": values})
         return
-    print(f"{count:,} pairs, links between {unit}")
+    say(f"{count:,} pairs, links between {unit}")
     for score in scores.values():
-        print(f"{score}   {score.signature}")
+        say(f"{score}   {score.signature}")
 
 
 def _check_reads_text(predictor: "Predictor", model: Path) -> None:

@@ -1,7 +1,6 @@
 """``kochi compare``: models side by side, and where they differ."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,10 +20,9 @@ from kochi.commands.options import (
     search_options,
 )
 from kochi.errors import UserError
+from kochi.printing import draw, put_json, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from kochi.data.pairs import Pair
     from kochi.metrics import Comparison, Judge, Score
     from kochi.predictor import Predictor
@@ -67,8 +65,6 @@ def compare(
     *models, data = names
     if len(models) < 2:
         raise UserError(f"{' '.join(names)}: expected two models or more, and then the data")
-    from rich.console import Console
-
     from kochi.metrics import METRICS, Judge
     from kochi.predictor import load
 
@@ -94,17 +90,16 @@ def compare(
     scores = {name: judge.scores([metric], answers[name])[metric] for name in models}
     if as_json:
         record = _record(data, pairs, scores, found) | {"unanswered": len(unanswered)}
-        print(json.dumps(record, ensure_ascii=False))
+        put_json(record)
     else:
-        console = Console(highlight=False)
         beams = [beam or one.run.search.beam for one in predictors.values()]
-        _print_scores(console, pairs, beams, scores, found)
+        _print_scores(pairs, beams, scores, found)
         for name in models[1:]:
             two = {one: predictors[one] for one in (models[0], name)}
             texts = (answers[models[0]], answers[name])
             for place in _most_different(judge, metric, *texts, show):
                 both = [text[place] for text in texts]
-                _print_pair(console, two, pairs[place], both, options)
+                _print_pair(two, pairs[place], both, options)
     if unanswered:
         raise typer.Exit(1)
 
@@ -152,7 +147,6 @@ def _record(
 
 
 def _print_scores(
-    console: "Console",
     pairs: "list[Pair]",
     beams: list[int],
     scores: "dict[str, Score]",
@@ -160,37 +154,35 @@ def _print_scores(
 ) -> None:
     from kochi.data.pairs import count_rows, show_counts
 
-    console.print(show_counts(count_rows(pairs), len(pairs)))
+    say(show_counts(count_rows(pairs), len(pairs)))
     width = max(map(len, scores))
     for name, score in scores.items():
-        console.print(f"{name:<{width}}  {score}", markup=False, soft_wrap=True)
+        say(f"{name:<{width}}  {score}")
         if name not in found:
             continue
         one = found[name]
         verdict = {"second": "better", "first": "worse", None: "no clear difference"}[one.better]
         line = f"{one.difference:+.1f} [{one.low:+.1f}, {one.high:+.1f}], p = {one.p_value:.3f}"
-        console.print(f"{'':<{width}}  {line}: {verdict}", markup=False, soft_wrap=True)
+        say(f"{'':<{width}}  {line}: {verdict}")
     signature = next(iter(scores.values())).signature
-    console.print(f"{signature}|{search_signature(beams)}", markup=False, soft_wrap=True)
+    say(f"{signature}|{search_signature(beams)}")
 
 
 def _print_pair(
-    console: "Console",
     predictors: "dict[str, Predictor]",
     pair: "Pair",
     texts: Sequence[str],
     options: dict[str, Any],
 ) -> None:
     """Show a source, the right answer, and both answers with their alignments."""
-    from kochi.view.labelled import visible_title
     from kochi.view.terminal import draw_alignment, draw_alignments
 
     source = next(iter(predictors.values())).source.describe(pair.source)
     lines = [f"source: {source}", f"right:  {pair.references[0]}"]
     lines += [f"{name}: {text}" for name, text in zip(predictors, texts, strict=True)]
-    console.print()
+    say()
     for line in lines:
-        console.print(visible_title(line), markup=False, soft_wrap=True)
+        say(" ".join(line.split()))
     drawings = []
     for name, predictor in predictors.items():
         options = options | {"need_alignment": True, "errors": "skip"}
@@ -199,4 +191,4 @@ def _print_pair(
             sides = prediction.source_tokens, prediction.tokens
             drawings.append(draw_alignment(prediction.alignment, *sides, title=name))
     if drawings:
-        console.print(draw_alignments(drawings))
+        draw(draw_alignments(drawings))

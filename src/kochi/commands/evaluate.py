@@ -1,6 +1,5 @@
 """``kochi evaluate``: how good a model is on data with right answers."""
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +23,7 @@ from kochi.commands.options import (
     search_options,
 )
 from kochi.errors import UserError
+from kochi.printing import put_json, say, unguarded
 
 if TYPE_CHECKING:
     from kochi.config import Data, Run
@@ -122,11 +122,11 @@ def evaluate(
         counts = {"rows": count_rows(pairs), "pairs": len(pairs), "beam": beam}
         record = {"model": str(model), "data": data, **counts, "scores": values}
         record["unanswered"] = len(summary.unanswered)
-        print(json.dumps(record, ensure_ascii=False))
+        put_json(record)
     else:
-        print(show_counts(count_rows(pairs), len(pairs)))
+        say(show_counts(count_rows(pairs), len(pairs)))
         for score in scores.values():
-            print(f"{score}   {score.signature}|{search_signature([beam])}")
+            say(f"{score}   {score.signature}|{search_signature([beam])}")
     if summary.unanswered:
         raise typer.Exit(1)
 
@@ -270,7 +270,7 @@ def answer(
         stream,
         "answering",
         total=len(pairs),
-        console=Console(stderr=True),
+        console=Console(file=unguarded(sys.stderr)),
         transient=True,
         disable=not sys.stderr.isatty(),
     )

@@ -2,7 +2,6 @@
 
 import codecs
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.errors import UserError
+from kochi.printing import say
 
 MOST_SHOWN = 60  # characters of one side
 
@@ -99,21 +99,21 @@ def init(
     )
     output = "model" if out.name == "run.toml" else f"{out.stem}-model"
     started = start(data, out, output, seed, choices)
-    print(f"{data}: {started.num_pairs:,} training pairs ({started.kind})")
-    print(started.chosen)
+    say(f"{data}: {started.num_pairs:,} training pairs ({started.kind})")
+    say(started.chosen)
     for note in started.notes:
-        print(f"note: {note}")
-    print("the first pairs as they will be read:")
+        say(f"note: {note}")
+    say("the first pairs as they will be read:")
     for pair in started.pairs:
-        print(f"  {_shown(pair.source)}  ->  {_shown(pair.references[0])}")
+        say(f"  {_shown(pair.source)}  ->  {_shown(pair.references[0])}")
     if estimate:
         from kochi.training.estimate import estimate_training
 
         try:
-            print(estimate_training(out))
+            say(estimate_training(out))
         except UserError as error:  # the run file is there; training says the same
-            print(f"kochi: no step could be timed: {error}", file=sys.stderr)
-    print(f"wrote {out}; next: {shlex.join(['kochi', 'train', str(out)])}")
+            say(f"kochi: no step could be timed: {error}", error=True)
+    say(f"wrote {out}; next: {shlex.join(['kochi', 'train', str(out)])}")
 
 
 def _shares(split: str | None) -> tuple[float, float, float] | None:
@@ -146,12 +146,8 @@ def _encoding(name: str | None) -> str | None:
 
 def _shown(side: object) -> str:
     """Show one side of a pair in one line: text with its tags, or the name of a file."""
-    from kochi.view.labelled import visible_text
-
+    text = str(side)
     if isinstance(side, str):
         source, tab, tags = side.rpartition("\t")
-        side = f"{source}  [{tags}]" if tab else side
-        text = visible_text(side)
-    else:
-        text = str(side)
+        text = f"{source}  [{tags}]" if tab else side
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"

@@ -1,7 +1,6 @@
 """``kochi predict --stream``: write words while the sound still comes."""
 
 import io
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kochi.errors import UserError
+from kochi.printing import put, put_json, say
 
 if TYPE_CHECKING:
     from kochi.listening import Heard
@@ -103,7 +103,7 @@ def listen(asked: Stream) -> None:
                 clock.latencies.append(latency)
             show(one, latency)
         sys.stdout.flush()
-    print(f"kochi: {clock.report(heard_seconds)}", file=sys.stderr)
+    say(f"kochi: {clock.report(heard_seconds)}", error=True)
 
 
 def _check(asked: Stream) -> None:
@@ -140,7 +140,7 @@ class _Text:
     def __call__(self, one: "Heard", latency: float | None) -> None:
         text = one.text if self._began else one.text.lstrip(" ")
         self._began = not one.ends
-        sys.stdout.write(text + ("\n" if one.ends else ""))
+        put(text, end="\n" if one.ends else "")
 
 
 def _show_json(one: "Heard", latency: float | None) -> None:
@@ -152,7 +152,7 @@ def _show_json(one: "Heard", latency: float | None) -> None:
         "heard_seconds": _milliseconds(one.heard_seconds),
         "latency_seconds": _milliseconds(latency),
     }
-    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    put_json(record)
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from kochi.commands.example import worked_example
+from kochi.printing import draw, say
 
 SIZE = 8  # of the attentions that are built to see whether they can be
 HEADING = "{} x {} places in float32 on the {}, {}"
@@ -23,25 +24,27 @@ def mechanisms(
 ) -> None:
     """List scores, scopes and selections; say what combines and which kernel serves it here."""
     import torch
-    from rich.console import Console
 
     from kochi.errors import UserError
 
     if SIZE % heads:
         raise UserError(f"--heads {heads}: expected one of 1, 2, 4, 8")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    console = Console(highlight=False, soft_wrap=True)
-    _list_parts(console)
+    _list_parts()
     how = f"{heads} head{'s' if heads > 1 else ''}, training"
-    console.print(f"\n{HEADING.format(length, length, device, how)}:\n", markup=False)
+    say()
+    say(f"{HEADING.format(length, length, device, how)}:")
+    say()
     reasons: dict[str, int] = {}
     for line in _table(length, heads, device, reasons):
-        console.print(line, markup=False)
+        say(line)
     for reason, number in reasons.items():
-        console.print(f"({number}) refused: {reason}", markup=False)
+        say(f"({number}) refused: {reason}")
 
 
-def _list_parts(console: Any) -> None:
+def _list_parts() -> None:
+    from rich.text import Text
+
     from kochi.attention import building
 
     for what, makers in (
@@ -50,10 +53,10 @@ def _list_parts(console: Any) -> None:
         ("scope", building.MAKE_SCOPE),
         ("selection", building.MAKE_SELECTION),
     ):
-        console.print(what, style="bold")
+        draw(Text(what, "bold"))
         for name, maker in makers.items():
             line = (maker.kind.__doc__ or "").strip().splitlines()[0]
-            console.print(f"  {name:<18} {line}", markup=False)
+            say(f"  {name:<18} {line}")
 
 
 def _rows() -> Iterable[tuple[str, list[dict[str, str]]]]:

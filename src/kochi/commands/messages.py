@@ -1,11 +1,12 @@
 """Remarks to the user, on stderr so that they never mix with answers."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kochi.printing import say
 
 if TYPE_CHECKING:
     from kochi.predictor import Prediction, Predictor
@@ -16,14 +17,13 @@ REMARKS = 3  # remarks on single sources that are printed
 
 
 def warn(message: str) -> None:
-    """Write one line of warning; what a terminal would obey, such as ESC, is spelt out."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-    print(f"kochi: warning: {shown}", file=sys.stderr)
+    """Write one line of warning."""
+    say(f"kochi: warning: {message}", error=True)
 
 
 def note(message: str) -> None:
     """Write one line that says what was chosen."""
-    print(f"kochi: {message}", file=sys.stderr)
+    say(f"kochi: {message}", error=True)
 
 
 def short(path: Path) -> str:

@@ -1,7 +1,6 @@
 """``kochi predict``: answer line by line, or recording by recording."""
 
 import io
-import json
 import sys
 from collections.abc import Callable
 from enum import Enum
@@ -29,6 +28,7 @@ from kochi.commands.options import (
     search_options,
 )
 from kochi.errors import UserError
+from kochi.printing import put, put_json, say
 
 if TYPE_CHECKING:
     from kochi.predictor import Prediction, Predictor
@@ -111,7 +111,8 @@ def predict(
 
     Lines that trickle in are answered at once; lines that are there already are answered in
     batches, always in their order. A blank line is answered by a blank line. So is what cannot be
-    read or is too long, with a warning; the exit code is then 1.
+    read or is too long, with a warning; the exit code is then 1. In a terminal control characters
+    of an answer are shown, not obeyed; in a file or a pipe answers are as the model wrote them.
     """
     as_json = as_json or form is Form.JSON
     if stream or pcm is not None or fast:
@@ -215,7 +216,7 @@ def _sampler(
 def _standard_input(files: list[Path], text: bool) -> Bytes:
     if str(files[0]) == "-" and sys.stdin.isatty():
         what = "source" if text else "file"
-        print(f"One {what} a line; Ctrl-D ends.", file=sys.stderr)
+        say(f"One {what} a line; Ctrl-D ends.", error=True)
     return cast(io.BufferedReader, sys.stdin.buffer)
 
 
@@ -240,13 +241,13 @@ class _Printer:
         self._number += 1
         if self._as_json:
             record = as_record(prediction) | _grid_box(self._predictor, source, prediction)
-            print(json.dumps(record, ensure_ascii=False))
+            put_json(record)
         elif self._subtitles is not None:
             _print_subtitles(prediction, self._subtitles)
         else:
             name = one_line(prediction.source).replace("\t", " ")
             for line in self._lines(prediction):
-                print(f"{name}\t{line}" if self._with_names else line)
+                put(f"{name}\t{line}" if self._with_names else line)
 
     def _lines(self, prediction: "Prediction") -> list[str]:
         if self._n_best == 1:
@@ -265,7 +266,7 @@ def _print_subtitles(prediction: "Prediction", form: Form) -> None:
         return
     if prediction.words is None:
         raise UserError("a plain model has no attention, so no times are known for subtitles")
-    print((srt if form is Form.SRT else vtt)(prediction.words))
+    put((srt if form is Form.SRT else vtt)(prediction.words))
 
 
 def as_record(prediction: "Prediction") -> dict[str, Any]:

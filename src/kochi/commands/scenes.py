@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kochi.commands.example import worked_example
+from kochi.printing import say
 
 
 @worked_example("$ kochi scenes shapes --train 60 --dev 10 --test 10")
@@ -29,4 +30,4 @@ def scenes(
     write_scenes(folder, counts, seed)
     total = ", ".join(f"{split} {count:,}" for split, count in counts.items())
     begin = folder / "train.tsv" if seen else folder  # several could be meant for training
-    print(f"wrote {folder} ({total}); next: {shlex.join(['kochi', 'init', str(begin)])}")
+    say(f"wrote {folder} ({total}); next: {shlex.join(['kochi', 'init', str(begin)])}")

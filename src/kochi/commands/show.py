@@ -11,10 +11,9 @@ from kochi.commands.looking import check_page, write_answer
 from kochi.commands.messages import Summary, short, warn
 from kochi.commands.options import Beam, Device, MaxSourceLength, ModelFolder
 from kochi.errors import UserError
+from kochi.printing import draw, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from kochi.predictor import Prediction, Predictor
     from kochi.view.overlay import Looked
 
@@ -62,8 +61,6 @@ def show(
         from kochi.view.figures import picture_format
 
         picture_format(out, others=("html",))  # what cannot be written is refused at once
-    from rich.console import Console
-
     from kochi.predictor import SourceError, load
     from kochi.view.terminal import draw_alignment
 
@@ -89,19 +86,18 @@ def show(
     looked = None if prediction.grid is None else _look(predictor, text, prediction)
     if out is not None:  # before anything is printed: a reader such as head may leave at any line
         _write(predictor, text, prediction, looked, out, short(model))
-    console = Console(highlight=False)
-    console.print(prediction.text, markup=False, soft_wrap=True)
+    say(prediction.text)
     if looked is not None:
-        _print_peaks(console, looked)
+        _print_peaks(looked)
     elif prediction.alignment.numel() <= MOST_CELLS:
-        console.print(draw_alignment(prediction.alignment, *_sides(prediction), legend=True))
+        draw(draw_alignment(prediction.alignment, *_sides(prediction), legend=True))
     else:
         rows, columns = prediction.alignment.shape
         size = f"{rows:,} rows and {columns:,} columns are too many for the terminal"
         said = f"alignment not drawn: {size}; --out x.png draws them"
-        console.print(said, markup=False, soft_wrap=True)
+        say(said)
     if out is not None:
-        console.print(f"wrote {out}", markup=False)
+        say(f"wrote {out}")
 
 
 def _look(predictor: "Predictor", source: str, prediction: "Prediction") -> "Looked":
@@ -127,8 +123,9 @@ def _write(
 ) -> None:
     """Write a page, a picture word by word, or a picture of the alignment."""
     from kochi.view.figures import font_advice, missing_glyphs, picture_format
-    from kochi.view.labelled import answer_title, visible
+    from kochi.view.labelled import answer_title
     from kochi.view.overlay import save_overlay
+    from kochi.visible import visible
 
     title = answer_title(model, prediction.source, prediction.text)
     if out.suffix.lower() == ".html":
@@ -171,13 +168,13 @@ def _save(
     save_figure(figure, out)
 
 
-def _print_peaks(console: "Console", looked: "Looked") -> None:
+def _print_peaks(looked: "Looked") -> None:
     """Say for each word which region got most of its attention: the share, and the middle."""
     from kochi.view.overlay import peaks
 
     for word, peak in zip(looked.words, peaks(looked), strict=True):
         line = f"  {word:<16} {peak.share:4.0%} at {peak.across:.0f}, {peak.down:.0f}"
-        console.print(line, markup=False, soft_wrap=True)
+        say(line)
 
 
 def _clock(prediction: "Prediction") -> tuple[str, ...]:

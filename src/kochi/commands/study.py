@@ -11,6 +11,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.errors import UserError
+from kochi.printing import say
 
 if TYPE_CHECKING:
     from kochi.studies.study import Study
@@ -83,15 +84,15 @@ def study(
     page = write_page(out, list(STUDIES.values()))
     for report in reports.values():
         for claim in report.claims:
-            print(f"{claim.verdict}: {claim.text} ({claim.source})")
+            say(f"{claim.verdict}: {claim.text} ({claim.source})")
             for line in claim.because():
-                print(f"    {line}")
-    print(f"wrote {page}")
+                say(f"    {line}")
+    say(f"wrote {page}")
 
 
 def _list(studies: "dict[str, Study]") -> None:
     for name, one in studies.items():
-        print(f"{name:<12} {one.question}")
+        say(f"{name:<12} {one.question}")
 
 
 def _tasks(
@@ -138,4 +139,4 @@ def _cores() -> int:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(line, error=True)

@@ -1,6 +1,7 @@
 """``kochi train``: train the model of a run file."""
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 from kochi.commands.example import worked_example
 from kochi.commands.messages import short
 from kochi.errors import Interrupted
+from kochi.printing import say
 from kochi.streams import forget_output, is_closed
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ def train(
     read = {"picture": ["PICTURE.png"], "sound": ["RECORDING.wav"]}.get(run.data.kind, [])
     nexts = [*_measured(run, folder), ["kochi", "predict", folder, *read]]
     try:
-        print(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}", flush=True)
+        say(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}")
+        sys.stdout.flush()
     except OSError as error:
         if not is_closed(error):
             raise

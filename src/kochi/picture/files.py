@@ -2,7 +2,6 @@
 
 import io
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from jaxtyping import Shaped, UInt8
 
 from kochi.contents import File
 from kochi.errors import UserError
-from kochi.reading import open_file, parsing, pillow_is_quiet, read_open, size_of
+from kochi.quiet import Quiet
+from kochi.reading import open_file, parsing, read_open, size_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,6 +31,9 @@ ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations whose height and width are the o
 HIGH = 257  # a 16-bit white over an 8-bit one
 Colour = Literal["rgb", "grey"]
 Pixels = UInt8[np.ndarray, "height width channels"]
+
+
+_pillow_is_quiet = Quiet(module="PIL")  # its warnings are of damage that an error names, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ _one_large = threading.Lock()
 
 def _load(image: "Image.Image", colour: Colour, name: str, most_side: int | None = None) -> Pixels:
     what = "a picture: it is cut off or damaged"
-    with pillow_is_quiet(), parsing(name, what, "expected a whole picture; copy it again"):
+    with _pillow_is_quiet(), parsing(name, what, "expected a whole picture; copy it again"):
         image.load()
         return to_pixels(image, colour, name, most_side)
 
@@ -133,7 +136,7 @@ def image_size(image: "Image.Image", name: str) -> tuple[int, int]:
         UserError: What the image says of its orientation cannot be read.
     """
     width, height = image.size
-    with pillow_is_quiet(), parsing(name, "a picture"):
+    with _pillow_is_quiet(), parsing(name, "a picture"):
         on_its_side = _orientation(image) in ON_ITS_SIDE
     return (width, height) if on_its_side else (height, width)
 
@@ -158,7 +161,7 @@ def _opened(picture: Picture) -> "Iterator[Image.Image]":
             size = len(file.getbuffer())
         if not size:
             raise UserError(f"{name}: is empty (0 bytes); expected a picture; copy it again")
-        with pillow_is_quiet(), parsing(name, "a picture"):
+        with _pillow_is_quiet(), parsing(name, "a picture"):
             try:
                 image = Image.open(cast("IO[bytes]", file), formats=FORMATS)
             except Image.DecompressionBombError:
@@ -178,7 +181,7 @@ def _check_header(image: "Image.Image", name: str) -> None:
     if width * height > MAX_PIXELS:
         raise UserError(_too_large(name, f"{width} x {height}"))
     check_sides(height, width, name)
-    with pillow_is_quiet(), parsing(name, "a picture"):
+    with _pillow_is_quiet(), parsing(name, "a picture"):
         several = getattr(image, "is_animated", False)  # n_frames would read all of them
     if several:
         raise UserError(

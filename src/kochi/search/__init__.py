@@ -13,7 +13,7 @@ from kochi.search.greedy import greedy
 from kochi.search.hypothesis import Hypothesis, normalise
 from kochi.search.joint import JointScore
 from kochi.search.limits import length_limits
-from kochi.search.parallel import in_parallel, num_workers, share_size
+from kochi.search.parallel import in_parallel, num_workers, settle_threads, share_size
 from kochi.search.processes import Processes
 from kochi.search.sampling import sample, sentence_seeds
 from kochi.search.search import search
@@ -34,5 +34,6 @@ __all__ = [
     "score_targets",
     "search",
     "sentence_seeds",
+    "settle_threads",
     "share_size",
 ]

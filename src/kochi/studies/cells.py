@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import kochi
+from kochi.errors import UserError
 from kochi.folder import write_atomic
 
 Result = dict[str, Any]
@@ -248,6 +250,11 @@ def _side_by_side(
                 name, start = running.pop(future)
                 future.result()
                 _done(name, cells[name], time.monotonic() - start, say, pace)
+    except BrokenProcessPool:
+        raise UserError(
+            "a process of the study ended before its time: it was killed, perhaps for want of "
+            "memory; the same command with fewer --jobs goes on"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

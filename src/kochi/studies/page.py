@@ -9,6 +9,7 @@ from typing import Any
 
 from kochi.folder import write_atomic
 from kochi.studies.study import Study
+from kochi.view.policy import content_policy
 
 MARKS = {
     "holds": "✓",
@@ -49,6 +50,7 @@ def write_page(folder: Path, studies: Sequence[Study]) -> Path:
     }
     parts = [_summary(found), *(_section(folder, *item) for item in found.items())]
     head = '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+    head += f"{content_policy(STYLE)}\n"
     head += (
         '<meta name="viewport" content="width=device-width">\n<title>What attention does</title>'
     )
@@ -79,7 +81,9 @@ def _summary(found: dict[Study, dict[str, Any]]) -> str:
 def _outcome(claim: dict[str, Any]) -> str:
     outcome = claim["outcome"]
     kind = outcome.replace(" ", "-")
-    return f'<span class="outcome {kind}">{MARKS[outcome]} {claim["verdict"]}</span>'
+    return (
+        f'<span class="outcome {escape(kind)}">{MARKS[outcome]} {escape(claim["verdict"])}</span>'
+    )
 
 
 def _section(folder: Path, study: Study, record: dict[str, Any]) -> str:

@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import pickle
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,14 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from kochi import config
 from kochi.errors import UserError
 from kochi.folder import write_atomic
+from kochi.quiet import Quiet
 from kochi.training import monitor
 from kochi.training.layout import PREVIOUS, Layout
 from kochi.training.module import STATE_KEY
 from kochi.training.sealed import Damaged, read_sealed, seal
 from kochi.training.state import Evaluation, RunState
+
+_torch_about_strange_files = Quiet(module="torch")
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -63,8 +65,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     content = read_sealed(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about strange files, which the error is about, too
+        with _torch_about_strange_files():  # the error is about them, too
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError):
         raise Damaged(f"{path}: not a checkpoint of kochi ({len(content)} bytes)") from None

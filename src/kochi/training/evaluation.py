@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed
 
 from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches, batch_pairs
@@ -20,6 +19,7 @@ from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.memory import Words
 from kochi.training.examples import Example, Seen, align, spread
+from kochi.training.meeting import gather
 from kochi.training.output_loss import output_loss
 
 if TYPE_CHECKING:
@@ -122,10 +122,10 @@ class Evaluator:
                 examples = self._examples(model, device) if finite else ()
         finally:
             model.train(training)
-        parts = _gather(found, world)
+        parts = gather(found, world, device)
         nll = sum(part[0] for part in parts)
         tokens = sum(part[1] for part in parts)
-        answers = {row: text for part in parts for row, text in part[2].items()}
+        answers = {row: text for part in parts for row, text in part[2]}
         metric = self._metric(answers)
         return Measured(nll / tokens, metric, time.monotonic() - start, examples)
 
@@ -136,8 +136,8 @@ class Evaluator:
         rank: int,
         world: int,
         abandon: Callable[[], bool],
-    ) -> tuple[float, int, dict[int, str]]:
-        nll, tokens, answers = 0.0, 0, {}
+    ) -> tuple[float, int, list[tuple[int, str]]]:
+        nll, tokens, answers = 0.0, 0, list[tuple[int, str]]()
         for number, (rows, batch) in enumerate(self._batches):
             if number % world != rank:
                 continue
@@ -146,7 +146,7 @@ class Evaluator:
             batch_nll, texts = self._evaluate(model, batch.to(device))
             nll += batch_nll
             tokens += batch.num_tokens
-            answers.update(zip(rows, texts, strict=False))
+            answers.extend(zip(rows, texts, strict=False))
         return nll, tokens, answers
 
     def _evaluate(self, model: "Seq2Seq", batch: Batch) -> tuple[float, list[str]]:
@@ -219,11 +219,3 @@ def name_in_data(name: str, data: config.Data) -> str:
     for folder in folders:
         name = name.replace(f"{folder}{os.sep}", "")
     return name
-
-
-def _gather(found: Any, world: int) -> list[Any]:
-    if world == 1:
-        return [found]
-    parts: list[Any] = [None] * world
-    torch.distributed.all_gather_object(parts, found)
-    return parts

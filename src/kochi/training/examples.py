@@ -13,7 +13,7 @@ from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.memory import Layout, Memory
 from kochi.models.seq2seq import Seq2Seq
-from kochi.view.labelled import visible_text
+from kochi.visible import visible_text
 
 LONGEST = 200  # characters of a text that are shown
 

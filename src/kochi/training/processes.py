@@ -7,9 +7,10 @@ is gone.
 
 import contextlib
 import os
-import socket
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -28,23 +29,16 @@ class LocalProcesses(LightningEnvironment):
 
     Args:
         rank: Number of this process, from 0.
-        port: Where rank 0 listens.
     """
 
-    def __init__(self, rank: int, port: int) -> None:
+    def __init__(self, rank: int) -> None:
         super().__init__()
         self._rank = rank
-        self._main_port = port
 
     @property
     def creates_processes_externally(self) -> bool:
         """Keep Lightning from starting processes."""
         return True
-
-    @property
-    def main_address(self) -> str:
-        """All processes are on this machine."""
-        return "127.0.0.1"
 
     def local_rank(self) -> int:
         """Return the number of this process."""
@@ -62,16 +56,21 @@ class Workers:
         layout: The run they take part in; its data are ready.
         world: Number of processes, this one included.
         run_file: The run file, with absolute paths; each process reads it from standard input.
+
+    Attributes:
+        store: File through which they meet, in a folder that only this user can read.
     """
 
     def __init__(self, layout: Layout, world: int, run_file: bytes = b"") -> None:
-        self.port = _free_port()
+        self.store = Path()
         self._layout = layout
         self._world = world
         self._run_file = run_file
         self._started: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Workers":
+        if self._world > 1:
+            self.store = Path(tempfile.mkdtemp(prefix="kochi-")) / "store"
         for rank in range(1, self._world):
             self._started.append(self._start(rank))
         return self
@@ -82,12 +81,16 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            failed = self._failed() if isinstance(error, RuntimeError) else None
-            self._end()
-            if failed is not None:
-                raise UserError(failed) from error
-        self._wait()
+        try:
+            if error is not None:
+                failed = self._failed() if isinstance(error, RuntimeError) else None
+                self._end()
+                if failed is not None:
+                    raise UserError(failed) from error
+            self._wait()
+        finally:
+            if self._world > 1:
+                shutil.rmtree(self.store.parent, ignore_errors=True)
 
     def wait_until_ready(self) -> None:
         """Wait until every process is about to meet the others.
@@ -109,7 +112,7 @@ class Workers:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "kochi.training.worker", str(self._layout.output)),
-                    *map(str, (rank, self.port, os.getpid())),
+                    *map(str, (rank, self.store, os.getpid())),
                 ],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
                 stdin=subprocess.PIPE,
@@ -175,9 +178,3 @@ def follow(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

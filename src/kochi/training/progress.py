@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
+from kochi.printing import unguarded
 from kochi.training.evaluation import SEARCH
 from kochi.training.examples import Example
 from kochi.training.state import Evaluation
+from kochi.visible import visible_text
 
 BAR_SECONDS = 0.25
 LINE_SECONDS = 30.0
@@ -155,7 +157,8 @@ class Progress:
                 self.message(f"  {name:<{width}}  {text}")
 
     def message(self, text: str) -> None:
-        """Show one line that stays."""
+        """Show one line that stays; control characters are spelt out."""
+        text = visible_text(text)
         if self._bar is not None:
             self._try(partial(self._bar.console.print, text, highlight=False, markup=False))
         else:
@@ -203,7 +206,7 @@ def _bar(stream: Any) -> Any:
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}", markup=False),
-        console=Console(file=stream),
+        console=Console(file=unguarded(stream)),
         auto_refresh=False,
         transient=True,
     )

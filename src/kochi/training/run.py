@@ -8,7 +8,6 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 import torch.distributed
-from lightning.pytorch.strategies import DDPStrategy
 
 from kochi import config, folder
 from kochi.data.batches import TokenBatches
@@ -27,6 +26,7 @@ from kochi.training.lengths import bounds, check_lengths, warmup_warning
 from kochi.training.logs import Logs
 from kochi.training.loop import Loop
 from kochi.training.machine import describe_machine, differing
+from kochi.training.meeting import LocalStrategy
 from kochi.training.module import TrainingModule
 from kochi.training.prepare import (
     Prepared,
@@ -118,7 +118,7 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
         if newest(layout) is None:
             _check_before_the_first_step(run, prepared, evaluator, progress)
         workers.wait_until_ready()
-        state = fit(run, prepared, evaluator, interrupts, progress, log_every, port=workers.port)
+        state = fit(run, prepared, evaluator, interrupts, progress, log_every, store=workers.store)
     progress.stop()
     metrics = finish(run, state, prepared, evaluator)
     progress.message(summary(metrics))
@@ -134,7 +134,7 @@ def fit(
     progress: Progress,
     log_every: int,
     rank: int = 0,
-    port: int = 0,
+    store: Path = Path(),
 ) -> RunState:
     """Do the optimizer steps that are left, as one of the processes, and return the last state."""
     layout = Layout(run.output)
@@ -157,7 +157,7 @@ def fit(
     )
     logs = Logs(layout.training, state, run.training.metric) if rank == 0 else None
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every, machine)
-    trainer = make_trainer(run, loop, rank, port)
+    trainer = make_trainer(run, loop, rank, store)
     if checkpoint is not None:
         progress.message(f"going on after step {state.step} of {stream.total_steps}")
         if (warning := differing(state.machines, machine)) is not None:
@@ -243,17 +243,19 @@ def _start(model: Any, before: Path, prepared: Prepared, progress: Progress) -> 
     progress.message(f"starting from {before}: {count - len(new)} of {count} weights{rest}")
 
 
-def make_trainer(run: config.Run, loop: pl.Callback, rank: int = 0, port: int = 0) -> pl.Trainer:
+def make_trainer(
+    run: config.Run, loop: pl.Callback, rank: int = 0, store: Path = Path()
+) -> pl.Trainer:
     """Return what does the optimizer steps, with ``loop`` between them."""
     training = run.training
     several = training.devices > 1
     plugins: list[Any] = [AtomicCheckpointIO()]
     if several:
-        plugins.append(LocalProcesses(rank, port))
+        plugins.append(LocalProcesses(rank))
     return pl.Trainer(
         accelerator=training.accelerator,
         devices=training.devices,
-        strategy=DDPStrategy() if several else "auto",
+        strategy=LocalStrategy(store, training.devices) if several else "auto",
         precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         plugins=plugins,
         callbacks=[loop],

@@ -3,15 +3,14 @@
 import contextlib
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 
 import torch
 
 from kochi import config
+from kochi.quiet import Quiet
 
-# What Lightning says about itself.
-LIGHTNING_WARNINGS = (r".*LeafSpec.*",)
+_lightning_about_itself = Quiet(r".*LeafSpec")
 
 
 @contextlib.contextmanager
@@ -26,9 +25,7 @@ def settings(training: config.Training) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            for message in LIGHTNING_WARNINGS:
-                warnings.filterwarnings("ignore", message)
+        with _lightning_about_itself():
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -1,4 +1,4 @@
-"""One of several training processes: ``... -m kochi.training.worker OUTPUT RANK PORT PARENT``.
+"""One of several training processes: ``... -m kochi.training.worker OUTPUT RANK STORE PARENT``.
 
 The run file comes from standard input.
 """
@@ -19,7 +19,7 @@ from kochi.training.run import build_evaluator, fit
 from kochi.training.settings import settings
 
 
-def main(output: Path, rank: int, port: int, parent: int) -> None:
+def main(output: Path, rank: int, store: Path, parent: int) -> None:
     """Take part in the run whose folder rank 0 has made ready."""
     follow(parent)
     run = config.check_run(tomllib.loads(sys.stdin.buffer.read().decode()), "standard input")
@@ -37,9 +37,9 @@ def main(output: Path, rank: int, port: int, parent: int) -> None:
                 Progress(silent=True),
                 10,
                 rank=rank,
-                port=port,
+                store=store,
             )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:5]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

@@ -6,8 +6,8 @@
 import io
 import logging
 import math
+import threading
 import unicodedata
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -22,6 +22,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
 from kochi.errors import UserError
+from kochi.quiet import Quiet
 
 DOTS_PER_INCH = 150
 _MOST_DOTS = 30_000  # along one side; Agg itself stops at 65,536
@@ -33,6 +34,9 @@ _CJK_PACKAGE, _SYMBOLS_PACKAGE = "fonts-noto-cjk", "fonts-symbola"
 _OTHERS_PACKAGE = "fonts-noto-core"
 _CJK_NAMES = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "IDEOGRAPHIC")
 _FIRST_FONT = "DejaVu Sans"  # comes with matplotlib
+
+_glyphs_are_lacking = Quiet("Glyph .* missing from font")
+_drawing = threading.RLock()
 
 
 def picture_format(path: Path, others: Sequence[str] = ()) -> str:
@@ -76,7 +80,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     )
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     buffer = io.BytesIO()
-    with _settings(), without_glyph_warnings():
+    with without_glyph_warnings(), _settings():
         figure.savefig(buffer, format=kind, dpi=dots, metadata=metadata)
     try:
         path.write_bytes(buffer.getvalue())
@@ -186,17 +190,17 @@ def _package(character: str) -> str:
 def without_glyph_warnings() -> Iterator[None]:
     """Hush matplotlib about letters that its fonts lack, and fonts that lack a normal weight.
 
-    An SVG has the viewer's fonts; for the other forms `missing_glyphs` says what is lacking.
+    An SVG has the viewer's fonts; for the other forms `missing_glyphs` says what is lacking. One
+    thread draws at a time: matplotlib's settings and loggers hold for all of them.
     """
     logger = logging.getLogger("matplotlib.font_manager")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with _drawing, _glyphs_are_lacking():
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            logger.setLevel(level)
 
 
 @cache

@@ -1,7 +1,6 @@
-"""An alignment with its tokens, checked, and its tokens made visible."""
+"""An alignment with its tokens, checked, and titles."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,8 +9,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from kochi.visible import visible
+
 Weights = Shaped[Tensor, "target source"] | Shaped[np.ndarray, "target source"]
-_JOINERS = "\u200c\u200d"  # belong to words of some scripts and to emoji
 
 
 @dataclass(frozen=True)
@@ -104,23 +104,6 @@ def thinned_note(count: int, every: int, what: str) -> str:
     return f"labels: every {every}{ending} of {count:,} {what}, and the last"
 
 
-def visible(token: str) -> str:
-    r"""Make a token safe and visible in one line.
-
-    White space becomes "␣", control characters their pictures, what would be invisible or would
-    turn the writing direction its number, and a combining mark that stands alone gets a circle to
-    sit on.
-
-    >>> visible(" "), visible("a\tb"), visible("\u0301"), visible("\u202e")
-    ('␣', 'a␉b', '◌́', '<202E>')
-    """
-    if not token:
-        return "∅"
-    shown = "".join(_visible_character(character) for character in token)
-    alone = unicodedata.category(token[0]).startswith("M")
-    return f"◌{shown}" if alone else shown
-
-
 def visible_title(title: str) -> str:
     r"""Make a title safe and put it on one line.
 
@@ -153,28 +136,3 @@ def answer_title(model: str, source: str, answer: str) -> str:
         for text, most in ((model, 32), (source, 40), (answer, 60))
     )
     return f"{named}: {read} → {written or '(empty)'}"
-
-
-def visible_text(text: str) -> str:
-    r"""Make a text safe and visible on one line, with its spaces as they are.
-
-    >>> visible_text("two\twords \x1b[31m")
-    'two␉words ␛[31m'
-    """
-    return "".join(c if c == " " else _visible_character(c) for c in text)
-
-
-def _visible_character(character: str) -> str:
-    category, number = unicodedata.category(character), ord(character)
-    if category in ("Zs", "Zl", "Zp"):
-        return "␣"
-    if number < 0x20:
-        return chr(0x2400 + number)
-    if (category in ("Cc", "Cf", "Cs") and character not in _JOINERS) or _is_noncharacter(number):
-        return f"<{number:04X}>"
-    return character
-
-
-def _is_noncharacter(number: int) -> bool:
-    """Say whether Unicode reserves the number as no character (XML, and so SVG, refuses them)."""
-    return 0xFDD0 <= number <= 0xFDEF or number & 0xFFFE == 0xFFFE

@@ -29,7 +29,8 @@ from kochi.view.figures import (
     shortened,
     size_of,
 )
-from kochi.view.labelled import scale_top, visible, visible_title
+from kochi.view.labelled import scale_top, visible_title
+from kochi.visible import visible
 
 # All lengths are inches.
 _PANEL = 1.5  # the longer side of a picture

@@ -1,6 +1,7 @@
 """One page to look at an answer: choose a word and see what the model attended to.
 
-The page is one file with script and style inside. It loads nothing: its own policy forbids it.
+The page is one file with script and style inside. It loads nothing, and runs no other script: its
+own policy forbids it.
 """
 
 import base64
@@ -18,15 +19,13 @@ import numpy as np
 from jaxtyping import Float
 
 from kochi.errors import UserError
-from kochi.view.labelled import visible, visible_title
+from kochi.view.labelled import visible_title
+from kochi.view.policy import content_policy
+from kochi.visible import visible
 
 MOST_CELLS = 5000  # of the table that shows all words at once
 END = "⟨end⟩"  # where the weights are shown that lie on no word
 WORD_MARK = "▁"  # begins a BPE piece that begins a word
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
-    "media-src data:"
-)
 
 
 @dataclass(frozen=True)
@@ -246,13 +245,14 @@ def _html(record: dict[str, Any], read: Side, title: str, table: str) -> str:
         '<span><button type="button" id="before">before</button> <span id="step"></span> '
         '<button type="button" id="after">after</button></span>',
     ]
+    style, script = f"\n{_part('page.css')}{_sizes(read)}", f"\n{_part('page.js')}"
     shown = escape(visible_title(title))
     way = record["written"]["dir"]
     parts = [
         '<!doctype html>\n<html lang="und">\n<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        content_policy(style, script),
         '<meta name="viewport" content="width=device-width">',
-        f"<title>{shown}</title>\n<style>\n{_part('page.css')}</style>",
+        f"<title>{shown}</title>\n<style>{style}</style>",
         f'<h1 dir="auto">{shown}</h1>',
         '<p class="hint">Point at a written word, or reach it with Tab and the arrow keys: '
         f"{_hint(read)}</p>",
@@ -263,7 +263,7 @@ def _html(record: dict[str, Any], read: Side, title: str, table: str) -> str:
         _read_part(record["read"], read),
         table,
         f'<script type="application/json" id="data">{text}</script>',
-        f"<script>\n{_part('page.js')}</script>\n</html>\n",
+        f"<script>{script}</script>\n</html>\n",
     ]
     return "\n".join(parts)
 
@@ -274,6 +274,15 @@ def _select(name: str, label: str, choices: Sequence[tuple[Any, str]], chosen: A
         for value, text in choices
     )
     return f'<label>{label} <select id="{name}">{options}</select></label>'
+
+
+def _sizes(read: Side) -> str:
+    """Return the rules of style that depend on what was read."""
+    if isinstance(read, TimeSide):
+        return f".heard .sheet {{ min-width: {max(100, round(12 * read.seconds))}%; }}\n"
+    if isinstance(read, PictureSide):
+        return f".seen {{ aspect-ratio: {read.width} / {read.height}; }}\n"
+    return ""
 
 
 def _hint(read: Side) -> str:
@@ -291,7 +300,6 @@ def _read_part(record: dict[str, Any], read: Side) -> str:
     if isinstance(read, PictureSide):
         return _seen_part(read)
     picture = base64.b64encode(_spectrogram(read.frames)).decode()
-    width = max(100, round(12 * read.seconds))
     sound = ""
     if read.wav is not None:
         wav = base64.b64encode(read.wav).decode()
@@ -299,11 +307,11 @@ def _read_part(record: dict[str, Any], read: Side) -> str:
     return (
         '<h2>heard</h2>\n<p class="scale" aria-hidden="true">the tallest bar of all words: '
         '<span id="top"></span></p>\n<div class="heard">'
-        f'<div class="sheet" style="min-width:{width}%">'
+        '<div class="sheet">'
         f'<svg id="curve" viewBox="0 0 {read.seconds:.3f} 1" preserveAspectRatio="none" '
         'role="img" aria-label="what the chosen word attended to"></svg>'
         f'<img alt="spectrogram" src="data:image/png;base64,{picture}">'
-        '<div class="now" id="now" style="left:0"></div></div>'
+        '<div class="now" id="now"></div></div>'
         f'<div class="seconds"><span>0 s</span><span>{read.seconds:.2f} s</span></div></div>\n'
         f"{sound}"
     )
@@ -316,7 +324,7 @@ def _seen_part(read: PictureSide) -> str:
         "or go there with Tab and the arrow keys, to see which words attended to it.</p>\n"
         '<p class="scale" aria-hidden="true">0 % <i></i> <span id="top"></span> of the attention '
         "in a cell, the same for all words</p>\n"
-        f'<div class="seen" style="aspect-ratio:{read.width}/{read.height}">'
+        '<div class="seen">'
         f'<img alt="what was read" src="data:{_kind(read.image)};base64,{picture}">'
         f'<svg id="cells" viewBox="0 0 {read.width} {read.height}" preserveAspectRatio="none" '
         'tabindex="0" role="application" aria-label="cells of the picture"><g id="veils"></g>'

@@ -30,9 +30,9 @@ from kochi.view.labelled import (
     labelled_places,
     scale_top,
     thinned_note,
-    visible,
     visible_title,
 )
+from kochi.visible import visible
 
 # All lengths are inches.
 _LARGEST_CELL, _SMALLEST_CELL = 0.36, 0.13

@@ -16,9 +16,9 @@ from kochi.view.labelled import (
     labelled_places,
     scale_top,
     thinned_note,
-    visible,
     visible_title,
 )
+from kochi.visible import visible
 
 # All lengths are inches.
 _SECOND, _NARROWEST, _WIDEST = 2.4, 5.0, 40.0

@@ -19,9 +19,9 @@ from kochi.view.labelled import (
     Weights,
     label_alignment,
     scale_top,
-    visible,
     visible_title,
 )
+from kochi.visible import visible
 
 _BLOCKS = " ░▒▓█"
 _ASCII = " .:*#"

@@ -1,0 +1,98 @@
+"""How the processes of a training meet and talk: on this machine only, and in plain data.
+
+The processes find each other through a file in a folder that only this user can read. Torch's
+usual store, TCPStore, listens on every interface, whatever address it is given. Gloo and NCCL are
+bound to the loopback interface. Nothing is unpickled that came over a socket: objects are sent as
+JSON, as torch's own collectives for objects use pickle
+(https://pytorch.org/docs/stable/distributed.html).
+"""
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.distributed
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+
+Value = TypeVar("Value")
+
+
+class LocalStrategy(DDPStrategy):
+    """Lightning's data-parallel strategy for the processes of one machine.
+
+    Args:
+        store: File through which the processes meet; it does not exist yet.
+        world: Number of processes.
+    """
+
+    def __init__(self, store: Path, world: int) -> None:
+        super().__init__()
+        self._meeting = store
+        self._world = world
+
+    def setup_distributed(self) -> None:
+        """Join the other processes; Lightning finds the group made."""
+        self.set_world_ranks()
+        _bind_to_loopback()
+        store = torch.distributed.FileStore(  # pyright: ignore[reportPrivateImportUsage]
+            str(self._meeting), self._world
+        )
+        torch.distributed.init_process_group(
+            self._get_process_group_backend(),
+            store=store,
+            rank=self.global_rank,
+            world_size=self._world,
+            device_id=None if self.root_device.type == "cpu" else self.root_device,
+        )
+        super().setup_distributed()
+
+    def broadcast(self, obj: Value, src: int = 0) -> Value:
+        """Return the JSON value of process ``src``."""
+        if not torch.distributed.is_initialized():
+            return obj
+        return gather(obj, self._world, self.root_device)[src]
+
+
+def gather(value: Value, world: int, device: torch.device) -> list[Value]:
+    """Return the JSON values of all processes, by rank.
+
+    Args:
+        value: The value of this process.
+        world: Number of processes; of one alone nothing is sent.
+        device: A device that the process group's backend can send from.
+
+    Raises:
+        TypeError: The value is none of JSON.
+    """
+    if world == 1:
+        return [value]
+    content = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(device)
+    sizes = [int(size) for size in _gather(torch.tensor([len(content)], device=device), world)]
+    padded = content.new_zeros(max(sizes))
+    padded[: len(content)] = content
+    parts = zip(_gather(padded, world), sizes, strict=True)
+    return [json.loads(bytes(part[:size].tolist())) for part, size in parts]
+
+
+def _gather(tensor: Tensor, world: int) -> list[Tensor]:
+    found = [torch.empty_like(tensor) for _ in range(world)]
+    torch.distributed.all_gather(found, tensor)
+    return found
+
+
+def _bind_to_loopback() -> None:
+    """Let gloo and NCCL listen on the loopback interface alone, whatever the user's settings are.
+
+    `kochi.training.settings` puts the environment back.
+    """
+    names = [name for _, name in socket.if_nameindex()]
+    loopback = next((name for name in ("lo", "lo0") if name in names), None)
+    if loopback is None:
+        raise RuntimeError(f"no loopback interface among {', '.join(names)}; use one device")
+    os.environ["GLOO_SOCKET_IFNAME"] = loopback
+    os.environ["NCCL_SOCKET_IFNAME"] = loopback
+    os.environ["NCCL_RAS_ENABLE"] = "0"  # a service of NCCL that listens as well
