@@ -1,0 +1,109 @@
+"""One case: a command in a folder of hostile files, and what is right as its outcome."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # without tab and line feed
+UNALLOCATED = re.compile("allocat|MemoryError|out of memory", re.IGNORECASE)
+PYTHON = re.compile(r"Traceback|^\S+:\d+: \w*Warning", re.MULTILINE)
+CODES = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind.
+
+    Attributes:
+        code: Its exit code.
+        out: What it wrote to standard output.
+        err: What it wrote to standard error.
+        folder: Where it ran.
+    """
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+
+Check = Callable[[Outcome], str | None]
+
+
+def said_something(outcome: Outcome) -> str | None:
+    """Expect an answer, which may be an empty line."""
+    return None if outcome.out else "nothing was answered"
+
+
+def rows_answered(count: int) -> Check:
+    """Expect as many lines of answers as there are sources."""
+
+    def check(outcome: Outcome) -> str | None:
+        found = outcome.out.count("\n")
+        return None if found == count else f"{found} lines of answers, expected {count}"
+
+    return check
+
+
+def same_answer(expected: str) -> Check:
+    """Expect the answer of the undamaged files."""
+
+    def check(outcome: Outcome) -> str | None:
+        return None if outcome.out == expected else "another answer than without the damage"
+
+    return check
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command.
+
+    Attributes:
+        arguments: Of ``kochi``.
+        stdin: What it reads from standard input.
+        check: Says what is wrong with an answer (exit code 0 or 1), or None.
+    """
+
+    arguments: list[str]
+    stdin: bytes = b""
+    check: Check = said_something
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of cases.
+
+    Attributes:
+        make: Writes the files of a case into a folder, in which the command will run; it is given
+            the folder of seeds, too.
+        share: How many of 2,000 cases are of this kind.
+        seeds: What is made once, by name: a function that fills a folder.
+    """
+
+    make: Callable[[Random, Path, Path], Case]
+    share: int
+    seeds: dict[str, Callable[[Path], object]] = field(default_factory=dict)
+
+
+def fault(case: Case, outcome: Outcome) -> str | None:
+    """Say what is wrong with an outcome, or None."""
+    if outcome.code not in CODES:
+        return f"exit code {outcome.code}"
+    lines = outcome.err.split("\n")
+    if found := CONTROL.search(outcome.err):
+        return f"control character {found.group()!r} on standard error"
+    if UNALLOCATED.search(outcome.err):
+        return "memory was asked for that there is not"
+    if found := PYTHON.search(outcome.err):
+        return f"{found.group()} on standard error"
+    if outcome.code == 2:
+        errors = [line for line in lines if line.startswith("kochi: ")]
+        errors = [line for line in errors if not line.startswith("kochi: warning: ")]
+        if len(errors) != 1 or lines[-2:] != [errors[-1], ""]:
+            return f"{len(errors)} lines of error; expected one, at the end"
+        return None
+    if outcome.code == 1 and not lines[0].startswith("kochi: "):
+        return "exit code 1 without a reason"
+    return case.check(outcome)
