@@ -6,6 +6,8 @@ python -m tests.fuzz --kind arrays --case 123       one case again; its files ar
 """
 
 import argparse
+import importlib
+import pkgutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,10 +22,7 @@ COUNT = 20_000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run cases; return 1 where one failed."""
     options = _parser().parse_args(arguments)
-    import kochi.cli
-    import kochi.predictor
-    import kochi.training  # noqa: F401  # once, before the processes of the cases are forked
-
+    _import_all()
     faults: list[Fault] = []
     with tempfile.TemporaryDirectory() as temporary:
         seeds = options.seeds or Path(temporary)
@@ -45,6 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             faults += report.faults
     print(by_cause(faults), end="\n" if faults else "")
     return 1 if faults else 0
+
+
+def _import_all() -> None:
+    """Import once what the processes of the cases, which are forked, would import each."""
+    import lightning.pytorch
+    import matplotlib.backends.backend_agg
+    import torch.utils.tensorboard  # noqa: F401
+
+    import kochi
+
+    for module in pkgutil.walk_packages(kochi.__path__, "kochi."):
+        if not module.name.endswith(("__main__", "triton_programs")):
+            importlib.import_module(module.name)
 
 
 def _count(options: argparse.Namespace, name: str) -> int:

@@ -27,13 +27,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from typer.main import get_command
+
+from kochi import cli
 from tests.fuzz.case import Case, Kind, Outcome, fault
 from tests.fuzz.mutate import place_traps
 
 SECONDS = 20.0  # that a case may take
 MEMORY = 2 << 30  # bytes that a case may take
 SHOWN = 3  # lines of standard error in a report
-BETWEEN_COLLECTIONS = 50  # cases
+BETWEEN_COLLECTIONS = 100  # cases
 HUNG = 86  # exit status of a process whose case took too long, see `_watch`
 
 
@@ -63,8 +66,9 @@ class Fault:
     @property
     def cause(self) -> str:
         """What cases of the same cause have in common, as far as can be seen."""
-        last = self.err.splitlines()[-1:] if "Traceback" in self.what else []
-        return re.sub(r"\d+|0x\w+|'[^']*'", "*", " ".join([self.what, *last]))
+        lines = self.err.splitlines()
+        last = lines[-1:] if "Traceback" in self.what else lines if "no end" in self.what else []
+        return re.sub(r"\d+|'[^']*'", "*", " ".join([self.what, *last]))
 
 
 def by_cause(faults: Sequence[Fault]) -> str:
@@ -150,8 +154,10 @@ def _keep(work: Path, saved: Path, name: str, number: int, what: str) -> Fault:
 
 
 def _tail(work: Path, lines: int) -> str:
-    text = (work / "stderr").read_bytes()[-5000:].decode("utf-8", "replace")
-    return "\n".join(ascii(line)[1:-1] for line in text.splitlines()[-lines:])
+    text = (work / "stderr").read_bytes()[-20_000:].decode("utf-8", "replace")
+    _, dumped, frames = text.partition("in _watch\n")
+    found = frames.splitlines()[:lines] if dumped else text.splitlines()[-lines:]
+    return "\n".join(ascii(line)[1:-1] for line in found)
 
 
 class _Child:
@@ -168,6 +174,8 @@ class _Child:
         self._process = os.fork()
         if self._process == 0:
             os.setsid()
+            gc.freeze()  # what was imported is not walked through again and again
+            vars(os)["fsync"] = lambda handle: None  # nothing has to outlive the machine
             code = 1
             try:
                 os.close(reading)
@@ -231,13 +239,15 @@ def _run_cases(
     work: Path,
     send: Callable[[Any], None],
 ) -> None:
-    gc.freeze()
+    cli.app = get_command(cli.app)  # pyright: ignore[reportAttributeAccessIssue]  # only once
     for count, number in enumerate(list(numbers), 1):
         shutil.rmtree(work, ignore_errors=True)
         folder = work / "of" / "the" / "case"  # deep: ../../.. stays within
         folder.mkdir(parents=True)
         os.chdir(folder)
         place_traps(folder)
+        (work / "command").touch()
+        _redirect(work, b"")  # a fault of the fuzzer, too, is to be read there
         case = kind.make(Random(f"{seed}-{name}-{number}"), seeds, folder)
         (work / "command").write_text(shlex.join(case.arguments), "utf-8", "backslashreplace")
         outcome, peak = _call(case, work, folder)
@@ -251,8 +261,6 @@ def _run_cases(
 
 def _call(case: Case, work: Path, folder: Path) -> tuple[Outcome, int]:
     """Run the command in this process; return what it left, and the memory that it took."""
-    from kochi.cli import main
-
     _redirect(work, case.stdin)
     before = _limit_memory()
     faulthandler.dump_traceback_later(SECONDS + 10, exit=True)
@@ -260,7 +268,7 @@ def _call(case: Case, work: Path, folder: Path) -> tuple[Outcome, int]:
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         with warnings.catch_warnings():  # each case has its own warnings
-            code = main(case.arguments)
+            code = cli.main(case.arguments)
     except BaseException:
         traceback.print_exc()
         code = 1

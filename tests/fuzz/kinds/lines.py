@@ -41,7 +41,7 @@ def make(draw: Random, folder_of_seeds: Path, folder: Path) -> Case:
         (folder / "targets").write_bytes(b"\n".join(_line(draw) for _ in lines) + b"\n")
         return Case(["align", model, "text", "targets"])
     count = len(content.removesuffix(b"\n").split(b"\n"))
-    options = pick(draw, ([], [], [], ["--json"], ["--beam", "1"], ["--unknown", "mark"]))
+    options = pick(draw, ([], [], [], ["--json"], ["--beam", "3"], ["--unknown", "mark"]))
     if draw.random() < 0.5:
         return Case(["predict", model, "text", *options], check=rows_answered(count))
     return Case(["predict", model, *options], content, rows_answered(count))

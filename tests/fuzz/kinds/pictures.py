@@ -8,7 +8,7 @@ from random import Random
 
 from PIL import Image
 
-from tests.fuzz.case import Case
+from tests.fuzz.case import Case, Outcome, said_something
 from tests.fuzz.mutate import damage, pick
 from tests.seeing import picture_of
 
@@ -106,6 +106,11 @@ def _png(draw: Random) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + packed
 
 
+def _answered(outcome: Outcome) -> str | None:
+    """Expect an answer, and that no other program was asked to read the picture."""
+    return "Ghostscript" if "Ghostscript" in outcome.err else said_something(outcome)
+
+
 def make(draw: Random, seeds: Path, folder: Path) -> Case:
     """Ask a model of pictures."""
     model = str(seeds / "pictures" / "model")
@@ -113,7 +118,7 @@ def make(draw: Random, seeds: Path, folder: Path) -> Case:
     (folder / name).write_bytes(content)
     match draw.randrange(10):
         case 0:
-            return Case(["predict", model, "-"], content)
+            return Case(["predict", model, "-"], content, _answered)
         case 1:
             return Case(["show", model, name])
         case 2:

@@ -39,11 +39,12 @@ betas = [0.9, 0.98]
 label_smoothing = 0.1
 metric = "per"
 evaluate_every = 2
+examples = 0
 checkpoint_every = 2
 average_last = 2
 
 [search]
-beam = 2
+beam = 1
 length_penalty = 1.0
 batch_size = 4
 max_length_extra = 3
