@@ -7,6 +7,7 @@ python -m tests.fuzz --kind arrays --case 123       one case again; its files ar
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 import tempfile
@@ -16,12 +17,11 @@ from pathlib import Path
 from tests.fuzz.registry import CASES, KINDS
 from tests.fuzz.runner import Fault, by_cause, run
 
-COUNT = 20_000
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run cases; return 1 where one failed."""
     options = _parser().parse_args(arguments)
+    os.environ["OMP_NUM_THREADS"] = "1"  # threads do not survive a fork
     _import_all()
     faults: list[Fault] = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seed {options.seed}")
         print(f"{'kind':<18}{'cases':>7}{'exit 0':>8}{'1':>7}{'2':>7}{'faults':>8}{'seconds':>9}")
         for name in options.kind or KINDS:
-            numbers = range(options.first, options.first + _count(options, name))
+            share = max(1, round(KINDS[name].share * options.total / CASES))
+            numbers = range(options.first, options.first + (options.count or share))
             numbers = numbers if options.case is None else [options.case]
             saved = options.saved.resolve()
             report = run(name, KINDS[name], numbers, options.seed, seeds.resolve(), saved)
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _import_all() -> None:
     """Import once what the processes of the cases, which are forked, would import each."""
-    import lightning.pytorch
-    import matplotlib.backends.backend_agg
+    import lightning.pytorch  # noqa: F401
+    import matplotlib.backends.backend_agg  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 
     import kochi
@@ -59,18 +60,14 @@ def _import_all() -> None:
             importlib.import_module(module.name)
 
 
-def _count(options: argparse.Namespace, name: str) -> int:
-    if options.kind is not None and options.count is not None:
-        return options.count
-    return max(1, round(KINDS[name].share * (options.count or COUNT) / CASES))
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tests.fuzz", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--kind", choices=KINDS, action="append", help="of this kind; repeatable")
-    parser.add_argument("--count", type=int, help=f"of cases, of all kinds or each; {COUNT:,}")
+    total = "cases of all kinds together, of which each has its share; 20,000"
+    parser.add_argument("--total", type=int, default=20_000, help=total)
+    parser.add_argument("--count", type=int, help="cases of each kind")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--case", type=int, help="run this one alone")
     parser.add_argument("--seed", type=int, default=1, help="governs all that is drawn; 1")

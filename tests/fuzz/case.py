@@ -1,15 +1,17 @@
 """One case: a command in a folder of hostile files, and what is right as its outcome."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")  # without tab and line feed
 UNALLOCATED = re.compile("allocat|MemoryError|out of memory", re.IGNORECASE)
-PYTHON = re.compile(r"Traceback|^\S+:\d+: \w*Warning", re.MULTILINE)
+WARNING = re.compile(r"^\S+:\d+: \w*Warning", re.MULTILINE)
+LIBRARY = re.compile(r"\[src/libmpg123|Note: |Warning: ")  # what libmpg123 writes of mp3 files
 CODES = (0, 1, 2)
+SHOW_PROGRESS = ("train", "init")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Kind:
 
     make: Callable[[Random, Path, Path], Case]
     share: int
-    seeds: dict[str, Callable[[Path], object]] = field(default_factory=dict)
+    seeds: Mapping[str, Callable[[Path], object]]
 
 
 def fault(case: Case, outcome: Outcome) -> str | None:
@@ -96,14 +98,20 @@ def fault(case: Case, outcome: Outcome) -> str | None:
         return f"control character {found.group()!r} on standard error"
     if UNALLOCATED.search(outcome.err):
         return "memory was asked for that there is not"
-    if found := PYTHON.search(outcome.err):
+    if "Traceback" in outcome.err:
+        return "Traceback on standard error"
+    if found := WARNING.search(outcome.err):
         return f"{found.group()} on standard error"
+    others = [line for line in lines if line and not line.startswith("kochi: ")]
+    others = [line for line in others if not LIBRARY.match(line)]
+    if others and case.arguments[0] not in SHOW_PROGRESS:
+        return f"on standard error, not of kochi: {others[0]!a}"
     if outcome.code == 2:
         errors = [line for line in lines if line.startswith("kochi: ")]
         errors = [line for line in errors if not line.startswith("kochi: warning: ")]
         if len(errors) != 1 or lines[-2:] != [errors[-1], ""]:
             return f"{len(errors)} lines of error; expected one, at the end"
         return None
-    if outcome.code == 1 and not lines[0].startswith("kochi: "):
+    if outcome.code == 1 and not outcome.err:
         return "exit code 1 without a reason"
     return case.check(outcome)

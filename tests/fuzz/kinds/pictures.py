@@ -120,11 +120,10 @@ def make(draw: Random, seeds: Path, folder: Path) -> Case:
         case 0:
             return Case(["predict", model, "-"], content, _answered)
         case 1:
-            return Case(["show", model, name])
+            return Case(["show", model, name], check=_answered)
         case 2:
             (folder / "x.tsv").write_text(f"image\tsplit\ttext\n{folder / name}\ttest\tred\n")
-            return Case(["evaluate", model, "x.tsv"])
+            return Case(["evaluate", model, "x.tsv"], check=_answered)
         case _:
-            return Case(
-                ["predict", model, name, *pick(draw, ([], [], ["--json"], ["--with-names"]))]
-            )
+            options = pick(draw, ([], [], ["--json"], ["--with-names"]))
+            return Case(["predict", model, name, *options], check=_answered)
