@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz.registry import CASES, KINDS
-from tests.fuzz.runner import Fault, by_cause, run
+from tests.fuzz.runner import by_cause, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"  # threads do not survive a fork
     _import_all()
-    faults: list[Fault] = []
+    failed = 0
     with tempfile.TemporaryDirectory() as temporary:
         seeds = options.seeds or Path(temporary)
         options.saved.mkdir(parents=True, exist_ok=True)
@@ -41,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 f"{name:<18}{len(numbers):>7}{codes}{len(report.faults):>8}{report.seconds:>9.1f}"
             )
+            if report.faults:
+                print(by_cause(report.faults))
             sys.stdout.flush()
-            faults += report.faults
-    print(by_cause(faults), end="\n" if faults else "")
-    return 1 if faults else 0
+            failed += len(report.faults)
+    return 1 if failed else 0
 
 
 def _import_all() -> None:
