@@ -1,5 +1,6 @@
 """One case: a command in a folder of hostile files, and what is right as its outcome."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -114,4 +115,20 @@ def fault(case: Case, outcome: Outcome) -> str | None:
         return None
     if outcome.code == 1 and not outcome.err:
         return "exit code 1 without a reason"
+    if "--json" in case.arguments and (what := _not_json(outcome.out)) is not None:
+        return what
     return case.check(outcome)
+
+
+def _not_json(text: str) -> str | None:
+    """Say which line is no JSON; NaN and infinity are none."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    for line in text.splitlines():
+        try:
+            json.loads(line, parse_constant=refuse)
+        except ValueError as error:
+            return f"a line that is not JSON: {error}"
+    return None

@@ -15,16 +15,19 @@ from tests.fuzz.kinds import (
 )
 
 TEXT = {"text": seeds.text}
-HEARD = {"sound": seeds.sound, "pictures": seeds.pictures}
+FEATURES = {"features": seeds.features}
+SOUND = {"sound": seeds.sound}
+PICTURES = {"pictures": seeds.pictures}
+MODELS = {**TEXT, **FEATURES, **SOUND, **PICTURES, "asked": models.ask}
 KINDS = {
     "run_files": Kind(run_files.make, 330, TEXT),
     "tables": Kind(tables.make, 220, TEXT),
     "lines": Kind(lines.make, 200, TEXT),
-    "manifests": Kind(manifests.make, 130, HEARD),
-    "models": Kind(models.make, 370, TEXT | {"answer": models.write_answer}),
+    "manifests": Kind(manifests.make, 130, SOUND | PICTURES),
+    "models": Kind(models.make, 370, MODELS),
     "training_folders": Kind(training_folders.make, 70, {"half_trained": seeds.half_trained}),
-    "arrays": Kind(arrays.make, 260, {"features": seeds.features}),
-    "sound": Kind(sound.make, 210, {"sound": seeds.sound}),
-    "pictures": Kind(pictures.make, 210, {"pictures": seeds.pictures}),
+    "arrays": Kind(arrays.make, 260, FEATURES),
+    "sound": Kind(sound.make, 210, SOUND),
+    "pictures": Kind(pictures.make, 210, PICTURES),
 }
 CASES = sum(kind.share for kind in KINDS.values())

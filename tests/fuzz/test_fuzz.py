@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 GROUPS = (
     ("run_files", "training_folders"),
     ("tables", "lines"),
-    ("models",),
-    ("manifests", "arrays", "sound", "pictures"),
+    ("models", "arrays"),
+    ("manifests", "sound", "pictures"),
 )
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 from tests.fuzz.case import Case, rows_answered, same_answer
-from tests.fuzz.kinds.seeds import kochi
+from tests.fuzz.kinds.seeds import kochi, write_task
 from tests.fuzz.mutate import (
     WORDS,
     change_tree,
@@ -23,33 +24,51 @@ from tests.fuzz.mutate import (
     pick,
     replace_file,
 )
+from tests.hearing import frames_of
 
-ASKED = b"abc\n"
+# What is asked of each model, below the folder of seeds.
+ASKED = {
+    "text": "asked/text",
+    "features": "asked/frames.npy",
+    "sound": "sound/wav/ab.wav",
+    "pictures": "pictures/png/red.png",
+}
 FILES = ("run.toml", "model.safetensors", "source.json", "target.json", "metrics.json")
 SHAPES = ([], [0], [-1], [2**62], [2**31, 2**31], [1] * 5_000, [1.5], ["a"], None)
 
 
-def answer(seeds: Path) -> str:
-    """Return what the undamaged model answers."""
-    return (seeds / "answer" / "text").read_text("utf-8")
-
-
-def write_answer(folder: Path) -> None:
-    """Ask the undamaged model."""
-    (folder / "asked").write_bytes(ASKED)
-    with (folder / "text").open("w", encoding="utf-8") as file, redirect_stdout(file):
-        kochi("predict", folder.parent / "text" / "model", folder / "asked", "--json")
+def ask(folder: Path) -> None:
+    """Write what is asked, and what the undamaged models answer."""
+    (folder / "text").write_text("abc\n")
+    np.save(folder / "frames.npy", frames_of("ab"))
+    for name, asked in ASKED.items():
+        seeds = folder.parent
+        with (folder / f"{name}.json").open("w", encoding="utf-8") as file, redirect_stdout(file):
+            kochi("predict", seeds / name / "model", seeds / asked, "--json")
 
 
 def make(draw: Random, seeds: Path, folder: Path) -> Case:
-    """Ask a damaged model, or one that an attacker made."""
-    model = copy_folder(seeds / "text" / "model", folder / "model")
-    command = ["predict", "model", "--json"]
-    if draw.random() < 0.5:
+    """Ask a damaged model, or one that an attacker made, or begin a training with it."""
+    name = pick(draw, ("text", "text", *ASKED))
+    model = copy_folder(seeds / name / "model", folder / "model")
+    damaged = draw.random() < 0.5
+    if damaged:
         _damage(draw, model)
-        return Case(command, ASKED, same_answer(answer(seeds)))
-    _attack(draw, model)
-    return Case(command, ASKED, rows_answered(1))
+    else:
+        _attack(draw, model)
+    asked = str(seeds / ASKED[name])
+    match draw.randrange(10):
+        case 0:
+            return Case(["show", "model", "abc" if name == "text" else asked])
+        case 1:
+            return Case(["evaluate", "model", "dev"])
+        case 2 if name == "text":
+            write_task(folder)
+            begin = ("training.start_from=model", "output=new", "training.max_steps=1")
+            return Case(["train", "run.toml", *(part for one in begin for part in ("--set", one))])
+    expected = (seeds / "asked" / f"{name}.json").read_text("utf-8")
+    check = same_answer(expected) if damaged else rows_answered(1)
+    return Case(["predict", "model", asked, "--json"], check=check)
 
 
 def _damage(draw: Random, model: Path) -> None:
