@@ -12,10 +12,8 @@ CASES = 2_000  # of all kinds; `make fuzz` runs more
 ROOT = Path(__file__).parents[2]
 # One process each, which takes seconds to start: kinds that begin with the same models together.
 GROUPS = (
-    ("run_files", "training_folders"),
-    ("tables", "lines"),
-    ("models", "arrays"),
-    ("manifests", "sound", "pictures"),
+    ("run_files", "tables", "lines", "training_folders"),
+    ("models", "arrays", "manifests", "sound", "pictures"),
 )
 
 

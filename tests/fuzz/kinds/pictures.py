@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -60,6 +61,12 @@ def picture(draw: Random) -> bytes:
     return damage(draw, content, 64) if draw.random() < 0.9 else content
 
 
+@cache
+def _zeros(count: int) -> bytes:
+    """Return zeros, packed; they take a second to pack."""
+    return zlib.compress(bytes(count))
+
+
 def _png(draw: Random) -> bytes:
     """Write a PNG file whose chunks are right but for what they say."""
     width, height, depth, colour, interlaced = 24, 8, 8, 2, 0
@@ -73,13 +80,13 @@ def _png(draw: Random) -> bytes:
         case 2:
             interlaced = draw.choice((1, 2, 255))
         case 3:
-            data = pick(draw, (b"", b"x", zlib.compress(b""), zlib.compress(bytes(50_000_000))))
+            data = pick(draw, (b"", b"x", zlib.compress(b""), _zeros(50_000_000)))
         case 4:
             side = draw.choice((5_000, 9_000, 12_000))  # whole, and packs well
             width = height = side
-            depth, colour, data = 1, 0, zlib.compress(bytes(side * (1 + side // 8 + 1)))
+            depth, colour, data = 1, 0, _zeros(side * (1 + side // 8 + 1))
         case _:
-            bomb = zlib.compress(bytes(100_000_000))
+            bomb = _zeros(100_000_000)
             extra = [
                 pick(
                     draw,
