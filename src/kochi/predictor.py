@@ -28,7 +28,7 @@ from kochi.memory import Frames, Grid, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
     Hypothesis,
-    NotFinite,
+    NotFiniteError,
     Processes,
     in_parallel,
     length_limits,
@@ -493,7 +493,7 @@ class Predictor:
         """Answer a batch with the model; what `predict`, `align` and `sample` are made of."""
         try:
             return self._compute(task)
-        except NotFinite:  # of one source, which must not spoil the others
+        except NotFiniteError:  # of one source, which must not spoil the others
             if len(task.rows) == 1:
                 return [Found([], None, WORDS)]
             alone = (task.of([place]) for place in range(len(task.rows)))

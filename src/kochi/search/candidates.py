@@ -11,8 +11,8 @@ CHUNK = 96  # near the square root of common vocabulary sizes, where both stages
 _LOW = (1 << 32) - 1
 
 
-class NotFinite(ValueError):
-    """Report that a decoder's scores cannot be compared."""
+class NotFiniteError(ValueError):
+    """Say that a decoder computed NaN or infinity."""
 
 
 def log_probabilities_(
@@ -25,7 +25,7 @@ def log_probabilities_(
     beam 5 are ten megabytes a step, it stays in the cache.
 
     Raises:
-        NotFinite: NaN or +inf among the logits.
+        NotFiniteError: NaN or +inf among the logits.
     """
     empty = logits[..., 0] == -torch.inf  # cheaper than to ask every place
     if empty.any():
@@ -36,7 +36,7 @@ def log_probabilities_(
     if log_probs[..., 0].sum().isnan():  # cheaper than to ask every row
         spoilt = log_probs[..., 0].isnan()
         if not empty[spoilt].all():
-            raise NotFinite("the decoder's step gave logits that are NaN or +inf")
+            raise NotFiniteError("the decoder's step gave logits that are NaN or +inf")
         log_probs[spoilt] = -torch.inf
     return log_probs
 
