@@ -3,19 +3,21 @@
 # make demo-image   train a model that names emoji, in some minutes
 # make test   check, then every test
 # make check  lint, format and types only
+# make fuzz   give 20,000 damaged and hostile files to the command; SEED=2 for others
 # make bench DATA=...  measure speed beside other toolkits, see benchmarks/README.md
 #
 # Each verb first builds .venv from the pinned files in requirements/, and builds it again when
 # those change. --no-compile: what is imported is compiled then, and most of it never is.
 
 PYTHON ?= python3
+SEED ?= 1
 # Commands that tests start compile what they import once, not each time, whatever is set outside.
 export PYTHONDONTWRITEBYTECODE =
 PINS := $(shell cat requirements/torch.txt requirements/dev.txt requirements/pictures.txt | cksum | cut -d' ' -f1)
 READY := .venv/ready-$(PINS)
 INSTALL := .venv/bin/python -m pip --disable-pip-version-check -qq install --no-compile
 
-.PHONY: demo demo-speech demo-image test check bench
+.PHONY: demo demo-speech demo-image test check fuzz bench
 .DEFAULT_GOAL := test
 
 demo: $(READY)
@@ -34,6 +36,9 @@ check: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/basedpyright
+
+fuzz: $(READY)
+	.venv/bin/python -m tests.fuzz --seed $(SEED)
 
 bench: $(READY)
 	.venv/bin/python benchmarks/run_all.py --data "$(DATA)"

@@ -187,6 +187,18 @@ def test_options_out_of_range(predictor, options, message):
         predictor.predict(["a"], **options)
 
 
+def test_a_source_with_scores_that_are_not_finite_spoils_no_other(tiny):
+    damaged = kochi.load(tiny)
+    [letter] = damaged.source.encode("a")
+    with torch.no_grad():
+        damaged.model.get_parameter("encoder.embedding.weight")[letter] = torch.nan
+    with pytest.raises(SourceError, match=r"sources\[1\]: the model's scores are not finite"):
+        damaged.predict(["bed", "abe"])
+    found = damaged.predict(["bed", "abe", "cede"], need_alignment=True, errors="skip")
+    assert [one.text for one in found] == ["B E D", "", "C E D E"]
+    assert found[1].error is not None
+
+
 def test_bf16_gives_nearly_the_same(tiny, predictor):
     coarse = kochi.load(tiny, precision="bf16").predict(["bead"], need_alignment=True)[0]
     fine = predictor.predict(["bead"], need_alignment=True)[0]

@@ -732,10 +732,10 @@ class Training(Table):
 class Search(Table):
     """How answers are searched; ``beam = 1`` is greedy.
 
-    ``length_penalty`` is the exponent a of length ** a that divides the log-probability. An answer
-    has at most ``max_length_ratio`` times the source's tokens plus ``max_length_extra``. With
-    ``ctc_weight`` w, beginnings are scored by 1 - w times the decoder's log-probability plus w
-    times CTC's, for a model that was trained with CTC.
+    ``length_penalty`` is the exponent a of length ** a that divides the log-probability, at most
+    10. An answer has at most ``max_length_ratio`` times the source's tokens plus
+    ``max_length_extra``. With ``ctc_weight`` w, beginnings are scored by 1 - w times the decoder's
+    log-probability plus w times CTC's, for a model that was trained with CTC.
 
     ``unknown`` says what becomes of words (or characters) of the source that training never saw:
     "drop" reads them as the unknown token and never writes it; "copy" copies them into the answer
@@ -749,7 +749,7 @@ class Search(Table):
     """
 
     beam: Annotated[int, Field(gt=0, le=10_000)] = 5
-    length_penalty: NotNegative = 1.0
+    length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
     max_length_ratio: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
     max_length_extra: Annotated[int, Field(gt=0, le=10_000)] = 20
     batch_size: Positive = 64

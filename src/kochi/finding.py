@@ -55,6 +55,10 @@ class Task(NamedTuple):
     need_heads: bool
     need_origins: bool = False
 
+    def of(self, places: list[int]) -> "Task":
+        """Return the task of some of the sources."""
+        return self._replace(find=self.find.of(places), rows=[self.rows[one] for one in places])
+
 
 @dataclass(frozen=True)
 class Searched(Find):

@@ -28,6 +28,7 @@ from kochi.memory import Frames, Grid, Layout, Memory, Words
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
     Hypothesis,
+    NotFiniteError,
     Processes,
     in_parallel,
     length_limits,
@@ -43,6 +44,10 @@ READ_AHEAD = 16  # batches that are sorted by length together
 HOPELESS = 100  # times as many tokens as are answered: they are not even counted
 LONGER = 4  # times as long as the longest source of the training data: still answered by default
 WORDS = Words()
+NOT_FINITE = (
+    "the model's scores are not finite: a number there is far from those of training, or the "
+    "weights are damaged"
+)
 Errors = Literal["raise", "skip"]
 
 
@@ -50,7 +55,7 @@ class Found(NamedTuple):
     """What is found for one source.
 
     Attributes:
-        hypotheses: Best first.
+        hypotheses: Best first; none where the model's scores are not finite.
         heads: The best one's alignment of every layer and head that were asked for, or None.
         layout: What the alignment's columns are.
         origins: The alignment of every hypothesis, where there is something unknown.
@@ -451,7 +456,15 @@ class Predictor:
         answers = {place: self._unanswered(read[place].source, refused[place]) for place in refused}
         for places, batch in zip(batches, self._side_by_side(tasks), strict=True):
             for place, found in zip(places, batch, strict=True):
-                answers[place] = self._prediction(read[place].source, rows[place], found, asked)
+                source = read[place].source
+                if found.hypotheses:
+                    answers[place] = self._prediction(source, rows[place], found, asked)
+                    continue
+                name = "" if self.source_parts else f"{self.source.describe(source)}: "
+                error = SourceError(place, name + NOT_FINITE)
+                if asked.errors == "raise":
+                    raise error
+                answers[place] = self._unanswered(source, error)
         return [answers[place] for place in range(len(read))]
 
     def _batches(self, order: list[int], lengths: Sequence[int], most: int) -> list[list[int]]:
@@ -479,9 +492,18 @@ class Predictor:
             return in_parallel(self.compute, tasks, self.device)
         return self.processes.map(tasks)
 
-    @torch.inference_mode()
     def compute(self, task: Task) -> list[Found]:
         """Answer a batch with the model; what `predict`, `align` and `sample` are made of."""
+        try:
+            return self._compute(task)
+        except NotFiniteError:  # of one source, which must not spoil the others
+            if len(task.rows) == 1:
+                return [Found([], None, WORDS)]
+            alone = (task.of([place]) for place in range(len(task.rows)))
+            return [found for one in alone for found in self.compute(one)]
+
+    @torch.inference_mode()
+    def _compute(self, task: Task) -> list[Found]:
         source, mask = self.source.batch(task.rows)
         if source.is_floating_point():
             source = source.to(self.precision)

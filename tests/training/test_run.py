@@ -378,6 +378,18 @@ def test_a_model_that_cannot_be_built_is_one_line(make_run: MakeRun) -> None:
         _train(run)
 
 
+def test_gpus_that_are_not_there_are_one_line(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match="torch finds no GPU here; set it to 'auto' or 'cpu'"):
+        _train(make_run(accelerator="gpu"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match=r"training\.devices = 3: torch finds 2 here"):
+        _train(make_run(accelerator="auto", devices=3))
+
+
 def test_what_training_wrote_is_plain_data(make_run: MakeRun) -> None:
     run = make_run(max_steps=3)
     _train(run)

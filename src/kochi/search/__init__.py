@@ -6,6 +6,7 @@ depend on what shares its batch: limits, stopping and random numbers are the sen
 """
 
 from kochi.search.beam import beam_search
+from kochi.search.candidates import NotFiniteError
 from kochi.search.ctc import CtcPrefixScore
 from kochi.search.decoder import StepDecoder
 from kochi.search.forced import score_targets
@@ -22,6 +23,7 @@ __all__ = [
     "CtcPrefixScore",
     "Hypothesis",
     "JointScore",
+    "NotFiniteError",
     "Processes",
     "StepDecoder",
     "beam_search",

@@ -83,6 +83,7 @@ def train(
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other; give one of them")
     check_model(run)
+    check_accelerator(run.training)
     progress = progress or Progress()
     with Interrupts() as interrupts, settings(run.training):
         try:
@@ -219,6 +220,20 @@ def check_model(run: config.Run) -> None:
     elif isinstance(run.data, config.PictureData):
         like = PictureInput(1, run.data.front_end.height, run.data.front_end.width)
     _outline(run, like, 8)
+
+
+def check_accelerator(training: config.Training) -> None:
+    """Refuse GPUs that are not there, before any data is read."""
+    gpus = torch.cuda.device_count()
+    if training.accelerator == "gpu" and not (gpus or torch.backends.mps.is_available()):
+        raise UserError(
+            "training.accelerator = 'gpu': torch finds no GPU here; set it to 'auto' or 'cpu'"
+        )
+    if training.accelerator != "cpu" and 0 < gpus < training.devices:
+        raise UserError(
+            f"training.devices = {training.devices}: torch finds {gpus} here; set it to at most "
+            "that, or training.accelerator to 'cpu'"
+        )
 
 
 def make_model(run: config.Run, prepared: Prepared) -> Any:
