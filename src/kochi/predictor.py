@@ -37,7 +37,6 @@ from kochi.search import (
     settle_threads,
     share_size,
 )
-from kochi.search.candidates import NotFiniteError
 from kochi.times import Timed, time_answer
 
 READ_AHEAD = 16  # batches that are sorted by length together
@@ -508,13 +507,7 @@ class Predictor:
         if source.is_floating_point():
             source = source.to(self.precision)
         memory = self.model.encode(source.to(self.device), mask.to(self.device))
-        try:
-            found = task.find(self.model, memory, self._limits(memory))
-        except NotFiniteError as error:
-            raise UserError(
-                "the model computes NaN or infinity: its weights are damaged, or a source holds "
-                "numbers far from those of training; copy the model folder again, or train it again"
-            ) from error
+        found = task.find(self.model, memory, self._limits(memory))
         wanted = task.need_alignment or task.need_heads
         best = [hypotheses[0].tokens for hypotheses in found]
         heads = self._align(memory, best, task.need_heads) if wanted else [None] * len(found)

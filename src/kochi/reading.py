@@ -311,4 +311,7 @@ def check_nesting(value: Any) -> None:
 
 def inside(path: Path, folder: Path) -> bool:
     """Say whether a file, once all links are followed, lies in a folder."""
-    return path.resolve().is_relative_to(folder.resolve())
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle, which lead to no file
+        return False

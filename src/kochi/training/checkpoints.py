@@ -21,10 +21,11 @@ from kochi import config
 from kochi.errors import UserError
 from kochi.folder import write_atomic
 from kochi.quiet import Quiet
+from kochi.reading import read_file
 from kochi.training import monitor
 from kochi.training.layout import PREVIOUS, Layout
 from kochi.training.module import STATE_KEY
-from kochi.training.sealed import Damaged, read_sealed, seal
+from kochi.training.sealed import LARGEST, Damaged, read_sealed, seal
 from kochi.training.state import Evaluation, RunState
 
 _torch_about_strange_files = Quiet(module="torch")
@@ -157,8 +158,8 @@ def weights_bytes(
     whole, bad = None, []
     for path in paths:
         content = None
-        with contextlib.suppress(OSError):
-            content = path.read_bytes()
+        with contextlib.suppress(UserError):
+            content = read_file(path, "weights", LARGEST)
         if content is not None and hashlib.sha256(content).hexdigest() == evaluation.sha256:
             whole = content
         else:

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,11 @@ from kochi.data.readers.making import SOURCE, TARGET, fit_and_save, load_reader,
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.publishing import publish
-from kochi.reading import open_file
+from kochi.reading import open_file, parse_json, read_file, size_of
 from kochi.training.checkpoints import newest
 from kochi.training.layout import TRAINING, Layout
 from kochi.training.ownership import check_ownership
-from kochi.training.sealed import Damaged, is_sealed, read_sealed, write_sealed
+from kochi.training.sealed import LARGEST, Damaged, is_sealed, read_sealed, write_sealed
 from kochi.training.state import RunState
 
 try:
@@ -75,8 +74,8 @@ def is_finished(run: config.Run) -> bool:
     if not (whole and layout.finished.exists()):
         return False
     try:
-        return json.loads(read_sealed(layout.finished)) == _extent(run)
-    except Damaged:
+        return parse_json(read_sealed(layout.finished), str(layout.finished)) == _extent(run)
+    except UserError:
         return False  # the end is done again, and comes to the same
 
 
@@ -96,17 +95,17 @@ def check_unchanged(run: config.Run, say: Callable[[str], object] = lambda line:
         UserError: A key has changed that a resumed run may not change; the first one is named.
     """
     layout = Layout(run.output)
+    if not layout.run.exists():
+        return
     try:
         content = read_sealed(layout.run)
-    except FileNotFoundError:
-        return
     except Damaged as error:
         say(f"warning: {error}; written again from the run file")
         return
     if not _is_started(layout):
         return
-    tree = tomllib.loads(content.decode())
-    before = config.check_run(tree, str(layout.run))
+    where = str(layout.run)
+    before = config.check_run(config.read_toml(content, where), where)
     old, new = _flat(before), _flat(publish(run, run.output, TRAINING))
     for key in sorted(old.keys() | new.keys(), key=lambda key: (not key.endswith(".kind"), key)):
         if _bare(old.get(key)) != _bare(new.get(key)) and not _is_free(key):
@@ -306,7 +305,7 @@ def data_sha256(run: config.Run) -> str:
 def _manifest_sha256(place: Path) -> str | None:
     try:
         return hashlib.sha256(read_sealed(place / MANIFEST)).hexdigest()
-    except (Damaged, OSError):
+    except Damaged:
         return None
 
 
@@ -318,9 +317,11 @@ def _write_manifest(place: Path) -> None:
 
 
 def _entry(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    with open_file(path, "a file of data") as file:
+        size, digest = size_of(file), hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def _find_damage(layout: Layout, expected: str) -> str | None:
@@ -332,18 +333,17 @@ def _find_damage(layout: Layout, expected: str) -> str | None:
     """
     try:
         content = read_sealed(layout.data_manifest)
-    except Damaged as error:
+        entries = parse_json(content, str(layout.data_manifest))["files"]
+    except UserError as error:
         return str(error)
-    except OSError as error:
-        return f"{layout.data_manifest}: {error.strerror}"
     if expected and hashlib.sha256(content).hexdigest() != expected:
         return f"{layout.data_manifest}: is of other data than those the run was started with"
-    for name, entry in json.loads(content)["files"].items():
+    for name, entry in entries.items():
         path = layout.data / name
         try:
             whole = _entry(path) == entry
-        except OSError as error:
-            return f"{path}: {error.strerror}"
+        except UserError as error:
+            return str(error)
         if not whole:
             return f"{path}: damaged (SHA-256 differs from when it was written)"
     return None
@@ -397,14 +397,13 @@ def _hashes(run: config.Run) -> dict[str, list[str]]:
 
 def _sha256(path: Path) -> str:
     try:
-        with open_file(path, "a file of data") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _entry(path)["sha256"]
     except (OSError, UserError):
         return "unreadable"  # reading the pairs says what is wrong
 
 
 def _check_files(run: config.Run, path: Path) -> None:
-    found = _first_changed(run, json.loads(path.read_bytes()))
+    found = _first_changed(run, parse_json(read_file(path, "JSON", LARGEST), str(path)))
     if found is not None:
         split, file = found
         raise UserError(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from kochi.errors import UserError
 from kochi.folder import write_atomic
+from kochi.reading import read_file
 
 _SEAL = re.compile(rb"\n# sha256 ([0-9a-f]{64})\n")
+LARGEST = 1 << 40  # bytes
 SEAL_BYTES = len(b"\n# sha256 ") + 64 + 1
 
 
@@ -36,10 +38,12 @@ def read_sealed(path: Path) -> bytes:
     """Return the content of a sealed file, without the seal.
 
     Raises:
-        Damaged: The file is not what was written.
-        OSError: It cannot be read.
+        Damaged: The file is not what was written, is missing or cannot be read.
     """
-    whole = path.read_bytes()
+    try:
+        whole = read_file(path, "a file of the training", LARGEST)
+    except UserError as error:
+        raise Damaged(str(error)) from error
     content, line = whole[:-SEAL_BYTES], whole[-SEAL_BYTES:]
     if not _SEAL.fullmatch(line):
         raise Damaged(f"{path}: damaged or cut short ({len(whole)} bytes, no checksum at the end)")
@@ -52,6 +56,6 @@ def is_sealed(path: Path) -> bool:
     """Say whether a file is whole, with its seal."""
     try:
         read_sealed(path)
-    except (Damaged, OSError):
+    except Damaged:
         return False
     return True

@@ -5,7 +5,6 @@ The run file comes from standard input.
 
 import contextlib
 import sys
-import tomllib
 from pathlib import Path
 
 from kochi import config
@@ -22,7 +21,7 @@ from kochi.training.settings import settings
 def main(output: Path, rank: int, store: Path, parent: int) -> None:
     """Take part in the run whose folder rank 0 has made ready."""
     follow(parent)
-    run = config.check_run(tomllib.loads(sys.stdin.buffer.read().decode()), "standard input")
+    run = config.check_run(config.read_toml(sys.stdin.buffer.read(), "run"), "run")
     run = run.model_copy(update={"output": output})
     with Interrupts(ignore=True) as interrupts, settings(run.training):
         prepared = load_data(run)
