@@ -38,6 +38,8 @@ class LocalStrategy(DDPStrategy):
         """Join the other processes; Lightning finds the group made."""
         self.set_world_ranks()
         _bind_to_loopback()
+        if self.global_rank:  # at the last moment: rank 0 then waits for a process that is there
+            ready_file(self._meeting, self.global_rank).touch()
         store = torch.distributed.FileStore(  # pyright: ignore[reportPrivateImportUsage]
             str(self._meeting), self._world
         )
@@ -55,6 +57,16 @@ class LocalStrategy(DDPStrategy):
         if not torch.distributed.is_initialized():
             return obj
         return gather(obj, self._world, self.root_device)[src]
+
+
+def ready_file(store: Path, rank: int) -> Path:
+    """Name the file that a process makes when it is about to meet the others.
+
+    Args:
+        store: The file through which they meet.
+        rank: Of the process.
+    """
+    return store.with_name(f"process-{rank}.ready")
 
 
 def gather(value: Value, world: int, device: torch.device) -> list[Value]:

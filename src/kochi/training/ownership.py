@@ -32,7 +32,7 @@ _CORPUS = (
 _TRAINING = re.compile(
     r"(?:run\.toml|finished\.json|(?:last|previous|damaged)\.ckpt"
     r"|(?:train|evaluations|examples)\.csv)(?:\.partial)?"
-    r"|process-\d+\.(?:log|ready)"
+    r"|process-\d+\.log"
     r"|weights/step-\d{8,}(?:\.copy)?\.safetensors(?:\.partial)?"
     rf"|data(?:\.partial|\.discarded)?/(?:{_DATA}|{_CORPUS})"
     r"|tensorboard/events\.out\.tfevents\.[^/]+"

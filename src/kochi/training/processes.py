@@ -20,6 +20,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from kochi.errors import UserError
 from kochi.training.layout import Layout
+from kochi.training.meeting import ready_file
 
 GRACE_SECONDS = 20.0
 
@@ -98,7 +99,8 @@ class Workers:
         Raises:
             UserError: One of them has ended before.
         """
-        while not all(self._ready(rank).exists() for rank in range(1, self._world)):
+        ranks = range(1, self._world)
+        while not all(ready_file(self.store, rank).exists() for rank in ranks):
             for rank, process in enumerate(self._started, 1):
                 if process.poll() is not None:
                     raise UserError(self._report(rank))
@@ -106,7 +108,6 @@ class Workers:
 
     def _start(self, rank: int) -> "subprocess.Popen[bytes]":
         package = str(Path(__file__).parents[2])
-        self._ready(rank).unlink(missing_ok=True)
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with self._log(rank).open("wb") as log:
             process = subprocess.Popen(
@@ -126,9 +127,6 @@ class Workers:
 
     def _log(self, rank: int) -> Path:
         return self._layout.training / f"process-{rank}.log"
-
-    def _ready(self, rank: int) -> Path:
-        return ready_file(self._layout, rank)
 
     def _failed(self) -> str | None:
         """Say which process failed by itself; a broken connection may come just before its end."""
@@ -162,11 +160,6 @@ class Workers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def ready_file(layout: Layout, rank: int) -> Path:
-    """Name the file that a process makes when it is about to meet the others."""
-    return layout.training / f"process-{rank}.ready"
 
 
 def follow(parent: int) -> None:

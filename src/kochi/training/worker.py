@@ -10,9 +10,8 @@ from pathlib import Path
 from kochi import config
 from kochi.errors import Interrupted
 from kochi.training.interrupts import Interrupts
-from kochi.training.layout import Layout
 from kochi.training.prepare import load_data
-from kochi.training.processes import follow, ready_file
+from kochi.training.processes import follow
 from kochi.training.progress import Progress
 from kochi.training.run import build_evaluator, fit
 from kochi.training.settings import settings
@@ -26,7 +25,6 @@ def main(output: Path, rank: int, store: Path, parent: int) -> None:
     with Interrupts(ignore=True) as interrupts, settings(run.training):
         prepared = load_data(run)
         evaluator = build_evaluator(run, prepared)
-        ready_file(Layout(output), rank).touch()
         with contextlib.suppress(Interrupted):
             fit(
                 run,
