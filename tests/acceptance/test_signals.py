@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +16,41 @@ import kochi
 LONG = ("epochs=100000", "checkpoint_every=5", "evaluate_every=0", "schedule.kind=constant")
 
 
-def _start(run_file: Path, *options: str, **streams: object) -> "subprocess.Popen[str]":
-    sets = [word for change in LONG for word in ("--set", f"training.{change}")]
-    source = str(Path(kochi.__file__).parents[1])
-    return subprocess.Popen(
-        [sys.executable, "-m", "kochi", "train", str(run_file), *sets, *options],
-        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
-        text=True,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},  # pyright: ignore
-    )
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Begin trainings, with the signals of a terminal; what still runs at the end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(run_file: Path, *options: str, **streams: object) -> "subprocess.Popen[str]":
+        sets = [word for change in LONG for word in ("--set", f"training.{change}")]
+        source = str(Path(kochi.__file__).parents[1])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kochi", "train", str(run_file), *sets, *options],
+            env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+            text=True,
+            **{  # pyright: ignore
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                "preexec_fn": _heed_signals,
+                **streams,
+            },
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def _heed_signals() -> None:
+    """Undo what nohup and background jobs of a shell set, under which the tests may run."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _wait(run_file: Path) -> None:
@@ -43,8 +69,8 @@ def _end(process: "subprocess.Popen[str]") -> list[str]:
     return err.splitlines()
 
 
-def test_a_closed_terminal_saves(task: Path) -> None:
-    process = _start(task)
+def test_a_closed_terminal_saves(start: Start, task: Path) -> None:
+    process = start(task)
     _wait(task)
     process.send_signal(signal.SIGHUP)
     lines = _end(process)
@@ -53,8 +79,8 @@ def test_a_closed_terminal_saves(task: Path) -> None:
     assert "--resume" in lines[-1]
 
 
-def test_nohup_is_respected(task: Path) -> None:
-    process = _start(task, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+def test_nohup_is_respected(start: Start, task: Path) -> None:
+    process = start(task, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     _wait(task)
     process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
@@ -63,8 +89,8 @@ def test_nohup_is_respected(task: Path) -> None:
     assert _end(process)[-1].startswith("kochi: stopped after step")
 
 
-def test_three_times_ctrl_c_is_one_line(task: Path) -> None:
-    process = _start(task)
+def test_three_times_ctrl_c_is_one_line(start: Start, task: Path) -> None:
+    process = start(task)
     _wait(task)
     for _ in range(6):
         process.send_signal(signal.SIGINT)
@@ -75,12 +101,12 @@ def test_three_times_ctrl_c_is_one_line(task: Path) -> None:
 
 
 @pytest.mark.parametrize("streams", [(1,), (0, 1, 2)], ids=str)
-def test_closed_streams(task: Path, streams: tuple[int, ...]) -> None:
+def test_closed_streams(start: Start, task: Path, streams: tuple[int, ...]) -> None:
     def close() -> None:
         for number in streams:
             os.close(number)
 
-    process = _start(task, "--set", "training.max_steps=3", preexec_fn=close)
+    process = start(task, "--set", "training.max_steps=3", preexec_fn=close)
     _end(process)
     assert process.returncode == 0
     assert (task.parent / "model" / "manifest.json").exists()
@@ -101,8 +127,8 @@ def test_predictions_for_a_closed_stdout_are_not_lost_without_a_word(half_traine
     assert "standard input or output is closed" in done.stderr
 
 
-def test_the_folder_is_renamed(task: Path) -> None:
-    process = _start(task)
+def test_the_folder_is_renamed(start: Start, task: Path) -> None:
+    process = start(task)
     _wait(task)
     os.rename(task.parent / "model", task.parent / "elsewhere")
     lines = _end(process)
@@ -112,9 +138,11 @@ def test_the_folder_is_renamed(task: Path) -> None:
 
 
 @pytest.mark.slow
-def test_rows_of_the_curves_survive_a_kill(task: Path, kochi: Callable[..., object]) -> None:
+def test_rows_of_the_curves_survive_a_kill(
+    start: Start, task: Path, kochi: Callable[..., object]
+) -> None:
     settings = ["--set", "training.examples=1", "--set", "training.evaluate_every=4"]
-    process = _start(task, *settings)
+    process = start(task, *settings)
     _wait(task)
     process.kill()
     process.communicate()
@@ -126,7 +154,7 @@ def test_rows_of_the_curves_survive_a_kill(task: Path, kochi: Callable[..., obje
 
     with (training / "last.ckpt").open("rb") as file:
         step = torch.load(file, weights_only=True)["kochi"]["step"]
-    process = _start(task, *settings, "--resume", "--set", f"training.max_steps={step + 21}")
+    process = start(task, *settings, "--resume", "--set", f"training.max_steps={step + 21}")
     _end(process)
     assert process.returncode == 0
     last = step + 21
