@@ -321,6 +321,6 @@ def test_huggingface_without_the_package_or_the_data(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=fail))
     with pytest.raises(
-        UserError, match=r"some/set \(train\) cannot be read as a data set .no split."
+        UserError, match=r"some/set \(train\): cannot be read as a data set .no split."
     ):
         list(read_pairs(huggingface(), "train"))
