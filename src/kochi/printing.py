@@ -12,6 +12,7 @@ from typing import Any
 
 from kochi.visible import visible_text
 
+_LINE_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 _FORM = "\t\n"  # what holds lines of answers together; harmless
 
 
@@ -40,8 +41,11 @@ def put(text: str, end: str = "\n") -> None:
 
 
 def put_json(record: Any) -> None:
-    """Print a value as a line of JSON; in a terminal with escapes for what it would obey."""
-    text = json.dumps(record, ensure_ascii=False)
+    """Print a value as a line of JSON; in a terminal with escapes for what it would obey.
+
+    What Unicode calls a line break is escaped everywhere, as many programs end a line there.
+    """
+    text = json.dumps(record, ensure_ascii=False).translate(_LINE_BREAKS)
     if sys.stdout is not None and sys.stdout.isatty():
         text = "".join(c if visible_text(c) == c else json.dumps(c)[1:-1] for c in text)
     put(text)

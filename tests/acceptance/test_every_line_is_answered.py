@@ -49,9 +49,9 @@ def test_a_line_beyond_the_limit_has_an_empty_answer(kochi, tiny, tmp_path):
 
 
 def test_a_line_of_megabytes_is_not_even_cut(kochi, tiny):
-    result = kochi("predict", tiny, stdin=b"abc\n" + b"fade" * 500_000 + b"\nfed\n")
+    result = kochi("predict", tiny, stdin=b"abc\n" + b"fade" * 250_000 + b"\nfed\n")
     assert (result.code, result.out) == (1, "A B C\n\nF E D\n")
-    assert "standard input:2: at least 500,000 tokens; the model reads at most 256" in result.err
+    assert "standard input:2: at least 250,000 tokens; the model reads at most 256" in result.err
 
 
 def test_what_came_before_a_long_line_is_answered_first(tiny):

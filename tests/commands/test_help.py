@@ -20,6 +20,7 @@ def desk(tiny, listener, streamer, seer, tmp_path, monkeypatch):
     models |= {"speech-model": listener, "streaming-model": streamer}
     for name, model in models.items():
         shutil.copytree(model, tmp_path / name, ignore=shutil.ignore_patterns("training"))
+    shutil.copy(tiny.parent / "dev.tsv", tmp_path)  # the split "test" of the models, beside them
     soundfile.write(tmp_path / "one.wav", samples_of("abc"), RATE_HZ)
     soundfile.write(tmp_path / "two.flac", samples_of("ba"), RATE_HZ)
     save(picture_of(("red", "blue")), tmp_path / "one.png")
