@@ -17,7 +17,8 @@ makes up an agglutinative language with vowel harmony.
 
 Rows are cut by the hash of the source, so that fewer rows are a subset of more. A tenth of as many
 rows (20 to 500) out of the dev file choose the checkpoint, as a user's dev set would; the figure is
-measured on 500 other rows of it, or, with ``--test``, on the test file.
+measured on 500 other rows of it. Of dev files of fewer than 1,000 rows all rows do both. With
+``--test`` the dev file chooses and the test file is measured.
 """
 
 import argparse
@@ -374,7 +375,7 @@ def mean(rows: Sequence[dict[str, Any]]) -> Figure:
 
 
 class Point(NamedTuple):
-    """What was found for a number of rows, under each label."""
+    """What was found for a number of rows, under each label that was measured."""
 
     rows: int
     figures: dict[str, Figure]
@@ -383,7 +384,7 @@ class Point(NamedTuple):
 
 
 def curve(results: Sequence[dict[str, Any]], task: str, split: str) -> list[Point]:
-    """Return the points of a task, over the seeds that all labels share."""
+    """Return the points of a task, over the seeds that its labels share."""
     points = []
     wanted = [row for row in results if (row["task"], row["split"]) == (task, split)]
     for rows in sorted({row["rows"] for row in wanted}):
@@ -393,9 +394,10 @@ def curve(results: Sequence[dict[str, Any]], task: str, split: str) -> list[Poin
             }
             for label in LABELS
         }
-        seeds = sorted(set.intersection(*(set(found) for found in of.values())))
+        of = {label: found for label, found in of.items() if found}
+        seeds = sorted(set.intersection(*map(set, of.values()))) if of else []
         if seeds:
-            found = {label: [of[label][seed] for seed in seeds] for label in LABELS}
+            found = {label: [of[label][seed] for seed in seeds] for label in of}
             figures = {label: mean(rows) for label, rows in found.items()}
             steps = {label: round(mean_of(rows, "steps")) for label, rows in found.items()}
             points.append(Point(rows, figures, steps, len(seeds)))
@@ -415,8 +417,8 @@ def show(options: argparse.Namespace) -> None:
     print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|")
     for split, task in itertools.product(("dev", "test"), metrics):
         for rows, figures, steps, seeds in curve(results, task, split):
-            shown = [str(figures[label]) for label in LABELS]
-            counts = [f"{steps[label]:,}" for label in LABELS]
+            shown = [str(figures[label]) if label in figures else "" for label in LABELS]
+            counts = [f"{steps[label]:,}" if label in steps else "" for label in LABELS]
             print(f"| {' | '.join([task, split, f'{rows:,}', str(seeds), *shown, *counts])} |")
     if options.picture is not None:
         found = {task: curve(results, task, "dev") for task in metrics}
@@ -436,9 +438,10 @@ def draw(found: dict[str, list[Point]], metrics: dict[str, str], path: Path) -> 
     styles = (("#ee6677", "s", "--"), ("#4477aa", "o", "-"))
     for panel, (task, points) in zip(panels, found.items(), strict=True):
         for label, (colour, mark, stroke) in zip(LABELS, styles, strict=True):
-            figures = [point.figures[label] for point in points]
+            there = [point for point in points if label in point.figures]
+            figures = [point.figures[label] for point in there]
             panel.errorbar(
-                [point.rows for point in points],
+                [point.rows for point in there],
                 [figure.value for figure in figures],
                 yerr=[
                     [figure.value - figure.low for figure in figures],
