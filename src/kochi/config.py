@@ -843,10 +843,22 @@ def read_toml(content: bytes, where: str) -> dict[str, Any]:
 
 def check_run(tree: dict[str, Any], where: str) -> Run:
     """Turn a parsed tree into a `Run`, or raise one `UserError` line that names the key."""
+    if (key := _find_nul(tree)) is not None:
+        raise UserError(f"{where}: {shortened(key)}: holds a NUL character; remove it")
     try:
         return Run.model_validate(tree)
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(error, tree)}") from None
+
+
+def _find_nul(value: Any, key: str = "") -> str | None:
+    """Name the first key whose text holds a NUL character, which no name of a file can."""
+    if isinstance(value, str):
+        return key if "\0" in value else None
+    items = value.items() if isinstance(value, dict) else ()
+    items = enumerate(value) if isinstance(value, list) else items
+    found = (_find_nul(one, f"{key}.{name}" if key else str(name)) for name, one in items)
+    return next((name for name in found if name is not None), None)
 
 
 def write_run(run: Run, path: Path) -> None:

@@ -65,7 +65,7 @@ def _is_elsewhere(path: Path) -> bool:
 
 def _near(path: Path, folder: Path) -> Path | None:
     """Return a path if it lies near a folder, and all names on the way may be told."""
-    path, folder, home = path.resolve(), folder.resolve(), Path.home()
+    path, folder, home = _real(path), _real(folder), Path.home()
     try:
         common = Path(os.path.commonpath([path, folder]))
     except ValueError:  # on another drive
@@ -77,7 +77,11 @@ def _near(path: Path, folder: Path) -> Path | None:
 
 
 def _relative(path: Path, start: Path) -> Path:
-    return Path(os.path.relpath(path.resolve(), start.resolve()))
+    return Path(os.path.relpath(_real(path), _real(start)))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # unlike Path.resolve, links in a circle do not stop it
 
 
 def _walk(value: Any, change: Callable[[Path], Path]) -> Any:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import threading
 import warnings
@@ -117,3 +118,19 @@ def test_damaged_files_are_one_line_each(kochi, model, tmp_path, request):
     result = kochi("predict", request.getfixturevalue(model), *files)
     assert result.code in (0, 1) and len(result.lines) >= 60
     assert "Traceback" not in result.err and warnings.filters == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ('data.train="a\\u0000b.tsv"', "data.train: holds a NUL character"),
+        ("data.train=loop", "loop"),
+        ("training.learning_rate=1e308", "not finite|NaN or infinite"),
+    ],
+)
+def test_values_of_a_run_file_that_cannot_be(kochi, task, change, said):
+    (task.parent / "loop").symlink_to("loop")
+    result = kochi("train", task, "--set", change, "--set", "training.max_steps=2")
+    assert result.code == 2, result.err
+    last = result.err.splitlines()[-1]
+    assert last.startswith("kochi: ") and re.search(said, last)

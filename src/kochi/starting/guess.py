@@ -121,7 +121,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
 
     A Transformer is proposed from 20,000 pairs of sentences on; below that, and for short things
     such as words, an RNN with attention learns faster. The RNN's size, batch and number of steps
-    grow with the number of pairs; docs/results/2026-11-29-defaults.md has what they were chosen
+    grow with the number of pairs; docs/results/2026-11-30-defaults.md has what they were chosen
     on:
 
     - embedding and hidden size are 256 for sentences and from ``LARGE_FROM`` pairs on, else 128;

@@ -17,7 +17,9 @@ from kochi.data.left_out import bad_rows, nothing_left, remark
 from kochi.data.pairs import Pair, count_rows, read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
+from kochi.errors import UserError
 from kochi.memory import Words
+from kochi.search import NotFiniteError
 from kochi.training.examples import Example, Seen, align, spread
 from kochi.training.meeting import gather
 from kochi.training.output_loss import output_loss
@@ -112,6 +114,7 @@ class Evaluator:
 
         Raises:
             Abandoned: ``abandon`` said so.
+            UserError: The model's scores are not finite.
         """
         start, training = time.monotonic(), model.training
         model.eval()
@@ -120,6 +123,11 @@ class Evaluator:
                 found = self._share(model, device, rank, world, abandon)
                 finite = rank == 0 and math.isfinite(found[0])
                 examples = self._examples(model, device) if finite else ()
+        except NotFiniteError:
+            raise UserError(
+                "the model's scores of the dev data are NaN or infinite: training has diverged; "
+                "lower training.learning_rate, and start anew with --overwrite"
+            ) from None
         finally:
             model.train(training)
         parts = gather(found, world, device)
