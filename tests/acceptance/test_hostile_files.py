@@ -134,3 +134,10 @@ def test_values_of_a_run_file_that_cannot_be(kochi, task, change, said):
     assert result.code == 2, result.err
     last = result.err.splitlines()[-1]
     assert last.startswith("kochi: ") and re.search(said, last)
+
+
+@pytest.mark.parametrize("text", ["{}", "[{}]", "[]", "[[]]"])
+def test_objects_without_fields(kochi, tmp_path, text):
+    (tmp_path / "data.json").write_text(text)
+    result = kochi("init", tmp_path / "data.json", "--out", tmp_path / "run.toml")
+    assert result.code == 2 and result.err.startswith("kochi: ") and result.err.count("\n") == 1

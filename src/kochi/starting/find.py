@@ -239,7 +239,7 @@ def sides_of(sample: Sample, choices: Choices) -> tuple[Column, Column]:
 
 def _one_side(sample: Sample) -> UserError:
     what = "fields" if sample.json else "columns"
-    found = "; ".join(map(str, sample.columns))
+    found = "; ".join(map(str, sample.columns)) or "none"
     return UserError(
         f"{sample.path}:1: found {what} {found}; expected two, a source and a target; name them "
         "with --source and --target"

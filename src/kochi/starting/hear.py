@@ -112,6 +112,8 @@ def _array_file(manifest: Path) -> Path:
 
 def _keys(sample: Sample, choices: Choices) -> Listed | None:
     """Return recordings whose names stand in a column without their ending, as in LJSpeech."""
+    if not sample.columns:  # objects without fields
+        return None
     first = sample.columns[0]
     if first.kind not in ("key", "text", "number") or len(sample.columns) < 2 or sample.json:
         return None
