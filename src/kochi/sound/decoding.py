@@ -56,6 +56,19 @@ class Decoder(soundfile.SoundFile):
         return False
 
 
+class _Held(io.BytesIO):
+    """A file in memory, in which a seek to before the start goes nowhere.
+
+    libsndfile tries that on damaged files, and an error in its callback would be printed.
+    """
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
 @contextmanager
 def open_sound(path: File) -> Iterator[Decoder]:
     """Open a file of sound.
@@ -68,7 +81,9 @@ def open_sound(path: File) -> Iterator[Decoder]:
         _check_start(file, name)
         mended = _with_length(file, name)
         source: Any = mended or file
-        if not isinstance(source, io.BytesIO):
+        if isinstance(source, io.BytesIO):
+            source = _Held(source.getvalue())
+        else:
             source = file.fileno()
             os.lseek(source, 0, os.SEEK_SET)  # reading ahead moved it
         with _opened(name, EXPECTED, source) as decoder:
