@@ -225,13 +225,18 @@ def test_a_stream_that_lacks_the_pictures(monkeypatch: pytest.MonkeyPatch) -> No
     assert stream.buffer.getvalue() == b"a\\u241b\n"
 
 
-def test_closed_streams_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_for_a_closed_stream_goes_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stderr", open_stream)
     say("a")
-    say("a", error=True)
     put("a")
     put_json("a")
+    assert open_stream.getvalue() == ""
+    monkeypatch.setattr(sys, "stdout", open_stream)
+    monkeypatch.setattr(sys, "stderr", None)
+    say("a", error=True)
+    assert open_stream.getvalue() == ""
 
 
 def test_all_that_is_printed_passes_one_place() -> None:

@@ -21,7 +21,7 @@ def _contents(folder: Path) -> dict[str, str]:
     }
 
 
-def _refused(run_file: Path, name: str, *options: str) -> None:
+def assert_refused(run_file: Path, name: str, *options: str) -> None:
     """Train, and expect one line that names a file, and that nothing was changed."""
     before = _contents(run_file.parent)
     result = train_steps(run_file, 4, *options)
@@ -38,7 +38,7 @@ OVERWRITE = pytest.mark.parametrize("options", [(), ("--overwrite",), ("--resume
 @OVERWRITE
 def test_output_here_beside_a_readme(task: Path, options: tuple[str, ...]) -> None:
     (task.parent / "README.md").write_text("mine")
-    _refused(task, "README.md: was not written by kochi", "--set", "output=.", *options)
+    assert_refused(task, "README.md: was not written by kochi", "--set", "output=.", *options)
 
 
 @OVERWRITE
@@ -48,8 +48,8 @@ def test_the_folder_of_the_data(task: Path, options: tuple[str, ...]) -> None:
     for name in ("train.tsv", "dev.tsv"):
         (task.parent / name).rename(data / name)
     settings = ["--set", "data.folder=data"]
-    _refused(task, "dev.tsv", *settings, "--set", "output=data", *options)
-    _refused(task, "dev.tsv", *settings, "--set", "output=.", *options)
+    assert_refused(task, "dev.tsv", *settings, "--set", "output=data", *options)
+    assert_refused(task, "dev.tsv", *settings, "--set", "output=.", *options)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_a_folder_with_notes(task: Path, name: str, options: tuple[str, ...]) ->
     path.parent.mkdir(parents=True)
     path.write_text("mine")
     version = "this version of " if "train.csv" in name else ""
-    _refused(task, f"{path}: was not written by {version}kochi", *options)
+    assert_refused(task, f"{path}: was not written by {version}kochi", *options)
 
 
 def test_a_link_to_a_folder_with_notes(task: Path) -> None:
     (task.parent / "mine").mkdir()
     (task.parent / "mine" / "notes.txt").write_text("mine")
     (task.parent / "model").symlink_to("mine")
-    _refused(task, "notes.txt: was not written by kochi")
+    assert_refused(task, "notes.txt: was not written by kochi")
 
 
 @pytest.mark.parametrize(
@@ -80,20 +80,20 @@ def test_notes_in_a_folder_that_kochi_wrote(
     project: Path, name: str, options: tuple[str, ...]
 ) -> None:
     (project / "model" / name).write_text("mine")
-    _refused(project / "run.toml", f"{name}: was not written by kochi", *options)
+    assert_refused(project / "run.toml", f"{name}: was not written by kochi", *options)
 
 
 @OVERWRITE
 def test_an_edited_readme_of_a_model(project: Path, options: tuple[str, ...]) -> None:
     with (project / "model" / "README.md").open("a") as file:
         file.write("What I found out about this model\n")
-    _refused(project / "run.toml", "README.md: was changed after kochi wrote it", *options)
+    assert_refused(project / "run.toml", "README.md: was changed after kochi wrote it", *options)
 
 
 def test_a_link_in_a_training(project: Path) -> None:
     (project / "model" / "training" / "train.csv").unlink()
     (project / "model" / "training" / "train.csv").symlink_to(project / "train.tsv")
-    _refused(project / "run.toml", "train.csv: is a link", "--overwrite")
+    assert_refused(project / "run.toml", "train.csv: is a link", "--overwrite")
 
 
 def test_what_kochi_wrote_is_replaced(project: Path) -> None:
