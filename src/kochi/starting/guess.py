@@ -125,9 +125,9 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     on:
 
     - embedding and hidden size are 256 for sentences and from ``LARGE_FROM`` pairs on, else 128;
-    - steps are ``STEPS`` at 1,000 pairs, and grow with the square root of the pairs to twice as
-      many at 4,000 pairs; below 1,000, words take as many steps, and sentences as many epochs: they
-      are learned by heart in more;
+    - steps are ``STEPS`` at 1,000 pairs and grow with the square root of the pairs to twice as many
+      at 4,000; below 1,000 pairs words keep the number of steps, sentences the number of epochs, as
+      more epochs only memorise them;
     - a batch has a 120th of the tokens of an epoch, but 256 at least (some 25 words) and 4,096 at
       most.
 
@@ -151,8 +151,11 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
     batch_tokens = _round_to(min(4096.0, max(256.0, total / (120 if rnn else 60))), 64)
     steps_per_epoch = max(1, round(total / batch_tokens))
     thousands = num_pairs / 1000
-    growth = min(2.0, thousands**0.5) if thousands > 1 else thousands if sentences else 1.0
-    steps = STEPS * growth if rnn else STEPS
+    steps: float = STEPS
+    if rnn and thousands > 1:
+        steps *= min(2.0, thousands**0.5)
+    elif rnn and sentences:
+        steps *= thousands
     epochs = max(8, round(steps / steps_per_epoch))
     steps = epochs * steps_per_epoch
     size = 256 if sentences or num_pairs >= LARGE_FROM else 128
