@@ -19,7 +19,7 @@ from kochi.contents import Contents, File
 from kochi.errors import UserError
 from kochi.reading import open_file, parsing, size_of
 
-LARGEST = 1 << 28  # bytes of one array: 120 s of 10 ms frames with 80 numbers have 8 MB
+LARGEST = 1 << 28  # bytes of one array: two minutes of 80 numbers every 10 ms have 4 MB (float32)
 LONGEST_HEADER = 10_000  # bytes, as in numpy
 MAGIC = b"\x93NUMPY"
 WHAT = ".npy or .npz"
