@@ -174,10 +174,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder: it translates a made-up language; its data lie beside. Not to be changed."""
-    from kochi.studies.language import write_pairs
+    from kochi.studies.language import Part, write_pairs
 
     folder = tmp_path_factory.mktemp("translator")
-    write_pairs(folder, {"train": 1500, "dev": 20, "test": 60}, longest=6)
+    sizes = {"train": 1500, "dev": 20, "test": 60}
+    write_pairs(folder, {name: Part(size, 3, 10) for name, size in sizes.items()})
     for side, column in (("source", 0), ("target", 1)):
         rows = (folder / "test.tsv").read_text().splitlines()[1:]
         text = "".join(row.split("\t")[column] + "\n" for row in rows)

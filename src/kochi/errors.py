@@ -9,5 +9,9 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """Report a training whose loss, gradient or scores are no longer finite."""
+
+
 class Interrupted(Exception):
     """Report that a run was stopped on purpose after its state was saved (exit code 130)."""

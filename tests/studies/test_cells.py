@@ -33,6 +33,14 @@ class Counted(Cell):
         return {"square": self.number**2}
 
 
+@dataclass(frozen=True)
+class Process(Counted):
+    """Tell which process it was measured in."""
+
+    def measure(self, folder: Path) -> dict[str, Any]:
+        return {"process": os.getpid()}
+
+
 def no_limit():
     return Budget(None, time.monotonic())
 
@@ -83,6 +91,14 @@ def test_nothing_is_begun_that_would_not_be_done_in_time(tmp_path):
     assert said[2:] == ["left out for lack of time: 2", "left out for lack of time: 3"]
     assert run(cells, tmp_path)[-1].startswith("3 ")
     assert measured(tmp_path) == [0, 1, 2, 3]
+
+
+def test_each_measurement_of_time_has_a_process_of_its_own(tmp_path):
+    cells = [Process(number, alone=True) for number in range(2)]
+    run([*cells, Process(2)], tmp_path)
+    found = [Store(tmp_path).find(cell) for cell in (*cells, Process(2))]
+    processes = {one["process"] for one in found if one}
+    assert len(processes) == 3 and os.getpid() in processes
 
 
 def test_time_is_measured_alone_and_last(tmp_path):

@@ -3,21 +3,31 @@ from random import Random
 import pytest
 
 from kochi.metrics.alignment import read_links
-from kochi.studies.language import ARTICLES, ENDINGS, MARK, Language, write_pairs
+from kochi.studies.language import (
+    ARTICLES,
+    ENDINGS,
+    MARK,
+    Knobs,
+    Language,
+    Part,
+    write_pairs,
+)
+from kochi.studies.local import LOCAL_KNOBS, MOVES
 
 LANGUAGE = Language(1)
-VERBS = dict(LANGUAGE.verbs)
-NOUNS = {source: (target, kind) for source, target, kind in LANGUAGE.nouns}
+VERBS = {verb.word: verb.translation for verb in LANGUAGE.verbs}
+NOUNS = {noun.word: (noun.translations[0], noun.kind) for noun in LANGUAGE.nouns}
 ADJECTIVES = dict(LANGUAGE.adjectives)
-CONJUNCTIONS = dict(LANGUAGE.conjunctions)
+CONJUNCTIONS = {one.word: one.translation for one in LANGUAGE.conjunctions}
+HARD = Knobs(conjunctions=2, swapping=2, ambiguous=1.0, fertility=3)
 
 
-def sentences(count=200):
+def sentences(count=200, language=LANGUAGE):
     draw = Random(7)
-    return [LANGUAGE.sentence(draw, draw.randint(2, 20)) for _ in range(count)]
+    return [language.sentence(draw, draw.randint(2, 20)) for _ in range(count)]
 
 
-def test_no_word_has_two_meanings():
+def test_no_word_stands_for_two():
     source = [*NOUNS, *ADJECTIVES, *VERBS, *CONJUNCTIONS, *LANGUAGE.particles]
     assert len(source) == len(set(source))
     target = [target for target, _ in NOUNS.values()] + [*CONJUNCTIONS.values(), MARK, *ARTICLES]
@@ -76,11 +86,72 @@ def test_length(length):
         assert length <= found < length + 8
 
 
+def test_the_verb_decides_how_an_ambiguous_noun_is_translated():
+    language = Language(1, HARD)
+    nouns = {noun.word: noun for noun in language.nouns}
+    verbs = {verb.word: verb for verb in language.verbs}
+    found = set()
+    for pair in sentences(100, language):
+        source, target = pair.source.split(), pair.target.split()
+        gold = read_links(pair.links)
+        possible = gold.possible - gold.sure
+        for place, other in gold.sure:
+            if source[place] in nouns:
+                noun = nouns[source[place]]
+                kinds = {
+                    verbs[source[one]].kind
+                    for one, two in possible
+                    if two == other and source[one] in verbs
+                }
+                assert {noun.translations.index(target[other])} == kinds
+                found |= kinds
+    assert found == {0, 1}
+
+
+def test_conjunctions_that_swap_turn_the_clauses_around():
+    """All of them do here: the first verb of the source is the last of the target."""
+    language = Language(1, HARD)
+    verbs = {verb.word for verb in language.verbs}
+    for pair in sentences(100, language):
+        source = pair.source.split()
+        links = read_links(pair.links).sure
+        ends = [max(two for one, two in links if one == place) for place in _places(source, verbs)]
+        assert ends == sorted(ends, reverse=True)
+
+
+def test_fertility():
+    language = Language(1, HARD)
+    assert {len(verb.translation) for verb in language.verbs} == {1, 2, 3}
+
+
+def _places(words, chosen):
+    return [place for place, word in enumerate(words) if word in chosen]
+
+
+def test_nothing_moves_far_without_articles_particles_and_swaps():
+    """The language of the study of windows: as many words on both sides, in windows of four."""
+    language = Language(2, LOCAL_KNOBS)
+    furthest = 0
+    for pair in sentences(200, language):
+        assert len(pair.target.split()) == len(pair.source.split()) + 1
+        furthest = max(furthest, *(abs(a - b) for a, b in read_links(pair.links).sure))
+    assert furthest == MOVES
+
+
+def test_parts_have_the_lengths_that_were_asked_for(tmp_path):
+    write_pairs(tmp_path, {"train": Part(40, 3, 9), "long": Part(40, 10, 15)}, knobs=HARD)
+    for name, low, high in (("train", 3, 9), ("long", 10, 15)):
+        rows = (tmp_path / f"{name}.tsv").read_text().splitlines()[1:]
+        lengths = [len(row.split("\t")[0].split()) for row in rows]
+        assert low <= min(lengths) and max(lengths) <= high
+
+
 def test_splits_are_different_sentences_and_always_the_same(tmp_path):
-    sizes = {"train": 60, "dev": 20, "test": 20}
+    sizes = {"train": 60, "dev": 20, "test": 20, "long": 20}
+    parts = {name: Part(size, 3, 12 if name == "long" else 6) for name, size in sizes.items()}
     for name in ("a", "b"):
-        write_pairs(tmp_path / name, sizes, longest=6)
-    write_pairs(tmp_path / "c", sizes, longest=6, seed=2)
+        write_pairs(tmp_path / name, parts)
+    write_pairs(tmp_path / "c", parts, seed=2)
     rows = []
     for split, size in sizes.items():
         for end in ("tsv", "links"):

@@ -8,30 +8,67 @@ import pytest
 import torch
 
 from kochi.data.pairs import read_pairs
+from kochi.errors import Diverged
 from kochi.folder import load_folder
-from kochi.studies import hard, pace
+from kochi.studies import focus, hard, local, models, pace
 from kochi.studies import task as tasks
+from kochi.studies.cells import Store
+from kochi.studies.claims import judge
+from kochi.studies.estimates import FEWEST
+from kochi.studies.language import Part
 from kochi.studies.names import STUDIES
 from kochi.studies.speech import write_speech
 from kochi.studies.study import Options, do
-from kochi.studies.timed import StepCost
-from kochi.studies.trained import Trained
+from kochi.studies.timed import Step, TimedRound
+from kochi.studies.trained import GRID, Trained, tuned
 from tests.commands.test_bad_input import complaint
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """The default task of a study, with little data."""
+    """The default tasks of a study, with little data."""
     folder = tmp_path_factory.mktemp("made-up")
 
     def default(name):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tasks, "SIZES", {"train": 300, "dev": 10, "test": 30})
-            patch.setattr(tasks, "LONG_SIZE", 60)
+            few = {"train": Part(200), "dev": Part(8), "test": Part(24)}
+            patch.setattr(tasks, "PARTS", few)
+            patch.setattr(focus, "FOCUS_PARTS", few | {"long": Part(60, 3, 28)})
+            patch.setattr(local, "PARTS", few)
             patch.setattr(tasks, "SPOKEN_SIZES", {"train": 40, "dev": 5, "test": 22})
-            return STUDIES[name].default(folder, 64)
+            draws = STUDIES[name].default(folder, 64)
+            for seed in range(3):
+                assert draws.task(seed)
+            return draws
 
     return default
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """One learning rate, rounds of time in the same process, and times of few, short sentences."""
+    monkeypatch.setattr("kochi.studies.trained.GRID", (1.0,))
+    monkeypatch.setattr("kochi.studies.timed.TimedRound.alone", False)
+    for module in ("parallel", "cost"):
+        monkeypatch.setattr(f"kochi.studies.{module}.LENGTHS", (4, 8))
+        monkeypatch.setattr(f"kochi.studies.{module}.USUAL", 8)
+    monkeypatch.setattr("kochi.studies.parallel.WORDS", 32)
+    monkeypatch.setattr("kochi.studies.local.LENGTH", 12)
+    monkeypatch.setattr("kochi.studies.noise.DRAWS", 4)
+    monkeypatch.setattr("kochi.studies.focus.FEWEST_PAIRS", 1)
+
+
+def shrunk(draws, size=8, **training):
+    """Return the same tasks with smaller models and shorter training."""
+
+    def make(seed):
+        task = draws.task(seed)
+        search = task.run.search.model_copy(update={"max_length_ratio": 0.5, "max_length_extra": 2})
+        changed = task.run.training.model_copy(update=training)
+        run = task.run.model_copy(update={"training": changed, "search": search})
+        return dataclasses.replace(task, run=run, size=size)
+
+    return dataclasses.replace(draws, make=make, _made={})
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -44,81 +81,145 @@ def test_question_expectation_and_source_stand_in_the_file(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_cells_can_be_built_and_nothing_found_is_reported(name, small):
-    study, task = STUDIES[name], small(name)
-    study.check(task)
-    cells = study.cells(task, 1)
+    study, draws = STUDIES[name], small(name)
+    study.check(draws)
+    cells = study.cells(draws, 1)
     for cell in cells.values():
         cell.check()
-    assert len({cell.name for cell in cells.values()}) >= len(cells) - 1
-    assert cells.keys() == study.cells(task, 2).keys()
+    assert len({cell.name for cell in cells.values()}) == len(cells)
+    assert cells.keys() == study.cells(draws, 2).keys()
     names = {cell.name for cell in cells.values()}
-    assert not names & {cell.name for cell in study.cells(task, 2).values()}
-    report = study.report(task, {label: [] for label in cells})
-    assert {claim.outcome for claim in report.claims} <= {"not measured"}
+    assert not names & {cell.name for cell in study.cells(draws, 2).values()}
+    reading = study.reading(draws, {label: {} for label in cells})
+    assert study.table(reading).rows
+    judged = judge(study.claims(draws), reading)
+    assert {one.show() for one in judged} == {"not judged: not measured"}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shapes_unchecked")  # they take a third of the time
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_small_study_for_real(name, small, tmp_path, monkeypatch):
-    """A few steps of the smallest models; every figure is there and every claim is judged."""
-    for module, sizes in (("parallel", (4, 8)), ("cost", (4, 8))):
-        monkeypatch.setattr(f"kochi.studies.{module}.LENGTHS", sizes)
-        monkeypatch.setattr(f"kochi.studies.{module}.USUAL", sizes[-1])
-    monkeypatch.setattr("kochi.studies.parallel.WORDS", 32)
-    monkeypatch.setattr("kochi.studies.focus.FEWEST", 1)
-    monkeypatch.setattr("kochi.studies.local.LENGTH", 12)
-    default = small(name)
-    training = default.run.training.model_copy(update={"max_steps": 6})
-    search = default.run.search.model_copy(update={"max_length_ratio": 0.5, "max_length_extra": 2})
-    run = default.run.model_copy(update={"training": training, "search": search})
-    task = dataclasses.replace(default, run=run, size=8)
+def test_a_small_study_for_real(name, small, tmp_path):
+    """A few steps of the smallest models with one learning rate; every figure is there."""
+    draws = shrunk(small(name), max_steps=4, evaluate_every=2)
     said = []
-    reports = do({STUDIES[name]: task}, Options(tmp_path, seeds=2), said.append)
+    reports = do({STUDIES[name]: draws}, Options(tmp_path, seeds=2), said.append)
     assert said and not any("left out" in line for line in said)
     report = reports[name]
     assert report.claims
-    outcomes = [claim.outcome for claim in report.claims]
-    if name == "cost":  # of so small steps what attention adds may be less than the noise
-        outcomes = outcomes[1:]
-    assert "not measured" not in outcomes
+    assert {one.show() for one in report.claims} == {"not judged: 2 of at least 4 draws"}
+    assert all(ran.seeds == (1, 2) for ran in report.ran)
     record = json.loads((tmp_path / name / "report.json").read_text())
-    assert record["about"]["seeds"] == 2
+    figures = [row[2] for row in record["rows"][:-1]]
+    assert figures and "-" not in figures
     again = []
-    do({STUDIES[name]: task}, Options(tmp_path, seeds=2), again.append)
+    do({STUDIES[name]: draws}, Options(tmp_path, seeds=2), again.append)
     assert again == []
 
 
 @pytest.mark.parametrize("name", ["cost", "parallel"])
 def test_steps_have_the_vocabularies_of_the_data(name, small):
     """A larger vocabulary is a larger model, and another measurement."""
-    task = small(name)
-    words = {token for pair in read_pairs(task.run.data, "train") for token in pair.source.split()}
-    cells = STUDIES[name].cells(task, 1).values()
-    steps = [cell for cell in cells if isinstance(cell, StepCost)]
-    assert len(steps) == len(cells)
-    assert {cell.vocabularies[0] for cell in steps} == {len(words) + 4}
-    other = [dataclasses.replace(cell, vocabularies=(900, 900)) for cell in steps]
-    assert not {cell.name for cell in steps} & {cell.name for cell in other}
+    draws = small(name)
+    pairs = read_pairs(draws.any.run.data, "train")
+    words = {token for pair in pairs for token in pair.source.split()}
+    [cell] = STUDIES[name].cells(draws, 1).values()
+    assert isinstance(cell, TimedRound)
+    assert {step.vocabularies[0] for _, step in cell.steps} == {len(words) + 4}
+
+
+def test_a_round_times_each_step(tmp_path):
+    step = Step(models.plain(8), 4, 2)
+    rounds = [TimedRound((("a", step), ("b", step)), number) for number in (1, 2)]
+    found = [one.measure(tmp_path) for one in rounds]
+    assert found[0]["a"]["parameters"] == found[1]["b"]["parameters"] > 0
+    assert found[0]["a"]["kept_bytes"] == found[0]["b"]["kept_bytes"] > 0
+
+
+def test_each_model_takes_the_learning_rate_that_is_best_on_the_pilot(small, tmp_path, monkeypatch):
+    """The pilot draw decides, not the one that is measured."""
+    monkeypatch.setattr("kochi.studies.trained.GRID", (0.5, 1.0, 2.0))
+    draws = shrunk(small("sparse"), size=16, max_steps=60, evaluate_every=30, learning_rate=1e-2)
+    cell = tuned(draws, models.luong(16), 1)
+    assert [pilot.factor for pilot in cell.pilots] == [0.5, 1.0, 2.0]
+    assert {pilot.seed for pilot in cell.pilots} == {draws.pilot} != {cell.seed}
+    store = Store(tmp_path)
+    for pilot, dev in zip(cell.pilots, (10.0, 30.0, 20.0), strict=True):
+        store.keep(pilot, {"dev": dev, "seconds": 1.0}, 1.0)
+    assert cell.chosen_factor(tmp_path) == 1.0
+    store.keep(cell.pilots[1], {"diverged": "the loss is not finite"}, 1.0)
+    assert cell.chosen_factor(tmp_path) == 2.0
+    for pilot in cell.pilots:
+        store.keep(pilot, {"diverged": "the loss is not finite"}, 1.0)
+    result = cell.measure(tmp_path)
+    assert result == {
+        "diverged": "training diverged with every learning rate that was tried",
+        "trained": False,
+    }
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_a_training_that_diverges_is_reported_and_the_others_go_on(small, tmp_path, monkeypatch):
+    draws = shrunk(small("sparse"), max_steps=4, evaluate_every=4)
+    trained = Trained.train
+
+    def train(self, folder):
+        if "sparsemax" in repr(self.model):
+            raise Diverged("step 3: the loss is not finite")
+        return trained(self, folder)
+
+    monkeypatch.setattr(Trained, "train", train)
+    reports = do({STUDIES["sparse"]: draws}, Options(tmp_path, seeds=1), lambda line: None)
+    ran = {one.label: one for one in reports["sparse"].ran}
+    assert ran["sparsemax"].failed == (1,)
+    assert ran["softmax"].learning_rate == draws.any.run.training.learning_rate
+    text = (tmp_path / "sparse" / "table.md").read_text()
+    assert "| sparsemax | - | - |" in text and "| sparsemax | 1 | 1 | - | - | - |" in text
+
+
+def test_whether_a_model_trained_is_told_by_its_own_loss(small, tmp_path):
+    """One that takes no step is no better than one that knows frequencies alone; others are."""
+    draws = shrunk(small("focus"), size=32, max_steps=120, evaluate_every=60, learning_rate=1e-2)
+    learned = Trained(draws.task(1), models.luong(32, score="general"), 1)
+    idle = dataclasses.replace(learned, factor=1e-9)
+    assert learned.measure(tmp_path)["trained"] and not idle.measure(tmp_path)["trained"]
 
 
 def test_hard_attention_begins_with_the_soft_weights(small, tmp_path):
     """A step that moves nothing shows where it began."""
-    default = small("hard")
-    changes = {"max_steps": 1, "learning_rate": 1e-9, "evaluate_every": 1}
-    run = default.run.model_copy(
-        update={"training": default.run.training.model_copy(update=changes)}
-    )
-    cells = STUDIES["hard"].cells(dataclasses.replace(default, run=run, size=8), 1)
-    later, soft, mixed = cells[hard.LATER], cells["soft"], cells[hard.MIXED]
+    draws = shrunk(small("hard"), max_steps=1, learning_rate=1e-9, evaluate_every=1)
+    cells = STUDIES["hard"].cells(draws, 1)
+    later, soft, mixed = cells[hard.LATER], cells[hard.SOFT], cells[hard.MIXED]
     assert isinstance(later, Trained) and isinstance(soft, Trained) and isinstance(mixed, Trained)
-    assert later.after == (soft,) and mixed.after == ()
-    assert later.model == mixed.model and later.name != mixed.name and later.kin != mixed.kin
-    other = dataclasses.replace(soft, seed=2)  # the same seed draws the same weights
-    chosen = dataclasses.replace(later, start=other), other, mixed
+    assert later.start == soft and later.name != mixed.name and later.kin != mixed.kin
+    assert later.model == mixed.model
+    assert (mixed.longer, later.longer) == (2, 1)  # as many steps in all
+    other = dataclasses.replace(soft, pilots=(), seed=2)  # the same seed draws the same weights
+    alone = dataclasses.replace(later, pilots=(), start=other)
+    fresh = dataclasses.replace(mixed, pilots=())
+    assert alone.start is not None
+    chosen = alone, alone.start, fresh
     begun, old, new = (load_folder(cell.train(tmp_path)).weights for cell in chosen)
     assert all(torch.allclose(begun[name], old[name], atol=1e-6) for name in old)
     assert not all(torch.allclose(begun[name], new[name], atol=1e-6) for name in new)
+
+
+def test_training_and_test_parts_share_no_sentence(small):
+    """Longer ones are longer than any that was trained on."""
+    data = small("focus").any.run.data.folder
+    parts = {
+        name: [row.split("\t")[0] for row in (data / f"{name}.tsv").read_text().splitlines()[1:]]
+        for name in ("train", "dev", "test", "long")
+    }
+    rows = [row for part in parts.values() for row in part]
+    assert len(rows) == len(set(rows))
+    assert max(len(row.split()) for row in parts["train"]) == small("focus").any.trained_length
+
+
+def test_each_seed_has_data_of_its_own(small):
+    draws = small("sparse")
+    words = [(draws.task(seed).run.data.folder / "train.tsv").read_text() for seed in range(3)]
+    assert len(set(words)) == 3
 
 
 def test_own_pairs(kochi, task, tmp_path, monkeypatch):
@@ -143,7 +244,7 @@ def test_own_recordings(kochi, tmp_path, monkeypatch):
     assert "left out, as they need other data: focus, cost, " in result.err
     record = json.loads((tmp_path / "studies" / "long-speech" / "report.json").read_text())
     assert "22 of 1, 11 of 2, 4 of 5, 2 of 10" in record["notes"][0]
-    assert [len(row) for row in record["rows"]] == [5, 5, 5]
+    assert [len(row) for row in record["rows"]] == [6, 6, 6]
 
 
 def test_own_pictures(kochi, pictures_task, tmp_path, monkeypatch):
@@ -159,7 +260,7 @@ def test_own_pictures(kochi, pictures_task, tmp_path, monkeypatch):
     assert record["columns"][1:4] == ["exact match, %", "nats a token", "pointing accuracy, %"]
     for row in record["rows"]:
         assert 0.0 <= float(row[3].split()[0]) <= 100.0
-    assert "pointing: exact marginal less soft, points" in result.out
+    assert "pointing accuracy, exact marginal less soft, points" in result.out
 
 
 def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
@@ -175,40 +276,61 @@ def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
     assert "points better" not in result.out
 
 
-def test_a_slow_machine_trains_for_fewer_steps_and_says_so(kochi, tmp_path, monkeypatch):
-    """Ten times too slow; the share is kept, so that the same command goes on."""
-    monkeypatch.setattr(tasks, "SIZES", {"train": 60, "dev": 5, "test": 5})
-    monkeypatch.setitem(tasks.TRAINING, "max_steps", 40)
+def test_studies_that_the_minutes_cannot_decide_are_left_out(kochi, tmp_path, monkeypatch):
+    """It says what they would need; one study alone is begun all the same."""
     monkeypatch.setattr("kochi.studies.pace.slowness", lambda: 1.0)
-    monkeypatch.setattr(type(STUDIES["sparse"]), "training_minutes", 100.0)
+    for name, study in STUDIES.items():
+        monkeypatch.setattr(type(study), "training_minutes", 100.0 * (name != "parallel"))
     monkeypatch.chdir(tmp_path)
-    command = ("study", "sparse", "--minutes", 10, "--size", 8, "--seeds", 1, "--jobs", 1)
-    result = kochi(*command)
+    command = ("--minutes", 10, "--size", 8, "--seeds", 1, "--jobs", 2)
+    result = kochi("study", "all", *command)
     assert result.code == 0, result.err
-    assert "trainings have 10 % of their usual steps" in result.err
-    record = json.loads((tmp_path / "studies" / "sparse" / "report.json").read_text())
-    assert "Trained for 10 steps, 10 % of the usual number" in record["notes"][-1]
-    monkeypatch.setattr("kochi.studies.pace.slowness", lambda: 0.0)
-    again = kochi(*command)
-    assert again.code == 0 and "seed 1 (" not in again.err
+    assert "parallel: 2 claims decided in 10 minutes; it needs 2" in result.err
+    assert "sparse: 3 claims not decided in 10 minutes; it needs 250" in result.err
+    assert {file.name for file in (tmp_path / "studies").iterdir()} >= {"parallel"}
+    assert not (tmp_path / "studies" / "sparse").exists()
 
 
-def test_what_was_left_out_is_counted(kochi, tmp_path, monkeypatch):
+def test_what_was_left_out_is_not_reported(kochi, tmp_path, monkeypatch):
+    """Cut off by its time: the page names what ran, which is nothing here."""
     monkeypatch.setattr("kochi.studies.study.FIRST_RESERVE_SECONDS", 1000.0)
     monkeypatch.chdir(tmp_path)
     result = kochi("study", "parallel", "--minutes", 1, "--size", 8, "--seeds", 1)
     assert result.code == 0, result.err
+    assert "left out for lack of time: parallel: steps, draw 1" in result.err
     record = json.loads((tmp_path / "studies" / "parallel" / "report.json").read_text())
-    assert record["notes"][-1] == "Left out for lack of time: 10 of 10 measurements."
+    assert record["ran_rows"] == [["steps", "none", "none", "-", "-", "-"]]
+    assert {claim["shown"] for claim in record["claims"]} == {"not judged: not measured"}
 
 
-def test_a_yardstick():
+def test_thirty_minutes_decide_some_claims(monkeypatch):
+    """What is promised for two cores of the machine that minutes were measured on."""
+    monkeypatch.setattr("kochi.studies.trained.GRID", GRID)
     assert 0.01 < pace.slowness() < 1000.0
-    assert pace.needed_minutes([STUDIES["focus"], STUDIES["cost"]], 2, 3.0) == pytest.approx(
-        3.0 * (STUDIES["focus"].training_minutes / 2 + STUDIES["cost"].timing_minutes)
+    assert pace.needed_minutes(STUDIES["focus"], 2, 3.0) == pytest.approx(
+        3.0 * STUDIES["focus"].training_minutes * (len(GRID) + FEWEST) / 2
     )
-    total = pace.needed_minutes(STUDIES.values(), 2)
-    assert pace.share_of_steps(total, 30.0) == 1.0  # what is promised for two cores
+    assert len(pace.affordable(STUDIES.values(), 2, 30.0)) >= 4
+    assert pace.affordable(STUDIES.values(), 2, 0.1) == {}
+
+
+def test_verdicts_of_another_run_are_set_beside(kochi, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ("study", "parallel", "--size", 8, "--jobs", 1)
+    assert kochi(*command, "--seeds", 4, "--out", "one").code == 0
+    page = tmp_path / "one" / "parallel" / "report.json"
+    record = json.loads(page.read_text())
+    record["claims"][0]["verdict"] = "refuted"
+    record["claims"][1]["verdict"] = "refuted"
+    page.write_text(json.dumps(record))
+    result = kochi(*command, "--seeds", 4, "--first", 5, "--out", "two", "--against", "one")
+    assert result.code == 0, result.err
+    found = json.loads((tmp_path / "two" / "parallel" / "report.json").read_text())
+    assert [claim["stable"] for claim in found["claims"]] == [
+        claim["verdict"] == "refuted" for claim in found["claims"]
+    ]
+    assert "In one: refuted" in found["claims"][0]["against"]
+    assert found["claim_rows"][0][4] == "5-8"
 
 
 def test_list(kochi):
@@ -228,6 +350,8 @@ def test_list(kochi):
         (["focus", "--gold", "x"], "--gold and --set are about data of your own; give them with"),
         (["focus", "--data", "none.toml"], "none.toml: no such run file"),
         (["focus", "--minutes", 0], "Invalid value for '--minutes'"),
+        (["focus", "--first", 0], "Invalid value for '--first'"),
+        (["focus", "--against", "gone"], "--against gone: no such folder; expected the --out of"),
     ],
 )
 def test_what_cannot_be_studied(kochi, tmp_path, monkeypatch, arguments, expected):
@@ -276,8 +400,28 @@ def test_gold_of_other_data(kochi, task, tmp_path):
     assert "gold: 1 lines of links, but there are 30 pairs" in line
 
 
-def test_data_without_anything_to_measure_on(kochi, task):
-    text = task.read_text().replace('dev = "dev.tsv"\ntest = "dev.tsv"\n', "")
+@pytest.mark.parametrize(("split", "purpose"), [("test", "models are"), ("dev", "learning rates")])
+def test_data_without_a_part(kochi, task, split, purpose):
+    text = task.read_text().replace(f'{split} = "dev.tsv"\n', "")
     task.write_text(text)
     line = complaint(kochi("study", "focus", "--data", task))
-    assert "neither data.test nor data.dev is set" in line
+    assert f"data.{split} is not set; a study needs it, as {purpose}" in line
+    assert "kochi init DATA --split 0.8/0.1/0.1" in line
+
+
+def test_fewer_seeds_than_a_verdict_needs(kochi, task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    changes = ("--set", "training.max_steps=3", "--size", 8, "--seeds", 2, "--jobs", 1)
+    result = kochi("study", "sparse", "--data", task, *changes)
+    assert result.code == 0, result.err
+    assert "--seeds 2: a verdict needs 4 draws, so there will be figures alone" in result.err
+    assert "not judged" in result.out and "holds" not in result.out
+
+
+def test_a_report_that_is_none(kochi, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other" / "parallel").mkdir(parents=True)
+    (tmp_path / "other" / "parallel" / "report.json").write_text("{}")
+    arguments = ("--size", 8, "--seeds", 4, "--jobs", 1, "--against", "other")
+    line = complaint(kochi("study", "parallel", *arguments))
+    assert "other/parallel/report.json: expected the report of a study" in line

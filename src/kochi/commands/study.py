@@ -15,7 +15,7 @@ from kochi.printing import say
 
 if TYPE_CHECKING:
     from kochi.studies.study import Study
-    from kochi.studies.task import Task
+    from kochi.studies.task import Draws
 
 
 @worked_example(
@@ -40,9 +40,18 @@ def study(
         typer.Option("--set", metavar="KEY=VALUE", help="Change the run file of --data."),
     ] = None,
     size: Annotated[int, typer.Option(min=4, help="Width of the models; a multiple of 4.")] = 64,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings (or rounds) of each cell.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Draws: data, weights and batches, or rounds of time.")
+    ] = 5,
+    first: Annotated[
+        int, typer.Option(min=1, help="The first seed; other seeds are other draws.")
+    ] = 1,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Begin nothing that would take longer.")
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Another run, to set its verdicts beside these."),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -67,27 +76,49 @@ def study(
     if size % 4:
         raise UserError(f"--size {size}: expected a multiple of 4, the heads of the Transformer")
     chosen = list(STUDIES.values()) if name == "all" else [STUDIES[name]]
-    from kochi.studies.pace import choose_share
+    from kochi.studies.estimates import FEWEST
     from kochi.studies.page import write_page
     from kochi.studies.study import Options, do
 
     start, jobs = time.monotonic(), jobs or _cores()
+    for folder in against or ():
+        if not folder.is_dir():
+            raise UserError(
+                f"--against {folder}: no such folder; expected the --out of another run"
+            )
     tasks = _tasks(chosen, data, gold, changes or [], size, out)
-    share = 1.0
+    if seeds < FEWEST:
+        _say(f"--seeds {seeds}: a verdict needs {FEWEST} draws, so there will be figures alone")
     if data is None and minutes is not None:
-        share = choose_share(out, tasks, jobs, minutes)
-        tasks = {one: task.shortened(share) for one, task in tasks.items()}
-        if share < 1.0:
-            _say(f"this machine is slow: trainings have {100 * share:.0f} % of their usual steps")
+        tasks = _affordable(tasks, jobs, minutes)
     command = shlex.join(["kochi", *sys.argv[1:]])
-    reports = do(tasks, Options(out, seeds, jobs, minutes, command, share, start), _say)
+    options = Options(out, seeds, first, jobs, minutes, command, tuple(against or ()), start)
+    reports = do(tasks, options, _say)
     page = write_page(out, list(STUDIES.values()))
     for report in reports.values():
-        for claim in report.claims:
-            say(f"{claim.verdict}: {claim.text} ({claim.source})")
-            for line in claim.because():
-                say(f"    {line}")
+        for judged in report.claims:
+            stable = "" if report.stable(judged) else " (not stable)"
+            say(f"{judged.show()}{stable}: {judged.claim.text} ({judged.claim.source.show()})")
+            for one in judged.found:
+                say(f"    {one.show()}")
     say(f"wrote {page}")
+
+
+def _affordable(tasks: "dict[Study, Draws]", jobs: int, minutes: float) -> "dict[Study, Draws]":
+    """Say which claims the minutes can decide; of several studies take those alone."""
+    from kochi.studies.pace import affordable, needed_minutes, slowness
+
+    slow = slowness()
+    chosen = affordable(tasks, jobs, minutes, slow)
+    for study, draws in tasks.items():
+        needed, count = needed_minutes(study, jobs, slow), len(study.claims(draws))
+        decided = "decided" if study in chosen else "not decided"
+        _say(
+            f"{study.name}: {count} claims {decided} in {minutes:g} minutes; it needs {needed:.0f}"
+        )
+    if len(tasks) == 1 or not chosen:
+        return tasks
+    return {study: tasks[study] for study in tasks if study in chosen}
 
 
 def _list(studies: "dict[str, Study]") -> None:
@@ -102,7 +133,7 @@ def _tasks(
     changes: list[str],
     size: int,
     out: Path,
-) -> "dict[Study, Task]":
+) -> "dict[Study, Draws]":
     if data is None:
         if gold is not None or changes:
             raise UserError("--gold and --set are about data of your own; give them with --data")
@@ -111,16 +142,16 @@ def _tasks(
 
     if data.suffix != ".toml":
         data = _run_file(data, out)
-    task = own(data, changes, gold, size)
+    draws = own(data, changes, gold, size)
     if len(chosen) == 1:
-        chosen[0].check(task)
-        return {chosen[0]: task}
-    fitting = [one for one in chosen if task.reads in one.reads]
+        chosen[0].check(draws)
+        return {chosen[0]: draws}
+    fitting = [one for one in chosen if draws.reads in one.reads]
     for one in fitting:
-        one.check(task)
+        one.check(draws)
     others = ", ".join(one.name for one in chosen if one not in fitting)
     _say(f"left out, as they need other data: {others}")
-    return dict.fromkeys(fitting, task)
+    return dict.fromkeys(fitting, draws)
 
 
 def _run_file(data: Path, out: Path) -> Path:

@@ -194,18 +194,18 @@ def measure_all(
         pace.note(cell)
         if store.find(cell) is None:
             waiting[name] = cell
-    alone = {name: cell for name, cell in waiting.items() if cell.alone}
     shared = {name: cell for name, cell in waiting.items() if not cell.alone}
     if jobs > 1 and len(shared) > 1:
         _side_by_side(shared, store, jobs, budget, say, pace)
     else:
-        alone = shared | alone
-    for name, cell in alone.items():
-        if _left_out(name, cell, store, budget, say, pace):
-            continue
-        start = time.monotonic()
-        store.measure(cell)
-        _done(name, cell, time.monotonic() - start, say, pace)
+        for name, cell in shared.items():
+            if not _left_out(name, cell, store, budget, say, pace):
+                start = time.monotonic()
+                store.measure(cell)
+                _done(name, cell, time.monotonic() - start, say, pace)
+    for name, cell in waiting.items():
+        if cell.alone:  # in a process of its own, in which nothing was done before
+            _side_by_side({name: cell}, store, 1, budget, say, pace)
 
 
 def _left_out(

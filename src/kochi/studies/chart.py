@@ -92,6 +92,7 @@ def _bars(axes: Axes, chart: Chart) -> None:
 
 
 def _reach(points: list[Estimate]) -> "np.ndarray":
-    below = [max(point.value - point.low, 0.0) for point in points]
-    above = [max(point.high - point.value, 0.0) for point in points]
-    return np.array([below, above])
+    """Return how far intervals reach; 0 where one draw alone gives none."""
+    ends = [(point.value - point.low, point.high - point.value) for point in points]
+    known = [[reach if np.isfinite(reach) else 0.0 for reach in one] for one in ends]
+    return np.array(known).reshape(-1, 2).T

@@ -1,140 +1,213 @@
-"""Figures with their intervals: resampled over the seeds and the rows of the test set.
+"""Figures over draws, with intervals that hold all that varies.
 
-A resample draws seeds with replacement and, for all of them, the same rows with replacement; its
-value is that of the mean of the seeds' sums. So an interval knows both that another training would
-have ended elsewhere and that another test set would have been easier or harder; with one seed it
-knows the second only. Two systems are compared on the same draws (Koehn 2004,
-https://aclanthology.org/W04-3250, with the seeds drawn as well).
+A figure has one value a draw. Two designs (decision 0080):
+
+- Apart: each draw has a language, training pairs, test pairs and weights of its own (made-up data),
+  or is one round of a measurement of time in a process of its own. Draws are independent, so the
+  interval is Student's over draws.
+- Crossed: there is one corpus. A draw changes weights and batches, and all are measured on the same
+  rows. The variance of the mean is that over draws plus that of the mean when rows are drawn again
+  (Efron 1979; for two systems on the same rows Koehn 2004, https://aclanthology.org/W04-3250), with
+  the degrees of freedom of Satterthwaite (1946, https://doi.org/10.2307/3002019).
+
+Figures are added and subtracted draw by draw, and on the same drawn rows, so that a difference of
+differences is written as such.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import stdtr, stdtrit
 
-from kochi.metrics.bootstrap import interval
-
-RESAMPLES = 1000
+RESAMPLES = 500
 CONFIDENCE = 95.0
+FEWEST = 4  # draws that a verdict needs; tests/studies/test_coverage.py shows why
 Value = Callable[[Float[np.ndarray, " statistics"]], float]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure.
+    """A mean over draws, and how sure it is.
 
     Attributes:
-        value: What was found.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-        count: From how many seeds, or rounds of a measurement of time.
+        value: The mean.
+        error: Its standard error; NaN from one draw, which does not tell.
+        freedom: Degrees of freedom of the error.
+        seeds: The draws it is the mean of.
     """
 
     value: float
-    low: float
-    high: float
-    count: int = 1
+    error: float = math.nan
+    freedom: float = 0.0
+    seeds: tuple[int, ...] = (1,)
+
+    @property
+    def count(self) -> int:
+        """Of how many draws it is the mean."""
+        return len(self.seeds)
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval; -inf where it is not known."""
+        return self._end(-1.0)
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval; inf where it is not known."""
+        return self._end(1.0)
+
+    def _end(self, side: float) -> float:
+        if math.isnan(self.error):
+            return side * math.inf
+        reach = float(stdtrit(self.freedom, 0.5 + CONFIDENCE / 200.0))
+        return self.value + side * reach * self.error
+
+    def chance_below(self, bound: float) -> float:
+        """Return the one-sided p-value of "it is at most the bound"; 1 where it is not known.
+
+        >>> round(Estimate(1.0, 0.5, 3.0).chance_below(0.0), 3)
+        0.07
+        """
+        return self._chance(self.value - bound)
+
+    def chance_above(self, bound: float) -> float:
+        """Return the one-sided p-value of "it is at least the bound"; 1 where it is not known."""
+        return self._chance(bound - self.value)
+
+    def _chance(self, ahead: float) -> float:
+        if math.isnan(self.error) or math.isinf(ahead):
+            return 1.0 if math.isnan(self.error) or ahead < 0.0 else 0.0
+        if self.error == 0.0:
+            return 0.0 if ahead > 0.0 else 1.0
+        return float(stdtr(self.freedom, -ahead / self.error))
 
     def show(self) -> str:
         """Write the figure and its interval; small ones with two digits.
 
-        >>> Estimate(12.34, 11.0, 13.0).show(), Estimate(0.123, -1.0, 2.0).show()
-        ('12.3 [11.0, 13.0]', '0.12 [-1.00, 2.00]')
+        >>> Estimate(12.34, 0.5, 4.0).show(), Estimate(0.123, 0.1, 9.0).show(), Estimate(7.0).show()
+        ('12.3 [11.0, 13.7]', '0.12 [-0.10, 0.35]', '7.00 [one draw]')
         """
-        digits = 1 if max(abs(self.low), abs(self.high)) >= 10.0 else 2
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        known = not math.isnan(self.error)
+        reach = max(abs(self.low), abs(self.high)) if known else abs(self.value)
+        digits = 1 if reach >= 10.0 else 2
+        ends = f"{self.low:.{digits}f}, {self.high:.{digits}f}" if known else "one draw"
+        return f"{self.value:.{digits}f} [{ends}]"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was counted of the rows of a test set, for each seed, and the figure made of it.
+class Figure:
+    """A value for each draw.
 
     Attributes:
-        rows: A matrix for each seed: a row a test pair, a column a count.
-        value: Makes the figure of the sums of the columns.
+        values: By seed.
+        redrawn: By seed: the values when the rows of the one corpus are drawn again and again, in
+            the same way for all seeds and systems. Empty where draws are apart.
+        rows: How many rows the corpus has.
     """
 
-    rows: tuple[Float[np.ndarray, "rows statistics"], ...]
-    value: Value
+    values: Mapping[int, float]
+    redrawn: Mapping[int, Float[np.ndarray, " resamples"]] = field(default_factory=dict)
+    rows: int = 0
 
-    def of_rows(self, chosen: Sequence[int]) -> "Measured":
-        """Return the same for some rows alone."""
-        return Measured(tuple(one[list(chosen)] for one in self.rows), self.value)
+    def __sub__(self, other: "Figure") -> "Figure":
+        return combine(lambda one, two: one - two, self, other)
 
-    def estimate(self) -> Estimate:
-        """Return the figure of all seeds together."""
-        mean = np.mean([one.sum(axis=0) for one in self.rows], axis=0)
-        low, high = interval(self._draws(len(self.rows)), CONFIDENCE)
-        return Estimate(self.value(mean), low, high, len(self.rows))
+    def __rmul__(self, factor: float) -> "Figure":
+        return combine(lambda one: factor * one, self)
 
-    def minus(self, other: "Measured") -> Estimate:
-        """Return the difference to another system on the same rows."""
-        seeds = min(len(self.rows), len(other.rows))
-        first, second = self._first(seeds), other._first(seeds)
-        low, high = interval(first._draws(seeds) - second._draws(seeds), CONFIDENCE)
-        value = first.estimate().value - second.estimate().value
-        return Estimate(value, low, high, seeds)
-
-    def _first(self, seeds: int) -> "Measured":
-        return Measured(self.rows[:seeds], self.value)
-
-    def _draws(self, seeds: int) -> Float[np.ndarray, " resamples"]:
-        """Draw seeds and rows again and again, always in the same way, and give the figures."""
-        generator = np.random.default_rng(1)
-        number = len(self.rows[0])
-        stacked = np.stack(self.rows)
-        values = np.empty(RESAMPLES)
-        for place in range(RESAMPLES):
-            times = np.bincount(generator.integers(number, size=number), minlength=number)
-            picks = np.bincount(generator.integers(seeds, size=seeds), minlength=seeds)
-            values[place] = self.value(np.einsum("s,r,srk->k", picks / seeds, times, stacked))
-        return values
+    def estimate(self) -> Estimate | None:
+        """Return the mean with its standard error; None where there is no draw."""
+        seeds = tuple(sorted(self.values))
+        if not seeds:
+            return None
+        values = np.array([self.values[seed] for seed in seeds])
+        mean, number = float(values.mean()), len(seeds)
+        if number < 2:
+            return Estimate(mean, seeds=seeds)
+        over_draws = float(values.var(ddof=1)) / number
+        if not self.redrawn:
+            return Estimate(mean, math.sqrt(over_draws), number - 1.0, seeds)
+        over_rows = float(np.mean([self.redrawn[seed] for seed in seeds], axis=0).var(ddof=1))
+        total = over_draws + over_rows
+        freedom = number - 1.0
+        if total > 0.0:
+            shares = over_draws / total, over_rows / total
+            freedom = 1.0 / (shares[0] ** 2 / (number - 1) + shares[1] ** 2 / max(1, self.rows - 1))
+        return Estimate(mean, math.sqrt(total), freedom, seeds)
 
 
-def of_rounds(values: Sequence[float]) -> Estimate:
-    """Return the median of a measurement's rounds, with the smallest and the largest.
-
-    >>> of_rounds([3.0, 1.0, 2.0])
-    Estimate(value=2.0, low=1.0, high=3.0, count=3)
-    """
-    return Estimate(float(np.median(values)), min(values), max(values), len(values))
-
-
-def apart(one: Estimate | None, other: Estimate | None) -> Estimate | None:
-    """Return the difference of two figures that were measured apart, with the widest interval.
-
-    >>> apart(Estimate(3.0, 2.0, 4.0, 5), Estimate(1.0, 0.5, 1.5, 4))
-    Estimate(value=2.0, low=0.5, high=3.5, count=4)
-    """
-    if one is None or other is None:
-        return None
-    value, count = one.value - other.value, min(one.count, other.count)
-    return Estimate(value, one.low - other.high, one.high - other.low, count)
-
-
-def exponent(lengths: Sequence[int | float], rounds: Sequence[Sequence[float]]) -> Estimate:
-    """Fit ``value = c length^e`` by least squares of the logarithms; return e.
+def combine(function: Callable[..., Any], *figures: Figure) -> Figure:
+    """Apply a function to the values of the draws that all figures have.
 
     Args:
-        lengths: One a column.
-        rounds: For each round, a value for each length. The interval is that of the exponents when
-            the rounds of each length are drawn again.
+        function: Takes a number of each figure; it is also given arrays of redrawn values.
+        figures: What it is applied to.
 
-    >>> exponent([1.0, 2.0, 4.0], [[3.0, 12.0, 48.0]])
-    Estimate(value=2.0, low=2.0, high=2.0, count=1)
+    >>> combine(lambda a, b: a / b, Figure({1: 6.0, 2: 8.0}), Figure({2: 4.0})).values
+    {2: 2.0}
     """
-    values, logs = np.log(np.asarray(rounds)), np.log(np.asarray(lengths))
+    seeds = sorted(set.intersection(*(set(one.values) for one in figures)))
+    redrawn: dict[int, Any] = {}
+    if all(one.redrawn for one in figures):
+        redrawn = {seed: function(*(one.redrawn[seed] for one in figures)) for seed in seeds}
+    values = {seed: function(*(one.values[seed] for one in figures)) for seed in seeds}
+    return Figure(values, redrawn, min(one.rows for one in figures))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted of the rows of a test set, for each draw, and the figure made of it.
+
+    Attributes:
+        rows: By seed, a matrix: a row a test pair, a column a count.
+        value: Makes the figure of the sums of the columns.
+        crossed: Whether all draws are measured on the same rows.
+    """
+
+    rows: Mapping[int, Float[np.ndarray, "rows statistics"]]
+    value: Value
+    crossed: bool = False
+
+    def figure(self, chosen: Mapping[int, list[int]] | None = None) -> Figure:
+        """Return the figure of all rows, or of some.
+
+        Args:
+            chosen: By seed, the rows that count; a seed without any has no value.
+        """
+        kept = {seed: _picked(one, seed, chosen) for seed, one in self.rows.items()}
+        kept = {seed: one for seed, one in kept.items() if one.any()}
+        values = {seed: float(self.value(one.sum(axis=0))) for seed, one in kept.items()}
+        if not self.crossed or not kept:
+            return Figure(values)
+        number = len(next(iter(kept.values())))
+        times = _times_drawn(number)
+        redrawn = {
+            seed: np.array([self.value(one) for one in times @ matrix])
+            for seed, matrix in kept.items()
+        }
+        count = number if chosen is None else min(len(chosen[seed]) for seed in kept)
+        return Figure(values, redrawn, count)
+
+
+def _picked(
+    matrix: Float[np.ndarray, "rows statistics"],
+    seed: int,
+    chosen: Mapping[int, list[int]] | None,
+) -> Float[np.ndarray, "rows statistics"]:
+    """Return the matrix with all other rows set to 0, so that rows keep their places."""
+    if chosen is None:
+        return matrix
+    kept = np.zeros_like(matrix)
+    kept[chosen[seed]] = matrix[chosen[seed]]
+    return kept
+
+
+def _times_drawn(number: int) -> Float[np.ndarray, "resamples rows"]:
+    """Draw as many rows as there are, again and again, always in the same way."""
     generator = np.random.default_rng(1)
-    number, columns = values.shape
-    fits = []
-    for _ in range(RESAMPLES):
-        picks = generator.integers(number, size=(number, columns))
-        drawn = np.median(np.take_along_axis(values, picks, 0), axis=0)
-        fits.append(_slope(logs, drawn))
-    low, high = interval(np.array(fits), CONFIDENCE)
-    return Estimate(_slope(logs, np.median(values, axis=0)), low, high, number)
-
-
-def _slope(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
-    return round(float(np.polyfit(x, y, 1)[0]), 10)
+    draws = generator.integers(number, size=(RESAMPLES, number))
+    return np.stack([np.bincount(one, minlength=number) for one in draws]).astype(np.float64)

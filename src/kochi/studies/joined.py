@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from kochi.data.pairs import read_pairs
+from kochi.errors import Diverged
 from kochi.sound.files import MAX_SECONDS
 from kochi.studies.cells import Result
 from kochi.studies.trained import Trained
@@ -34,8 +35,8 @@ class Joined(Trained):
     """Train a model that hears, and let it write joined test utterances.
 
     The result holds, for each factor (as text): ``groups``, the test rows that were joined, and
-    ``answers``, one a group; groups that would last longer than can be read are left out. Also
-    ``parameters`` and ``seconds`` of the training.
+    ``answers``, one a group; groups that would last longer than can be read are left out. Of the
+    training it holds what `Trained` does.
     """
 
     @override
@@ -46,7 +47,14 @@ class Joined(Trained):
     def measure(self, folder: Path) -> Result:
         from kochi.predictor import load
 
-        predictor = load(self.train(folder), "cpu")
+        try:
+            output = self.train(folder)
+        except Diverged as error:
+            return {"diverged": str(error), "trained": False}
+        predictor = load(output, "cpu")
+        return {**self._of_training(predictor, output), **self._joined(predictor)}
+
+    def _joined(self, predictor: Any) -> Result:
         reader = predictor.source
         rows = [
             np.asarray(reader.encode(pair.source))
@@ -64,10 +72,4 @@ class Joined(Trained):
             found = predictor.predict(joined)
             groups[str(factor)] = kept
             answers[str(factor)] = [" ".join(one.text.splitlines()) for one in found]
-        metrics = predictor.metrics
-        return {
-            "groups": groups,
-            "answers": answers,
-            "parameters": metrics["parameters"],
-            "seconds": metrics["seconds"],
-        }
+        return {"groups": groups, "answers": answers}

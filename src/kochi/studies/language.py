@@ -1,4 +1,4 @@
-"""A made-up pair of languages whose word alignments are known.
+"""A made-up pair of languages whose word alignments are known, with knobs for how hard it is.
 
 The source puts the verb first and adjectives after their noun; the target puts the verb last and
 adjectives before the noun. A clause, its right translation and the links between them::
@@ -7,23 +7,53 @@ adjectives before the noun. A clause, its right translation and the links betwee
     target   article  adjective  noun  article  noun  verb  verb-particle  (mark)
 
 - Every noun, adjective, verb and conjunction is linked to its translation (sure links).
-- One to many: a third of the verbs are two words in the target, both linked to the verb.
+- One to many (`Knobs.fertility`): verbs are up to so many words in the target, all linked to them.
 - Unaligned: the source's particles leave nothing; the mark that ends the target comes from nothing.
 - Agreement: a noun is of one of three classes, which its article shows, and the ending of its
   adjective. An article has no word of its own in the source: its link to the noun is possible only,
   and so is that of an adjective to the noun which it agrees with.
+- Ambiguity (`Knobs.ambiguous`): some nouns are translated in one of two ways, and which of them the
+  verb of the clause decides (a possible link).
+- Distance (`Knobs.swapping`): some conjunctions make the target say the next clause first, so words
+  move across whole sentences.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-NUM_NOUNS, NUM_ADJECTIVES, NUM_VERBS, NUM_PARTICLES, NUM_CONJUNCTIONS = 24, 12, 12, 3, 3
 ARTICLES = ("li", "wo", "zu")
 ENDINGS = ("i", "o", "u")
 MARK = "da"
 _SOURCE_SYLLABLES = [c + v for c in "bdgkmnprst" for v in "aeiou"]
 _TARGET_SYLLABLES = [c + v for c in "fhjlqvwxyz" for v in "aeiou"]
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """How hard the language is.
+
+    Attributes:
+        nouns: How many there are.
+        adjectives: How many there are.
+        verbs: How many there are.
+        conjunctions: How many there are.
+        swapping: How many conjunctions make the target say the next clause first.
+        ambiguous: Share of nouns whose translation the verb decides.
+        fertility: Words of the target that a verb becomes at most; all numbers are equally likely.
+        articles: Whether the target has articles.
+        particles: Chance of a particle after a noun phrase.
+    """
+
+    nouns: int = 24
+    adjectives: int = 12
+    verbs: int = 12
+    conjunctions: int = 3
+    swapping: int = 0
+    ambiguous: float = 0.0
+    fertility: int = 2
+    articles: bool = True
+    particles: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -43,13 +73,51 @@ class AlignedPair:
 
 
 @dataclass(frozen=True)
-class _Link:
-    source: int
-    target: int
-    sure: bool
+class Noun:
+    """A noun.
 
-    def __str__(self) -> str:
-        return f"{self.source}{'-' if self.sure else '?'}{self.target}"
+    Attributes:
+        word: In the source.
+        translations: In the target; the kind of the clause's verb chooses among two.
+        kind: Which article and which ending of adjectives go with it.
+    """
+
+    word: str
+    translations: tuple[str, ...]
+    kind: int
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb.
+
+    Attributes:
+        word: In the source.
+        translation: Words of the target.
+        kind: 0 or 1: which translation an ambiguous noun of its clause has.
+    """
+
+    word: str
+    translation: tuple[str, ...]
+    kind: int
+
+
+@dataclass(frozen=True)
+class Conjunction:
+    """A conjunction; one that swaps makes the target say the next clause first."""
+
+    word: str
+    translation: str
+    swaps: bool
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A word of the target, with the places of the source that it comes from."""
+
+    text: str
+    sure: tuple[int, ...] = ()
+    possible: tuple[int, ...] = ()
 
 
 class Language:
@@ -57,101 +125,125 @@ class Language:
 
     Args:
         seed: Governs which words there are.
+        knobs: How hard it is.
 
     >>> Language(1).sentence(Random(1), 4) == Language(1).sentence(Random(1), 4)
     True
     """
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, knobs: Knobs = Knobs()) -> None:
+        self.knobs = knobs
         draw = Random(seed)
-        source = _words(draw, _SOURCE_SYLLABLES, 2)
-        target = _words(draw, _TARGET_SYLLABLES, 2)
-        self.nouns = [(source(), target(), draw.randrange(3)) for _ in range(NUM_NOUNS)]
-        self.adjectives = [(source(), target()[:-1]) for _ in range(NUM_ADJECTIVES)]
-        pairs = [(source(), target(), target()) for _ in range(NUM_VERBS)]
-        self.verbs = [
-            (verb, (one, two) if number % 3 == 0 else (one,))
-            for number, (verb, one, two) in enumerate(pairs)
+        source, target = (_Words(draw, each) for each in (_SOURCE_SYLLABLES, _TARGET_SYLLABLES))
+        ambiguous = round(knobs.ambiguous * knobs.nouns)
+        self.nouns = [
+            Noun(source(), target.several(1 + (number < ambiguous)), draw.randrange(3))
+            for number in range(knobs.nouns)
         ]
-        self.particles = [source() for _ in range(NUM_PARTICLES)]
-        self.conjunctions = [(source(), target()) for _ in range(NUM_CONJUNCTIONS)]
+        self.adjectives = [(source(), target()[:-1]) for _ in range(knobs.adjectives)]
+        self.verbs = [
+            Verb(source(), target.several(1 + number % knobs.fertility), draw.randrange(2))
+            for number in range(knobs.verbs)
+        ]
+        self.particles = [source() for _ in range(3)]
+        self.conjunctions = [
+            Conjunction(source(), target(), number < knobs.swapping)
+            for number in range(knobs.conjunctions)
+        ]
 
     def sentence(self, draw: Random, length: int) -> AlignedPair:
         """Make a sentence of clauses until it has at least so many source words."""
-        sentence = _Sentence()
-        while True:
-            self._clause(sentence, draw)
-            if len(sentence.source) >= length:
-                break
-            word, translation = draw.choice(self.conjunctions)
-            sentence.translate(sentence.read(word), translation)
-        sentence.target.append(MARK)
-        links = sorted(sentence.links, key=lambda link: (link.source, link.target))
+        source: list[str] = []
+        target = self._clause(source, draw)
+        while len(source) < length:
+            joined = draw.choice(self.conjunctions)
+            source.append(joined.word)
+            between = [_Word(joined.translation, (len(source) - 1,))]
+            clause = self._clause(source, draw)
+            parts = (clause, between, target) if joined.swaps else (target, between, clause)
+            target = [word for part in parts for word in part]
+        links = [
+            (place, number, mark)
+            for number, word in enumerate(target)
+            for places, mark in ((word.sure, "-"), (word.possible, "?"))
+            for place in places
+        ]
         return AlignedPair(
-            " ".join(sentence.source), " ".join(sentence.target), " ".join(map(str, links))
+            " ".join(source),
+            " ".join([*(word.text for word in target), MARK]),
+            " ".join(f"{place}{mark}{number}" for place, number, mark in sorted(links)),
         )
 
-    def _clause(self, sentence: "_Sentence", draw: Random) -> None:
-        verb, translations = draw.choice(self.verbs)
-        place = sentence.read(verb)
-        for _ in range(draw.choice((1, 2))):
-            self._noun_phrase(sentence, draw)
-        for translation in translations:
-            sentence.translate(place, translation)
+    def _clause(self, source: list[str], draw: Random) -> list[_Word]:
+        """Add the words of a clause to the source; return its translation."""
+        verb = draw.choice(self.verbs)
+        place = _read(source, verb.word)
+        nouns = [
+            word
+            for _ in range(draw.choice((1, 2)))
+            for word in self._noun_phrase(source, draw, verb, place)
+        ]
+        return [*nouns, *(_Word(word, (place,)) for word in verb.translation)]
 
-    def _noun_phrase(self, sentence: "_Sentence", draw: Random) -> None:
-        noun, translation, kind = draw.choice(self.nouns)
-        place = sentence.read(noun)
-        sentence.translate(place, ARTICLES[kind], sure=False)
+    def _noun_phrase(
+        self, source: list[str], draw: Random, verb: Verb, verb_place: int
+    ) -> list[_Word]:
+        noun = draw.choice(self.nouns)
+        place = _read(source, noun.word)
+        target = [_Word(ARTICLES[noun.kind], (), (place,))] if self.knobs.articles else []
         if draw.random() < 0.5:
             adjective, stem = draw.choice(self.adjectives)
-            sentence.translate(sentence.read(adjective), stem + ENDINGS[kind])
-            sentence.links.append(_Link(place, len(sentence.target) - 1, sure=False))
-        sentence.translate(place, translation)
-        if draw.random() < 0.3:
-            sentence.read(draw.choice(self.particles))
+            own = _read(source, adjective)
+            target.append(_Word(stem + ENDINGS[noun.kind], (own,), (place,)))
+        if len(noun.translations) == 1:
+            target.append(_Word(noun.translations[0], (place,)))
+        else:
+            target.append(_Word(noun.translations[verb.kind], (place,), (verb_place,)))
+        if draw.random() < self.knobs.particles:
+            source.append(draw.choice(self.particles))
+        return target
 
 
-class _Sentence:
-    """A sentence in the making."""
+def _read(source: list[str], word: str) -> int:
+    source.append(word)
+    return len(source) - 1
 
-    def __init__(self) -> None:
-        self.source: list[str] = []
-        self.target: list[str] = []
-        self.links: list[_Link] = []
 
-    def read(self, word: str) -> int:
-        """Add a source word; return its place."""
-        self.source.append(word)
-        return len(self.source) - 1
+@dataclass(frozen=True)
+class Part:
+    """One file of pairs.
 
-    def translate(self, place: int, word: str, sure: bool = True) -> None:
-        """Add a target word that comes from the source word at a place."""
-        self.links.append(_Link(place, len(self.target), sure))
-        self.target.append(word)
+    Attributes:
+        size: How many pairs.
+        shortest: Source words that a sentence has at least.
+        longest: And at most. Lengths between are about equally likely.
+    """
+
+    size: int
+    shortest: int = 3
+    longest: int = 14
 
 
 def write_pairs(
-    folder: Path, sizes: dict[str, int], shortest: int = 3, longest: int = 14, seed: int = 1
+    folder: Path, parts: dict[str, Part], seed: int = 1, knobs: Knobs = Knobs()
 ) -> None:
-    """Write splits of different sentences: NAME.tsv with a header, NAME.links beside it.
+    """Write parts that share no sentence: NAME.tsv with a header, NAME.links beside it.
 
     Args:
         folder: Where to; made if it is missing.
-        sizes: How many sentences each split has.
-        shortest: Source words that a sentence has at least.
-        longest: A sentence gets no further clause once it is this long; lengths up to here are
-            equally likely.
+        parts: What each holds.
         seed: Governs the words and the sentences.
+        knobs: How hard the language is.
     """
-    language, draw = Language(seed), Random(seed + 1)
+    language, draw = Language(seed, knobs), Random(seed + 1)
     folder.mkdir(parents=True, exist_ok=True)
     seen: set[str] = set()
-    for name, size in sizes.items():
+    for name, part in parts.items():
         pairs: list[AlignedPair] = []
-        while len(pairs) < size:
-            pair = language.sentence(draw, draw.randint(shortest, longest))
-            if pair.source not in seen:
+        while len(pairs) < part.size:
+            pair = language.sentence(draw, draw.randint(part.shortest, part.longest))
+            fits = part.shortest <= len(pair.source.split()) <= part.longest
+            if fits and pair.source not in seen:
                 seen.add(pair.source)
                 pairs.append(pair)
         rows = [f"{pair.source}\t{pair.target}" for pair in pairs]
@@ -161,20 +253,20 @@ def write_pairs(
         (folder / f"{name}.links").write_text(links, encoding="utf-8")
 
 
-def _words(draw: Random, syllables: list[str], count: int) -> "_Words":
-    return _Words(draw, syllables, count)
-
-
+@dataclass
 class _Words:
-    """Words never given before."""
+    """Words of two syllables never given before."""
 
-    def __init__(self, draw: Random, syllables: list[str], count: int) -> None:
-        self._draw, self._syllables, self._count = draw, syllables, count
-        self._given = {*ARTICLES, MARK}
+    draw: Random
+    syllables: list[str]
+    given: set[str] = field(default_factory=lambda: {*ARTICLES, MARK})
 
     def __call__(self) -> str:
         while True:
-            word = "".join(self._draw.choices(self._syllables, k=self._count))
-            if word not in self._given and word[:-1] not in self._given:
-                self._given |= {word, word[:-1]}
+            word = "".join(self.draw.choices(self.syllables, k=2))
+            if word not in self.given and word[:-1] not in self.given:
+                self.given |= {word, word[:-1]}
                 return word
+
+    def several(self, count: int) -> tuple[str, ...]:
+        return tuple(self() for _ in range(count))

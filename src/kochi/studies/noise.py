@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches
-from kochi.data.pairs import read_pairs
-from kochi.folder import load_folder, model_input
+from kochi.data.pairs import Pair, read_pairs
+from kochi.errors import Diverged
+from kochi.folder import ModelFolder, load_folder, model_input
 from kochi.layers.dropout import Dropout
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
@@ -20,7 +21,7 @@ from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
 from kochi.training.seeds import derive, seed_generators
 
-DRAWS, GROUPS, PAIRS = 32, 4, 32
+DRAWS, PAIRS = 128, 32
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class GradientNoise(Cell):
 
     The weights are those of a trained model, so that all selections are asked at the same point;
     dropout is off. The result holds ``variance``: the mean squared distance of a gradient from the
-    mean one, over the squared length of the mean one, for the parameters of the attention; one
-    number for each of some groups of draws.
+    mean one, over the squared length of the mean one, for the parameters of the attention. Both are
+    unbiased estimates, but for a bound: where the mean cannot be told from 0, its squared length is
+    taken to be what chance gives it, so that ``variance`` is at most the number of draws.
+    ``trained`` and ``seconds`` are those of the trained model.
 
     Args:
         trained: The model whose weights are taken.
@@ -52,35 +55,65 @@ class GradientNoise(Cell):
 
     def measure(self, folder: Path) -> Result:
         """Find the trained model, then draw gradients."""
-        content = load_folder(self.trained.train(folder))
+        try:
+            content = load_folder(self.trained.train(folder))
+        except Diverged as error:
+            return {"diverged": str(error), "trained": False}
         run = self.trained.task.with_model(self.model, self.trained.seed)
         model = build_model(run.model, model_input(content.source), content.target.size)
         model.load_state_dict(content.model().state_dict())
         for module in model.train().modules():
             if isinstance(module, Dropout):
                 module.rate = 0.0
-        pairs = list(read_pairs(*self.trained.task.test_data(None)))[:PAIRS]
-        sources = content.source.encode_batch([pair.source for pair in pairs])
-        targets = content.target.encode_batch([pair.references[0] for pair in pairs])
-        _, batch = next(iter(EvaluationBatches(sources, targets, 1 << 16, content.source)))
-        drawn = []
+        pairs = list(read_pairs(*self.trained.task.test_data(None)))
+        size = min(PAIRS, max(1, len(pairs) // 2))
+        batch, other = (_batch(content, chosen) for chosen in (pairs[:size], pairs[-size:]))
+        drawn, baseline = [], torch.tensor(torch.nan)
         for draw in range(DRAWS):
             seed_generators(derive(self.trained.seed, draw), torch.device("cpu"))
-            drawn.append(_gradient(model, batch, run.training))
-        gradients = torch.stack(drawn).double()
-        mean = gradients.mean(0)
-        spread = (gradients - mean).square().sum(1) * DRAWS / (DRAWS - 1)
-        groups = spread.unflatten(0, (GROUPS, -1)).mean(1) / mean.square().sum()
-        return {"variance": groups.tolist()}
+            if draw == 0:  # of other pairs: a batch's own answers would lean on what was drawn
+                baseline = _baseline(model, other, run.training)
+            drawn.append(_gradient(model, batch, baseline, run.training))
+        return {"variance": relative_variance(torch.stack(drawn)), "trained": True}
 
 
-def _gradient(model: Seq2Seq, batch: Batch, training: config.Training) -> torch.Tensor:
+def relative_variance(gradients: torch.Tensor) -> float:
+    """Return the variance of drawn gradients over the squared length of their mean.
+
+    Args:
+        gradients: A row a draw.
+
+    >>> relative_variance(torch.tensor([[1.0, 1.0], [1.0, 1.0]]))
+    0.0
+    """
+    rows, mean = gradients.double(), gradients.double().mean(0)
+    variance = float((rows - mean).square().sum() / (len(rows) - 1))
+    length = float(mean.square().sum())
+    signal = max(length - variance / len(rows), variance / len(rows))
+    return variance / signal if signal > 0.0 else 0.0
+
+
+def _batch(content: ModelFolder, pairs: list[Pair]) -> Batch:
+    sources = content.source.encode_batch([pair.source for pair in pairs])
+    targets = content.target.encode_batch([pair.references[0] for pair in pairs])
+    return next(iter(EvaluationBatches(sources, targets, 1 << 16, content.source)))[1]
+
+
+def _baseline(model: Seq2Seq, batch: Batch, training: config.Training) -> torch.Tensor:
+    with torch.no_grad():
+        written = model.decoder.write(model.encode(batch.source, batch.source_mask), batch.inputs)
+        _, nll = output_loss(model.decoder, written.features, batch.outputs, batch.output_mask)
+    before, decay = torch.tensor(torch.nan), training.reinforce.baseline_decay
+    return next_baseline(before, nll, batch.output_mask, decay)
+
+
+def _gradient(
+    model: Seq2Seq, batch: Batch, baseline: torch.Tensor, training: config.Training
+) -> torch.Tensor:
     written = model.decoder.write(model.encode(batch.source, batch.source_mask), batch.inputs)
     mask = batch.output_mask
     loss, nll = output_loss(model.decoder, written.features, batch.outputs, mask)
     if written.looks is not None:
-        decay = training.reinforce.baseline_decay
-        baseline = next_baseline(torch.tensor(torch.nan), nll, mask, decay)
         loss = loss + reinforce(written.looks, nll, mask, baseline, training.reinforce)
     parameters = [p for name, p in model.named_parameters() if ".attention." in name]
     return torch.cat([one.flatten() for one in torch.autograd.grad(loss, parameters)])

@@ -8,16 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kochi.folder import write_atomic
+from kochi.studies.report import CLAIM_COLUMNS, INTERVALS, RAN_COLUMNS
 from kochi.studies.study import Study
 from kochi.view.policy import content_policy
 
-MARKS = {
-    "holds": "✓",
-    "holds in part": "◐",
-    "does not hold": "✗",
-    "not shown": "?",
-    "not measured": "–",
-}
+MARKS = {"holds": "✓", "refuted": "✗", "not shown": "?", "not judged": "–"}
 STYLE = """
 :root { color-scheme: light; font-family: system-ui, sans-serif; line-height: 1.5; }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }
@@ -30,8 +25,8 @@ td { vertical-align: top; }
 .wide table { font-size: .9rem; }
 img { max-width: 100%; height: auto; }
 .outcome { white-space: nowrap; font-weight: 600; }
-.holds { color: #1b6e3c; } .holds-in-part { color: #7a5b00; }
-.does-not-hold { color: #a3231f; } .not-shown, .not-measured { color: #555; }
+.holds { color: #1b6e3c; } .refuted { color: #a3231f; } .not-shown, .not-judged { color: #555; }
+.unstable { color: #7a5b00; font-weight: 600; }
 .small { color: #555; font-size: .9rem; }
 pre { white-space: pre-wrap; color: #555; font-size: .85rem; }
 """
@@ -64,56 +59,60 @@ def write_page(folder: Path, studies: Sequence[Study]) -> Path:
 
 def _summary(found: dict[Study, dict[str, Any]]) -> str:
     rows = "".join(
-        f"<tr><td>{_outcome(claim)}</td><td>{escape(claim['text'])} "
-        f'<span class="small">{escape(claim["source"])}</span></td>'
+        f"<tr><td>{_verdict(claim)}</td><td>{escape(claim['text'])} "
+        f'<span class="small">{escape(claim["source"]["shown"])}</span></td>'
         f'<td><a href="#{study.name}">{study.name}</a></td></tr>\n'
         for study, record in found.items()
         for claim in record["claims"]
     )
-    intro = (
-        "<p>What papers say about attention, measured again on this machine. A claim holds where "
-        "the whole 95 % interval of every comparison it rests on is on its side, and in part where "
-        "that is so of some.</p>"
-    )
-    return f"{intro}\n<table><tr><th>here<th>claim<th>study</tr>\n{rows}</table>\n"
-
-
-def _outcome(claim: dict[str, Any]) -> str:
-    outcome = claim["outcome"]
-    kind = outcome.replace(" ", "-")
+    intro = "<p>What is said about attention, measured again on this machine.</p>"
     return (
-        f'<span class="outcome {escape(kind)}">{MARKS[outcome]} {escape(claim["verdict"])}</span>'
+        f"{intro}\n<p class=small>{escape(INTERVALS)}</p>\n"
+        f'<div class="wide"><table><tr><th>here<th>claim<th>study</tr>\n{rows}</table></div>\n'
+    )
+
+
+def _verdict(claim: dict[str, Any]) -> str:
+    verdict = claim["verdict"]
+    kind = verdict.replace(" ", "-")
+    stable = "" if claim["stable"] else ' <span class="unstable">not stable</span>'
+    return (
+        f'<span class="outcome {kind}">{MARKS[verdict]} {escape(verdict)}</span>'
+        f"{escape(claim['shown'][len(verdict) :])}{stable}"
     )
 
 
 def _section(folder: Path, study: Study, record: dict[str, Any]) -> str:
     first, _, rest = study.text.partition("\n\n")
     picture = base64.b64encode((folder / study.name / "chart.svg").read_bytes()).decode()
-    claims = "".join(_claim(claim) for claim in record["claims"])
+    against = "".join(_against(claim) for claim in record["claims"])
     notes = "".join(f"<p>{escape(note)}</p>\n" for note in record["notes"])
     about = record["about"]
-    lines = [about["command"], f"data: {about['data']}; seeds or rounds: {about['seeds']}"]
+    lines = [about["command"], f"data: {about['data']}"]
     lines += [about["machine"], f"{about['versions']}; {about['date']}"]
     return (
         f'<h2 id="{study.name}">{escape(first)}</h2>\n<p>{escape(rest)}</p>\n'
+        f"{_table(CLAIM_COLUMNS, record['claim_rows'])}"
         f'<img alt="{escape(_spoken(record))}" src="data:image/svg+xml;base64,{picture}">\n'
-        f"{claims}{_table(record)}{notes}<pre>{escape(chr(10).join(lines))}</pre>\n"
+        f"<h3>What speaks for and against</h3>\n{against}"
+        f"<h3>Figures</h3>\n{_table(record['columns'], record['rows'])}{notes}"
+        f"<h3>What ran</h3>\n{_table(RAN_COLUMNS, record['ran_rows'])}"
+        f"<pre>{escape(chr(10).join(lines))}</pre>\n"
     )
 
 
-def _claim(claim: dict[str, Any]) -> str:
-    because = "".join(f"<li>{escape(line)}</li>" for line in claim["because"])
-    return f"<p>{_outcome(claim)}: {escape(claim['text'])}</p>\n<ul class=small>{because}</ul>\n"
+def _against(claim: dict[str, Any]) -> str:
+    lines = "".join(f"<li>{escape(line)}</li>" for line in claim["against"])
+    return f"<p>{_verdict(claim)}: {escape(claim['text'])}</p>\n<ul class=small>{lines}</ul>\n"
 
 
-def _table(record: dict[str, Any]) -> str:
-    head = "".join(f"<th>{escape(name)}" for name in record["columns"])
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) + "</tr>\n"
-        for row in record["rows"]
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) + "</tr>\n" for row in rows
     )
-    return f'<div class="wide"><table><tr>{head}</tr>\n{rows}</table></div>\n'
+    return f'<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>\n'
 
 
 def _spoken(record: dict[str, Any]) -> str:
-    return f"Chart of the table below: {', '.join(record['columns'])}"
+    return f"Chart of the figures below: {', '.join(record['columns'])}"

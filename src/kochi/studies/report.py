@@ -4,84 +4,15 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from kochi.folder import write_atomic
-from kochi.studies.estimates import Estimate
-
-Outcome = Literal["holds", "holds in part", "does not hold", "not shown", "not measured"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One comparison that a claim rests on.
-
-    Attributes:
-        statement: What is said to be above 0, with its unit.
-        found: The figure; None where a cell is missing.
-    """
-
-    statement: str
-    found: Estimate | None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the whole interval is above 0."""
-        return self.found is not None and self.found.low > 0.0
-
-    @property
-    def fails(self) -> bool:
-        """Whether the whole interval is below 0."""
-        return self.found is not None and self.found.high < 0.0
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a paper says, and the comparisons that would show it here.
-
-    Attributes:
-        text: The claim.
-        source: Paper, year, section or table.
-        checks: It holds where all of these do, and in part where some do. Where none does, it does
-            not hold if one fails; else the intervals leave it open, and it is not shown.
-    """
-
-    text: str
-    source: str
-    checks: tuple[Check, ...]
-
-    @property
-    def outcome(self) -> Outcome:
-        """What became of the claim."""
-        if not self.checks or any(check.found is None for check in self.checks):
-            return "not measured"
-        held = sum(check.holds for check in self.checks)
-        if held == len(self.checks):
-            return "holds"
-        if held:
-            return "holds in part"
-        return "does not hold" if any(check.fails for check in self.checks) else "not shown"
-
-    @property
-    def verdict(self) -> str:
-        """The outcome; where the claim holds in part, of how many comparisons."""
-        if self.outcome != "holds in part":
-            return self.outcome
-        held = sum(check.holds for check in self.checks)
-        return f"{self.outcome} ({held} of {len(self.checks)})"
-
-    def because(self) -> list[str]:
-        """Write each comparison with its figure."""
-        lines = []
-        for check in self.checks:
-            shown = "not measured" if check.found is None else check.found.show()
-            below = "below 0" if check.fails else "not shown to be above 0"
-            verdict = "above 0" if check.holds else below
-            lines.append(f"{check.statement}: {shown}" + (f" ({verdict})" if check.found else ""))
-        return lines
+from kochi.studies.claims import Judged
+from kochi.studies.estimates import FEWEST, Estimate
 
 
 @dataclass(frozen=True)
@@ -122,22 +53,63 @@ Value = Estimate | float | int | str | None
 
 
 @dataclass(frozen=True)
-class Report:
-    """All that a study found.
+class Ran:
+    """What was measured of a label.
 
     Attributes:
-        columns: Of the table; the first names the row.
+        label: Which model or measurement.
+        seeds: The draws that were measured.
+        failed: Of these the draws whose training did not work out.
+        learning_rate: That was chosen for it; None where nothing is trained.
+        steps: Of its training.
+        seconds: Of its training, the mean.
+    """
+
+    label: str
+    seeds: tuple[int, ...]
+    failed: tuple[int, ...] = ()
+    learning_rate: float | None = None
+    steps: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures of a study.
+
+    Attributes:
+        columns: The first names the row.
         rows: Figures and texts; None where a cell was not measured.
         chart: What is drawn.
-        claims: What became of what the papers say.
         notes: What a reader must know.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
     chart: Chart
-    claims: tuple[Claim, ...]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a study found.
+
+    Attributes:
+        table: Its figures.
+        claims: What became of what the papers say.
+        ran: What was measured.
+        elsewhere: By the text of a claim: by the name of another run, the verdict there.
+    """
+
+    table: Table
+    claims: tuple[Judged, ...]
+    ran: tuple[Ran, ...] = ()
+    elsewhere: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+
+    def stable(self, judged: Judged) -> bool:
+        """Say whether all runs that judged a claim say the same of it."""
+        others = self.elsewhere.get(judged.claim.text, {}).values()
+        return len({judged.verdict, *others} - {"not judged"}) < 2
 
 
 @dataclass(frozen=True)
@@ -150,7 +122,6 @@ class Circumstances:
         machine: Processor, cores, system.
         versions: Of kochi, Python and torch.
         date: Day and time.
-        seeds: How many seeds (or rounds) were asked for.
     """
 
     command: str
@@ -158,22 +129,80 @@ class Circumstances:
     machine: str
     versions: str
     date: str
-    seeds: int
 
 
-def as_csv(report: Report) -> str:
-    """Write the table: a figure takes four columns (value, low, high, count).
+CLAIM_COLUMNS = ("claim", "source", "estimated: claimed", "found", "draws", "verdict")
+INTERVALS = (
+    "Figures in brackets are 95 % intervals over draws. A claim holds where the interval of every "
+    "test lies wholly in the range that it claims, and is refuted where that of one lies wholly "
+    f"outside; a verdict needs {FEWEST} draws. Verdicts are given by themselves and, where that "
+    "changes them, corrected for all claims of the page (Holm)."
+)
+
+
+def claim_rows(report: Report) -> list[tuple[str, ...]]:
+    """Write the claims as a table, a row a test; what belongs to the claim stands in its first."""
+    rows = []
+    for judged in report.claims:
+        verdict = judged.show() + ("" if report.stable(judged) else " (not stable)")
+        for number, one in enumerate(judged.found):
+            figure = "-" if one.estimate is None else one.estimate.show()
+            part = f" ({one.verdict})" if len(judged.found) > 1 else ""
+            first = number == 0
+            rows.append(
+                (
+                    judged.claim.text if first else "",
+                    judged.claim.source.show() if first else "",
+                    f"{one.estimand}: {one.range.show()}",
+                    figure + part,
+                    spans(one.estimate.seeds) if one.estimate is not None else "-",
+                    verdict if first else "",
+                )
+            )
+    return rows
+
+
+def against(report: Report, judged: Judged) -> list[str]:
+    """Say what the source says, what is different here, and what else speaks against a verdict."""
+    source, lines = judged.claim.source, []
+    if source.says:
+        lines.append(f"There: {source.says}")
+    if source.differs:
+        lines.append(f"Here: {source.differs}")
+    others = report.elsewhere.get(judged.claim.text, {})
+    lines += [f"In {name}: {verdict}" for name, verdict in others.items()]
+    return lines
+
+
+def spans(seeds: Iterable[int]) -> str:
+    """Write numbers, neighbours as spans.
+
+    >>> spans([1, 2, 3, 5]), spans([])
+    ('1-3, 5', 'none')
+    """
+    groups: list[list[int]] = []
+    for seed in sorted(seeds):
+        if groups and seed == groups[-1][-1] + 1:
+            groups[-1].append(seed)
+        else:
+            groups.append([seed])
+    written = [f"{one[0]}-{one[-1]}" if len(one) > 1 else f"{one[0]}" for one in groups]
+    return ", ".join(written) or "none"
+
+
+def as_csv(table: Table) -> str:
+    """Write the table: a figure takes four columns (value, low, high, draws).
 
     A figure that is missing leaves its cells empty.
     """
-    wide = [_is_figure(report, place) for place in range(len(report.columns))]
+    wide = [_is_figure(table, place) for place in range(len(table.columns))]
     header: list[str] = []
-    for name, figure in zip(report.columns, wide, strict=True):
-        header += [name, f"{name} low", f"{name} high", f"{name} count"] if figure else [name]
+    for name, figure in zip(table.columns, wide, strict=True):
+        header += [name, f"{name} low", f"{name} high", f"{name} draws"] if figure else [name]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    for row in report.rows:
+    for row in table.rows:
         writer.writerow(
             [
                 part
@@ -184,21 +213,22 @@ def as_csv(report: Report) -> str:
     return text.getvalue()
 
 
-def _is_figure(report: Report, place: int) -> bool:
-    return any(isinstance(row[place], Estimate) for row in report.rows)
+def _is_figure(table: Table, place: int) -> bool:
+    return any(isinstance(row[place], Estimate) for row in table.rows)
 
 
 def _parts(value: Value, figure: bool) -> list[Any]:
     if isinstance(value, Estimate):
-        return [value.value, value.low, value.high, value.count]
+        ends = [end if math.isfinite(end) else None for end in (value.low, value.high)]
+        return [value.value, *ends, value.count]
     return [value, *[None] * (3 * figure)]
 
 
 def show(value: Value) -> str:
     """Write one cell for people.
 
-    >>> show(Estimate(2.0, 1.0, 3.0)), show(12345), show(None)
-    ('2.00 [1.00, 3.00]', '12,345', '-')
+    >>> show(Estimate(2.0, 0.5, 9.0)), show(12345), show(None)
+    ('2.00 [0.87, 3.13]', '12,345', '-')
     """
     if value is None:
         return "-"
@@ -209,18 +239,41 @@ def show(value: Value) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
+RAN_COLUMNS = ("measured", "draws", "did not train in", "learning rate", "steps", "seconds")
+
+
+def ran_rows(report: Report) -> list[tuple[str, ...]]:
+    """Write what was measured, a row a label."""
+    return [
+        (
+            one.label,
+            spans(one.seeds),
+            spans(one.failed),
+            "-" if one.learning_rate is None else f"{one.learning_rate:g}",
+            "-" if one.steps is None else f"{one.steps:,}",
+            "-" if one.seconds is None else f"{one.seconds:.0f}",
+        )
+        for one in report.ran
+    ]
+
+
 def as_markdown(title: str, report: Report, about: Circumstances) -> str:
-    """Write title, circumstances, table, claims and notes."""
+    """Write title, circumstances, claims, what speaks against them, table and notes."""
     lines = [f"# {title}", "", f"- {about.date}, {about.machine}", f"- {about.versions}"]
-    lines += [f"- data: {about.data}; seeds or rounds: {about.seeds}", f"- `{about.command}`", ""]
-    lines += [_row(report.columns), _row(["---"] * len(report.columns))]
-    lines += [_row([show(value) for value in row]) for row in report.rows]
-    lines += ["", "Figures in brackets are 95 % intervals (of times: smallest and largest).", ""]
-    for claim in report.claims:
-        lines += [f"**{claim.text}** ({claim.source}): {claim.verdict}.", ""]
-        lines += [*(f"- {line}" for line in claim.because()), ""]
-    lines += [f"Note: {note}" for note in report.notes]
+    lines += [f"- data: {about.data}", f"- `{about.command}`", ""]
+    lines += [*_markdown(CLAIM_COLUMNS, claim_rows(report)), "", INTERVALS, ""]
+    for judged in report.claims:
+        lines += [f"**{judged.claim.text}** {judged.show()}.", ""]
+        lines += [*(f"- {line}" for line in against(report, judged)), ""]
+    rows = [[show(value) for value in row] for row in report.table.rows]
+    lines += [*_markdown(report.table.columns, rows), ""]
+    lines += [*_markdown(RAN_COLUMNS, ran_rows(report)), ""]
+    lines += [f"Note: {note}" for note in report.table.notes]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [_row(columns), _row(["---"] * len(columns)), *(_row(row) for row in rows)]
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -236,25 +289,32 @@ def write_report(folder: Path, title: str, report: Report, about: Circumstances)
     from kochi.studies.chart import draw
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "table.csv", as_csv(report).encode())
+    write_atomic(folder / "table.csv", as_csv(report.table).encode())
     write_atomic(folder / "table.md", as_markdown(title, report, about).encode())
     for kind in ("png", "svg"):
-        draw(report.chart, title, folder / f"chart.{kind}")
+        draw(report.table.chart, title, folder / f"chart.{kind}")
     record = {
         "title": title,
         "about": dataclasses.asdict(about),
-        "columns": report.columns,
-        "rows": [[show(value) for value in row] for row in report.rows],
-        "claims": [
-            {
-                "text": claim.text,
-                "source": claim.source,
-                "outcome": claim.outcome,
-                "verdict": claim.verdict,
-                "because": claim.because(),
-            }
-            for claim in report.claims
-        ],
-        "notes": report.notes,
+        "columns": report.table.columns,
+        "rows": [[show(value) for value in row] for row in report.table.rows],
+        "claims": [_claim_record(report, judged) for judged in report.claims],
+        "claim_rows": claim_rows(report),
+        "ran_rows": ran_rows(report),
+        "notes": report.table.notes,
     }
     write_atomic(folder / "report.json", json.dumps(record, indent=1).encode())
+
+
+def _claim_record(report: Report, judged: Judged) -> dict[str, Any]:
+    return {
+        "text": judged.claim.text,
+        "source": dataclasses.asdict(judged.claim.source) | {"shown": judged.claim.source.show()},
+        "verdict": judged.verdict,
+        "corrected": judged.corrected,
+        "shown": judged.show(),
+        "stable": report.stable(judged),
+        "seeds": judged.seeds,
+        "tests": [one.show() for one in judged.found],
+        "against": against(report, judged),
+    }

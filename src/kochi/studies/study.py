@@ -2,25 +2,28 @@
 
 import abc
 import inspect
+import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from statistics import fmean
+from typing import Any, ClassVar
 
 import torch
 
 import kochi
 from kochi.errors import UserError
-from kochi.studies.cells import Budget, Cell, Pace, Result, Store, measure_all
-from kochi.studies.report import Circumstances, Report, write_report
-from kochi.studies.task import Reads, Task, made_up
+from kochi.studies.cells import Budget, Cell, Pace, Store, measure_all
+from kochi.studies.claims import Claim, judge
+from kochi.studies.reading import Found, Reading, Results
+from kochi.studies.report import Circumstances, Ran, Report, Table, write_report
+from kochi.studies.task import Draws, Reads, made_up
 
-Found = Mapping[str, Sequence[Result]]  # for each label, a result for each seed
 Say = Callable[[str], object]
 NEEDED: Mapping[Reads, str] = {
     "text": "pairs of text",
@@ -30,7 +33,7 @@ NEEDED: Mapping[Reads, str] = {
 
 
 class Study(abc.ABC):
-    """A question, the cells that answer it, and how their results are read.
+    """A question, the cells that answer it, and the claims that their results are read for.
 
     The docstring of its file says the question (first line), the answer that is expected, and
     where it comes from.
@@ -48,8 +51,8 @@ class Study(abc.ABC):
     training_minutes: ClassVar[float] = 0.0
     timing_minutes: ClassVar[float] = 0.0
 
-    def default(self, folder: Path, size: int) -> Task:
-        """Return the task that is made up where the user gives none.
+    def default(self, folder: Path, size: int) -> Draws:
+        """Return the tasks that are made up where the user gives none.
 
         Args:
             folder: Where data are written to unless they are there.
@@ -57,21 +60,21 @@ class Study(abc.ABC):
         """
         return made_up(folder / "text", size)
 
-    def check(self, task: Task) -> None:
+    def check(self, draws: Draws) -> None:
         """Refuse data of the wrong kind.
 
         Raises:
             UserError: The study cannot be done on them.
         """
-        if task.reads not in self.reads:
+        if draws.reads not in self.reads:
             needed = " or ".join(NEEDED[kind] for kind in self.reads)
             raise UserError(
-                f"{task.name}: the data are of kind {task.run.data.kind!r}; {self.name} needs "
-                f"{needed}"
+                f"{draws.name}: the data are of kind {draws.any.run.data.kind!r}; {self.name} "
+                f"needs {needed}"
             )
 
     @abc.abstractmethod
-    def cells(self, task: Task, seed: int) -> dict[str, Cell]:
+    def cells(self, draws: Draws, seed: int) -> dict[str, Cell]:
         """Return what is measured with a seed, by labels that are the same for all seeds.
 
         Raises:
@@ -79,8 +82,16 @@ class Study(abc.ABC):
         """
 
     @abc.abstractmethod
-    def report(self, task: Task, found: Found) -> Report:
-        """Read the results; where a label has none, the figure is left out."""
+    def claims(self, draws: Draws) -> tuple[Claim[Any], ...]:
+        """Return the claims that are put to the test; set before anything is measured."""
+
+    @abc.abstractmethod
+    def table(self, reading: Any) -> Table:
+        """Return the figures; where a label has none, it is left out."""
+
+    def reading(self, draws: Draws, found: Found) -> Reading:
+        """Return what makes figures of the results."""
+        return Reading(draws, found)
 
     @property
     def question(self) -> str:
@@ -101,27 +112,29 @@ class Options:
     Attributes:
         out: Where results and reports are kept.
         seeds: How many seeds each cell is measured with.
+        first: The first of them: other seeds are other draws.
         jobs: How many processes may work at once.
         minutes: Begin nothing that would not be done by then; None: no limit.
         command: What the user typed.
-        share: Of the default tasks' training steps, for a machine that is too slow for all.
+        against: Folders of other runs, whose verdicts are set beside those of this one.
         start: When the minutes began, as `time.monotonic` has it; None: now.
     """
 
     out: Path
-    seeds: int = 3
+    seeds: int = 5
+    first: int = 1
     jobs: int = 1
     minutes: float | None = None
     command: str = ""
-    share: float = 1.0
+    against: tuple[Path, ...] = ()
     start: float | None = None
 
 
 FIRST_RESERVE_SECONDS = 20.0  # for reports that were never written yet
 
 
-def do(tasks: Mapping[Study, Task], options: Options, say: Say) -> dict[str, Report]:
-    """Measure what is missing, first every cell with seed 1, then with seed 2, and so on.
+def do(tasks: Mapping[Study, Draws], options: Options, say: Say) -> dict[str, Report]:
+    """Measure what is missing, first every cell with one seed, then with the next, and so on.
 
     After each seed the reports are written, so that they are there whenever somebody stops it.
 
@@ -140,19 +153,29 @@ def do(tasks: Mapping[Study, Task], options: Options, say: Say) -> dict[str, Rep
     start = time.monotonic() if options.start is None else options.start
     budget = Budget(seconds, start, FIRST_RESERVE_SECONDS)
     reports: dict[str, Report] = {}
-    for seed in range(1, options.seeds + 1):
+    elsewhere = {study: _elsewhere(study, options) for study in tasks}
+    seeds = range(options.first, options.first + options.seeds)
+    for number, seed in enumerate(seeds, 1):
         cells: dict[str, Cell] = {}
-        for study, task in tasks.items():
-            for label, cell in study.cells(task, seed).items():
-                cells.setdefault(f"{study.name}: {label}, seed {seed}", cell)
+        for study, draws in tasks.items():
+            for label, cell in study.cells(draws, seed).items():
+                _add(cells, f"{study.name}: {label}, draw {seed}", cell)
         for cell in cells.values():
             cell.check()
         measure_all(_each_once(cells), store, options.jobs, budget, say, pace)
         began = time.monotonic()
-        for study, task in tasks.items():
-            reports[study.name] = _report(study, task, options, store, seed)
+        for study, draws in tasks.items():
+            found = _found(study, draws, store, seeds[:number])
+            reports[study.name] = _report(study, draws, found, options, elsewhere[study])
         budget.reserve = 1.5 * (time.monotonic() - began)
     return reports
+
+
+def _add(cells: dict[str, Cell], label: str, cell: Cell) -> None:
+    """Add a cell after all that it takes up."""
+    for number, before in enumerate(cell.after, 1):
+        _add(cells, f"{label} (before it, {number} of {len(cell.after)})", before)
+    cells[label] = cell
 
 
 def _each_once(cells: Mapping[str, Cell]) -> dict[str, Cell]:
@@ -163,43 +186,72 @@ def _each_once(cells: Mapping[str, Cell]) -> dict[str, Cell]:
     return {label: cells[label] for label in names.values()}
 
 
-def _report(study: Study, task: Task, options: Options, store: Store, seeds: int) -> Report:
-    found: dict[str, list[Result]] = {}
-    missing = 0
-    for seed in range(1, seeds + 1):
-        for label, cell in study.cells(task, seed).items():
+def _found(study: Study, draws: Draws, store: Store, seeds: Sequence[int]) -> Found:
+    """Return what was measured so far."""
+    found: dict[str, dict[int, Any]] = {}
+    for seed in seeds:
+        for label, cell in study.cells(draws, seed).items():
+            results = found.setdefault(label, {})
             result = store.find(cell)
-            found.setdefault(label, [])
-            if result is None:
-                missing += 1
-            else:
-                found[label].append(result)
-    report = study.report(task, found)
-    notes = (*report.notes, *_cuts(missing, seeds * len(found), options.share, task))
-    report = replace(report, notes=notes)
-    write_report(options.out / study.name, study.question, report, _about(task, options, seeds))
+            if result is not None:
+                results[seed] = result
+    return found
+
+
+def _report(
+    study: Study,
+    draws: Draws,
+    found: Found,
+    options: Options,
+    elsewhere: Mapping[str, Mapping[str, str]],
+) -> Report:
+    reading = study.reading(draws, found)
+    report = Report(
+        study.table(reading),
+        judge(study.claims(draws), reading),
+        tuple(_ran(label, results) for label, results in found.items()),
+        elsewhere,
+    )
+    write_report(options.out / study.name, study.question, report, _about(draws, options))
     return report
 
 
-def _cuts(missing: int, count: int, share: float, task: Task) -> list[str]:
-    """Say what the time did not suffice for."""
-    cuts = []
-    if share < 1.0:
-        cuts.append(
-            f"Trained for {task.run.training.max_steps} steps, {100.0 * share:.0f} % of the usual "
-            "number, as this machine is too slow for more in the time given."
-        )
-    if missing:
-        cuts.append(f"Left out for lack of time: {missing} of {count} measurements.")
-    return cuts
+def _ran(label: str, results: Results) -> Ran:
+    whole = [one for one in results.values() if "learning_rate" in one]
+    return Ran(
+        label,
+        tuple(results),
+        tuple(seed for seed, one in results.items() if not one.get("trained", True)),
+        whole[0]["learning_rate"] if whole else None,
+        whole[0]["steps"] if whole else None,
+        fmean(one["seconds"] for one in whole) if whole else None,
+    )
 
 
-def _about(task: Task, options: Options, seeds: int) -> Circumstances:
+def _elsewhere(study: Study, options: Options) -> dict[str, dict[str, str]]:
+    """Return what other runs say of the claims."""
+    verdicts: dict[str, dict[str, str]] = {}
+    for folder in options.against:
+        file = folder / study.name / "report.json"
+        if not file.exists():
+            continue
+        try:
+            claims = json.loads(file.read_bytes())["claims"]
+            for claim in claims:
+                verdicts.setdefault(claim["text"], {})[folder.name] = claim["verdict"]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{file}: expected the report of a study, found something else; make it anew"
+            ) from None
+    return verdicts
+
+
+def _about(draws: Draws, options: Options) -> Circumstances:
     versions = (
         f"kochi {kochi.__version__}, Python {platform.python_version()}, torch {torch.__version__}"
     )
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    return Circumstances(options.command, task.name, _machine(), versions, now, seeds)
+    return Circumstances(options.command, draws.name, _machine(), versions, now)
 
 
 def _machine() -> str:

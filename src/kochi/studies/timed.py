@@ -1,21 +1,20 @@
-"""The cell that measures what a training step costs, by length."""
+"""The cell that measures what training steps cost: one round, in a process of its own."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
-from typing_extensions import override
 
 from kochi import config
 from kochi.models.build import build_model
 from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
-from kochi.studies.cells import Cell, Result, digest
+from kochi.studies.cells import Cell, Result
 from kochi.training.output_loss import output_loss
 from kochi.training.seeds import seed_generators
 
@@ -24,114 +23,121 @@ NOTE = (
     f"Steps are timed on random sentences with vocabularies of {VOCABULARIES[0]} tokens, not on "
     "the data: what attention takes is seen best beside a small output layer."
 )
-WARM, STEPS = 2, 5
+WARM, STEPS = 1, 5
 
 
 @dataclass(frozen=True)
-class StepCost(Cell):
-    """Time a training step on random sentences, and count what it keeps.
+class Step:
+    """A training step on random sentences.
 
-    One thread computes. The result holds ``milliseconds`` (of several steps: forward, backward and
-    the optimizer), ``kept_bytes`` (what the forward pass keeps for the backward pass, the
-    parameters left out) and ``parameters``.
-
-    Args:
+    Attributes:
         model: The model table.
-        length: Tokens of each source and target.
+        length: Tokens of each source.
         batch: Sentences.
-        round: Tells measurements of the same thing apart.
         vocabularies: How many tokens the source's and the target's have.
+        target_length: Tokens of each target; None: as many as the source has.
     """
 
     model: dict[str, Any]
     length: int
     batch: int
-    round: int
     vocabularies: tuple[int, int] = VOCABULARIES
+    target_length: int | None = None
+
+
+@dataclass(frozen=True)
+class TimedRound(Cell):
+    """Time some training steps once each, interleaved in a drawn order.
+
+    Every round is measured in a process of its own on one thread, so that rounds are independent
+    of each other; within a round each step is done `STEPS` times, always all steps in turn, and the
+    median counts. The result holds for each name ``milliseconds`` (forward, backward and the
+    optimizer), ``kept_bytes`` (what the forward pass keeps for the backward pass, the parameters
+    left out) and ``parameters``.
+
+    Args:
+        steps: What is timed, by name.
+        round: Tells measurements of the same thing apart, and draws weights, words and order.
+    """
+
+    steps: tuple[tuple[str, Step], ...]
+    round: int
     alone = True
 
     def key(self) -> dict[str, Any]:
         """Return what is measured."""
-        return {"model": self.model, **self._sizes, "round": self.round}
-
-    @property
-    @override
-    def kin(self) -> str:
-        """A name that is the same for other rounds."""
-        return digest({"model": self.model, **self._sizes})
-
-    @property
-    def _sizes(self) -> dict[str, Any]:
-        sizes = {"length": self.length, "batch": self.batch}
-        return {**sizes, "vocabularies": list(self.vocabularies)}
+        return {"steps": {name: asdict(step) for name, step in self.steps}, "round": self.round}
 
     def measure(self, folder: Path) -> Result:
         """Measure with one thread, whatever torch is set to."""
-        with _one_thread():
-            model, tokens = self._prepare()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            seed_generators(self.round, torch.device("cpu"))
+            ready = {name: _Ready(step) for name, step in self.steps}
+            times: dict[str, list[float]] = {name: [] for name in ready}
+            order, draw = list(ready), Random(self.round)
+            for turn in range(WARM + STEPS):
+                draw.shuffle(order)
+                for name in order:
+                    taken = ready[name].milliseconds()
+                    if turn >= WARM:
+                        times[name].append(taken)
             return {
-                "kept_bytes": [float(_kept_bytes(model, *tokens))],
-                "milliseconds": _milliseconds(model, tokens),
-                "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                name: {
+                    "milliseconds": median(times[name]),
+                    "kept_bytes": one.kept_bytes(),
+                    "parameters": sum(weight.numel() for weight in one.model.parameters()),
+                }
+                for name, one in ready.items()
             }
+        finally:
+            torch.set_num_threads(threads)
 
-    def time(self) -> list[float]:
-        """Return the milliseconds of some steps alone."""
-        with _one_thread():
-            return _milliseconds(*self._prepare())
 
-    def _prepare(self) -> tuple[Seq2Seq, Tensor]:
-        table = {"data": {"kind": "tsv", "train": "none.tsv"}, "model": self.model}
-        seed_generators(self.round, torch.device("cpu"))
+class _Ready:
+    """A step that can be done again and again."""
+
+    def __init__(self, step: Step) -> None:
+        table = {"data": {"kind": "tsv", "train": "none.tsv"}, "model": step.model}
         run = config.check_run(table, "study")
-        source, target = self.vocabularies
-        model = build_model(run.model, TokenInput(source), target).train()
-        sizes = (self.batch, self.length)
-        return model, torch.stack([torch.randint(4, one, sizes) for one in self.vocabularies])
+        source, target = step.vocabularies
+        self.model: Seq2Seq = build_model(run.model, TokenInput(source), target).train()
+        lengths = step.length, step.target_length or step.length
+        self.source, self.target = (
+            torch.randint(4, words, (step.batch, length))
+            for words, length in zip(step.vocabularies, lengths, strict=True)
+        )
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
 
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _milliseconds(model: Seq2Seq, tokens: Tensor) -> list[float]:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    times = []
-    for _ in range(WARM + STEPS):
+    def milliseconds(self) -> float:
+        """Do it once."""
         start = time.perf_counter()
-        _loss(model, *tokens).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        times.append(1000.0 * (time.perf_counter() - start))
-    return times[WARM:]
+        self._loss().backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return 1000.0 * (time.perf_counter() - start)
 
+    def _loss(self) -> Tensor:
+        read = torch.ones_like(self.source, dtype=torch.bool)
+        written = self.model.decoder.write(self.model.encode(self.source, read), self.target)
+        mask = torch.ones_like(self.target, dtype=torch.bool)
+        loss, _ = output_loss(self.model.decoder, written.features, self.target, mask)
+        return loss / self.target.numel()
 
-def _loss(model: Seq2Seq, source: Tensor, target: Tensor) -> Tensor:
-    mask = torch.ones_like(source, dtype=torch.bool)
-    written = model.decoder.write(model.encode(source, mask), target)
-    loss, _ = output_loss(model.decoder, written.features, target, mask)
-    return loss / target.numel()
+    def kept_bytes(self) -> int:
+        """Add up the storages that autograd keeps, each once, without those of the parameters."""
+        ours = {weight.untyped_storage().data_ptr() for weight in self.model.parameters()}
+        kept: dict[int, int] = {}
+        held = []  # a storage that was freed could come back under the same address
 
+        def note(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in ours:
+                kept[storage.data_ptr()] = storage.nbytes()
+                held.append(storage)
+            return tensor
 
-def _kept_bytes(model: Seq2Seq, source: Tensor, target: Tensor) -> int:
-    """Add up the storages that autograd keeps, each once, without those of the parameters."""
-    ours = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    kept: dict[int, int] = {}
-    held = []  # a storage that was freed could come back under the same address
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in ours:
-            kept[storage.data_ptr()] = storage.nbytes()
-            held.append(storage)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        _loss(model, source, target)
-    return sum(kept.values())
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            self._loss()
+        return sum(kept.values())

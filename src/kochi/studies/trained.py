@@ -1,6 +1,11 @@
 """The cell that most studies share: train a model, then measure all that can be asked of it."""
 
+import csv
+import json
+import math
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,23 +15,31 @@ from typing_extensions import override
 
 from kochi import config
 from kochi.data.pairs import Pair, read_pairs
-from kochi.errors import Interrupted
+from kochi.errors import Diverged, Interrupted
+from kochi.folder import write_atomic
 from kochi.links import find_links, pharaoh
 from kochi.looking import points_of
-from kochi.studies.cells import Cell, Result, digest
-from kochi.studies.task import Task, fingerprint
+from kochi.metrics import higher_is_better
+from kochi.studies.cells import Cell, Result, Store, digest
+from kochi.studies.task import Draws, Task, fingerprint
+
+GRID = (0.5, 1.0, 2.0)  # of the task's learning rate; each model takes its own best
+TRAINED = 0.75  # of the nats of a model that knows only how frequent each token is
 
 
 @dataclass(frozen=True)
 class Trained(Cell):
-    """Train a model and answer a test set; see what it looks at while it writes the right answers.
+    """Train a model and answer a test set; see what it attends to as it writes the right answers.
 
-    The result holds, a row for each test pair: ``answers``; of models that look ``zeros`` (how many
-    weights are exactly 0, and how many there are) and ``nats`` (negative log-likelihood of the
-    right answer, and how many tokens it has, its end included); of text ``source_lengths`` (tokens)
-    and ``links`` (Pharaoh); of pictures ``points`` (words that have boxes, peaks in a box). And
-    ``parameters``, ``seconds`` and ``tokens_per_second`` of the training. What does not apply is
-    None.
+    The result holds, a row for each test pair: ``answers``; of models that attend ``places`` (how
+    many weights are not exactly 0, how many weights there are, and how many steps of heads), and
+    ``nats`` (negative log-likelihood of the right answer, and how many tokens it has, its end
+    included); of text ``source_lengths`` (tokens) and ``links`` (Pharaoh); of pictures ``points``
+    (words that have boxes, peaks in a box). What does not apply is None. Of the training it holds
+    ``parameters``, ``seconds``, ``steps``, ``learning_rate``, ``curve`` (step, seconds until then,
+    dev metric), ``dev`` and ``trained``: whether the final weights need at most `TRAINED` of the
+    nats that a model needs which knows only how frequent each token of the dev answers is. Of a
+    training that diverged it holds ``diverged`` (what was said) and ``trained`` alone.
 
     Args:
         task: Data and training.
@@ -35,6 +48,10 @@ class Trained(Cell):
         test: A file of other pairs to measure on.
         max_length: Leave longer pairs out of training; None: as the task has it.
         start: Begin with the weights of this one; None: with new ones.
+        factor: Of the task's learning rate, where there are no pilots.
+        longer: Of the task's steps.
+        pilots: The same model on the draw that decides nothing else, with several learning rates;
+            the one that is best on its dev data is taken.
     """
 
     task: Task
@@ -43,17 +60,30 @@ class Trained(Cell):
     test: Path | None = None
     max_length: int | None = None
     start: "Trained | None" = None
+    factor: float = 1.0
+    longer: int = 1
+    pilots: "tuple[Trained, ...]" = ()
 
     @property
     @override
     def after(self) -> tuple[Cell, ...]:
-        """What it begins with must be trained."""
-        return () if self.start is None else (self.start,)
+        """What it begins with and what its learning rate rests on."""
+        return (*self.pilots, *(() if self.start is None else (self.start,)))
 
-    @property
-    def run(self) -> config.Run:
-        """The run that is trained, without its place."""
-        run = self.task.with_model(self.model, self.seed)
+    def run(self, factor: float | None = None) -> config.Run:
+        """Return the run that is trained, without its place.
+
+        Args:
+            factor: Of the task's learning rate; None: the cell's own.
+        """
+        training = self.task.run.training
+        rate = training.learning_rate * (self.factor if factor is None else factor)
+        changes: dict[str, Any] = {"learning_rate": rate, "metric": self.task.metric}
+        if training.max_steps is not None:
+            changes["max_steps"] = self.longer * training.max_steps
+        else:
+            changes["epochs"] = self.longer * training.epochs
+        run = self.task.with_model(self.model, self.seed, **changes)
         if self.max_length is None:
             return run
         data = run.data.model_copy(update={"max_length": self.max_length})
@@ -62,17 +92,22 @@ class Trained(Cell):
     def key(self) -> dict[str, Any]:
         """Return what the model depends on, and what is measured on."""
         data, split = self.task.test_data(self.test)
-        return {"run": self._training_key(), "test": fingerprint(data, split)}
+        return {"training": self._training_key(), "test": fingerprint(data, split)}
 
-    def _training_key(self) -> dict[str, Any]:
-        tree = self.run.model_dump(mode="json", exclude_none=True)
+    def _training_key(self, factor: float | None = None) -> dict[str, Any]:
+        """Return what the training depends on; with the factor that was found, not the pilots."""
+        run = self.run(factor)
+        tree = run.model_dump(mode="json", exclude_none=True)
         del tree["output"]
         for place in ("folder", "train", "dev", "test"):
             tree["data"].pop(place, None)
-        splits = ("train", "dev") if self.run.data.dev is not None else ("train",)
-        files = {split: fingerprint(self.run.data, split) for split in splits}
-        start = {} if self.start is None else {"start": self.start._training_key()}
-        return {"run": tree, "files": files, **start}
+        files = {split: fingerprint(run.data, split) for split in ("train", "dev")}
+        more: dict[str, Any] = {}
+        if self.start is not None:
+            more["start"] = self.start._training_key()
+        if self.pilots and factor is None:
+            more["pilots"] = [pilot._training_key() for pilot in self.pilots]
+        return {"run": tree, "files": files, **more}
 
     @property
     @override
@@ -80,28 +115,43 @@ class Trained(Cell):
         """A name that is the same for other seeds."""
         test = None if self.test is None else self.test.name
         start = {} if self.start is None else {"start": self.start.kin}
-        return digest({"model": self.model, "test": test, "max_length": self.max_length, **start})
+        about = {"model": self.model, "test": test, "max_length": self.max_length}
+        return digest({**about, "longer": self.longer, **start})
 
     def check(self) -> None:
         """Refuse a model that cannot be built."""
         from kochi.training.run import check_model
 
-        check_model(self.run)
+        check_model(self.run())
 
-    def model_folder(self, folder: Path) -> Path:
-        """Where the trained model is kept; cells that differ only in the test set share it."""
-        return folder / "models" / digest(self._training_key())
+    def chosen_factor(self, folder: Path) -> float:
+        """Return the factor of the learning rate: the best of the pilots on their dev data.
+
+        Raises:
+            Diverged: All pilots diverged.
+        """
+        if not self.pilots:
+            return self.factor
+        found = [(pilot.factor, Store(folder).find(pilot)) for pilot in self.pilots]
+        sign = 1.0 if higher_is_better(self.task.metric) else -1.0
+        scores = {factor: sign * one["dev"] for factor, one in found if one and "dev" in one}
+        if not scores:
+            raise Diverged("training diverged with every learning rate that was tried")
+        return max(scores, key=lambda factor: (scores[factor], -factor))
 
     def train(self, folder: Path) -> Path:
         """Train, go on, or find the model; return its folder.
 
         Raises:
+            Diverged: The training diverged.
             Interrupted: The training was stopped and saved.
         """
         from kochi.training.progress import Progress
         from kochi.training.run import train
 
-        run, output = self.run, self.model_folder(folder)
+        factor = self.chosen_factor(folder)
+        run = self.run(factor)
+        output = folder / "models" / digest(self._training_key(factor))
         if self.start is not None:
             before = {"start_from": self.start.train(folder)}
             run = run.model_copy(update={"training": run.training.model_copy(update=before)})
@@ -113,6 +163,7 @@ class Trained(Cell):
             )
         except Interrupted:
             raise Interrupted("stopped; the same command goes on from here") from None
+        _keep_curve(output)
         shutil.rmtree(output / "training", ignore_errors=True)
         return output
 
@@ -120,19 +171,36 @@ class Trained(Cell):
         """Train (or go on, or find the model) and measure."""
         from kochi.predictor import load
 
-        predictor = load(self.train(folder), "cpu")
+        try:
+            output = self.train(folder)
+        except Diverged as error:
+            return {"diverged": str(error), "trained": False}
+        predictor = load(output, "cpu")
+        return {**self._of_training(predictor, output), **self._of_test(predictor)}
+
+    def _of_training(self, predictor: Any, output: Path) -> Result:
+        metrics = predictor.metrics
+        curve = json.loads(_curve_file(output).read_bytes())
+        nats = metrics["dev"]["loss_nats_per_token"]
+        frequencies = _unigram_nats(predictor, self.task)
+        return {
+            "parameters": metrics["parameters"],
+            "seconds": metrics["seconds"],
+            "steps": metrics["steps"],
+            "learning_rate": predictor.run.training.learning_rate,
+            "curve": [[s, metrics["seconds"] * s / metrics["steps"], value] for s, value in curve],
+            "dev": metrics["dev"]["value"],
+            "trained": nats is not None and nats <= TRAINED * frequencies,
+        }
+
+    def _of_test(self, predictor: Any) -> Result:
         data, split = self.task.test_data(self.test)
         pairs = list(read_pairs(data, split))
         sources = [pair.source for pair in pairs]
-        answers = [" ".join(one.text.splitlines()) for one in predictor.predict(sources)]
-        seconds = predictor.metrics["seconds"]
         return {
-            "answers": answers,
+            "answers": [" ".join(one.text.splitlines()) for one in predictor.predict(sources)],
             "source_lengths": self._lengths(predictor, sources),
             **self._looks(predictor, pairs),
-            "parameters": predictor.metrics["parameters"],
-            "seconds": seconds,
-            "tokens_per_second": predictor.metrics["target_tokens"] / max(seconds, 1e-9),
         }
 
     def _lengths(self, predictor: Any, sources: list[Any]) -> list[int] | None:
@@ -141,14 +209,15 @@ class Trained(Cell):
         return [len(row) for row in predictor.source.encode_batch(sources)]
 
     def _looks(self, predictor: Any, pairs: list[Pair]) -> Result:
-        if isinstance(self.run.model, config.PlainModel):
-            return {"links": None, "zeros": None, "nats": None, "points": None}
+        if self.model["kind"] == "plain":
+            return {"links": None, "places": None, "nats": None, "points": None}
         sources, targets = zip(*((pair.source, pair.references[0]) for pair in pairs), strict=True)
         forced = predictor.align(sources, targets, need_heads=True)
-        zeros, nats = [], []
+        places, nats = [], []
         for prediction in forced:
             heads: torch.Tensor = prediction.heads
-            zeros.append([int((heads == 0.0).sum()), heads.numel()])
+            count = heads.numel()
+            places.append([int((heads != 0.0).sum()), count, count // max(1, heads.shape[-1])])
             nats.append([-prediction.n_best[0].log_probability, len(prediction.tokens) + 1])
         links = points = None
         if self.task.reads == "text":
@@ -159,4 +228,84 @@ class Trained(Cell):
         elif self.task.reads == "pictures" and any(pair.boxes for pair in pairs):
             rows = points_of(predictor, pairs, forced)
             points = [[len(row), sum(hit for hit, _ in row)] for row in rows]
-        return {"links": links, "zeros": zeros, "nats": nats, "points": points}
+        return {"links": links, "places": places, "nats": nats, "points": points}
+
+
+@dataclass(frozen=True)
+class Pilot(Trained):
+    """Train alone, for the dev metric with a learning rate."""
+
+    @override
+    def key(self) -> dict[str, Any]:
+        return {"training": self._training_key()}
+
+    @override
+    def measure(self, folder: Path) -> Result:
+        from kochi.predictor import load
+
+        try:
+            metrics = load(self.train(folder), "cpu").metrics
+        except Diverged as error:
+            return {"diverged": str(error)}
+        return {"dev": metrics["dev"]["value"], "seconds": metrics["seconds"]}
+
+
+def tuned(
+    draws: Draws,
+    model: dict[str, Any],
+    seed: int,
+    start: Trained | None = None,
+    longer: int = 1,
+    kind: type[Trained] = Trained,
+    **more: Any,
+) -> Trained:
+    """Return the cell of a model whose learning rate is chosen on the pilot draw.
+
+    Args:
+        draws: The tasks.
+        model: The model table.
+        seed: Which draw.
+        start: What it begins with; on the pilot draw, with what that is there.
+        longer: How many times the task's steps.
+        kind: What is measured of it.
+        more: What else the cell takes.
+    """
+    begun = None if start is None else tuned(draws, start.model, draws.pilot, longer=start.longer)
+    kept = {name: value for name, value in more.items() if name == "max_length"}
+    pilots = tuple(
+        Pilot(
+            draws.task(draws.pilot),
+            model,
+            draws.pilot,
+            start=begun,
+            factor=factor,
+            longer=longer,
+            **kept,
+        )
+        for factor in GRID
+    )
+    return kind(draws.task(seed), model, seed, start=start, longer=longer, pilots=pilots, **more)
+
+
+def _curve_file(output: Path) -> Path:
+    return output.with_suffix(".curve.json")
+
+
+def _keep_curve(output: Path) -> None:
+    """Keep the dev metric of each evaluation; the rest of the training's files goes."""
+    file = output / "training" / "evaluations.csv"
+    if not file.exists():
+        return
+    with file.open(newline="", encoding="utf-8") as rows:
+        curve = [[int(row["step"]), float(row["metric"])] for row in csv.DictReader(rows)]
+    write_atomic(_curve_file(output), json.dumps(curve).encode())
+
+
+def _unigram_nats(predictor: Any, task: Task) -> float:
+    """Return the entropy of the tokens of the dev answers, with the end of each, in nats."""
+    answers = [pair.references[0] for pair in read_pairs(task.run.data, "dev")]
+    rows: Sequence[Sequence[int]] = predictor.target.encode_batch(answers)
+    counts = Counter(int(token) for row in rows for token in row)
+    counts[-1] = len(rows)  # the ends
+    number = sum(counts.values())
+    return -sum(count / number * math.log(count / number) for count in counts.values())

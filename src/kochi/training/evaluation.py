@@ -17,7 +17,7 @@ from kochi.data.left_out import bad_rows, nothing_left, remark
 from kochi.data.pairs import Pair, count_rows, read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
-from kochi.errors import UserError
+from kochi.errors import Diverged
 from kochi.memory import Words
 from kochi.search import NotFiniteError
 from kochi.training.examples import Example, Seen, align, spread
@@ -114,7 +114,7 @@ class Evaluator:
 
         Raises:
             Abandoned: ``abandon`` said so.
-            UserError: The model's scores are not finite.
+            Diverged: The model's scores are not finite.
         """
         start, training = time.monotonic(), model.training
         model.eval()
@@ -124,7 +124,7 @@ class Evaluator:
                 finite = rank == 0 and math.isfinite(found[0])
                 examples = self._examples(model, device) if finite else ()
         except NotFiniteError:
-            raise UserError(
+            raise Diverged(
                 "the model's scores of the dev data are NaN or infinite: training has diverged; "
                 "lower training.learning_rate, and start anew with --overwrite"
             ) from None

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from kochi.errors import UserError
+from kochi.errors import Diverged
 from kochi.training.progress import Window
 
 PENDING = 20  # outcomes that may wait on an accelerator, which is not made to wait for them
@@ -33,13 +33,13 @@ class Meter:
         """Look at the steps that are still waiting.
 
         Raises:
-            UserError: A loss or a gradient is not finite.
+            Diverged: A loss or a gradient is not finite.
         """
         for step, outcome, tokens in self._pending:
             loss, nll, self.gradient_norm = outcome.tolist()
             if not (math.isfinite(loss) and math.isfinite(self.gradient_norm)):
                 what = "loss" if not math.isfinite(loss) else "gradient"
-                raise UserError(
+                raise Diverged(
                     f"step {step}: the {what} is not finite (loss {loss / tokens:.4g} nats a token,"
                     f" gradient norm {self.gradient_norm:.4g}); lower training.learning_rate, "
                     "lengthen training.schedule.warmup_steps or set training.gradient_clip, and "
@@ -58,7 +58,7 @@ class Meter:
         """Return what happened since a reader's last `take` as plain numbers, and go on.
 
         Raises:
-            UserError: As in `check`.
+            Diverged: As in `check`.
         """
         self.check()
         sums = self._sums[reader]
