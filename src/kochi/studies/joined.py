@@ -1,7 +1,6 @@
 """The cell that trains on utterances and is tested on joined ones."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 from typing_extensions import override
 
 from kochi.data.pairs import read_pairs
-from kochi.errors import Diverged
 from kochi.sound.files import MAX_SECONDS
 from kochi.studies.cells import Result
 from kochi.studies.trained import Trained
@@ -44,17 +42,7 @@ class Joined(Trained):
         return super().key() | {"joined": FACTORS}
 
     @override
-    def measure(self, folder: Path) -> Result:
-        from kochi.predictor import load
-
-        try:
-            output = self.train(folder)
-        except Diverged as error:
-            return {"diverged": str(error), "trained": False}
-        predictor = load(output, "cpu")
-        return {**self._of_training(predictor, output), **self._joined(predictor)}
-
-    def _joined(self, predictor: Any) -> Result:
+    def _of_test(self, predictor: Any) -> Result:
         reader = predictor.source
         rows = [
             np.asarray(reader.encode(pair.source))
