@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import time
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from kochi.studies.names import STUDIES
 from kochi.studies.speech import write_speech
 from kochi.studies.study import Options, do
 from kochi.studies.timed import Step, TimedRound
-from kochi.studies.trained import GRID, Trained, tuned
+from kochi.studies.trained import GRID, Trained, _Clock, tuned
 from tests.commands.test_bad_input import complaint
 
 
@@ -175,6 +176,13 @@ def test_a_training_that_diverges_is_reported_and_the_others_go_on(small, tmp_pa
     assert ran["softmax"].learning_rate == draws.any.run.training.learning_rate
     text = (tmp_path / "sparse" / "table.md").read_text()
     assert "| sparsemax | - | - |" in text and "| sparsemax | 1 | 1 | - | - | - |" in text
+
+
+def test_waiting_does_not_count_as_training():
+    """Seconds are those of a core, so that what ran beside does not decide what is equal time."""
+    clock = _Clock()
+    time.sleep(0.5)
+    assert clock.share < 0.5
 
 
 def test_whether_a_model_trained_is_told_by_its_own_loss(small, tmp_path):

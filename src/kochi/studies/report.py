@@ -62,7 +62,7 @@ class Ran:
         failed: Of these the draws whose training did not work out.
         learning_rate: That was chosen for it; None where nothing is trained.
         steps: Of its training.
-        seconds: Of its training, the mean.
+        seconds: Of a core, in its training; the mean.
     """
 
     label: str
@@ -239,7 +239,7 @@ def show(value: Value) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
-RAN_COLUMNS = ("measured", "draws", "did not train in", "learning rate", "steps", "seconds")
+RAN_COLUMNS = ("measured", "draws", "did not train in", "learning rate", "steps", "core seconds")
 
 
 def ran_rows(report: Report) -> list[tuple[str, ...]]:

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import shutil
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,10 +37,11 @@ class Trained(Cell):
     ``nats`` (negative log-likelihood of the right answer, and how many tokens it has, its end
     included); of text ``source_lengths`` (tokens) and ``links`` (Pharaoh); of pictures ``points``
     (words that have boxes, peaks in a box). What does not apply is None. Of the training it holds
-    ``parameters``, ``seconds``, ``steps``, ``learning_rate``, ``curve`` (step, seconds until then,
-    dev metric), ``dev`` and ``trained``: whether the final weights need at most `TRAINED` of the
-    nats that a model needs which knows only how frequent each token of the dev answers is. Of a
-    training that diverged it holds ``diverged`` (what was said) and ``trained`` alone.
+    ``parameters``, ``seconds`` (of a core), ``steps``, ``learning_rate``, ``curve`` (step, seconds
+    until then, dev metric), ``dev`` and ``trained``: whether the final weights need at most
+    `TRAINED` of the nats that a model needs which knows only how frequent each token of the dev
+    answers is. Of a training that diverged it holds ``diverged`` (what was said) and ``trained``
+    alone.
 
     Args:
         task: Data and training.
@@ -150,7 +152,7 @@ class Trained(Cell):
         from kochi.training.run import train
 
         factor = self.chosen_factor(folder)
-        run = self.run(factor)
+        run, clock = self.run(factor), _Clock()
         output = folder / "models" / digest(self._training_key(factor))
         if self.start is not None:
             before = {"start_from": self.start.train(folder)}
@@ -163,7 +165,7 @@ class Trained(Cell):
             )
         except Interrupted:
             raise Interrupted("stopped; the same command goes on from here") from None
-        _keep_curve(output)
+        _keep_course(output, clock.share)
         shutil.rmtree(output / "training", ignore_errors=True)
         return output
 
@@ -180,15 +182,16 @@ class Trained(Cell):
 
     def _of_training(self, predictor: Any, output: Path) -> Result:
         metrics = predictor.metrics
-        curve = json.loads(_curve_file(output).read_bytes())
+        course = json.loads(_course_file(output).read_bytes())
+        seconds, steps = course["core"] * metrics["seconds"], metrics["steps"]
         nats = metrics["dev"]["loss_nats_per_token"]
         frequencies = _unigram_nats(predictor, self.task)
         return {
             "parameters": metrics["parameters"],
-            "seconds": metrics["seconds"],
-            "steps": metrics["steps"],
+            "seconds": seconds,
+            "steps": steps,
             "learning_rate": predictor.run.training.learning_rate,
-            "curve": [[s, metrics["seconds"] * s / metrics["steps"], value] for s, value in curve],
+            "curve": [[step, seconds * step / steps, value] for step, value in course["dev"]],
             "dev": metrics["dev"]["value"],
             "trained": nats is not None and nats <= TRAINED * frequencies,
         }
@@ -287,18 +290,31 @@ def tuned(
     return kind(draws.task(seed), model, seed, start=start, longer=longer, pilots=pilots, **more)
 
 
-def _curve_file(output: Path) -> Path:
-    return output.with_suffix(".curve.json")
+class _Clock:
+    """How much of the time since it was made this process computed."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter(), time.process_time()
+
+    @property
+    def share(self) -> float:
+        """Seconds of a core for each second that passed: other programs do not count."""
+        passed = time.perf_counter() - self._start[0]
+        return (time.process_time() - self._start[1]) / max(passed, 1e-9)
 
 
-def _keep_curve(output: Path) -> None:
+def _course_file(output: Path) -> Path:
+    return output.with_suffix(".course.json")
+
+
+def _keep_course(output: Path, core: float) -> None:
     """Keep the dev metric of each evaluation; the rest of the training's files goes."""
     file = output / "training" / "evaluations.csv"
     if not file.exists():
         return
     with file.open(newline="", encoding="utf-8") as rows:
-        curve = [[int(row["step"]), float(row["metric"])] for row in csv.DictReader(rows)]
-    write_atomic(_curve_file(output), json.dumps(curve).encode())
+        dev = [[int(row["step"]), float(row["metric"])] for row in csv.DictReader(rows)]
+    write_atomic(_course_file(output), json.dumps({"core": core, "dev": dev}).encode())
 
 
 def _unigram_nats(predictor: Any, task: Task) -> float:
