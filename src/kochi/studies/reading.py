@@ -231,6 +231,5 @@ def saved(reading: Reading, one: str, other: str, measure: str = "milliseconds")
 
 
 def _at(seconds: float, curve: Sequence[Sequence[int | float]]) -> float:
-    """Read a curve of (step, seconds, value) at a time."""
-    times = [0.0, *(point[1] for point in curve)]
-    return float(np.interp(seconds, times, [0.0, *(point[2] for point in curve)]))
+    """Read a curve of (step, seconds, value) at a time; before its first point, that point."""
+    return float(np.interp(seconds, [point[1] for point in curve], [point[2] for point in curve]))
