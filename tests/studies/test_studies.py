@@ -265,10 +265,10 @@ def test_own_pictures(kochi, pictures_task, tmp_path, monkeypatch):
         result.err
     )
     record = json.loads((tmp_path / "studies" / "hard" / "report.json").read_text())
-    assert record["columns"][1:4] == ["exact match, %", "nats a token", "pointing accuracy, %"]
+    assert record["columns"][1:4] == ["exact match, %", "nats per token", "pointing accuracy, %"]
     for row in record["rows"]:
         assert 0.0 <= float(row[3].split()[0]) <= 100.0
-    assert "pointing accuracy, exact marginal less soft, points" in result.out
+    assert "pointing accuracy, exact marginal minus soft, points" in result.out
 
 
 def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
@@ -281,7 +281,7 @@ def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
     assert result.code == 0, result.err
     record = json.loads((tmp_path / "studies" / "hard" / "report.json").read_text())
     assert [row[3] for row in record["rows"]] == ["-"] * 7
-    assert "points better" not in result.out
+    assert "aligns better" not in result.out
 
 
 def test_studies_that_the_minutes_cannot_decide_are_left_out(kochi, tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ class Cost(Study):
 
         def spare(label: str) -> Test[Reading]:
             return Test(
-                f"what is left to twice the time of a step without attention at {USUAL} words, %",
+                f"margin left below twice the step time of the fixed vector at {USUAL} words, %",
                 lambda reading: _surcharge(reading, label, USUAL, lambda more: 100.0 - more),
             )
 
@@ -96,8 +96,8 @@ class Cost(Study):
                 ),
                 (
                     Test(
-                        f"share of the time that attention adds at {long} words less that at "
-                        f"{short}, points",
+                        f"step time added by attention, % of the rest, at {long} words minus at "
+                        f"{short} words",
                         lambda reading: minus(added(reading, long), added(reading, short)),
                     ),
                 ),
@@ -133,7 +133,7 @@ class Cost(Study):
             "model, words",
             "parameters",
             "MB kept by a step",
-            "milliseconds a step",
+            "milliseconds per step",
             "more than with the fixed vector, %",
         )
         series = tuple(
@@ -145,7 +145,7 @@ class Cost(Study):
         )
         places = tuple(map(float, LENGTHS))
         source, target = reading.draws.any.vocabularies
-        chart = Chart("lines", "words", "milliseconds a step", places, series, logarithmic=True)
+        chart = Chart("lines", "words", "milliseconds per step", places, series, logarithmic=True)
         notes = (
             f"Mechanisms are measured at {USUAL} words; {BATCH} sentences a step, one thread; a "
             "draw is a round in a process of its own.",

@@ -101,8 +101,7 @@ class Focus(Study):
 
         def falls(label: str, other: str, first: str, then: str) -> Test[Lengths]:
             return Test(
-                f"how far {label} falls from {first} to {then} sentences less how far {other} "
-                f"does, {points}",
+                f"fall of {label} minus fall of {other}, {first} to {then} sentences, {points}",
                 lambda reading: reading.falls_more(label, other, first, then),
             )
 
@@ -134,7 +133,7 @@ class Focus(Study):
                 ),
                 (
                     Test(
-                        f"how far {ATTENTION} falls from short to usual sentences, {points}",
+                        f"fall of {ATTENTION}, short to usual sentences, {points}",
                         lambda reading: reading.fall(ATTENTION, "short", "usual"),
                         Range(high=MARGIN),
                     ),

@@ -91,7 +91,7 @@ class Hard(Study):
 
         def ahead(first: str, second: str, claimed: Range = ABOVE_ZERO) -> Test[Reading]:
             return Test(
-                f"goodness of {first} less that of {second}, {quality}",
+                f"advantage of {first} over {second}, {quality}",
                 lambda reading: minus(reading.goodness(first), reading.goodness(second)),
                 claimed,
             )
@@ -110,8 +110,8 @@ class Hard(Study):
                 ),
                 (
                     Test(
-                        f"doublings of the relative variance, Monte-Carlo over {other}",
-                        lambda reading: _doublings(reading, SAMPLED, other),
+                        f"log2 of the relative variance, Monte-Carlo over {other}",
+                        lambda reading: _log_ratio(reading, SAMPLED, other),
                     ),
                 ),
             )
@@ -130,13 +130,13 @@ class Hard(Study):
                 (
                     ahead(EXACT, SOFT),
                     Test(
-                        f"nats a token of {SOFT} less those of {EXACT}",
+                        f"nats per token, {SOFT} minus {EXACT}",
                         lambda reading: minus(reading.nats(SOFT), reading.nats(EXACT)),
                     ),
                 ),
             ),
             Claim(
-                "From nothing and in as many steps, the Monte-Carlo gradient ends worse than the "
+                "From scratch and in as many steps, the Monte-Carlo gradient ends worse than the "
                 "exact sum.",
                 Source(
                     "Deng et al. 2018",
@@ -152,7 +152,7 @@ class Hard(Study):
             ),
             Claim(
                 "Half of the steps spent on soft attention first, the Monte-Carlo gradient ends "
-                "better than with all steps from nothing.",
+                "better than with all steps from scratch.",
                 Source("ours", differs="so hard attention is trained in our recipes."),
                 (ahead(LATER, MIXED),),
                 frozenset({MIXED}),
@@ -180,9 +180,9 @@ class Hard(Study):
             return minus(reading.alignment_error(SOFT), reading.alignment_error(name))
 
         what = "pointing accuracy" if pictures else "alignment error rate"
-        order = f"{name} less {SOFT}" if pictures else f"{SOFT} less {name}"
+        order = f"{name} minus {SOFT}" if pictures else f"{SOFT} minus {name}"
         return Claim(
-            f"Hard attention points better than soft attention: {name}.",
+            f"Hard attention aligns better than soft attention: {name}.",
             Source("ours", differs="a hope; no paper cited here says so."),
             (Test(f"{what}, {order}, points", better),),
         )
@@ -205,7 +205,7 @@ class Hard(Study):
         columns = (
             "selection",
             quality,
-            "nats a token",
+            "nats per token",
             "pointing accuracy, %" if pictures else "alignment error rate, %",
             f"dev {quality} in equal time",
             "variance of the gradient over its squared mean",
@@ -234,8 +234,8 @@ def _model(draws: Draws, selection: Any) -> models.Model:
     return model
 
 
-def _doublings(reading: Reading, one: str, other: str) -> Figure | None:
-    """How many times the relative variance of one gradient is twice that of another."""
+def _log_ratio(reading: Reading, one: str, other: str) -> Figure | None:
+    """The base-2 logarithm of the ratio of the relative variances of two gradients."""
     high, low = (reading.number(NOISE.format(name), "variance") for name in (one, other))
     if high is None or low is None:
         return None

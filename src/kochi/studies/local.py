@@ -78,7 +78,7 @@ class Local(Study):
 
         def ahead(first: str, second: str, claimed: Range = ABOVE_ZERO) -> Test[Reading]:
             return Test(
-                f"goodness of ({first}) less that of ({second}), {draws.quality}",
+                f"advantage of ({first}) over ({second}), {draws.quality}",
                 lambda reading: minus(reading.goodness(first), reading.goodness(second)),
                 claimed,
             )
@@ -150,7 +150,7 @@ class Local(Study):
             quality,
             "alignment error rate, %",
             f"dev {quality} in equal time",
-            f"milliseconds a step at {LENGTH} words",
+            f"milliseconds per step at {LENGTH} words",
             "MB kept by a step",
         )
         series = tuple(

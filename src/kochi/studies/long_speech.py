@@ -81,7 +81,7 @@ class LongSpeech(Study):
 
         def rises(name: str, factor: int, claimed: Range) -> Test[JoinedReading]:
             return Test(
-                f"errors of {name} on {factor} joined less those on single ones, {quality}",
+                f"errors of {name}, {factor} joined minus single ones, {quality}",
                 lambda reading: rise(reading, name, factor),
                 claimed,
             )
@@ -120,8 +120,7 @@ class LongSpeech(Study):
                 Source(paper, "abstract", "as above.", MADE, CHOROWSKI),
                 tuple(
                     Test(
-                        f"rise of errors of {CONTENT} less that of {LOCATION}, {factor} joined, "
-                        f"{quality}",
+                        f"rise of errors, {CONTENT} minus {LOCATION}, {factor} joined, {quality}",
                         lambda reading, factor=factor: minus(
                             rise(reading, CONTENT, factor), rise(reading, LOCATION, factor)
                         ),
@@ -141,7 +140,7 @@ class LongSpeech(Study):
                 ),
                 (
                     Test(
-                        f"errors of {LOCATION} less those of {SMOOTHED}, {quality}",
+                        f"errors, {LOCATION} minus {SMOOTHED}, {quality}",
                         lambda reading: minus(
                             reading.errors(LOCATION, 1), reading.errors(SMOOTHED, 1)
                         ),

@@ -51,13 +51,13 @@ class Mechanisms(Study):
 
         def ahead(first: str, second: str) -> Test[Reading]:
             return Test(
-                f"goodness of ({first}) less that of ({second}), {quality}",
+                f"advantage of ({first}) over ({second}), {quality}",
                 lambda reading: minus(reading.goodness(first), reading.goodness(second)),
             )
 
         def aligns(first: str, second: str) -> Test[Reading]:
             return Test(
-                f"AER of ({second}) less that of ({first}), points",
+                f"AER, ({second}) minus ({first}), points",
                 lambda reading: minus(
                     reading.alignment_error(second), reading.alignment_error(first)
                 ),
@@ -146,7 +146,7 @@ class Mechanisms(Study):
         columns = (
             "score, scope",
             quality,
-            "nats a token",
+            "nats per token",
             "alignment error rate, %",
             f"dev {quality} in equal time",
         )

@@ -66,10 +66,10 @@ class Parallel(Study):
                 ),
                 (
                     Test(
-                        f"how many times the time doubles from {LENGTHS[0]} to {LENGTHS[-1]} "
-                        "words, recurrent less Transformer",
+                        f"log2 of the step time's growth from {LENGTHS[0]} to {LENGTHS[-1]} words, "
+                        "recurrent minus Transformer",
                         lambda reading: minus(
-                            _doublings(reading, RECURRENT), _doublings(reading, TRANSFORMER)
+                            _log_growth(reading, RECURRENT), _log_growth(reading, TRANSFORMER)
                         ),
                     ),
                 ),
@@ -105,18 +105,18 @@ class Parallel(Study):
             (str(length), *(points[name][place] for name in MODELS))
             for place, length in enumerate(LENGTHS)
         ]
-        doublings = (estimate(_doublings(reading, name)) for name in MODELS)
-        rows.append(("doublings", *doublings))
-        columns = ("words of a sentence", *(f"{name}, milliseconds a step" for name in MODELS))
+        growth = (estimate(_log_growth(reading, name)) for name in MODELS)
+        rows.append(("log2 of the growth", *growth))
+        columns = ("words of a sentence", *(f"{name}, milliseconds per step" for name in MODELS))
         series = tuple(Series(name, tuple(points[name])) for name in MODELS)
         places = tuple(map(float, LENGTHS))
         label = f"words of a sentence (always {WORDS:,} words a step)"
-        chart = Chart("lines", label, "milliseconds a step", places, series, logarithmic=True)
+        chart = Chart("lines", label, "milliseconds per step", places, series, logarithmic=True)
         return Table(columns, tuple(rows), chart)
 
 
-def _doublings(reading: Reading, name: str) -> Figure | None:
-    """How many times the time of a step doubles from the shortest sentences to the longest."""
+def _log_growth(reading: Reading, name: str) -> Figure | None:
+    """The base-2 logarithm of how much longer a step takes with the longest sentences."""
     short, long = (reading.time(f"{name}, {length}") for length in (LENGTHS[0], LENGTHS[-1]))
     if short is None or long is None:
         return None

@@ -131,7 +131,7 @@ class Circumstances:
     date: str
 
 
-CLAIM_COLUMNS = ("claim", "source", "estimated: claimed", "found", "draws", "verdict")
+CLAIM_COLUMNS = ("claim", "source", "estimand: claimed", "estimate [95 %]", "draws", "verdict")
 INTERVALS = (
     "Figures in brackets are 95 % intervals over draws. A claim holds where the interval of every "
     "test lies wholly in the range that it claims, and is refuted where that of one lies wholly "

@@ -47,7 +47,7 @@ class Sparse(Study):
     def claims(self, draws: Draws) -> tuple[Claim[Reading], ...]:
         def against_softmax(name: str, claimed: Range) -> Test[Reading]:
             return Test(
-                f"goodness of {name} less that of {SOFTMAX}, {draws.quality}",
+                f"advantage of {name} over {SOFTMAX}, {draws.quality}",
                 lambda reading: minus(reading.goodness(name), reading.goodness(SOFTMAX)),
                 claimed,
             )
@@ -89,7 +89,7 @@ class Sparse(Study):
                 ),
                 (
                     Test(
-                        f"places a word that are not 0, {ENTMAX} less {SPARSEMAX}",
+                        f"non-zero weights per target word, {ENTMAX} minus {SPARSEMAX}",
                         lambda reading: minus(reading.places(ENTMAX), reading.places(SPARSEMAX)),
                     ),
                 ),
@@ -115,10 +115,10 @@ class Sparse(Study):
             "selection",
             quality,
             "alignment error rate, %",
-            "places a word that are not 0",
-            "weights that are 0, %",
+            "non-zero weights per target word",
+            "zero weights, %",
             f"dev {quality} in equal time",
-            "milliseconds a step",
+            "milliseconds per step",
         )
         series = (Series(quality, tuple(estimate(reading.quality(name)) for name in SELECTIONS)),)
         chart = Chart("bars", "selection", quality, tuple(SELECTIONS), series)
