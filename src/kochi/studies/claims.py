@@ -111,7 +111,7 @@ class Claim(Generic[R]):
 
 
 @dataclass(frozen=True)
-class Found:
+class Outcome:
     """What was found of one test.
 
     Attributes:
@@ -171,7 +171,7 @@ class Judged:
     """
 
     claim: Claim
-    found: tuple[Found, ...]
+    found: tuple[Outcome, ...]
     verdict: Verdict
     corrected: Verdict
     why: str = ""
@@ -224,7 +224,7 @@ def _alone(claim: Claim, reading: Hidden) -> Judged:
     shown = reading.trained_only(claim.untrained)
     figures = [test.measure(shown) for test in claim.tests]
     found = tuple(
-        Found(test.estimand, test.range, None if figure is None else figure.estimate())
+        Outcome(test.estimand, test.range, None if figure is None else figure.estimate())
         for test, figure in zip(claim.tests, figures, strict=True)
     )
     verdict = _verdict(found)
@@ -233,7 +233,7 @@ def _alone(claim: Claim, reading: Hidden) -> Judged:
     return Judged(claim, found, verdict, "not shown")
 
 
-def _verdict(found: Sequence[Found]) -> Verdict:
+def _verdict(found: Sequence[Outcome]) -> Verdict:
     verdicts = [one.verdict for one in found]
     if "not judged" in verdicts:
         return "not judged"
@@ -242,7 +242,7 @@ def _verdict(found: Sequence[Found]) -> Verdict:
     return "holds" if set(verdicts) == {"holds"} else "not shown"
 
 
-def _why(claim: Claim, reading: Hidden, found: Sequence[Found]) -> str:
+def _why(claim: Claim, reading: Hidden, found: Sequence[Outcome]) -> str:
     """Say what is missing for a verdict: draws, or models that trained."""
     fewest = min(0 if one.estimate is None else one.estimate.count for one in found)
     everyone = reading.trained_only(frozenset({"*"}))
@@ -255,7 +255,7 @@ def _why(claim: Claim, reading: Hidden, found: Sequence[Found]) -> str:
     return f"models trained in {fewest} of at least {FEWEST} draws"
 
 
-def _chance(found: Sequence[Found]) -> float:
+def _chance(found: Sequence[Outcome]) -> float:
     """Return the two-sided p-value of a claim's verdict, whichever way it goes.
 
     That all tests hold is as doubtful as the most doubtful one; that one is refuted was looked for
