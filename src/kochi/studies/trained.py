@@ -1,12 +1,12 @@
 """The cell that most studies share: train a model, then measure all that can be asked of it."""
 
 import csv
+import itertools
 import json
 import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from kochi.studies.cells import Cell, Result, Store, digest
 from kochi.studies.task import Draws, Task, fingerprint
 
 GRID = (0.5, 1.0, 2.0)  # of the task's learning rate; each model takes its own best
-TRAINED = 0.75  # of the nats of a model that knows only how frequent each token is
+TRAINED = 0.75  # of the nats that a bigram model of the answers needs, which reads no source
+START, END = -1, -2
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Trained(Cell):
     included); of text ``source_lengths`` (tokens) and ``links`` (Pharaoh); of pictures ``points``
     (words that have boxes, peaks in a box). What does not apply is None. Of the training it holds
     ``parameters``, ``seconds`` (of a core), ``steps``, ``learning_rate``, ``curve`` (step, seconds
-    until then, dev metric), ``dev`` and ``trained``: whether the final weights need at most
-    `TRAINED` of the nats that a model needs which knows only how frequent each token of the dev
-    answers is. Of a training that diverged it holds ``diverged`` (what was said) and ``trained``
+    until then, dev metric), ``dev``, ``nats_on_dev`` (a token: its own, and those of a bigram model
+    of the answers, which reads no source) and ``trained``: whether its own are at most `TRAINED` of
+    the others. Of a training that diverged it holds ``diverged`` (what was said) and ``trained``
     alone.
 
     Args:
@@ -185,7 +186,7 @@ class Trained(Cell):
         course = json.loads(_course_file(output).read_bytes())
         seconds, steps = course["core"] * metrics["seconds"], metrics["steps"]
         nats = metrics["dev"]["loss_nats_per_token"]
-        frequencies = _unigram_nats(predictor, self.task)
+        without = _target_only_nats(predictor, self.task)
         return {
             "parameters": metrics["parameters"],
             "seconds": seconds,
@@ -193,7 +194,8 @@ class Trained(Cell):
             "learning_rate": predictor.run.training.learning_rate,
             "curve": [[step, seconds * step / steps, value] for step, value in course["dev"]],
             "dev": metrics["dev"]["value"],
-            "trained": nats is not None and nats <= TRAINED * frequencies,
+            "nats_on_dev": [nats, without],
+            "trained": nats is not None and nats <= TRAINED * without,
         }
 
     def _of_test(self, predictor: Any) -> Result:
@@ -317,11 +319,30 @@ def _keep_course(output: Path, core: float) -> None:
     write_atomic(_course_file(output), json.dumps({"core": core, "dev": dev}).encode())
 
 
-def _unigram_nats(predictor: Any, task: Task) -> float:
-    """Return the entropy of the tokens of the dev answers, with the end of each, in nats."""
-    answers = [pair.references[0] for pair in read_pairs(task.run.data, "dev")]
-    rows: Sequence[Sequence[int]] = predictor.target.encode_batch(answers)
-    counts = Counter(int(token) for row in rows for token in row)
-    counts[-1] = len(rows)  # the ends
-    number = sum(counts.values())
-    return -sum(count / number * math.log(count / number) for count in counts.values())
+def _target_only_nats(predictor: Any, task: Task) -> float:
+    """Return the nats a token that a bigram model of the answers alone needs on the dev answers.
+
+    It is estimated from the training answers and backs off to single tokens (Witten and Bell 1991).
+    """
+    train, dev = (
+        [
+            [START, *map(int, row), END]
+            for row in predictor.target.encode_batch(
+                [pair.references[0] for pair in read_pairs(task.run.data, split)]
+            )
+        ]
+        for split in ("train", "dev")
+    )
+    pairs = Counter(pair for row in train for pair in itertools.pairwise(row))
+    before = Counter(first for row in train for first in row[:-1])
+    kinds = Counter(first for first, _ in pairs)
+    single = Counter(token for row in train for token in row[1:])
+    number, size = sum(single.values()), predictor.target.size + 1
+    nats, count = 0.0, 0
+    for row in dev:
+        for first, then in itertools.pairwise(row):
+            alone = (single[then] + 1) / (number + size)
+            seen = before[first] + kinds[first]
+            chance = (pairs[first, then] + kinds[first] * alone) / seen if seen else alone
+            nats, count = nats - math.log(chance), count + 1
+    return nats / max(1, count)
