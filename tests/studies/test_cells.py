@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kochi.studies.cells import Budget, Cell, Pace, Store, digest, measure_all
+from kochi.studies.timed import TimedRound
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,10 @@ def test_each_measurement_of_time_has_a_process_of_its_own(tmp_path):
     found = [Store(tmp_path).find(cell) for cell in (*cells, Process(2))]
     processes = {one["process"] for one in found if one}
     assert len(processes) == 3 and os.getpid() in processes
+
+
+def test_rounds_of_time_run_alone():
+    assert TimedRound.alone
 
 
 def test_time_is_measured_alone_and_last(tmp_path):

@@ -130,6 +130,11 @@ def test_a_refutation_that_was_looked_for_among_many_is_corrected():
     assert (judged.verdict, judged.corrected) == ("refuted", "not shown")
 
 
+def test_holm_on_the_usual_example():
+    """Four p-values of the encyclopaedias: the first and the last are significant."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == [True, False, False, True]
+
+
 def test_holm_keeps_the_rate_of_false_verdicts():
     """Twenty true nulls: at most 5 % of the pages say anything."""
     draw = np.random.default_rng(1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kochi.studies.estimates import FEWEST, Counted, Figure
+from kochi.studies.study import Options
 
 TRIALS = 2000
 ROWS = 60
@@ -47,9 +48,11 @@ def test_draws_apart_cover_what_they_say():
 
 
 @pytest.mark.parametrize("of_draws", [0.5, 1.0, 2.0, 4.0, 6.0, 10.0])
-def test_crossed_draws_cover_what_they_say(of_draws, monkeypatch):
+@pytest.mark.parametrize("draws", [FEWEST, Options.seeds])
+def test_crossed_draws_cover_what_they_say(draws, of_draws, monkeypatch):
+    """With the fewest that a verdict needs, and with those that the command takes."""
     monkeypatch.setattr("kochi.studies.estimates.RESAMPLES", 100)
-    assert covered_crossed(FEWEST, of_draws, np.random.default_rng(2)) >= 0.93
+    assert covered_crossed(draws, of_draws, np.random.default_rng(2)) >= 0.93
 
 
 def test_fewer_draws_cover_less(monkeypatch):

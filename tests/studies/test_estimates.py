@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from kochi.metrics import evaluate
 from kochi.metrics.names import make_metric
@@ -52,6 +53,16 @@ def test_draws_apart_have_students_interval():
     assert found.high == pytest.approx(2.0 + 4.303 / math.sqrt(3.0), abs=1e-3)
     rows = [[1.0, 0.0] * 20, [1.0, 1.0] * 20]
     assert estimate(shares(*rows, crossed=False).figure()).freedom == 1.0
+
+
+def test_intervals_and_chances_are_those_of_scipy():
+    """Its t-test of one sample is the judge."""
+    values = [0.3, -0.1, 1.4, 0.8, 2.2, 0.0]
+    found = estimate(Figure(dict(enumerate(values))))
+    _, chance = ttest_1samp(values, 0.2, alternative="greater")
+    assert found.chance_below(0.2) == pytest.approx(chance, rel=1e-9)
+    ends = ttest_1samp(values, 0.2).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), rel=1e-9)
 
 
 def test_one_draw_has_no_interval():

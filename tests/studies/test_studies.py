@@ -137,6 +137,22 @@ def test_a_round_times_each_step(tmp_path):
     assert found[0]["a"]["kept_bytes"] == found[0]["b"]["kept_bytes"] > 0
 
 
+def test_the_steps_of_a_round_are_interleaved_in_a_drawn_order(tmp_path, monkeypatch):
+    """Each turn does every step once; the order is not always the same."""
+    done, sizes = [], {"a": 8, "b": 12, "c": 16}
+
+    def step(self):
+        done.append(sum(weight.numel() for weight in self.model.parameters()))
+        return 1.0
+
+    monkeypatch.setattr("kochi.studies.timed._Ready.milliseconds", step)
+    steps = tuple((name, Step(models.plain(size), 4, 2)) for name, size in sizes.items())
+    TimedRound(steps, 1).measure(tmp_path)
+    turns = [tuple(done[at : at + 3]) for at in range(0, len(done), 3)]
+    assert all(len(set(turn)) == 3 for turn in turns) and len(turns) > 3
+    assert len(set(turns)) > 1
+
+
 def test_each_model_takes_the_learning_rate_that_is_best_on_the_pilot(small, tmp_path, monkeypatch):
     """The pilot draw decides, not the one that is measured."""
     monkeypatch.setattr("kochi.studies.trained.GRID", (0.5, 1.0, 2.0))
@@ -172,6 +188,7 @@ def test_a_training_that_diverges_is_reported_and_the_others_go_on(small, tmp_pa
     monkeypatch.setattr(Trained, "train", train)
     reports = do({STUDIES["sparse"]: draws}, Options(tmp_path, seeds=1), lambda line: None)
     ran = {one.label: one for one in reports["sparse"].ran}
+    assert ran["softmax"].seeds == ran["sparsemax"].seeds == (1,)
     assert ran["sparsemax"].failed == (1,)
     assert ran["softmax"].learning_rate == draws.any.run.training.learning_rate
     text = (tmp_path / "sparse" / "table.md").read_text()
@@ -226,6 +243,20 @@ def test_training_and_test_parts_share_no_sentence(small):
     rows = [row for part in parts.values() for row in part]
     assert len(rows) == len(set(rows))
     assert max(len(row.split()) for row in parts["train"]) == small("focus").any.trained_length
+
+
+def test_lengths_that_few_test_pairs_have_do_not_count(small, monkeypatch):
+    draws = small("focus")
+    monkeypatch.setattr("kochi.studies.focus.FEWEST_PAIRS", 3)
+    rows = (draws.task(1).run.data.folder / "long.tsv").read_text().splitlines()[1:]
+    answers = [row.split("\t")[1] for row in rows]
+    lengths = [5] * 2 + [10] * (len(rows) - 2)
+    result = {"answers": answers, "source_lengths": lengths, "trained": True}
+    reading = STUDIES["focus"].reading(draws, {focus.ATTENTION: {1: result}})
+    assert isinstance(reading, focus.Lengths)
+    assert reading.at(focus.ATTENTION, "short") is None
+    usual = reading.at(focus.ATTENTION, "usual")
+    assert usual is not None and usual.values[1] == pytest.approx(100.0)
 
 
 def test_each_seed_has_data_of_its_own(small):

@@ -36,6 +36,11 @@ class Cell(abc.ABC):
         return ()
 
     @property
+    def purpose(self) -> str:
+        """What it is done for where another takes it up."""
+        return "what it begins with"
+
+    @property
     def kin(self) -> str:
         """A name that cells share which take about as long, such as those of other seeds."""
         return type(self).__name__

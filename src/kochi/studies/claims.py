@@ -68,10 +68,10 @@ R = TypeVar("R", contravariant=True)
 
 
 @runtime_checkable
-class Hidden(Protocol):
+class Measurements(Protocol):
     """A reading that can leave out the models that did not train."""
 
-    def trained_only(self, exempt: frozenset[str]) -> "Hidden":
+    def trained_only(self, exempt: frozenset[str]) -> "Measurements":
         """Return the same without models that did not train, except some."""
         ...
 
@@ -191,7 +191,7 @@ class Judged:
         return f"{self.verdict} by itself, {self.corrected} among all claims here"
 
 
-def judge(claims: Iterable[Claim], reading: Hidden) -> tuple[Judged, ...]:
+def judge(claims: Iterable[Claim], reading: Measurements) -> tuple[Judged, ...]:
     """Judge the claims of a page.
 
     Args:
@@ -220,7 +220,7 @@ def holm(chances: Sequence[float], level: float = 1.0 - CONFIDENCE / 100.0) -> l
     return significant
 
 
-def _alone(claim: Claim, reading: Hidden) -> Judged:
+def _alone(claim: Claim, reading: Measurements) -> Judged:
     shown = reading.trained_only(claim.untrained)
     figures = [test.measure(shown) for test in claim.tests]
     found = tuple(
@@ -242,7 +242,7 @@ def _verdict(found: Sequence[Outcome]) -> Verdict:
     return "holds" if set(verdicts) == {"holds"} else "not shown"
 
 
-def _why(claim: Claim, reading: Hidden, found: Sequence[Outcome]) -> str:
+def _why(claim: Claim, reading: Measurements, found: Sequence[Outcome]) -> str:
     """Say what is missing for a verdict: draws, or models that trained."""
     fewest = min(0 if one.estimate is None else one.estimate.count for one in found)
     everyone = reading.trained_only(frozenset({"*"}))

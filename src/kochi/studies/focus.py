@@ -29,7 +29,7 @@ MODELS = {
     ATTENTION: models.bahdanau,
     TRANSFORMER: models.transformer,
 }
-FEWEST_PAIRS = 20  # test pairs of each draw that a range of lengths must have to be shown
+FEWEST_PAIRS = 20  # test pairs of each draw that a range of lengths must have to count
 MARGIN = 2.0  # what counts as no deterioration, in points of the metric
 BAHDANAU = "https://arxiv.org/abs/1409.0473"
 
@@ -58,10 +58,12 @@ class Lengths(Reading):
         }
 
     def at(self, label: str, lengths: str) -> Figure | None:
-        """The goodness of a model on short, usual or longer sources."""
+        """The goodness of a model on short, usual or longer sources, of draws with enough."""
         half, limit = self.limit // 2, self.limit
         ranges = {"short": (1, half), "usual": (half + 1, limit), "longer": (limit + 1, 1 << 30)}
-        return self.goodness(label, self.between(*ranges[lengths]))
+        rows = self.between(*ranges[lengths])
+        enough = {seed: at if len(at) >= FEWEST_PAIRS else [] for seed, at in rows.items()}
+        return self.goodness(label, enough)
 
     def fall(self, label: str, first: str, then: str) -> Figure | None:
         """How far the goodness falls from some lengths to others."""

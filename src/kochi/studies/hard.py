@@ -96,26 +96,6 @@ class Hard(Study):
                 claimed,
             )
 
-        def varies(other: str) -> Claim[Reading]:
-            return Claim(
-                f"At the same weights the Monte-Carlo gradient varies more than that of {other}.",
-                Source(
-                    "Jang et al. 2017",
-                    "section 3.2",
-                    "the score function estimator “suffers from high variance”; no variances are "
-                    "measured. Of straight-through it says “higher variance”, too.",
-                    "attention of one step, at the weights of the soft model; the baseline is of "
-                    "other pairs. Each varies about its own mean.",
-                    "https://arxiv.org/abs/1611.01144",
-                ),
-                (
-                    Test(
-                        f"log2 of the relative variance, Monte-Carlo over {other}",
-                        lambda reading: _log_ratio(reading, SAMPLED, other),
-                    ),
-                ),
-            )
-
         claims: list[Claim[Reading]] = [
             Claim(
                 "Summed exactly, hard attention is better than soft attention.",
@@ -163,8 +143,8 @@ class Hard(Study):
                 Source("ours", differs="it has had twice the soft model's steps by then."),
                 (ahead(LATER, SOFT, Range(-MARGIN)),),
             ),
-            varies(GUMBEL),
-            varies(STRAIGHT),
+            _varies(GUMBEL),
+            _varies(STRAIGHT),
         ]
         boxes = getattr(draws.any.run.data, "boxes_column", None)
         if draws.any.gold is not None or boxes is not None:
@@ -232,6 +212,27 @@ def _model(draws: Draws, selection: Any) -> models.Model:
         if run.model.encoder is not None:
             model |= {"encoder": run.model.encoder.model_dump(mode="json")}
     return model
+
+
+def _varies(other: str) -> Claim[Reading]:
+    return Claim(
+        f"At the same weights the Monte-Carlo gradient varies more than that of {other}.",
+        Source(
+            "Jang et al. 2017",
+            "section 3.2",
+            "the score function estimator “suffers from high variance”; no variances are "
+            "measured. Of straight-through it says “higher variance”, too.",
+            "attention of one step, at the weights of the soft model; the baseline is of "
+            "other pairs. Each varies about its own mean.",
+            "https://arxiv.org/abs/1611.01144",
+        ),
+        (
+            Test(
+                f"log2 of the relative variance, Monte-Carlo over {other}",
+                lambda reading: _log_ratio(reading, SAMPLED, other),
+            ),
+        ),
+    )
 
 
 def _log_ratio(reading: Reading, one: str, other: str) -> Figure | None:

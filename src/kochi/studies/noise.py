@@ -15,7 +15,7 @@ from kochi.folder import ModelFolder, load_folder, model_input
 from kochi.layers.dropout import Dropout
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
-from kochi.studies.cells import Cell, Result
+from kochi.studies.cells import Cell, Result, Store
 from kochi.studies.trained import Trained
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
@@ -33,7 +33,7 @@ class GradientNoise(Cell):
     mean one, over the squared length of the mean one, for the parameters of the attention. Both are
     unbiased estimates, but for a bound: where the mean cannot be told from 0, its squared length is
     taken to be what chance gives it, so that ``variance`` is at most the number of draws.
-    ``trained`` and ``seconds`` are those of the trained model.
+    ``trained`` is that of the trained model.
 
     Args:
         trained: The model whose weights are taken.
@@ -74,7 +74,9 @@ class GradientNoise(Cell):
             if draw == 0:  # of other pairs: a batch's own answers would lean on what was drawn
                 baseline = _baseline(model, other, run.training)
             drawn.append(_gradient(model, batch, baseline, run.training))
-        return {"variance": relative_variance(torch.stack(drawn)), "trained": True}
+        found = Store(folder).find(self.trained) or {}
+        trained = found.get("trained", False)
+        return {"variance": relative_variance(torch.stack(drawn)), "trained": trained}
 
 
 def relative_variance(gradients: torch.Tensor) -> float:

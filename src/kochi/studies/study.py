@@ -173,8 +173,8 @@ def do(tasks: Mapping[Study, Draws], options: Options, say: Say) -> dict[str, Re
 
 def _add(cells: dict[str, Cell], label: str, cell: Cell) -> None:
     """Add a cell after all that it takes up."""
-    for number, before in enumerate(cell.after, 1):
-        _add(cells, f"{label} (before it, {number} of {len(cell.after)})", before)
+    for before in cell.after:
+        _add(cells, f"{label}, {before.purpose}", before)
     cells[label] = cell
 
 

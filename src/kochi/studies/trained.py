@@ -7,6 +7,7 @@ import math
 import shutil
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,12 @@ class Trained(Cell):
 class Pilot(Trained):
     """Train alone, for the dev metric with a learning rate."""
 
+    @property
+    @override
+    def purpose(self) -> str:
+        """Which learning rate it tries."""
+        return f"learning rate {self.run().training.learning_rate:g}"
+
     @override
     def key(self) -> dict[str, Any]:
         return {"training": self._training_key()}
@@ -320,29 +327,39 @@ def _keep_course(output: Path, core: float) -> None:
 
 
 def _target_only_nats(predictor: Any, task: Task) -> float:
-    """Return the nats a token that a bigram model of the answers alone needs on the dev answers.
-
-    It is estimated from the training answers and backs off to single tokens (Witten and Bell 1991).
-    """
+    """Return the nats a token that a model of the answers alone needs on the dev answers."""
     train, dev = (
-        [
-            [START, *map(int, row), END]
-            for row in predictor.target.encode_batch(
-                [pair.references[0] for pair in read_pairs(task.run.data, split)]
-            )
-        ]
+        predictor.target.encode_batch([p.references[0] for p in read_pairs(task.run.data, split)])
         for split in ("train", "dev")
     )
-    pairs = Counter(pair for row in train for pair in itertools.pairwise(row))
-    before = Counter(first for row in train for first in row[:-1])
+    return bigram_nats(train, dev, predictor.target.size)
+
+
+def bigram_nats(train: Iterable[Sequence[int]], dev: Iterable[Sequence[int]], size: int) -> float:
+    """Return the mean negative log-likelihood of tokens under a bigram model, ends included.
+
+    It is interpolated with single tokens (Witten and Bell 1991, method C), and these with a uniform
+    distribution by adding one.
+
+    Args:
+        train: Rows of tokens to estimate it from.
+        dev: Rows of tokens to measure it on.
+        size: How many tokens there are.
+
+    >>> round(bigram_nats([[5]], [[5]], 10), 3)  # both steps: (1 + 1 * 2 / 13) / 2
+    0.55
+    """
+    rows = [[START, *map(int, row), END] for row in train]
+    pairs = Counter(pair for row in rows for pair in itertools.pairwise(row))
+    before = Counter(first for row in rows for first in row[:-1])
     kinds = Counter(first for first, _ in pairs)
-    single = Counter(token for row in train for token in row[1:])
-    number, size = sum(single.values()), predictor.target.size + 1
-    nats, count = 0.0, 0
+    single = Counter(token for row in rows for token in row[1:])
+    total = single.total() + size + 1
+    nats = []
     for row in dev:
-        for first, then in itertools.pairwise(row):
-            alone = (single[then] + 1) / (number + size)
+        for first, then in itertools.pairwise([START, *map(int, row), END]):
+            alone = (single[then] + 1) / total
             seen = before[first] + kinds[first]
             chance = (pairs[first, then] + kinds[first] * alone) / seen if seen else alone
-            nats, count = nats - math.log(chance), count + 1
-    return nats / max(1, count)
+            nats.append(-math.log(chance))
+    return sum(nats) / max(1, len(nats))
