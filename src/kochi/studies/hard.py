@@ -24,10 +24,10 @@ from kochi import config
 from kochi.errors import UserError
 from kochi.studies import models
 from kochi.studies.cells import Cell
-from kochi.studies.claims import ABOVE_ZERO, Claim, Range, Source, Test
+from kochi.studies.claims import Claim, Range, Source, Test
 from kochi.studies.estimates import Figure, combine
 from kochi.studies.noise import GradientNoise
-from kochi.studies.reading import Reading, estimate, minus
+from kochi.studies.reading import Reading, advantage, estimate, minus
 from kochi.studies.report import Chart, Series, Table
 from kochi.studies.study import Study
 from kochi.studies.task import Draws
@@ -89,13 +89,6 @@ class Hard(Study):
     def claims(self, draws: Draws) -> tuple[Claim[Reading], ...]:
         quality = draws.quality
 
-        def ahead(first: str, second: str, claimed: Range = ABOVE_ZERO) -> Test[Reading]:
-            return Test(
-                f"advantage of {first} over {second}, {quality}",
-                lambda reading: minus(reading.goodness(first), reading.goodness(second)),
-                claimed,
-            )
-
         claims: list[Claim[Reading]] = [
             Claim(
                 "Summed exactly, hard attention is better than soft attention.",
@@ -108,7 +101,7 @@ class Hard(Study):
                     DENG,
                 ),
                 (
-                    ahead(EXACT, SOFT),
+                    advantage(EXACT, SOFT, quality),
                     Test(
                         f"nats per token, {SOFT} minus {EXACT}",
                         lambda reading: minus(reading.nats(SOFT), reading.nats(EXACT)),
@@ -127,21 +120,21 @@ class Hard(Study):
                     "off yet. What is trained differs, too: a bound against the likelihood.",
                     DENG,
                 ),
-                (ahead(EXACT, SAMPLED),),
+                (advantage(EXACT, SAMPLED, quality),),
                 frozenset({SAMPLED}),
             ),
             Claim(
                 "Half of the steps spent on soft attention first, the Monte-Carlo gradient ends "
                 "better than with all steps from scratch.",
                 Source("ours", differs="so hard attention is trained in our recipes."),
-                (ahead(LATER, MIXED),),
+                (advantage(LATER, MIXED, quality),),
                 frozenset({MIXED}),
             ),
             Claim(
                 f"Going on from a soft model with the Monte-Carlo gradient loses less than "
                 f"{MARGIN:g} points of what the soft model could.",
                 Source("ours", differs="it has had twice the soft model's steps by then."),
-                (ahead(LATER, SOFT, Range(-MARGIN)),),
+                (advantage(LATER, SOFT, quality, Range(-MARGIN)),),
             ),
             _varies(GUMBEL),
             _varies(STRAIGHT),

@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from kochi.studies import models
 from kochi.studies.cells import Cell
-from kochi.studies.claims import ABOVE_ZERO, Claim, Range, Source, Test
+from kochi.studies.claims import Claim, Range, Source, Test
 from kochi.studies.language import Knobs, Part
-from kochi.studies.reading import TIMED, Reading, estimate, minus, saved
+from kochi.studies.reading import TIMED, Reading, advantage, estimate, saved
 from kochi.studies.report import Chart, Series, Table
 from kochi.studies.study import Study
 from kochi.studies.task import KNOBS, Draws, made_up
@@ -76,13 +76,6 @@ class Local(Study):
         wide = LUONGS if draws.crossed else MOVES
         narrow, enough = f"local-m, D = {NARROW}", f"local-m, D = {wide}"
 
-        def ahead(first: str, second: str, claimed: Range = ABOVE_ZERO) -> Test[Reading]:
-            return Test(
-                f"advantage of ({first}) over ({second}), {draws.quality}",
-                lambda reading: minus(reading.goodness(first), reading.goodness(second)),
-                claimed,
-            )
-
         def cheaper(what: str, measure: str, kind: str) -> Claim[Reading]:
             name = f"{kind}, D = {LUONGS}"
             return Claim(
@@ -111,7 +104,10 @@ class Local(Study):
                     "ours",
                     says="Luong et al. 2015 take D = 10 (section 4.1) and try no other.",
                 ),
-                (ahead(GLOBAL, narrow), ahead(enough, narrow)),
+                (
+                    advantage(GLOBAL, narrow, draws.quality),
+                    advantage(enough, narrow, draws.quality),
+                ),
             ),
             Claim(
                 f"A window of D = {wide}, {width}, loses less than {MARGIN:g} points against "
@@ -121,7 +117,7 @@ class Local(Study):
                     differs=f"it spans {2 * wide + 1} places; with local-m it lies at the target "
                     "word's own place.",
                 ),
-                (ahead(enough, GLOBAL, Range(-MARGIN)),),
+                (advantage(enough, GLOBAL, draws.quality, Range(-MARGIN)),),
             ),
             cheaper("time", "milliseconds", "local-m"),
             cheaper("time", "milliseconds", "local-p"),

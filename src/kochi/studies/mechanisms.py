@@ -12,7 +12,7 @@ from typing_extensions import override
 from kochi.studies import models
 from kochi.studies.cells import Cell
 from kochi.studies.claims import Claim, Source, Test
-from kochi.studies.reading import Reading, estimate, minus
+from kochi.studies.reading import Reading, advantage, estimate, minus
 from kochi.studies.report import Chart, Series, Table
 from kochi.studies.study import Study
 from kochi.studies.task import Draws
@@ -49,12 +49,6 @@ class Mechanisms(Study):
     def claims(self, draws: Draws) -> tuple[Claim[Reading], ...]:
         quality = draws.quality
 
-        def ahead(first: str, second: str) -> Test[Reading]:
-            return Test(
-                f"advantage of ({first}) over ({second}), {quality}",
-                lambda reading: minus(reading.goodness(first), reading.goodness(second)),
-            )
-
         def aligns(first: str, second: str) -> Test[Reading]:
             return Test(
                 f"AER, ({second}) minus ({first}), points",
@@ -73,7 +67,7 @@ class Mechanisms(Study):
                     "all twelve cells; models and data are small.",
                     LUONG,
                 ),
-                tuple(ahead(BEST, label) for label in LABELS if label != BEST),
+                tuple(advantage(BEST, label, quality) for label in LABELS if label != BEST),
             ),
             Claim(
                 "The location score, which does not look at the source, is worse than those that "
@@ -84,7 +78,7 @@ class Mechanisms(Study):
                     "footnote concat has a perplexity of 6.7, which is worse than location's.",
                 ),
                 tuple(
-                    ahead(f"{score}, global", "location, global")
+                    advantage(f"{score}, global", "location, global", quality)
                     for score in SCORES
                     if score != "location"
                 ),

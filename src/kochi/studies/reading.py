@@ -15,6 +15,7 @@ from kochi.metrics.judge import comparable, wer_unit
 from kochi.metrics.metric import Metric
 from kochi.metrics.names import make_metric
 from kochi.studies.cells import Result
+from kochi.studies.claims import ABOVE_ZERO, Range, Test
 from kochi.studies.estimates import Counted, Estimate, Figure, combine
 from kochi.studies.task import Draws, Task
 
@@ -220,6 +221,22 @@ def estimate(figure: Figure | None) -> Estimate | None:
 def minus(one: Figure | None, other: Figure | None) -> Figure | None:
     """Return the difference, if both are there."""
     return None if one is None or other is None else one - other
+
+
+def advantage(first: str, second: str, quality: str, claimed: Range = ABOVE_ZERO) -> Test[Reading]:
+    """Return the test of by how much one model is better than another.
+
+    Args:
+        first: The label of the one.
+        second: That of the other.
+        quality: The metric, as a column is headed.
+        claimed: Where the claim says that it lies.
+    """
+    return Test(
+        f"advantage of ({first}) over ({second}), {quality}",
+        lambda reading: minus(reading.goodness(first), reading.goodness(second)),
+        claimed,
+    )
 
 
 def saved(reading: Reading, one: str, other: str, measure: str = "milliseconds") -> Figure | None:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from kochi.studies import models
 from kochi.studies.cells import Cell
 from kochi.studies.claims import Claim, Range, Source, Test
-from kochi.studies.reading import TIMED, Reading, estimate, minus
+from kochi.studies.reading import TIMED, Reading, advantage, estimate, minus
 from kochi.studies.report import Chart, Series, Table
 from kochi.studies.study import Study
 from kochi.studies.task import Draws
@@ -45,13 +45,6 @@ class Sparse(Study):
 
     @override
     def claims(self, draws: Draws) -> tuple[Claim[Reading], ...]:
-        def against_softmax(name: str, claimed: Range) -> Test[Reading]:
-            return Test(
-                f"advantage of {name} over {SOFTMAX}, {draws.quality}",
-                lambda reading: minus(reading.goodness(name), reading.goodness(SOFTMAX)),
-                claimed,
-            )
-
         return (
             Claim(
                 f"Attention by entmax-1.5 is at most {MARGIN:g} point worse than by softmax.",
@@ -63,7 +56,7 @@ class Sparse(Study):
                     "only attention is sparse; the margin is ours.",
                     PETERS,
                 ),
-                (against_softmax(ENTMAX, Range(-MARGIN)),),
+                (advantage(ENTMAX, SOFTMAX, draws.quality, Range(-MARGIN)),),
             ),
             Claim(
                 f"Attention by sparsemax is as good as by softmax, within {MARGIN:g} point, after "
@@ -76,7 +69,7 @@ class Sparse(Study):
                     "the paper did not try to write anything; training takes minutes.",
                     MARTINS,
                 ),
-                (against_softmax(SPARSEMAX, Range(-MARGIN, MARGIN)),),
+                (advantage(SPARSEMAX, SOFTMAX, draws.quality, Range(-MARGIN, MARGIN)),),
             ),
             Claim(
                 "In trained models sparsemax attends to fewer places than entmax-1.5.",
