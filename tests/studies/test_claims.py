@@ -13,6 +13,7 @@ from kochi.studies.claims import ABOVE_ZERO, Claim, Range, Source, Test, holm, j
 from kochi.studies.estimates import FEWEST, Figure
 from kochi.studies.language import Part
 from kochi.studies.names import STUDIES
+from kochi.studies.reading import minus
 
 SEEDS = range(1, FEWEST + 2)
 
@@ -108,6 +109,21 @@ def test_what_is_missing_is_said():
     few = {"x": figure(1.0, 3.0, 2)}
     assert judge([claim("x")], Known(few))[0].show() == f"not judged: 2 of at least {FEWEST} draws"
     assert judge([claim("x")], Known({}))[0].show() == "not judged: not measured"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        # One run each: a changed line, and 0.74 BLEU (github.com/bentrevett/pytorch-seq2seq, #95).
+        ({1: 35.35}, {1: 36.09}),
+        # Four runs of a configuration against the best run so far (github.com/wandb/senpai, #904).
+        ({1: -2.24, 2: -2.26, 3: -2.31, 4: -2.25}, {1: -2.2068}),
+    ],
+)
+def test_a_single_run_decides_nothing(mine, theirs):
+    found = minus(Figure(theirs), Figure(mine))
+    [judged] = judge([claim("x")], Known({"x": found}))
+    assert judged.show() == f"not judged: 1 of at least {FEWEST} draws"
 
 
 def test_verdicts_are_corrected_for_the_family():

@@ -1,6 +1,7 @@
 """Every study: cells that can be built, a report of whatever there is, and a small one for real."""
 
 import dataclasses
+import functools
 import json
 import re
 import time
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from kochi.data.pairs import read_pairs
-from kochi.errors import Diverged
+from kochi.errors import Diverged, Interrupted
 from kochi.folder import load_folder
 from kochi.studies import focus, hard, local, models, pace
 from kochi.studies import task as tasks
@@ -193,6 +194,29 @@ def test_a_training_that_diverges_is_reported_and_the_others_go_on(small, tmp_pa
     assert ran["softmax"].learning_rate == draws.any.run.training.learning_rate
     text = (tmp_path / "sparse" / "table.md").read_text()
     assert "| sparsemax | - | - |" in text and "| sparsemax | 1 | 1 | - | - | - |" in text
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_what_ends_after_the_pilots_does_not_repeat_them(small, tmp_path, monkeypatch):
+    """A sweep that died between choosing and measuring left its users to start again
+    (github.com/KevinMusgrave/powerful-benchmarker, issue 71)."""
+    draws = shrunk(small("sparse"), max_steps=4, evaluate_every=4)
+    study = {STUDIES["sparse"]: draws}
+    trained, seen = Trained.train, []
+
+    def train(self, folder, dies):
+        seen.append(self.seed)
+        if dies and self.seed != draws.pilot:
+            raise Interrupted("stopped")
+        return trained(self, folder)
+
+    monkeypatch.setattr(Trained, "train", functools.partialmethod(train, dies=True))
+    with pytest.raises(Interrupted):
+        do(study, Options(tmp_path, seeds=1), lambda line: None)
+    assert draws.pilot in seen
+    monkeypatch.setattr(Trained, "train", functools.partialmethod(train, dies=False))
+    do(study, Options(tmp_path, seeds=1), lambda line: None)
+    assert seen.count(draws.pilot) == 3  # of softmax, entmax and sparsemax: once each
 
 
 def test_waiting_does_not_count_as_training():
