@@ -11,7 +11,17 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 
 # Which rooms (or single modules) each room may import; a room may always import itself.
-BASE = {"errors", "config", "normal_forms", "contents", "reading", "quiet", "visible"}
+BASE = {
+    "errors",
+    "components",
+    "schema",
+    "config",
+    "normal_forms",
+    "contents",
+    "reading",
+    "quiet",
+    "visible",
+}
 DATA = BASE | {"data", "sound", "picture"}
 MODEL_PARTS = {"attention", "memory", "layers"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
@@ -23,12 +33,14 @@ DIRECTION: dict[str, set[str]] = {
     "visible": set(),
     "printing": {"visible"},
     "reading": {"errors", "contents"},
-    "config": {"errors", "normal_forms", "reading"},
+    "components": set(),
+    "schema": {"components"},
+    "config": {"components", "errors", "normal_forms", "reading", "schema"},
     "memory": set(),
     "sound": {"errors", "contents", "reading"},
     "picture": {"errors", "contents", "reading", "quiet"},
     "scenes": {"errors"},
-    "attention": set(),
+    "attention": {"components"},
     "layers": {"attention"},
     "encoders": MODEL_PARTS,
     "decoders": MODEL_PARTS,
@@ -153,10 +165,15 @@ def test_imports_run_one_way(file):
 @pytest.mark.parametrize(
     "file", sorted((SOURCE / "attention").rglob("*.py")), ids=lambda file: file.stem
 )
-def test_attention_imports_torch_and_nothing_of_ours(file):
+def test_attention_imports_torch_and_of_ours_the_slots_alone(file):
     for module in imported(file):
-        ours = module.startswith("kochi.attention")
+        ours = module.startswith(("kochi.attention", "kochi.components"))
         assert ours or module.split(".")[0] in ATTENTION_IMPORTS, module
+
+
+def test_slots_need_the_standard_library_alone():
+    imports = {module.split(".")[0] for module in imported(SOURCE / "components.py")}
+    assert imports <= set(sys.stdlib_module_names)
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -7,6 +7,7 @@ resolved tree is saved beside the model, so that a model folder says how it came
 import codecs
 import difflib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -21,9 +22,11 @@ from pydantic import (
     model_validator,
 )
 
+from kochi.components import Choice
 from kochi.errors import UserError
 from kochi.normal_forms import Normalization
 from kochi.reading import LARGEST_TOML, parse_toml, parsing, read_file, shortened
+from kochi.schema import COMPONENT, Chosen
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -376,20 +379,27 @@ Data = Annotated[
 # ------------------------------------------------------------------------------------------ model
 
 
-# A name, or a table with the name as ``kind`` and the part's own options.
-Part = str | dict[str, Any]
+def _part(slot: str, several: bool = False) -> Any:
+    return Chosen(f"kochi.attention:{slot}", several)
+
+
+Part = Choice[Any]
+AnyPart = str | dict[str, Any] | Part
 
 
 class Attention(Table):
-    """The parts of one attention; see ``kochi.attention.build``, which checks them.
+    """The parts of one attention; see ``kochi.attention.build``.
 
-    A list of scopes sees what all of them see.
+    Each is a name, or a table with the name as ``kind`` and the part's own options. A list of
+    scopes sees what all of them see.
     """
 
-    score: Part = "additive"
-    scope: Part | list[Part] = "global"
-    selection: Part = "soft"
-    relative: Part | None = None
+    score: Annotated[Part, _part("SCORES")] = Field("additive", validate_default=True)
+    scope: Annotated[Part | list[Part], _part("SCOPES", several=True)] = Field(
+        "global", validate_default=True
+    )
+    selection: Annotated[Part, _part("SELECTIONS")] = Field("soft", validate_default=True)
+    relative: Annotated[Part, _part("RELATIVES")] | None = None
     num_heads: Heads = 1
     kernel: str = "auto"
 
@@ -397,7 +407,7 @@ class Attention(Table):
 class HeadsAttention(Attention):
     """An attention of a Transformer: what the table leaves out is as in Vaswani et al. 2017."""
 
-    score: Part = "scaled_dot"
+    score: Annotated[Part, _part("SCORES")] = Field("scaled_dot", validate_default=True)
     num_heads: Heads = 4
 
 
@@ -458,7 +468,7 @@ class ConvTransformerEncoder(SelfAttentionLayers):
     positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
     max_positions: Positions = 1024
     activation: Literal["relu", "gelu", "silu"] = "relu"
-    self_attention: HeadsAttention = HeadsAttention()
+    self_attention: HeadsAttention = Field(default_factory=HeadsAttention)
 
 
 class ConformerEncoder(SelfAttentionLayers):
@@ -467,7 +477,9 @@ class ConformerEncoder(SelfAttentionLayers):
     kind: Literal["conformer"]
     feedforward_size: Positive = 512
     conv_width: Positive = 31
-    self_attention: HeadsAttention = HeadsAttention(relative="rotary")
+    self_attention: HeadsAttention = Field(
+        default_factory=lambda: HeadsAttention.model_validate({"relative": "rotary"})
+    )
 
 
 class GridEncoder(Table):
@@ -520,7 +532,7 @@ class VitEncoder(GridEncoder):
     norm: Literal["pre", "post"] = "pre"
     activation: Literal["relu", "gelu", "silu"] = "gelu"
     attention_dropout: Fraction = 0.0
-    self_attention: HeadsAttention = HeadsAttention()
+    self_attention: HeadsAttention = Field(default_factory=HeadsAttention)
 
 
 FrameEncoders = PyramidEncoder | ConvRnnEncoder | ConvTransformerEncoder | ConformerEncoder
@@ -577,7 +589,7 @@ class RnnModel(RecurrentModel):
     order: Literal["bahdanau", "xu", "luong"] = "bahdanau"
     input_feeding: bool | None = None
     first_state: Literal["summary", "learned"] = "summary"
-    attention: Attention = Attention()
+    attention: Attention = Field(default_factory=Attention)
 
     @model_validator(mode="after")
     def _feeding_belongs_to_luong(self) -> "RnnModel":
@@ -609,8 +621,8 @@ class TransformerModel(Table):
     dropout: Fraction = 0.1
     attention_dropout: Fraction = 0.0
     tie_embeddings: Literal["none", "target", "all"] = "target"
-    self_attention: HeadsAttention = HeadsAttention()
-    attention: HeadsAttention = HeadsAttention()
+    self_attention: HeadsAttention = Field(default_factory=HeadsAttention)
+    attention: HeadsAttention = Field(default_factory=HeadsAttention)
     encoder: Encoder | None = None
 
 
@@ -841,12 +853,18 @@ def read_toml(content: bytes, where: str) -> dict[str, Any]:
     return parse_toml(text, where)
 
 
-def check_run(tree: dict[str, Any], where: str) -> Run:
-    """Turn a parsed tree into a `Run`, or raise one `UserError` line that names the key."""
+def check_run(tree: dict[str, Any], where: str, trust: Collection[str] | None = None) -> Run:
+    """Turn a parsed tree into a `Run`, or raise one `UserError` line that names the key.
+
+    Args:
+        tree: What the run file says.
+        where: What messages call it.
+        trust: Packages whose code it may use; None: all, as in a run file of the user's own.
+    """
     if (key := _find_nul(tree)) is not None:
         raise UserError(f"{where}: {shortened(key)}: holds a NUL character; remove it")
     try:
-        return Run.model_validate(tree)
+        return Run.model_validate(tree, context={"trust": trust})
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(error, tree)}") from None
 
@@ -902,6 +920,8 @@ def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
             )
         near = difflib.get_close_matches(names[-1], known, n=1, cutoff=0.0)
         return f"unknown key {key}; did you mean {near[0]}? (known: {', '.join(sorted(known))})"
+    if first["type"] == COMPONENT:
+        return f"{key}: {first['msg']}"
     if first["type"] == "missing":
         return f"{key} is missing; add it to the run file"
     if first["type"] == "union_tag_not_found":

@@ -12,8 +12,10 @@ import io
 import json
 import os
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from kochi import config
+from kochi.components import is_trusted
 from kochi.contents import Contents
 from kochi.errors import UserError
 from kochi.publishing import publish
@@ -38,6 +41,7 @@ from kochi.reading import (
     shortened,
     size_of,
 )
+from kochi.schema import packages_of
 
 if TYPE_CHECKING:
     from kochi.data.readers.base import Reader
@@ -302,7 +306,10 @@ def save_folder(
         TARGET: _reader_bytes(target, folder),
     }
     entries = {name: _entry(content) for name, content in sorted(contents.items())}
-    contents[MANIFEST] = _json({"format": 1, "files": entries})
+    manifest: dict[str, Any] = {"format": 1, "files": entries}
+    if packages := packages_of(run):
+        manifest["packages"] = packages
+    contents[MANIFEST] = _json(manifest)
     partials = {name: folder / (name + PARTIAL) for name in contents}
     try:
         for name, content in contents.items():
@@ -342,21 +349,27 @@ def written_files(folder: Path) -> set[str]:
     return found
 
 
-def load_folder(folder: Path) -> ModelFolder:
+def load_folder(folder: Path, trust: Collection[str] = ()) -> ModelFolder:
     """Read a model folder and check every file against the manifest.
 
+    Args:
+        folder: The folder.
+        trust: Installed packages whose code it may run, for components that are not built in.
+
     Raises:
-        UserError: The folder or one of its files is missing, cut short or altered.
+        UserError: The folder or one of its files is missing, cut short or altered, or it needs a
+            package that is not installed or not trusted.
     """
     from kochi.data.readers.making import load_reader
     from kochi.data.tokenizer import Tokenizer
     from kochi.models.outline import check_memory, outline
 
     entries = _entries(folder)
+    _check_packages(folder, trust)
     names = [name for name in FILES if name != WEIGHTS]
     files = {name: Contents(_checked(folder, name, entries), str(folder / name)) for name in names}
     where = files[RUN].name
-    run = config.check_run(config.read_toml(files[RUN].content, where), where)
+    run = config.check_run(config.read_toml(files[RUN].content, where), where, trust)
     run = config.resolve(run, folder)
     metrics = _read_metrics(parse_json(files[METRICS].content, files[METRICS].name, _REMEDY))
     if metrics is None:
@@ -409,6 +422,35 @@ def _entries(folder: Path) -> dict[str, tuple[int, str]]:
         if name not in entries:
             raise UserError(f"{folder / MANIFEST}: {name} is not listed; {_REMEDY}")
     return entries
+
+
+def _check_packages(folder: Path, trust: Collection[str]) -> None:
+    """Refuse a model whose packages are not there or not trusted; warn of other versions."""
+    for name, wanted in _packages(folder).items():
+        needs = f"{folder}: the model runs code of the package {name} {wanted}".rstrip()
+        try:
+            there = version(name)
+        except PackageNotFoundError:
+            if wanted:  # without a version it was a module, which is looked for when it is used
+                raise UserError(
+                    f"{needs}, which is not installed; install it (pip install {name}=={wanted})"
+                ) from None
+            there = wanted
+        if not is_trusted(name, trust):
+            raise UserError(
+                f"{needs}, which is not trusted; allow it with trust=[{name!r}] or --trust {name}, "
+                "if you know it"
+            )
+        if there != wanted:
+            warnings.warn(f"{needs}; found {there}: its answers may differ", stacklevel=4)
+
+
+def _packages(folder: Path) -> dict[str, str]:
+    """Return what the manifest says of packages; nothing where that is not of the right form."""
+    manifest = parse_json(_read(folder / MANIFEST, LARGEST_JSON), str(folder / MANIFEST))
+    found = manifest.get("packages") if isinstance(manifest, dict) else None
+    entries = found.items() if isinstance(found, dict) else ()
+    return {shortened(name): wanted for name, wanted in entries if isinstance(wanted, str)}
 
 
 def _manifest(folder: Path, name: str = MANIFEST) -> dict[str, tuple[int, str]]:

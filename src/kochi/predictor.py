@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -744,8 +744,12 @@ def load(
     device: str = "auto",
     precision: Literal["fp32", "bf16"] = "fp32",
     processes: int = 1,
+    trust: Collection[str] = (),
 ) -> Predictor:
     """Load a model folder that ``kochi train`` wrote. Nothing in it can run code.
+
+    A model may have components that are not built in: those of installed packages, whose code then
+    runs. Name the packages in ``trust`` to allow it.
 
     Args:
         folder: The model folder.
@@ -760,12 +764,14 @@ def load(
             as there are many sources. They take a second or more to begin and stay until
             `Predictor.close`, or the end of a ``with`` statement. In a script, call this under
             ``if __name__ == "__main__":``.
+        trust: Installed packages whose code the model may run.
 
     Raises:
-        UserError: The folder is missing, unfinished, cut short or altered, or there is no such
-            device, or several processes are asked for elsewhere than on the CPU.
+        UserError: The folder is missing, unfinished, cut short or altered, or needs a package that
+            is not installed or not trusted, or there is no such device, or several processes are
+            asked for elsewhere than on the CPU.
     """
-    content = load_folder(Path(folder))
+    content = load_folder(Path(folder), trust)
     model = content.model()
     if precision == "bf16":
         model = model.to(torch.bfloat16)
@@ -774,14 +780,16 @@ def load(
     if processes != 1:
         if where.type != "cpu":
             raise UserError(f"processes = {processes}: the model computes on {where}; use 1 there")
-        pool = Processes(processes, _prepare, Path(folder), precision)
+        pool = Processes(processes, _prepare, Path(folder), precision, tuple(trust))
     return Predictor(
         model, content.source, content.target, content.run, content.metrics, where, pool
     )
 
 
-def _prepare(folder: Path, precision: Literal["fp32", "bf16"]) -> Callable[[Task], list[Found]]:
-    return load(folder, "cpu", precision).compute
+def _prepare(
+    folder: Path, precision: Literal["fp32", "bf16"], trust: tuple[str, ...]
+) -> Callable[[Task], list[Found]]:
+    return load(folder, "cpu", precision, trust=trust).compute
 
 
 def _device(name: str) -> torch.device:

@@ -22,7 +22,7 @@ from kochi.attention.scores import Dot
 
 
 def test_names() -> None:
-    assert SCORES == (
+    assert tuple(SCORES) == (
         "dot",
         "scaled_dot",
         "general",
@@ -31,9 +31,9 @@ def test_names() -> None:
         "location",
         "location_aware",
     )
-    assert SCOPES == ("global", "causal", "sliding_window", "local_m", "local_p", "coverage")
-    assert RELATIVES == ("shaw", "t5", "alibi", "rotary")
-    assert SELECTIONS == (
+    assert tuple(SCOPES) == ("global", "causal", "sliding_window", "local_m", "local_p", "coverage")
+    assert tuple(RELATIVES) == ("shaw", "t5", "alibi", "rotary")
+    assert tuple(SELECTIONS) == (
         "soft",
         "smoothed",
         "sparsemax",
@@ -120,8 +120,8 @@ def test_refusals_of_relative_terms() -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
     with pytest.raises(ValueError, match=r"relative: 'rotary' turns .* use build_multihead"):
         build("dot", relative="rotary", **sizes)
-    with pytest.raises(ValueError, match=r"relative 'rotary': got the option 'base', expected non"):
-        build("dot", relative={"kind": "rotary", "base": 7}, num_heads=2, **sizes)
+    with pytest.raises(ValueError, match=r"relative 'rotary': got the option 'bas', expected"):
+        build("dot", relative={"kind": "rotary", "bas": 7}, num_heads=2, **sizes)
     with pytest.raises(ValueError, match=r"relative: got 'sinus', expected .*'alibi', 'rotary'"):
         build("dot", relative="sinus", **sizes)
     with pytest.raises(ValueError, match=r"relative 'alibi': got the option 'slope', expected non"):

@@ -67,7 +67,7 @@ def test_draws_follow_the_softmax() -> None:
     scores = some_scores().detach().expand(1, 1, draws, 4)
     share = masked_softmax(scores[0, 0, 0], VISIBLE)
     error = (share * (1.0 - share) / draws).sqrt()
-    for selection in (Hard(), StraightThrough(), Gumbel(0.3, hard=True)):
+    for selection in (Hard(), StraightThrough(), Gumbel(temperature=0.3, hard=True)):
         found = selection(scores, VISIBLE.view(1, 1, 1, 4))
         found = found.alignment if isinstance(found, Choice) else found
         assert ((found.mean((0, 1, 2)) - share).abs() <= 4.5 * error).all()
@@ -116,7 +116,7 @@ def test_the_attention_hands_out_what_was_drawn() -> None:
 @pytest.mark.parametrize("sample", [False, True])
 def test_straight_through_has_the_gradient_of_the_softmax(sample: bool) -> None:
     found, soft = some_scores(), some_scores()
-    one = StraightThrough(sample)(found[None, None, None], VISIBLE[None, None, None])
+    one = StraightThrough(sample=sample)(found[None, None, None], VISIBLE[None, None, None])
     assert sorted(one.flatten().tolist()) == [0, 0, 0, 1]
     (one * REWARD).sum().backward()
     (masked_softmax(soft, VISIBLE) * REWARD).sum().backward()
@@ -141,8 +141,8 @@ def test_gumbel_softmax_as_a_loop() -> None:
 
 def test_gumbel_draws_nothing_outside_training() -> None:
     scores = torch.randn(2, 3, 5, 7)
-    assert torch.equal(Gumbel(0.2).eval()(scores, None), masked_softmax(scores, None))
-    hard = Gumbel(0.2, hard=True).eval()(scores, None)
+    assert torch.equal(Gumbel(temperature=0.2).eval()(scores, None), masked_softmax(scores, None))
+    hard = Gumbel(temperature=0.2, hard=True).eval()(scores, None)
     assert torch.equal(hard, StraightThrough().eval()(scores, None))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kochi.attention import MultiHeadAttention, Positions, build, build_multihead
 from kochi.attention.relative import Alibi
-from kochi.attention.rotary import rotate
+from kochi.attention.relative.rotary import rotate
 
 with warnings.catch_warnings():
     # While it is imported it names an autocast that torch 2.13 calls out of date.

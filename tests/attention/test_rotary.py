@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kochi.attention import build_multihead
-from kochi.attention.rotary import rotate
+from kochi.attention.relative.rotary import rotate
 
 
 def test_equals_the_formula_as_a_loop() -> None:

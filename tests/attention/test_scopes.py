@@ -50,7 +50,7 @@ def test_the_triangle_is_what_causal_says() -> None:
 
 def test_the_band_is_what_the_window_says() -> None:
     for left, right in ((0, 0), (2, 0), (1, 3), (9, 9)):
-        scope, positions = SlidingWindow(left, right), Positions(5, 5, CPU)
+        scope, positions = SlidingWindow(left=left, right=right), Positions(5, 5, CPU)
         band, seen = scope.band(positions), scope(positions)
         assert band == (left, right)
         assert seen is not None
@@ -58,9 +58,9 @@ def test_the_band_is_what_the_window_says() -> None:
         assert whole is not None
         assert torch.equal(whole[0, 0], seen)
     for positions in (Positions(4, 5, CPU), Positions(5, 5, CPU, 1), Positions(5, 5, CPU, query=0)):
-        assert SlidingWindow(1, 1).band(positions) is None
+        assert SlidingWindow(left=1, right=1).band(positions) is None
 
 
 def test_a_window_has_no_negative_side() -> None:
     with pytest.raises(ValueError, match="left: got -1, expected a whole number"):
-        SlidingWindow(-1, 0)
+        SlidingWindow(left=-1, right=0)

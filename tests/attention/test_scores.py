@@ -16,7 +16,7 @@ def make(name: str, heads: int = HEADS) -> tuple[Score, int]:
         "dot": (Dot(QUERY, QUERY), QUERY),
         "scaled_dot": (ScaledDot(QUERY, QUERY), QUERY),
         "general": (General(QUERY, KEY, heads), KEY),
-        "additive": (Additive(QUERY, KEY, heads, HIDDEN), KEY),
+        "additive": (Additive(QUERY, KEY, heads, hidden_size=HIDDEN), KEY),
     }
     score, key_size = scores[name]
     return score.double(), key_size

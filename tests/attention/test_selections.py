@@ -28,16 +28,16 @@ from kochi.attention.selections import (
 
 BATCH, HEADS, TARGET, SOURCE = 2, 3, 5, 7
 MAKE = {
-    "soft": lambda: Soft(0.5),
+    "soft": lambda: Soft(temperature=0.5),
     "smoothed": Smoothed,
     "sparsemax": Sparsemax,
     "entmax15": Entmax15,
     "entmax": lambda: Entmax(HEADS),
-    "top_k": lambda: TopK(3),
+    "top_k": lambda: TopK(k=3),
     "hard": Hard,
     "straight_through": StraightThrough,
-    "gumbel": lambda: Gumbel(0.7),
-    "gumbel_hard": lambda: Gumbel(0.7, hard=True),
+    "gumbel": lambda: Gumbel(temperature=0.7),
+    "gumbel_hard": lambda: Gumbel(temperature=0.7, hard=True),
     "marginal": Marginal,
     "monotonic": lambda: Monotonic(HEADS),
     "chunkwise": lambda: Chunkwise(HEADS, window=3),

@@ -132,7 +132,9 @@ def test_positions_of_each_sentence(scope: Any) -> None:
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("scope", [LocalM(2, 1.3), LocalP(8, 2, width=3), SlidingWindow(1, 4)])
+@pytest.mark.parametrize(
+    "scope", [LocalM(width=2, ratio=1.3), LocalP(8, 2, width=3), SlidingWindow(left=1, right=4)]
+)
 def test_the_windows_are_what_the_scope_says(scope: LocalM | LocalP | SlidingWindow) -> None:
     positions = Positions(5, 9, CPU, start=2)
     if isinstance(scope, LocalP):

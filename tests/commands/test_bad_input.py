@@ -312,6 +312,7 @@ def test_exit_code_and_line_of_the_real_command(tmp_path):
 def test_a_part_of_attention_that_is_not_there_leaves_nothing_behind(kochi, task):
     result = kochi("train", task, "--set", "model.attention.score=aditive")
     assert result.code == 2
-    assert result.err.startswith("kochi: model: score: got 'aditive', expected one of 'dot', ")
+    assert ": model.attention.score: got 'aditive', expected one of 'dot', " in result.err
+    assert result.err.endswith("did you mean 'additive'?\n")
     assert result.err.count("\n") == 1
     assert not (task.parent / "model").exists()

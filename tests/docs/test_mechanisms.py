@@ -9,13 +9,14 @@ from types import ModuleType
 
 import pytest
 
-from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS, rotary
-from kochi.attention.building import MAKE_RELATIVE, MAKE_SCOPE, MAKE_SCORE, MAKE_SELECTION
+from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS
 
 HERE = Path(__file__).parent.parent.parent / "docs" / "mechanisms"
 NAMES = (*SCORES, *RELATIVES, *SCOPES, *SELECTIONS)
 PAGES = sorted(page.name for page in HERE.glob("*.md"))
-MAKERS = MAKE_SCORE | MAKE_RELATIVE | MAKE_SCOPE | MAKE_SELECTION
+COMPONENTS = {
+    name: slot.component(name) for slot in (SCORES, RELATIVES, SCOPES, SELECTIONS) for name in slot
+}
 LARGEST = 40_000  # bytes of a picture
 
 
@@ -48,7 +49,7 @@ def test_code_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("name", NAMES)
 def test_every_mechanism_has_a_page_with_its_sources(name: str) -> None:
     page = read(f"{name}.md")
-    module = rotary if name == "rotary" else inspect.getmodule(MAKERS[name].kind)
+    module = inspect.getmodule(COMPONENTS[name])
     assert module is not None
     for address in re.findall(r"https://\S+/\d{4}\.\d+", inspect.getsource(module)):
         assert address in page, f"{name}.md does not name {address}"

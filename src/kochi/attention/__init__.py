@@ -11,22 +11,16 @@ This package imports torch and nothing else of kochi: it can be used alone.
 
 from kochi.attention.asked import AlignmentOf
 from kochi.attention.attend import Attention, AttentionBase
-from kochi.attention.building import (
-    RELATIVES,
-    SCOPES,
-    SCORES,
-    SELECTIONS,
-    build,
-    build_multihead,
-)
+from kochi.attention.building import build, build_multihead
 from kochi.attention.kernels.base import Visible
 from kochi.attention.multihead import Joined, MultiHeadAttention
 from kochi.attention.past import Past
 from kochi.attention.positions import Positions
 from kochi.attention.projected import Projected
 from kochi.attention.readout import START, AttentionState, Draws, Readout
-from kochi.attention.relative import Relative
+from kochi.attention.relative import RELATIVES, Relative, Rotary
 from kochi.attention.scopes import (
+    SCOPES,
     Band,
     PredictedScope,
     RecurrentScope,
@@ -35,8 +29,14 @@ from kochi.attention.scopes import (
     Windows,
     coverage_loss,
 )
-from kochi.attention.scores import RecurrentScore, Score
-from kochi.attention.selections import Choice, RecurrentSelection, SampledSelection, Selection
+from kochi.attention.scores import SCORES, RecurrentScore, Score
+from kochi.attention.selections import (
+    SELECTIONS,
+    Choice,
+    RecurrentSelection,
+    SampledSelection,
+    Selection,
+)
 
 __all__ = [
     "RELATIVES",
@@ -62,6 +62,7 @@ __all__ = [
     "RecurrentScore",
     "RecurrentSelection",
     "Relative",
+    "Rotary",
     "SampledSelection",
     "Scope",
     "Score",

@@ -15,7 +15,7 @@ from kochi.attention.positions import stand
 from kochi.attention.products import Linear, linear
 from kochi.attention.projected import Projected, clean_memory
 from kochi.attention.readout import START, AttentionState, Readout
-from kochi.attention.rotary import rotate
+from kochi.attention.relative import Rotary
 from kochi.attention.scopes.base import PredictedScope
 from kochi.attention.scores.base import AnyScore
 
@@ -41,8 +41,7 @@ class MultiHeadAttention(AttentionBase):
         num_heads: Divides ``query_size``.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or the name of the kernel that must serve.
-        rotary: Turn queries and keys by their positions (see `kochi.attention.rotary`); for dot
-            products and even head sizes.
+        rotary: Turns queries and keys by their positions; for dot products.
 
     Raises:
         ValueError: The heads do not divide ``query_size``, rotary cannot combine, the named kernel
@@ -57,14 +56,14 @@ class MultiHeadAttention(AttentionBase):
         num_heads: int,
         dropout: float = 0.0,
         kernel: str = "auto",
-        rotary: bool = False,
+        rotary: Rotary | None = None,
     ) -> None:
         super().__init__(parts, query_size, memory_size, dropout, kernel)
         self.num_heads = num_heads
         self.head_size = head_size(query_size, num_heads)
         self.rotary = rotary
-        if rotary:
-            _check_rotary(parts.score, self.head_size)
+        if rotary is not None:
+            _check_rotary(parts.score)
         self.context_size = query_size
         self.query_proj = Linear(query_size, query_size)  # W_Q
         self.memory_proj = Linear(memory_size, 2 * query_size)  # W_K above W_V
@@ -220,20 +219,18 @@ class MultiHeadAttention(AttentionBase):
         start: int = 0,
     ) -> Float[Tensor, "batch heads length size"]:
         """Turn queries or keys by their positions where the positions are rotary."""
-        if not self.rotary:
+        if self.rotary is None:
             return vectors
-        return rotate(vectors, stand(positions, vectors.shape[2], vectors.device, start))
+        return self.rotary(vectors, stand(positions, vectors.shape[2], vectors.device, start))
 
 
-def _check_rotary(score: AnyScore, head_size: int) -> None:
+def _check_rotary(score: AnyScore) -> None:
     if score.dot_scale is None:
         raise ValueError(
             f"rotary: turned vectors tell their distance only in a dot product, which the score "
             f"{type(score).__name__} is not; use 'dot', 'scaled_dot', 'general' or "
             "'cosine'"
         )
-    if head_size % 2:
-        raise ValueError(f"rotary: the head size must be even, got {head_size}")
 
 
 def head_size(query_size: int, num_heads: int) -> int:

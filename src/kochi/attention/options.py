@@ -1,6 +1,10 @@
-"""Checks of the options of parts."""
+"""What parts are built with: the sizes that they are given, and checks of their options."""
 
 import math
+
+# Of the inside of a head: of a query, of a key (that of both where they were projected), and how
+# many heads there are.
+SIZES = ("query_size", "key_size", "num_heads")
 
 
 def check_count(name: str, value: int, lowest: int = 1) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.messages import note
-from kochi.commands.options import BatchSize, Device, ModelFolder, UnitName
+from kochi.commands.options import BatchSize, Device, ModelFolder, Trust, UnitName
 from kochi.errors import UserError
 from kochi.printing import put, put_json, say
 
@@ -68,6 +68,7 @@ def align(
     as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON.")] = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
+    trust: Trust = None,
 ) -> None:
     """Make MODEL write TARGET to SOURCE and link their words by what it attends to meanwhile.
 
@@ -84,7 +85,7 @@ def align(
     from kochi.metrics.alignment import alignment_scores
     from kochi.predictor import load
 
-    predictor = load(model, device)
+    predictor = load(model, device, trust=trust or ())
     _check_reads_text(predictor, model)
     found: list[list[Link]] = []
     sizes: list[tuple[int, int]] = []

@@ -16,6 +16,7 @@ from kochi.commands.options import (
     Device,
     MaxSourceLength,
     Strict,
+    Trust,
     Unknown,
     search_options,
 )
@@ -51,6 +52,7 @@ def compare(
     beam: Beam = None,
     batch_size: BatchSize = None,
     device: Device = "auto",
+    trust: Trust = None,
     strict: Strict = False,
     unknown: Unknown = None,
     max_source_length: MaxSourceLength = None,
@@ -70,7 +72,9 @@ def compare(
 
     if metric is not None and metric not in METRICS:
         raise UserError(f"--metric {metric}: expected one of {', '.join(METRICS)}")
-    predictors = {name: load(Path(name), device) for name in dict.fromkeys(models)}
+    predictors = {
+        name: load(Path(name), device, trust=trust or ()) for name in dict.fromkeys(models)
+    }
     if len(predictors) < len(models):
         raise UserError("the same model is named twice; expected different ones")
     _check_alike(predictors)

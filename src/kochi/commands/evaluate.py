@@ -19,6 +19,7 @@ from kochi.commands.options import (
     PrecisionName,
     Processes,
     Strict,
+    Trust,
     Unknown,
     search_options,
 )
@@ -69,6 +70,7 @@ def evaluate(
     unknown: Unknown = None,
     max_source_length: MaxSourceLength = None,
     device: Device = "auto",
+    trust: Trust = None,
     precision: Precision = PrecisionName.FP32,
     processes: Processes = 1,
 ) -> None:
@@ -88,7 +90,7 @@ def evaluate(
         if name not in (*METRICS, *POINTING):
             known = ", ".join((*METRICS, *POINTING))
             raise UserError(f"--metric {name}: expected one of {known}")
-    predictor = load(model, device, precision.value, processes)
+    predictor = load(model, device, precision.value, processes, trust or ())
     beam = beam or predictor.run.search.beam
     pairs = read_data(predictor.run, data)
     summary = Summary(predictor, "source {} of the data".format)

@@ -29,6 +29,7 @@ class Stream:
         as_json: One JSON object a token.
         device: What torch calls it.
         precision: Of the weights.
+        trust: Packages whose code the model may run.
     """
 
     model: Path
@@ -38,6 +39,7 @@ class Stream:
     as_json: bool
     device: str
     precision: Literal["fp32", "bf16"]
+    trust: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path | None:
@@ -81,7 +83,7 @@ def listen(asked: Stream) -> None:
     from kochi.listening import Listener
     from kochi.predictor import load
 
-    predictor = load(asked.model, asked.device, asked.precision)
+    predictor = load(asked.model, asked.device, asked.precision, trust=asked.trust)
     listener, clock = Listener(predictor), Clock()
     show = _show_json if asked.as_json else _Text()
     heard_seconds, began = 0.0, time.monotonic()

@@ -45,17 +45,12 @@ def mechanisms(
 def _list_parts() -> None:
     from rich.text import Text
 
-    from kochi.attention import building
+    from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS
 
-    for what, makers in (
-        ("score", building.MAKE_SCORE),
-        ("relative", building.MAKE_RELATIVE),
-        ("scope", building.MAKE_SCOPE),
-        ("selection", building.MAKE_SELECTION),
-    ):
-        draw(Text(what, "bold"))
-        for name, maker in makers.items():
-            line = (maker.kind.__doc__ or "").strip().splitlines()[0]
+    for slot in (SCORES, RELATIVES, SCOPES, SELECTIONS):
+        draw(Text(slot.name, "bold"))
+        for name in slot:
+            line = (slot.component(name).__doc__ or "").strip().splitlines()[0]
             say(f"  {name:<18} {line}")
 
 

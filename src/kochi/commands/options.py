@@ -32,6 +32,14 @@ BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Sources computed together. Default: the run file's.")
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU if there is one.")]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PACKAGE",
+        help="An installed package whose code the model may run, for components that are not built "
+        "in; repeat it for several.",
+    ),
+]
 Precision = Annotated[
     PrecisionName,
     typer.Option(

@@ -24,6 +24,7 @@ from kochi.commands.options import (
     PrecisionName,
     Processes,
     Strict,
+    Trust,
     Unknown,
     search_options,
 )
@@ -104,6 +105,7 @@ def predict(
     ] = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
+    trust: Trust = None,
     precision: Precision = PrecisionName.FP32,
     processes: Processes = 1,
 ) -> None:
@@ -121,12 +123,13 @@ def predict(
         plain = others == (None, None, False, 1, 1) and not more
         if not stream or form not in (None, Form.JSON) or not plain:
             raise UserError(
-                "--stream goes with --json, --pcm, --fast, --device and --precision only, and "
-                "--pcm and --fast only with --stream"
+                "--stream goes with --json, --pcm, --fast, --device, --precision and --trust "
+                "only, and --pcm and --fast only with --stream"
             )
         from kochi.commands.listen import Stream, listen
 
-        listen(Stream(model, tuple(files or ()), pcm, fast, as_json, device, precision.value))
+        found = tuple(files or ()), pcm, fast, as_json
+        listen(Stream(model, *found, device, precision.value, tuple(trust or ())))
         return
     subtitles = None if form is Form.JSON else form
     _check_options(beam, n_best, sample, temperature, seed)
@@ -135,7 +138,7 @@ def predict(
     from kochi.commands.sources import read_sources
     from kochi.predictor import READ_AHEAD, load
 
-    predictor = load(model, device, precision.value, processes)
+    predictor = load(model, device, precision.value, processes, trust or ())
     named = files or [Path("-")]
     text = bool(predictor.source_parts)
     _check_files(predictor, named, subtitles)

@@ -9,7 +9,7 @@ import typer
 from kochi.commands.example import worked_example
 from kochi.commands.looking import check_page, write_answer
 from kochi.commands.messages import Summary, short, warn
-from kochi.commands.options import Beam, Device, MaxSourceLength, ModelFolder
+from kochi.commands.options import Beam, Device, MaxSourceLength, ModelFolder, Trust
 from kochi.errors import UserError
 from kochi.printing import draw, say
 
@@ -46,6 +46,7 @@ def show(
     beam: Beam = None,
     max_source_length: MaxSourceLength = None,
     device: Device = "auto",
+    trust: Trust = None,
 ) -> None:
     """Answer INPUT and draw the alignment: a row for each token written, a column for each read.
 
@@ -64,7 +65,7 @@ def show(
     from kochi.predictor import SourceError, load
     from kochi.view.terminal import draw_alignment
 
-    predictor = load(model, device)
+    predictor = load(model, device, trust=trust or ())
     if predictor.source_parts and os.path.isfile(text):
         warn(f"{text}: is a file, but this model reads text: it reads the name, not the file")
     try:

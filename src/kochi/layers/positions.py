@@ -1,7 +1,7 @@
 """Absolute positions that are added to embeddings: sinusoidal and learned.
 
 Vaswani et al. 2017, "Attention is all you need", section 3.5, https://arxiv.org/abs/1706.03762.
-Rotary positions act inside attention: see ``kochi.attention.rotary``.
+Rotary positions act inside attention: see ``kochi.attention.relative.rotary``.
 """
 
 import math

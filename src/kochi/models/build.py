@@ -131,7 +131,7 @@ def _recurrent_decoder(
     if isinstance(model, config.PlainModel):
         return PlainDecoder(target, **common)
     attend = attention.build(
-        **model.attention.model_dump(),
+        **dict(model.attention),
         query_size=model.hidden_size,
         memory_size=encoder.memory_size,
     )
@@ -195,7 +195,7 @@ def _decoder_layers(
     return [
         TransformerDecoderLayer(
             _self_attention(model, ["causal"], rotary),
-            _multihead(model, model.attention.model_dump(), False, memory_size),
+            _multihead(model, dict(model.attention), False, memory_size),
             _feedforward(model),
             **common,
         )
@@ -240,14 +240,14 @@ def _multihead(
 
 
 def _self_attention(
-    model: config.TransformerModel, scopes: list[config.Part], rotary: bool
+    model: config.TransformerModel, scopes: list[str], rotary: bool
 ) -> attention.MultiHeadAttention:
     """Build the attention of a sequence to itself, with scopes beside those of the run file.
 
     Raises:
         ValueError: Parts that need a memory that stays, and queries that follow each other.
     """
-    table = model.self_attention.model_dump()
+    table = dict(model.self_attention)
     own = table["scope"]
     table["scope"] = [*scopes, *(own if isinstance(own, list) else [own])]
     module = _multihead(model, table, rotary)

@@ -154,7 +154,7 @@ def attention_to_itself(
         ValueError: Parts that draw, look back, or look at the queries of a memory that stays.
     """
     module = attention.build_multihead(
-        **table.self_attention.model_dump(),
+        **dict(table.self_attention),
         query_size=table.size,
         memory_size=table.size,
         dropout=table.attention_dropout,

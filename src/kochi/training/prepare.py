@@ -20,6 +20,7 @@ from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 from kochi.publishing import publish
 from kochi.reading import open_file, parse_json, read_file, size_of
+from kochi.schema import packages_of
 from kochi.training.checkpoints import newest
 from kochi.training.layout import TRAINING, Layout
 from kochi.training.ownership import check_ownership
@@ -360,7 +361,9 @@ def load_data(run: config.Run) -> Prepared:
 def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
     hashes = _hashes(run)
     if run.training.start_from is not None:
-        _take_tokens_over(folder.load_folder(run.training.start_from), run.data, place)
+        _take_tokens_over(
+            folder.load_folder(run.training.start_from, packages_of(run)), run.data, place
+        )
     source, target = make_readers(run.data, place)
     bad = bad_rows(run.data)
     pairs = read_pairs(run.data, "train", bad)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kochi.errors import Interrupted, UserError
 from kochi.models.build import build_model
 from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.models.outline import check_memory, outline
+from kochi.schema import packages_of
 from kochi.training import monitor
 from kochi.training.checkpoints import AtomicCheckpointIO, newest, read_state, take_up
 from kochi.training.evaluation import Evaluator
@@ -150,7 +152,7 @@ def fit(
             progress.message(warning)
     model = make_model(run, prepared)
     if run.training.start_from is not None and checkpoint is None:
-        _start(model, run.training.start_from, prepared, progress)
+        _start(model, run.training.start_from, prepared, packages_of(run), progress)
     machine = describe_machine(run.training)
     module = TrainingModule(model, run, stream.total_steps, interrupts)
     module.state = RunState(
@@ -251,8 +253,10 @@ def _outline(run: config.Run, source: Input, target_vocabulary: int) -> None:
     check_memory(found, "model", trained=True)
 
 
-def _start(model: Any, before: Path, prepared: Prepared, progress: Progress) -> None:
-    new = start_from(model, before, prepared)
+def _start(
+    model: Any, before: Path, prepared: Prepared, trust: Collection[str], progress: Progress
+) -> None:
+    new = start_from(model, before, prepared, trust)
     count = len(folder.weights_of(model))
     rest = f"; new: {', '.join(new)}" if new else ""
     progress.message(f"starting from {before}: {count - len(new)} of {count} weights{rest}")

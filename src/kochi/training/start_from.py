@@ -1,5 +1,6 @@
 """Begin a run with the weights of a model that was trained before."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,16 @@ if TYPE_CHECKING:
     from kochi.training.prepare import Prepared
 
 
-def start_from(model: "Seq2Seq", before: Path, prepared: "Prepared") -> list[str]:
+def start_from(
+    model: "Seq2Seq", before: Path, prepared: "Prepared", trust: Collection[str] = ()
+) -> list[str]:
     """Copy each weight that has the same name and shape in the model of a folder.
 
     Args:
         model: A new one; what it does not find there stays as it was drawn.
         before: The model folder.
         prepared: What the new model reads and writes.
+        trust: Packages whose code the model of the folder may run.
 
     Returns:
         The names of the weights that were not found.
@@ -27,7 +31,7 @@ def start_from(model: "Seq2Seq", before: Path, prepared: "Prepared") -> list[str
         UserError: The folder is no whole model folder, that model reads or writes other tokens
             (then equal shapes would mean different things), or no matrix fits.
     """
-    found = folder.load_folder(before)
+    found = folder.load_folder(before, trust)
     for side, old, new in (
         ("source", found.source, prepared.source),
         ("target", found.target, prepared.target),

@@ -33,7 +33,13 @@ class Even(Scope):
         return (positions.keys() % 2 == 0).expand(positions.query_length, -1)
 
 
-PLAIN = [Global, Causal, lambda: SlidingWindow(2, 1), lambda: SlidingWindow(1, 3), LocalM]
+PLAIN = [
+    Global,
+    Causal,
+    lambda: SlidingWindow(left=2, right=1),
+    lambda: SlidingWindow(left=1, right=3),
+    LocalM,
+]
 PLACES = [
     Positions(5, 5, CPU),
     Positions(3, 7, CPU, start=2),
@@ -52,7 +58,7 @@ def mask_of(scope: AnyScope, positions: Positions) -> Tensor:
 
 @pytest.mark.parametrize("positions", PLACES)
 def test_the_intersection_of_masks(positions: Positions) -> None:
-    for makers in itertools.product([*PLAIN, lambda: LocalM(0, 2.0)], repeat=3):
+    for makers in itertools.product([*PLAIN, lambda: LocalM(width=0, ratio=2.0)], repeat=3):
         scopes = [make() for make in makers]
         expected = mask_of(Global(), positions)
         for scope in scopes:
@@ -63,10 +69,12 @@ def test_the_intersection_of_masks(positions: Positions) -> None:
 def test_as_few_as_will_do() -> None:
     assert type(join_scopes([Global(), Global()])) is Global
     assert type(join_scopes([Global(), Causal(), Causal()])) is Causal
-    window = join_scopes([Causal(), SlidingWindow(4, 9), SlidingWindow(6, 2)])
+    window = join_scopes([Causal(), SlidingWindow(left=4, right=9), SlidingWindow(left=6, right=2)])
     assert isinstance(window, SlidingWindow)
     assert window.band(Positions(9, 9, CPU)) == (4, 0)
-    nested = join_scopes([join_scopes([Even(), Causal()]), SlidingWindow(3, 3), LocalM()])
+    nested = join_scopes(
+        [join_scopes([Even(), Causal()]), SlidingWindow(left=3, right=3), LocalM()]
+    )
     assert isinstance(nested, Intersection)
     assert [type(scope) for scope in nested.parts] == [SlidingWindow, Even, LocalM]
     only = Coverage()
@@ -78,13 +86,13 @@ def test_a_subclass_is_not_taken_for_what_it_comes_from() -> None:
         def forward(self, positions: Positions) -> Bool[Tensor, "target source"]:
             return positions.keys() % 2 == positions.queries() % 2
 
-    joined = join_scopes([Odd(), SlidingWindow(1, 1)])
+    joined = join_scopes([Odd(), SlidingWindow(left=1, right=1)])
     assert mask_of(joined, Positions(3, 3, CPU)).int().tolist() == torch.eye(3).int().tolist()
 
 
 def test_what_lies_within_joins_again() -> None:
     first = join_scopes([Causal(), Coverage()])
-    again = join_scopes([first, SlidingWindow(2, 2)])
+    again = join_scopes([first, SlidingWindow(left=2, right=2)])
     assert isinstance(again, RecurrentWithin)
     assert mask_of(again.within, Positions(4, 4, CPU)).sum() == 9  # 1 + 2 + 3 + 3
     local = join_scopes([LocalP(4), Even()])
@@ -150,7 +158,7 @@ def test_a_window_or_bias_lies_on_top(other: str) -> None:
         one.data = theirs.data.normal_()
     query, values = torch.randn(2, 7, 8).double(), torch.randn(2, 9, 8).double()
     padding = torch.arange(9) < torch.tensor([[9], [4]])
-    seen = mask_of(join_scopes([Causal(), SlidingWindow(4, 2)]), Positions(7, 9, CPU))
+    seen = mask_of(join_scopes([Causal(), SlidingWindow(left=4, right=2)]), Positions(7, 9, CPU))
     expected = alone(query, alone.project(values, padding), seen.expand(2, -1, -1), None, True)
     projected = module.project(values, padding)
     found = module(query, projected, need_alignment=True)

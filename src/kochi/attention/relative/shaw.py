@@ -43,7 +43,7 @@ class Shaw(Relative):
     4.1).
 
     Args:
-        query_size: Size of a query as the score projects it.
+        key_size: Size of a key, and of a query as the score projects it.
         dot_scale: What the score multiplies its dot product by, and this term too.
         max_distance: Farther keys count as this far (k); 16 as in the paper's base model.
 
@@ -51,11 +51,11 @@ class Shaw(Relative):
         ValueError: ``max_distance`` is below 1.
     """
 
-    def __init__(self, query_size: int, dot_scale: float, max_distance: int = 16) -> None:
+    def __init__(self, key_size: int, dot_scale: float, *, max_distance: int = 16) -> None:
         super().__init__()
         check_count("max_distance", max_distance)
         self.dot_scale = dot_scale
-        self.vectors = nn.Parameter(torch.empty(2 * max_distance + 1, query_size))  # w^K
+        self.vectors = nn.Parameter(torch.empty(2 * max_distance + 1, key_size))  # w^K
         nn.init.xavier_uniform_(self.vectors)
 
     def forward(

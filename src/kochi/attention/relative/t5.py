@@ -80,6 +80,7 @@ class T5(Relative):
     def __init__(
         self,
         num_heads: int,
+        *,
         num_buckets: int = 32,
         max_distance: int = 128,
         bidirectional: bool = True,

@@ -1,5 +1,6 @@
 """Scopes: which positions may be seen."""
 
+from kochi.attention.options import SIZES
 from kochi.attention.scopes.base import (
     AnyScope,
     Band,
@@ -16,8 +17,24 @@ from kochi.attention.scopes.joined import join_scopes
 from kochi.attention.scopes.local_m import LocalM
 from kochi.attention.scopes.local_p import LocalP
 from kochi.attention.scopes.sliding_window import SlidingWindow
+from kochi.components import Slot
+
+SCOPES = Slot(
+    "scope",
+    (Scope, PredictedScope, RecurrentScope),
+    {
+        "global": Global,
+        "causal": Causal,
+        "sliding_window": SlidingWindow,
+        "local_m": LocalM,
+        "local_p": LocalP,
+        "coverage": Coverage,
+    },
+    SIZES,
+)
 
 __all__ = [
+    "SCOPES",
     "AnyScope",
     "Band",
     "Causal",

@@ -61,7 +61,7 @@ def _intersect(scopes: Sequence[Scope]) -> Scope:
             rest.append(scope)
     if windows:
         right = 0 if causal else min(window.right for window in windows)
-        rest.insert(0, SlidingWindow(min(window.left for window in windows), right))
+        rest.insert(0, SlidingWindow(left=min(window.left for window in windows), right=right))
     elif causal:
         rest.insert(0, Causal())
     if not rest:

@@ -28,7 +28,7 @@ class LocalM(Scope):
         ValueError: An option is out of range.
     """
 
-    def __init__(self, width: int = 10, ratio: float = 1.0) -> None:
+    def __init__(self, *, width: int = 10, ratio: float = 1.0) -> None:
         super().__init__()
         check_count("width", width, lowest=0)
         check_positive("ratio", ratio)

@@ -68,7 +68,12 @@ class LocalP(PredictedScope):
     """
 
     def __init__(
-        self, query_size: int, num_heads: int = 1, width: int = 10, hidden_size: int | None = None
+        self,
+        query_size: int,
+        num_heads: int = 1,
+        *,
+        width: int = 10,
+        hidden_size: int | None = None,
     ) -> None:
         super().__init__()
         hidden_size = query_size if hidden_size is None else hidden_size

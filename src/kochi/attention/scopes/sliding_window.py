@@ -28,7 +28,7 @@ class SlidingWindow(Scope):
         ValueError: An option is below 0.
     """
 
-    def __init__(self, left: int = 10, right: int = 10) -> None:
+    def __init__(self, *, left: int = 10, right: int = 10) -> None:
         super().__init__()
         check_count("left", left, lowest=0)
         check_count("right", right, lowest=0)

@@ -1,5 +1,6 @@
 """Scores: how well a query matches a key. One file a score, named by its paper's word."""
 
+from kochi.attention.options import SIZES
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.base import AnyScore, RecurrentScore, Score
 from kochi.attention.scores.cosine import Cosine
@@ -8,8 +9,25 @@ from kochi.attention.scores.general import General
 from kochi.attention.scores.location import Location
 from kochi.attention.scores.location_aware import LocationAware
 from kochi.attention.scores.scaled_dot import ScaledDot
+from kochi.components import Slot
+
+SCORES = Slot(
+    "score",
+    (Score, RecurrentScore),
+    {
+        "dot": Dot,
+        "scaled_dot": ScaledDot,
+        "general": General,
+        "cosine": Cosine,
+        "additive": Additive,
+        "location": Location,
+        "location_aware": LocationAware,
+    },
+    SIZES,
+)
 
 __all__ = [
+    "SCORES",
     "Additive",
     "AnyScore",
     "Cosine",

@@ -67,6 +67,7 @@ class Additive(Score):
         query_size: int,
         key_size: int,
         num_heads: int = 1,
+        *,
         hidden_size: int | None = None,
         normalize: bool = False,
     ) -> None:

@@ -64,7 +64,7 @@ class Cosine(Score):
     dot_scale = 1.0
 
     def __init__(
-        self, query_size: int, key_size: int, num_heads: int = 1, scale: float = 10.0
+        self, query_size: int, key_size: int, num_heads: int = 1, *, scale: float = 10.0
     ) -> None:
         super().__init__()
         check_same_size("cosine", query_size, key_size)

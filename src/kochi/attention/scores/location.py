@@ -41,7 +41,7 @@ class Location(Score):
         ValueError: ``max_length`` is below 1.
     """
 
-    def __init__(self, query_size: int, num_heads: int = 1, max_length: int = 256) -> None:
+    def __init__(self, query_size: int, num_heads: int = 1, *, max_length: int = 256) -> None:
         super().__init__()
         check_count("max_length", max_length)
         self.max_length = max_length

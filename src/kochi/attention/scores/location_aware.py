@@ -81,6 +81,7 @@ class LocationAware(RecurrentScore):
         query_size: int,
         key_size: int,
         num_heads: int = 1,
+        *,
         hidden_size: int | None = None,
         filters: int = 10,
         width: int = 31,

@@ -1,5 +1,6 @@
 """Selections: how scores become an alignment. One file a selection, named by its paper's word."""
 
+from kochi.attention.options import SIZES
 from kochi.attention.selections.base import (
     AnySelection,
     Choice,
@@ -20,8 +21,30 @@ from kochi.attention.selections.soft import Soft
 from kochi.attention.selections.sparsemax import Sparsemax
 from kochi.attention.selections.straight_through import StraightThrough
 from kochi.attention.selections.top_k import TopK
+from kochi.components import Slot
+
+SELECTIONS = Slot(
+    "selection",
+    (Selection, RecurrentSelection, SampledSelection),
+    {
+        "soft": Soft,
+        "smoothed": Smoothed,
+        "sparsemax": Sparsemax,
+        "entmax15": Entmax15,
+        "entmax": Entmax,
+        "top_k": TopK,
+        "hard": Hard,
+        "straight_through": StraightThrough,
+        "gumbel": Gumbel,
+        "marginal": Marginal,
+        "monotonic": Monotonic,
+        "chunkwise": Chunkwise,
+    },
+    SIZES,
+)
 
 __all__ = [
+    "SELECTIONS",
     "AnySelection",
     "Choice",
     "Chunkwise",

@@ -64,12 +64,17 @@ class Chunkwise(RecurrentSelection):
     """
 
     def __init__(
-        self, num_heads: int = 1, window: int = 2, noise: float = 1.0, offset: float = -1.0
+        self,
+        num_heads: int = 1,
+        *,
+        window: int = 2,
+        noise: float = 1.0,
+        offset: float = -1.0,
     ) -> None:
         super().__init__()
         check_count("window", window)
         self.window = window
-        self.monotonic = Monotonic(num_heads, noise, offset)
+        self.monotonic = Monotonic(num_heads, noise=noise, offset=offset)
 
     def forward(
         self,

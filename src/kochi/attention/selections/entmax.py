@@ -105,7 +105,7 @@ class Entmax(Selection):
         ValueError: Alpha is not between 1.01 and 1.99.
     """
 
-    def __init__(self, num_heads: int = 1, alpha: float = 1.5) -> None:
+    def __init__(self, num_heads: int = 1, *, alpha: float = 1.5) -> None:
         super().__init__()
         if not is_number(alpha) or not 1.0 + MARGIN < alpha < 2.0 - MARGIN:
             raise ValueError(f"alpha: got {alpha!r}, expected a number between 1.01 and 1.99")

@@ -44,7 +44,7 @@ class Gumbel(Selection):
         ValueError: The temperature is not a finite number above 0.
     """
 
-    def __init__(self, temperature: float = 1.0, hard: bool = False) -> None:
+    def __init__(self, *, temperature: float = 1.0, hard: bool = False) -> None:
         super().__init__()
         check_positive("temperature", temperature)
         self.temperature = temperature

@@ -55,7 +55,7 @@ class Hard(SampledSelection):
         ValueError: The share is not between 0 and 1.
     """
 
-    def __init__(self, expected_share: float = 0.0) -> None:
+    def __init__(self, *, expected_share: float = 0.0) -> None:
         super().__init__()
         if not is_number(expected_share) or not 0.0 <= expected_share <= 1.0:
             raise ValueError(

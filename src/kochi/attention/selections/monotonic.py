@@ -82,7 +82,7 @@ class Monotonic(RecurrentSelection):
         ValueError: The noise is below 0, or an option is not a finite number.
     """
 
-    def __init__(self, num_heads: int = 1, noise: float = 1.0, offset: float = -1.0) -> None:
+    def __init__(self, num_heads: int = 1, *, noise: float = 1.0, offset: float = -1.0) -> None:
         super().__init__()
         if not is_number(noise) or noise < 0:
             raise ValueError(f"noise: got {noise!r}, expected a finite number of 0 or more")

@@ -52,7 +52,7 @@ class Soft(Selection):
         ValueError: The temperature is not a finite number above 0.
     """
 
-    def __init__(self, temperature: float = 1.0) -> None:
+    def __init__(self, *, temperature: float = 1.0) -> None:
         super().__init__()
         check_positive("temperature", temperature)
         self.temperature = temperature

@@ -37,7 +37,7 @@ class StraightThrough(Selection):
             likeliest one. Outside training it is always the likeliest one.
     """
 
-    def __init__(self, sample: bool = True) -> None:
+    def __init__(self, *, sample: bool = True) -> None:
         super().__init__()
         self.sample = sample
 

@@ -45,7 +45,7 @@ class TopK(Selection):
         ValueError: k is below 1.
     """
 
-    def __init__(self, k: int = 8) -> None:
+    def __init__(self, *, k: int = 8) -> None:
         super().__init__()
         check_count("k", k)
         self.k = k

@@ -1,0 +1,289 @@
+"""Slots, and the components that fill them.
+
+A slot is a place that one of several components fills: a score, an encoder, a metric. A component
+is a class whose constructor is its schema: keyword-only parameters are the options that a user may
+set, the others are what the surrounding model supplies, such as sizes. An option's type stands in
+the annotation, its meaning in the docstring: nothing is listed a second time.
+
+Components are built in, or come from an installed package (an entry point in the group
+``kochi.<slot>``), or are named by their path (``"package.module:Class"``).
+
+This module needs the standard library alone, so that `kochi.attention` can use it by itself; run
+files are checked by `kochi.schema`.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from typing import Any, Generic, TypeVar
+
+Component = TypeVar("Component")
+Reference = type | str  # a class, or "module:Class", imported when it is used
+
+
+class ComponentError(ValueError):
+    """Say in one line why a component cannot be used."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """Where a component comes from that is not built in.
+
+    Attributes:
+        name: Of the distribution, or of the module where there is none.
+        version: Of the distribution; empty where there is none.
+    """
+
+    name: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        """Return name and version."""
+        return f"{self.name} {self.version}".rstrip()
+
+
+@dataclass(frozen=True)
+class Choice(Generic[Component]):
+    """A component chosen for a slot.
+
+    Attributes:
+        slot: The slot's name.
+        kind: The component's name in the slot, or "package.module:Class".
+        component: Its class.
+        options: Keyword arguments of the constructor that were given.
+        package: Where it comes from; None if it is built in.
+    """
+
+    slot: str
+    kind: str
+    component: type[Component]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    package: Package | None = None
+
+    def build(self, **supplied: Any) -> Component:
+        """Construct the component.
+
+        Args:
+            supplied: What the model knows, by name: each constructor takes what it asks for.
+
+        Raises:
+            ValueError: Its own, for options or sizes that cannot be.
+        """
+        taken = {name: supplied[name] for name in _supplied(self.component) if name in supplied}
+        return self.component(**taken, **self.options)
+
+    @property
+    def table(self) -> "str | dict[str, Any]":
+        """The choice as a user writes it: a name alone, or a table."""
+        return {"kind": self.kind, **self.options} if self.options else self.kind
+
+
+class Slot(Collection[str], Generic[Component]):
+    """A place that one of several components fills. Iterating gives their names.
+
+    >>> class Shape: ...
+    >>> class Circle(Shape):
+    ...     def __init__(self, *, radius: float = 1.0) -> None:
+    ...         self.radius = radius
+    >>> shapes = Slot("shape", Shape, {"circle": Circle})
+    >>> shapes.choose({"kind": "circle", "radius": 2.0}).build().radius
+    2.0
+    >>> shapes.choose("circel")
+    Traceback (most recent call last):
+    kochi.components.ComponentError: shape: got 'circel', expected one of 'circle'; did you mean \
+'circle'?
+
+    Args:
+        name: What the slot is called in run files, messages and entry points.
+        base: The class, or classes, one of which every component extends.
+        builtin: The components that come with kochi, by name.
+        supplies: What a model supplies to constructors, by name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: Reference | tuple[Reference, ...],
+        builtin: Mapping[str, Reference],
+        supplies: Collection[str] = (),
+    ) -> None:
+        self.name = name
+        self.builtin = dict(builtin)
+        self.supplies = tuple(supplies)
+        self._base = base if isinstance(base, tuple) else (base,)
+
+    @property
+    def bases(self) -> tuple[type, ...]:
+        """The classes, one of which every component extends."""
+        return tuple(map(_resolved, self._base))
+
+    def __iter__(self) -> Iterator[str]:
+        """Name the components: those built in first, then those installed."""
+        installed = {point.name for point in self._installed()}
+        yield from (*self.builtin, *sorted(installed - self.builtin.keys()))
+
+    def __len__(self) -> int:
+        """Count the components."""
+        return len(list(iter(self)))
+
+    def __contains__(self, kind: object) -> bool:
+        """Tell whether a component of that name is there."""
+        return kind in self.builtin or any(point.name == kind for point in self._installed())
+
+    def choose(self, value: Any, trust: Collection[str] | None = None) -> Choice[Component]:
+        """Return the component that a user names.
+
+        Args:
+            value: A name, or a table with the name as ``kind`` and options.
+            trust: Packages whose code may be imported; None: all, as for what the user wrote. A
+                model folder is read with what its reader allows.
+
+        Raises:
+            ComponentError: There is none of that name, it is not trusted, cannot be imported, is
+                no component of this slot, or has no such option.
+        """
+        if not isinstance(value, str | Mapping):
+            raise ComponentError(
+                f"{self.name}: got {value!r}, expected a name, a table with its kind and options, "
+                "or an object"
+            )
+        table = {"kind": value} if isinstance(value, str) else dict(value)
+        kind = table.pop("kind", None)
+        component, package = self._find(kind, trust)
+        known = options_of(component)
+        for option in table:
+            if option not in known:
+                names = ", ".join(map(repr, known)) or "none"
+                raise ComponentError(
+                    f"{self.name} {kind!r}: got the option {option!r}, expected {names}"
+                )
+        for option, parameter in known.items():
+            if parameter.default is parameter.empty and option not in table:
+                raise ComponentError(f"{self.name} {kind!r}: the option {option!r} is missing")
+        return Choice(self.name, kind, component, table, package)
+
+    def component(self, kind: str) -> type[Component]:
+        """Return the class of a name.
+
+        Raises:
+            ComponentError: As in `choose`.
+        """
+        return self._find(kind, None)[0]
+
+    def _find(
+        self, kind: Any, trust: Collection[str] | None
+    ) -> tuple[type[Component], Package | None]:
+        if isinstance(kind, str) and kind in self.builtin:
+            return _resolved(self.builtin[kind]), None
+        points = [point for point in self._installed() if point.name == kind]
+        if points:
+            package, path = self._only(points), points[0].value
+        elif isinstance(kind, str) and ":" in kind:
+            package, path = _package_of(kind.partition(":")[0].partition(".")[0]), kind
+        else:
+            raise ComponentError(self._unknown(kind))
+        if not is_trusted(package.name, trust):
+            raise ComponentError(
+                f"{self.name} {kind!r} runs code of the package {package}, which is not trusted; "
+                f"allow it with trust=[{package.name!r}] or --trust {package.name}, if you know it"
+            )
+        return self._imported(path, kind, package), package
+
+    def _only(self, points: list[EntryPoint]) -> Package:
+        """Return the package of an entry point, of which there must be one."""
+        packages = sorted({str(_package_of_point(point)) for point in points})
+        if len(packages) > 1:
+            raise ComponentError(
+                f"{self.name} {points[0].name!r} comes with {' and '.join(packages)}; uninstall "
+                f"one of them, or name the class by its path, such as {points[0].value!r}"
+            )
+        return _package_of_point(points[0])
+
+    def _unknown(self, kind: Any) -> str:
+        names = list(self)
+        near = difflib.get_close_matches(str(kind), names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{self.name}: got {kind!r}, expected one of {', '.join(map(repr, names))}{hint}"
+
+    def _imported(self, path: str, kind: str, package: Package) -> type[Component]:
+        module, _, attribute = path.partition(":")
+        try:
+            component = getattr(importlib.import_module(module), attribute)
+        except Exception as error:  # code of somebody else: whatever it raises becomes one line
+            raise ComponentError(
+                f"{self.name} {kind!r} of the package {package} cannot be imported: "
+                f"{type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
+        if not isinstance(component, type) or not issubclass(component, self.bases):
+            names = " or ".join(base.__name__ for base in self.bases)
+            what = component.__name__ if isinstance(component, type) else repr(component)
+            raise ComponentError(f"{self.name}: got {kind!r}, a {what}, expected a {names}")
+        for name, parameter in _supplied(component).items():
+            if name not in self.supplies and parameter.default is parameter.empty:
+                supplied = ", ".join(self.supplies) or "nothing"
+                raise ComponentError(
+                    f"{self.name} {kind!r}: its constructor asks for {name!r}, and a {self.name} "
+                    f"is given {supplied}; options are keyword-only (after a *)"
+                )
+        return component
+
+    def _installed(self) -> Collection[EntryPoint]:
+        return entry_points(group=f"kochi.{self.name}")
+
+
+def options_of(component: type) -> dict[str, inspect.Parameter]:
+    """Return the options of a component: the keyword-only parameters of its constructor."""
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(component).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def is_trusted(package: str, trust: Collection[str] | None) -> bool:
+    """Tell whether a package is among those whose code may run; None allows all.
+
+    >>> is_trusted("kochi-numbers", ["kochi_numbers"]), is_trusted("kochi-numbers", [])
+    (True, False)
+    """
+    return trust is None or _normal(package) in set(map(_normal, trust))
+
+
+def _supplied(component: type) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(component).parameters
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    }
+
+
+def _resolved(reference: Reference) -> type:
+    if isinstance(reference, type):
+        return reference
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _package_of_point(point: EntryPoint) -> Package:
+    found = point.dist
+    return Package(point.value) if found is None else Package(found.name, found.version)
+
+
+def _package_of(module: str) -> Package:
+    """Return the distribution that a module is of, or the module itself."""
+    from importlib.metadata import packages_distributions
+
+    name = next(iter(packages_distributions().get(module, ())), module)
+    try:
+        return Package(name, version(name))
+    except PackageNotFoundError:
+        return Package(name)
+
+
+def _normal(name: str) -> str:
+    """Spell the name of a distribution or of its module alike (PEP 503)."""
+    return name.lower().replace("-", "_").replace(".", "_")

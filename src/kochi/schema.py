@@ -1,0 +1,156 @@
+"""Components in run files: options are checked and described by what constructors say of them."""
+
+import inspect
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from typing import Any, get_type_hints
+
+import docstring_parser
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    create_model,
+)
+from pydantic_core import PydanticCustomError, core_schema
+
+from kochi.components import Choice, ComponentError, Slot, options_of
+
+COMPONENT = "component"  # the type of pydantic's error where a component cannot be used
+
+
+class Chosen:
+    """Say of a field that it holds a component: ``Annotated[Choice, Chosen("module:SLOT")]``.
+
+    A name, or a table with the name as ``kind`` and options, becomes a `Choice`, and is written as
+    the same again. Components of a model folder are imported only if the validation's context
+    allows it: ``context={"trust": ["package"]}``.
+
+    Args:
+        slot: Where the slot is; it is imported when the first value is checked.
+        several: Take a list of components, too, which becomes a list of choices.
+    """
+
+    def __init__(self, slot: str, several: bool = False) -> None:
+        self._path = slot
+        self._several = several
+
+    @property
+    def slot(self) -> Slot[Any]:
+        """The slot."""
+        module, _, name = self._path.partition(":")
+        return getattr(import_module(module), name)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Check values by the slot, and write choices as tables."""
+
+        def check(value: Any, info: Any) -> Any:  # a pydantic.ValidationInfo
+            trust = (info.context or {}).get("trust")
+            if self._several and isinstance(value, list | tuple):
+                return [_choose(self.slot, one, trust) for one in value]
+            return _choose(self.slot, value, trust)
+
+        return core_schema.with_info_plain_validator_function(
+            check, serialization=core_schema.plain_serializer_function_ser_schema(_table)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe all components of the slot, built in and installed."""
+        names = list(self.slot)
+        one: dict[str, Any] = {
+            "anyOf": [
+                {"enum": names},
+                *(_json_table(name, self.slot.component(name)) for name in names),
+                {"type": "string", "pattern": ":", "description": "package.module:Class"},
+            ]
+        }
+        return {"anyOf": [one, {"type": "array", "items": one}]} if self._several else one
+
+
+@cache
+def schema_of(component: type) -> type[BaseModel]:
+    """Return the schema of a component's options, from its constructor and docstring."""
+    said = {
+        entry.arg_name: " ".join((entry.description or "").split())
+        for entry in docstring_parser.parse(inspect.getdoc(component) or "").params
+    }
+    hints = get_type_hints(component.__init__, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (
+            hints.get(name, Any),
+            Field(
+                ... if parameter.default is parameter.empty else parameter.default,
+                description=said.get(name),
+            ),
+        )
+        for name, parameter in options_of(component).items()
+    }
+    closed = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    return create_model(component.__name__, __config__=closed, **fields)
+
+
+def packages_of(table: Any) -> dict[str, str]:
+    """Return the packages that components in a table of a run file come from, with versions.
+
+    Args:
+        table: A model of pydantic, or anything in one.
+    """
+    found: dict[str, str] = {}
+    if isinstance(table, Choice):
+        if table.package is not None:
+            found[table.package.name] = table.package.version
+        table = dict(table.options)
+    if isinstance(table, BaseModel):
+        table = dict(table)
+    values = table.values() if isinstance(table, dict) else table
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        return found
+    for value in values:
+        found |= packages_of(value)
+    return found
+
+
+def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choice[Any]:
+    if isinstance(value, Choice):
+        return value
+    try:
+        choice = slot.choose(value, trust)
+    except ComponentError as error:
+        reason = str(error).removeprefix(f"{slot.name}: ")  # the key of the run file says it
+        raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason}) from None
+    try:
+        options = schema_of(choice.component).model_validate(dict(choice.options))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = ".".join(map(str, first["loc"]))
+        reason = f"{slot.name} {choice.kind!r}: {option} = {first['input']!r}: {first['msg']}"
+        raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason}) from None
+    return replace(choice, options={name: getattr(options, name) for name in choice.options})
+
+
+def _table(value: Any) -> Any:
+    return (
+        [one.table for one in value] if isinstance(value, list) else getattr(value, "table", value)
+    )
+
+
+def _json_table(kind: str, component: type) -> dict[str, Any]:
+    schema = schema_of(component).model_json_schema()
+    summary = (inspect.getdoc(component) or "").partition("\n")[0]
+    return {
+        "type": "object",
+        "title": kind,
+        "description": summary,
+        "properties": {"kind": {"const": kind}, **schema.get("properties", {})},
+        "required": ["kind", *schema.get("required", [])],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,123 @@
+"""Run files and components: options are checked and described by the constructor."""
+
+import json
+
+import pytest
+
+from kochi import config
+from kochi.errors import UserError
+from kochi.folder import load_folder, save_folder
+from kochi.schema import Chosen, schema_of
+from tests.test_folder import _parts
+
+pytest_plugins = ("tests.extensions",)
+
+DATA = {"kind": "tsv", "train": "train.tsv"}
+
+
+def run(attention, kind="rnn"):
+    return config.check_run({"data": DATA, "model": {"kind": kind, "attention": attention}}, "r")
+
+
+def test_a_choice_is_written_as_it_was_read():
+    table = {"score": {"kind": "additive", "hidden_size": 7}, "scope": ["causal", "local_m"]}
+    model = run(table).model
+    assert model.attention.score.options == {"hidden_size": 7}
+    dumped = model.attention.model_dump(mode="json", exclude_none=True)
+    assert dumped == {**table, "selection": "soft", "num_heads": 1, "kernel": "auto"}
+    assert run(dumped).model == model
+    assert run(dict(model.attention)).model == model
+
+
+def test_options_have_the_types_of_the_constructor():
+    assert run({"selection": {"kind": "soft", "temperature": 1}}).model.attention.selection.options
+    for table, message in (
+        ({"score": "aditive"}, r"^r: model.attention.score: .*; did you mean 'additive'\?$"),
+        (
+            {"score": {"kind": "additive", "hidden_size": "wide"}},
+            r"^r: model.attention.score: score 'additive': hidden_size = 'wide': Input should be a "
+            "valid integer",
+        ),
+        (
+            {"score": {"kind": "additive", "hiden_size": 3}},
+            r"^r: model.attention.score: .* got the option 'hiden_size', expected 'hidden_size'",
+        ),
+        ({"scope": ["global", "all"]}, r"^r: model.attention.scope: got 'all', expected"),
+        ({"relative": 7}, r"^r: model.attention.relative: got 7, expected a name"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(table)
+
+
+def test_a_model_folder_runs_only_what_is_trusted(install):
+    install("kochi-distance", score={"distance": "kochi_distance:Distance"})
+    tree = {"data": DATA, "model": {"kind": "rnn", "attention": {"score": "distance"}}}
+    assert config.check_run(tree, "r").model.attention.score.kind == "distance"
+    with pytest.raises(UserError, match=r"runs code of the package kochi-distance 0.1, which is n"):
+        config.check_run(tree, "r", trust=())
+    trusted = config.check_run(tree, "r", trust=["kochi-distance"])
+    assert trusted.model.attention.score.package.version == "0.1"
+
+
+def test_the_schema_says_what_docstrings_say(install):
+    install("kochi-distance", score={"distance": "kochi_distance:Distance"})
+    slot = Chosen("kochi.attention:SCORES").slot
+    described = schema_of(slot.component("distance")).model_json_schema()["properties"]["power"]
+    assert described == {
+        "default": 2.0,
+        "description": "Exponent of the distance.",
+        "title": "Power",
+        "type": "number",
+    }
+    schema = json.dumps(config.Run.model_json_schema())
+    assert '"distance"' in schema and "Score by the negative distance" in schema
+
+
+TINY = ["--set", "training.max_steps=2", "--set", "model.bidirectional=false", "--set"]
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_a_model_with_a_component_of_another_package(install, kochi, task):
+    """It trains, is loaded by who trusts the package, and starts the next training."""
+    install("kochi-distance", score={"distance": "kochi_distance:Distance"})
+    done = kochi("train", task, *TINY, "model.attention.score={ kind = 'distance', power = 1 }")
+    assert done.code == 0, done.err
+    model = task.parent / "model"
+    manifest = json.loads((model / "manifest.json").read_text())
+    assert manifest["packages"] == {"kochi-distance": "0.1"}
+    assert "power = 1.0" in (model / "run.toml").read_text()
+    refused = kochi("predict", model, stdin=b"ab")
+    assert (refused.code, refused.err) == (
+        2,
+        f"kochi: {model}: the model runs code of the package kochi-distance 0.1, which is not "
+        "trusted; allow it with trust=['kochi-distance'] or --trust kochi-distance, if you know "
+        "it\n",
+    )
+    assert kochi("predict", model, "--trust", "kochi_distance", stdin=b"ab").code == 0
+    on = ["--set", f"training.start_from={model}", "--set", "output=next"]
+    assert kochi("train", task, *TINY, "model.attention.score=distance", *on).code == 0
+    refused = kochi("train", task, *TINY, "model.attention.score=additive", *on, "--overwrite")
+    assert refused.code == 2 and "which is not trusted" in refused.err
+
+
+def test_a_model_whose_package_is_missing_or_another(install, tmp_path):
+    folder = tmp_path / "model"
+    save_folder(folder, **_parts())
+    whole = load_folder(folder).run
+    manifest = json.loads((folder / "manifest.json").read_text())
+
+    def needs(packages):
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"packages": packages}))
+
+    needs({"kochi-missing": "0.3"})
+    with pytest.raises(UserError, match=r"kochi-missing 0.3, which is not installed; install it"):
+        load_folder(folder, trust=["kochi-missing"])
+    install("kochi-distance", version="0.2")
+    needs({"kochi-distance": "0.1"})
+    with pytest.raises(UserError, match=r"package kochi-distance 0.1, which is not trusted"):
+        load_folder(folder)
+    with pytest.warns(UserWarning, match=r"kochi-distance 0.1; found 0.2: its answers may differ"):
+        assert load_folder(folder, trust=["kochi-distance"]).run == whole
+    for damaged in ([1], {"kochi-distance": 1}, 7):
+        needs(damaged)
+        assert load_folder(folder).run == whole
