@@ -61,7 +61,7 @@ def test_only_trusted_packages_are_imported(install):
         ),
         ("zzz", r"^score: got 'zzz', expected one of 'dot', .*'location_aware'$"),
         (7, r"^score: got 7, expected a name, a table with its kind and options, or an object$"),
-        ({"hidden_size": 7}, r"^score: got None, expected one of"),
+        ({"hidden_size": 7}, r"^score: kind is missing; it must be one of 'dot', 'scaled_dot'"),
         ({"kind": "dot", "scale": 1.0}, r"^score 'dot': got the option 'scale', expected none$"),
         (
             {"kind": "additive", "num_heads": 2},

@@ -9,8 +9,8 @@ from torch import nn
 from kochi import config, folder
 from kochi.data.tokenizer import train_tokenizer
 from kochi.errors import UserError
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 
 
 def _parts() -> dict:

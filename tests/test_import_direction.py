@@ -21,9 +21,11 @@ BASE = {
     "reading",
     "quiet",
     "visible",
+    "inputs",
+    "tables",
 }
 DATA = BASE | {"data", "sound", "picture"}
-MODEL_PARTS = {"attention", "memory", "layers"}
+MODEL_PARTS = {"attention", "components", "inputs", "layers", "memory", "schema", "tables"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
     "errors": set(),
@@ -35,13 +37,15 @@ DIRECTION: dict[str, set[str]] = {
     "reading": {"errors", "contents"},
     "components": set(),
     "schema": {"components"},
-    "config": {"components", "errors", "normal_forms", "reading", "schema"},
+    "tables": {"components", "schema"},
+    "inputs": set(),
+    "config": {"components", "errors", "normal_forms", "reading", "schema", "tables"},
     "memory": set(),
     "sound": {"errors", "contents", "reading"},
     "picture": {"errors", "contents", "reading", "quiet"},
     "scenes": {"errors"},
     "attention": {"components"},
-    "layers": {"attention"},
+    "layers": {"attention", "tables", "components", "schema"},
     "encoders": MODEL_PARTS,
     "decoders": MODEL_PARTS,
     "models": MODELS | BASE,

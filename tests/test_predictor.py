@@ -6,8 +6,8 @@ import torch
 import kochi
 from kochi.config import check_run
 from kochi.errors import UserError
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.predictor import SourceError, TargetError
 
 

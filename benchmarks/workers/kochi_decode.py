@@ -26,7 +26,7 @@ from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLay
 from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
 from kochi.layers.feedforward import FeedForward
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
+from kochi.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import Processes, in_parallel, num_workers, search, share_size
 

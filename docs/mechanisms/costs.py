@@ -33,7 +33,7 @@ from kochi.attention import build
 from kochi.config import read_run
 from kochi.errors import UserError
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
+from kochi.inputs import TokenInput
 
 HERE = Path(__file__).resolve().parent
 FOUND = HERE / "costs.json"

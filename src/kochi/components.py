@@ -75,6 +75,12 @@ class Choice(Generic[Component]):
         taken = {name: supplied[name] for name in _supplied(self.component) if name in supplied}
         return self.component(**taken, **self.options)
 
+    def option(self, name: str) -> Any:
+        """Return an option as given, else its default; None where there is no such option."""
+        parameter = options_of(self.component).get(name)
+        default = None if parameter is None else parameter.default
+        return self.options.get(name, default)
+
     @property
     def table(self) -> "str | dict[str, Any]":
         """The choice as a user writes it: a name alone, or a table."""
@@ -151,14 +157,19 @@ class Slot(Collection[str], Generic[Component]):
                 "or an object"
             )
         table = {"kind": value} if isinstance(value, str) else dict(value)
-        kind = table.pop("kind", None)
+        if "kind" not in table:
+            names = ", ".join(map(repr, self))
+            raise ComponentError(f"{self.name}: kind is missing; it must be one of {names}")
+        kind = table.pop("kind")
         component, package = self._find(kind, trust)
+        assert isinstance(kind, str)  # else it would not have been found
         known = options_of(component)
         for option in table:
             if option not in known:
                 names = ", ".join(map(repr, known)) or "none"
                 raise ComponentError(
                     f"{self.name} {kind!r}: got the option {option!r}, expected {names}"
+                    f"{_nearest(option, known)}"
                 )
         for option, parameter in known.items():
             if parameter.default is parameter.empty and option not in table:
@@ -204,9 +215,8 @@ class Slot(Collection[str], Generic[Component]):
 
     def _unknown(self, kind: Any) -> str:
         names = list(self)
-        near = difflib.get_close_matches(str(kind), names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{self.name}: got {kind!r}, expected one of {', '.join(map(repr, names))}{hint}"
+        known = ", ".join(map(repr, names))
+        return f"{self.name}: got {kind!r}, expected one of {known}{_nearest(kind, names)}"
 
     def _imported(self, path: str, kind: str, package: Package) -> type[Component]:
         module, _, attribute = path.partition(":")
@@ -232,6 +242,11 @@ class Slot(Collection[str], Generic[Component]):
 
     def _installed(self) -> Collection[EntryPoint]:
         return entry_points(group=f"kochi.{self.name}")
+
+
+def _nearest(name: object, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def options_of(component: type) -> dict[str, inspect.Parameter]:

@@ -15,8 +15,6 @@ import tomli_w
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -27,16 +25,20 @@ from kochi.errors import UserError
 from kochi.normal_forms import Normalization
 from kochi.reading import LARGEST_TOML, parse_toml, parsing, read_file, shortened
 from kochi.schema import COMPONENT, Chosen
+from kochi.tables import (
+    AboveZero,
+    Attention,
+    Cell,
+    Fraction,
+    HeadsAttention,
+    Layers,
+    NotNegative,
+    Positions,
+    Positive,
+    Table,
+)
 
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Column = str | Positive
-AboveZero = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-# Limits that no use comes near: a model folder of somebody else must not keep the machine busy.
-Layers = Annotated[int, Field(gt=0, le=1_000)]
-Heads = Annotated[int, Field(gt=0, le=10_000)]
-Positions = Annotated[int, Field(gt=0, le=10_000_000)]
 Side = Annotated[int, Field(ge=4, le=16_384)]
 Seconds = Annotated[float, Field(gt=0.0, le=1e6)]
 Hop = Annotated[float, Field(ge=1e-5, le=1e3)]
@@ -52,12 +54,6 @@ def _known_encoding(name: str) -> str:
 
 
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
-
-
-class Table(BaseModel):
-    """Base of every table: nothing unknown is accepted, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # ------------------------------------------------------------------------------------------- data
@@ -379,174 +375,7 @@ Data = Annotated[
 # ------------------------------------------------------------------------------------------ model
 
 
-def _part(slot: str, several: bool = False) -> Any:
-    return Chosen(f"kochi.attention:{slot}", several)
-
-
-Part = Choice[Any]
-AnyPart = str | dict[str, Any] | Part
-
-
-class Attention(Table):
-    """The parts of one attention; see ``kochi.attention.build``.
-
-    Each is a name, or a table with the name as ``kind`` and the part's own options. A list of
-    scopes sees what all of them see.
-    """
-
-    score: Annotated[Part, _part("SCORES")] = Field("additive", validate_default=True)
-    scope: Annotated[Part | list[Part], _part("SCOPES", several=True)] = Field(
-        "global", validate_default=True
-    )
-    selection: Annotated[Part, _part("SELECTIONS")] = Field("soft", validate_default=True)
-    relative: Annotated[Part, _part("RELATIVES")] | None = None
-    num_heads: Heads = 1
-    kernel: str = "auto"
-
-
-class HeadsAttention(Attention):
-    """An attention of a Transformer: what the table leaves out is as in Vaswani et al. 2017."""
-
-    score: Annotated[Part, _part("SCORES")] = Field("scaled_dot", validate_default=True)
-    num_heads: Heads = 4
-
-
-class RecurrentLayers(Table):
-    """Recurrent layers of an encoder of frames; ``hidden_size`` is the width of a direction."""
-
-    cell: Literal["lstm", "gru"] = "lstm"
-    hidden_size: Positive = 256
-    layers: Layers = 3
-    bidirectional: bool = True
-    dropout: Fraction = 0.2
-
-
-class PyramidEncoder(RecurrentLayers):
-    """Listener of Chan et al. 2016: after the first one, ``halvings`` layers halve the frames."""
-
-    kind: Literal["pyramid"]
-    halvings: Annotated[int, Field(ge=0, le=20)] = 2
-
-    @model_validator(mode="after")
-    def _first_layer_does_not_halve(self) -> "PyramidEncoder":
-        if self.halvings >= self.layers:
-            raise ValueError(
-                f"halvings = {self.halvings} needs at least {self.halvings + 1} layers, of which "
-                f"the first does not halve; got layers = {self.layers}"
-            )
-        return self
-
-
-class ConvRnnEncoder(RecurrentLayers):
-    """Two strided convolutions with ``channels`` filters (four frames become one), then LSTM."""
-
-    kind: Literal["conv_rnn"]
-    channels: Positive = 32
-
-
-class SelfAttentionLayers(Table):
-    """Self-attention over frames, of which two strided convolutions make four one.
-
-    ``causal`` convolutions look at no later frame; the scope of ``self_attention`` is to match
-    (``{ kind = "sliding_window", right = 0 }``) where frames are read as they come.
-    """
-
-    channels: Positive = 32
-    size: Positive = 128
-    layers: Layers = 4
-    causal: bool = False
-    dropout: Fraction = 0.1
-    attention_dropout: Fraction = 0.0
-
-
-class ConvTransformerEncoder(SelfAttentionLayers):
-    """Strided convolutions and a Transformer's encoder."""
-
-    kind: Literal["conv_transformer"]
-    feedforward_size: Positive = 256
-    norm: Literal["pre", "post"] = "pre"
-    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
-    max_positions: Positions = 1024
-    activation: Literal["relu", "gelu", "silu"] = "relu"
-    self_attention: HeadsAttention = Field(default_factory=HeadsAttention)
-
-
-class ConformerEncoder(SelfAttentionLayers):
-    """Strided convolutions and Conformer layers (Gulati et al. 2020)."""
-
-    kind: Literal["conformer"]
-    feedforward_size: Positive = 512
-    conv_width: Positive = 31
-    self_attention: HeadsAttention = Field(
-        default_factory=lambda: HeadsAttention.model_validate({"relative": "rotary"})
-    )
-
-
-class GridEncoder(Table):
-    """What the encoders of pictures share.
-
-    ``positions`` are added to the memory: "sinusoidal" in both directions, or "none".
-    """
-
-    positions: Literal["sinusoidal", "none"] = "sinusoidal"
-    dropout: Fraction = 0.1
-
-
-class ConvolutionLayers(GridEncoder):
-    """A residual network, of which each stage halves height and width.
-
-    A stage has as many filters as ``channels`` says and ``blocks`` residual blocks; the memory has
-    as many places as the last stage. What the first stage reads is ``patch`` pixels wide and high
-    already.
-    """
-
-    channels: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32, 64, 128)
-    blocks: Layers = 1
-    patch: Literal[1, 2, 4] = 1
-
-
-class CnnEncoder(ConvolutionLayers):
-    """A small residual network whose last map is the memory."""
-
-    kind: Literal["cnn"]
-
-
-class CnnRowsEncoder(ConvolutionLayers):
-    """The same, and recurrent layers over each row of the map (Deng et al. 2017)."""
-
-    kind: Literal["cnn_rows"]
-    cell: Literal["lstm", "gru"] = "lstm"
-    hidden_size: Positive = 128
-    layers: Layers = 1
-    max_rows: Positions = 64
-
-
-class VitEncoder(GridEncoder):
-    """Patches of ``patch`` pixels and a Transformer's encoder (Dosovitskiy et al. 2021)."""
-
-    kind: Literal["vit"]
-    patch: Positive = 8
-    size: Positive = 128
-    feedforward_size: Positive = 256
-    layers: Layers = 4
-    norm: Literal["pre", "post"] = "pre"
-    activation: Literal["relu", "gelu", "silu"] = "gelu"
-    attention_dropout: Fraction = 0.0
-    self_attention: HeadsAttention = Field(default_factory=HeadsAttention)
-
-
-FrameEncoders = PyramidEncoder | ConvRnnEncoder | ConvTransformerEncoder | ConformerEncoder
-PictureEncoders = CnnEncoder | CnnRowsEncoder | VitEncoder
-
-
-def _named(value: Any) -> Any:
-    """Take a name alone for a table with nothing else in it."""
-    return {"kind": value} if isinstance(value, str) else value
-
-
-Encoder = Annotated[
-    FrameEncoders | PictureEncoders, Field(discriminator="kind"), BeforeValidator(_named)
-]
+Encoder = Annotated[Choice[Any], Chosen("kochi.encoders:ENCODERS")]
 
 
 class RecurrentModel(Table):
@@ -557,7 +386,7 @@ class RecurrentModel(Table):
     ``encoder_layers``, ``bidirectional`` and ``reverse_source`` are of the encoder of tokens.
     """
 
-    cell: Literal["lstm", "gru"] = "lstm"
+    cell: Cell = "lstm"
     embedding_size: Positive = 256
     hidden_size: Positive = 256
     encoder_layers: Layers = 1
@@ -946,25 +775,18 @@ def _kinds() -> dict[str, type[Table]]:
         "plain": PlainModel,
         "rnn": RnnModel,
         "transformer": TransformerModel,
-        "pyramid": PyramidEncoder,
-        "conv_rnn": ConvRnnEncoder,
-        "conv_transformer": ConvTransformerEncoder,
-        "conformer": ConformerEncoder,
-        "cnn": CnnEncoder,
-        "cnn_rows": CnnRowsEncoder,
-        "vit": VitEncoder,
     }
 
 
 def _kinds_of(name: str) -> str:
-    union = {"data": Data, "model": Model, "encoder": Encoder}[name]
+    union = {"data": Data, "model": Model}[name]
     tables = get_args(get_args(union)[0])
     return ", ".join(repr(get_args(table.model_fields["kind"].annotation)[0]) for table in tables)
 
 
 def _kinds_with(kind: str, key: str) -> list[str]:
     """Name the kinds that could stand in the place of this one and have the key."""
-    for union in (Data, Model, Encoder):
+    for union in (Data, Model):
         tables = get_args(get_args(union)[0])
         if _kinds()[kind] in tables:
             named = {name: table for name, table in _kinds().items() if table in tables}

@@ -46,7 +46,6 @@ from kochi.schema import packages_of
 if TYPE_CHECKING:
     from kochi.data.readers.base import Reader
     from kochi.data.tokenizer import Tokenizer
-    from kochi.models.inputs import Input
     from kochi.models.seq2seq import Seq2Seq
 
 RUN, WEIGHTS, MANIFEST = "run.toml", "model.safetensors", "manifest.json"
@@ -94,25 +93,12 @@ class ModelFolder:
         with _building, torch.random.fork_rng(devices=[]):
             model = build_model(
                 self.run.model,
-                model_input(self.source),
+                self.source.inputs,
                 self.target.size,
                 ctc=self.run.training.ctc_weight > 0,
             )
         load_weights(model, self.weights, WEIGHTS)
         return model.eval()
-
-
-def model_input(source: "Reader[Any]") -> "Input":
-    """Return what a model is built to read."""
-    from kochi.data.readers.base import FrameShape
-    from kochi.models.inputs import FrameInput, PictureInput, TokenInput
-
-    found = source.inputs
-    if isinstance(found, int):
-        return TokenInput(found)
-    if not isinstance(found, FrameShape):
-        return PictureInput(found.channels, found.height, found.width)
-    return FrameInput(found.size, found.hop_seconds, found.first_seconds)
 
 
 # --------------------------------------------------------------------------------- writing a file
@@ -377,7 +363,7 @@ def load_folder(folder: Path, trust: Collection[str] = ()) -> ModelFolder:
     source, target = load_reader(run.data, files[SOURCE]), Tokenizer.load(files[TARGET])
     found = outline(
         run.model,
-        model_input(source),
+        source.inputs,
         target.size,
         ctc=run.training.ctc_weight > 0,
         where=f"{where}: model",

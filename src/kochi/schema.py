@@ -69,7 +69,7 @@ class Chosen:
         one: dict[str, Any] = {
             "anyOf": [
                 {"enum": names},
-                *(_json_table(name, self.slot.component(name)) for name in names),
+                *(_json_table(name, self.slot.component(name), handler) for name in names),
                 {"type": "string", "pattern": ":", "description": "package.module:Class"},
             ]
         }
@@ -138,13 +138,21 @@ def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choic
 
 
 def _table(value: Any) -> Any:
-    return (
-        [one.table for one in value] if isinstance(value, list) else getattr(value, "table", value)
-    )
+    """Write choices, and tables in their options, as a user writes them."""
+    match value:
+        case Choice():
+            return _table(value.table)
+        case BaseModel():
+            return value.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        case dict():
+            return {key: _table(one) for key, one in value.items() if one is not None}
+        case list() | tuple():
+            return [_table(one) for one in value]
+    return value
 
 
-def _json_table(kind: str, component: type) -> dict[str, Any]:
-    schema = schema_of(component).model_json_schema()
+def _json_table(kind: str, component: type, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    schema = handler.resolve_ref_schema(handler(schema_of(component).__pydantic_core_schema__))
     summary = (inspect.getdoc(component) or "").partition("\n")[0]
     return {
         "type": "object",

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from kochi import config
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 
 SOURCE_VOCABULARY, TARGET_VOCABULARY = 11, 13
 BATCH, SOURCE, TARGET = 3, 7, 5

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from kochi import config
 from kochi.attention import SCOPES, SCORES, SELECTIONS
+from kochi.inputs import TokenInput
 from kochi.memory import Memory
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss

@@ -11,8 +11,8 @@ from kochi import config
 from kochi.data.padding import EOS
 from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.marginal import MarginalDecoder
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import beam_search, greedy, sample
 from kochi.search.forced import score_targets

@@ -9,8 +9,8 @@ from torch import Tensor
 from kochi import config
 from kochi.attention import RELATIVES, SCOPES, SCORES, SELECTIONS, Positions, Scope
 from kochi.decoders.transformer import TransformerDecoder
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from kochi.attention import build_multihead
 from kochi.encoders.recurrent import RecurrentEncoder
-from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
+from kochi.encoders.transformer import TransformerEncoder
 from kochi.layers.directions import RecurrentLayer
 from kochi.layers.embedding import Embedding
-from kochi.layers.feedforward import FeedForward
+from kochi.tables import HeadsAttention
 
 VOCABULARY, SIZE, HIDDEN = 11, 6, 4
 
@@ -17,7 +16,7 @@ def recurrent(**changes):
     options = {
         "cell": "lstm",
         "hidden_size": HIDDEN,
-        "num_layers": 2,
+        "layers": 2,
         "bidirectional": True,
         "reverse_source": False,
         "dropout": 0.0,
@@ -28,13 +27,9 @@ def recurrent(**changes):
 
 def transformer():
     torch.manual_seed(1)
-    attention = build_multihead(query_size=SIZE, memory_size=SIZE, num_heads=2)
-    layer = TransformerEncoderLayer(
-        attention, FeedForward(SIZE, 7, "relu", 0.0), norm="pre", dropout=0.0
-    )
-    return TransformerEncoder(
-        Embedding(VOCABULARY, SIZE), None, [layer], torch.nn.LayerNorm(SIZE), 0.0
-    ).double()
+    options = {"feedforward_size": 7, "layers": 1, "dropout": 0.0, "positions": "rotary"}
+    heads = HeadsAttention(num_heads=1)
+    return TransformerEncoder(Embedding(VOCABULARY, SIZE), **options, self_attention=heads).double()
 
 
 @pytest.fixture(
@@ -79,7 +74,7 @@ def test_an_empty_row_gives_finite_gradients(encoder):
 
 
 def test_two_directions_equal_the_library():
-    encoder = recurrent(num_layers=1)
+    encoder = recurrent(layers=1)
     source = torch.tensor([[4, 7, 5, 9]])
     values = encoder(source, source != 0).values
     library = torch.nn.LSTM(SIZE, HIDDEN, batch_first=True, bidirectional=True).double()
@@ -98,8 +93,8 @@ def test_two_directions_equal_the_library():
 
 def test_a_reversed_source_is_read_from_its_end():
     """The memory stays in the order of the source; the summary belongs to its first token."""
-    plain = recurrent(bidirectional=False, num_layers=1)
-    turned = recurrent(bidirectional=False, num_layers=1, reverse_source=True)
+    plain = recurrent(bidirectional=False, layers=1)
+    turned = recurrent(bidirectional=False, layers=1, reverse_source=True)
     source = torch.tensor([[4, 7, 5, 0], [6, 9, 8, 10]])
     backwards = torch.tensor([[5, 7, 4, 0], [10, 8, 9, 6]])
     expected = plain(backwards, backwards != 0)

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from kochi import config
-from kochi.models.build import build_model
-from kochi.models.inputs import FrameInput, PictureInput
-from kochi.models.picture_encoders import build_picture_encoder
+from kochi.inputs import FrameInput, PictureInput
+from kochi.models.build import build_encoder, build_model
 
 INPUT = PictureInput(3, 24, 40)
 ATTENTION = {"score": "scaled_dot", "num_heads": 2}
@@ -61,7 +60,7 @@ def run_of(model: dict):
 def build(table: dict | None, **model) -> Any:
     torch.manual_seed(1)
     tree = {"kind": "rnn", **model} | ({} if table is None else {"encoder": table})
-    return build_picture_encoder(run_of(tree).model, INPUT).double().eval()
+    return build_encoder(run_of(tree).model, INPUT, None).double().eval()
 
 
 @pytest.fixture(params=TABLES.values(), ids=list(TABLES))
@@ -229,7 +228,7 @@ def test_every_model_takes_every_encoder(kind, name):
                 "encoder": {"kind": "vit", "self_attention": {"score": "location_aware"}},
             },
             INPUT,
-            "encoder.self_attention: choose parts that neither look back",
+            "self_attention: LocationAware looks back at earlier alignments or draws",
         ),
     ],
 )

@@ -6,8 +6,8 @@ import torch
 from kochi import config
 from kochi.attention.scopes import SlidingWindow
 from kochi.errors import UserError
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 
 
 def build(table: dict, source=11, target=13):
@@ -147,7 +147,7 @@ def test_a_layer_for_ctc_is_drawn_after_all_other_weights():
 
 
 def test_an_encoder_without_kind_is_told_which_there_are():
-    message = "model.encoder.kind is missing; it must be one of 'pyramid', 'conv_rnn'"
+    message = "model.encoder: kind is missing; it must be one of 'recurrent', 'transformer'"
     with pytest.raises(UserError, match=message):
         build({"kind": "rnn", "encoder": {"halvings": 1}})
 

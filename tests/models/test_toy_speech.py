@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from kochi import config
+from kochi.inputs import FrameInput
 from kochi.memory import Frames
 from kochi.models.build import build_model
-from kochi.models.inputs import FrameInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import CtcPrefixScore, search
 from kochi.training.ctc import ctc_loss

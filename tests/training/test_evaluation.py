@@ -7,7 +7,6 @@ from kochi import config
 from kochi.data.pairs import read_pairs
 from kochi.metrics import corpus_metric
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.training.evaluation import Abandoned, Evaluator
 from kochi.training.prepare import open_run, prepare_data
 
@@ -21,9 +20,7 @@ def make(make_run: Callable[..., config.Run]):
         open_run(run, resume=False, overwrite=True)
         prepared = prepare_data(run)
         torch.manual_seed(2)
-        vocabulary = prepared.source.inputs
-        assert isinstance(vocabulary, int)
-        model = build_model(run.model, TokenInput(vocabulary), prepared.target.size)
+        model = build_model(run.model, prepared.source.inputs, prepared.target.size)
         return run, prepared, model, Evaluator(run, prepared.source, prepared.target)
 
     return made

@@ -8,7 +8,6 @@ import torch
 from kochi import config
 from kochi.data.batches import TokenBatches
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.training.prepare import load_data
 from kochi.training.progress import Progress
 from kochi.training.run import INIT, train
@@ -35,9 +34,7 @@ def test_a_step_is_the_mean_over_the_tokens_of_all_its_batches(
     row = _first_row(train(run, progress=Progress(silent=True), log_every=1))
     prepared = load_data(run)
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
-    vocabulary = prepared.source.inputs
-    assert isinstance(vocabulary, int)
-    model = build_model(run.model, TokenInput(vocabulary), prepared.target.size)
+    model = build_model(run.model, prepared.source.inputs, prepared.target.size)
     batches = TokenBatches(prepared.corpus, run.training.batch_tokens, run.seed)
     group = next(iter(StepStream(batches, accumulate, 1)))
     assert len(group.batches) == accumulate

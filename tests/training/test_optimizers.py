@@ -2,8 +2,8 @@ import torch
 from torch import nn
 
 from kochi import config
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.training.optimizers import build_optimizer
 
 

@@ -127,8 +127,8 @@ def _make_parts(
     # Without a dot product the parts are refused as soon as all are made.
     scale = 1.0 if made.dot_scale is None else made.dot_scale
     term = None if relative is None else _make(RELATIVES, relative, {**sizes, "dot_scale": scale})
-    rotary = term if isinstance(term, Rotary) else None
-    parts = Parts(made, made_scope, made_selection, None if rotary is not None else term)
+    rotary, term = (term, None) if isinstance(term, Rotary) else (None, term)
+    parts = Parts(made, made_scope, made_selection, term)
     why = refuse(parts)
     if why is not None:
         raise ValueError(why)

@@ -29,6 +29,7 @@ from kochi.data.readers.base import Reader
 from kochi.data.readers.taking import is_file
 from kochi.data.tags import Tags, without_tags
 from kochi.errors import UserError
+from kochi.inputs import TokenInput
 from kochi.normal_forms import Normalization, normalize
 from kochi.reading import parse_json, parsing, read_file
 
@@ -108,8 +109,8 @@ class Tokenizer(Reader[str]):
 
     @property
     @override
-    def inputs(self) -> int:
-        return self.size
+    def inputs(self) -> TokenInput:
+        return TokenInput(self.size)
 
     @override
     def is_one(self, source: Any) -> bool:

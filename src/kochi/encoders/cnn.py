@@ -4,32 +4,46 @@ As in Xu et al. 2015, "Show, attend and tell", section 3.1.1, https://arxiv.org/
 take a lower layer of a network so that each vector belongs to a part of the picture.
 """
 
+from typing import Literal
+
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
-from kochi.encoders.picture import PictureEncoder
-from kochi.encoders.residual import ResidualNetwork
+from kochi.encoders.picture import PictureEncoder, grid_positions
+from kochi.encoders.residual import Channels, ResidualNetwork
+from kochi.inputs import PictureInput
 from kochi.layers.dropout import Dropout
 from kochi.memory import Memory
+from kochi.tables import Fraction, GridPositionsName, Layers
 
 
 class CnnEncoder(PictureEncoder):
     """Leave the last map, with positions added to it.
 
     Args:
-        network: Makes the map.
-        size: Filters of its last stage.
-        positions: Adds positions to the map, or leaves it.
+        source: The pictures.
+        channels: Filters of each stage; a stage halves height and width.
+        blocks: Residual blocks of each stage.
+        patch: Pixels, in both directions, that are one place of the first stage's input already.
+        positions: Added to the map: "sinusoidal" in both directions, or "none".
         dropout: Rate on the map.
     """
 
     def __init__(
-        self, network: ResidualNetwork, size: int, positions: nn.Module, dropout: float
+        self,
+        source: PictureInput,
+        *,
+        channels: Channels = (32, 64, 128),
+        blocks: Layers = 1,
+        patch: Literal[1, 2, 4] = 1,
+        positions: GridPositionsName = "sinusoidal",
+        dropout: Fraction = 0.1,
     ) -> None:
-        super().__init__(size, network.cell)
+        network = ResidualNetwork(source.channels, channels, blocks, patch)
+        super().__init__(channels[-1], network.cell)
         self.network = network
-        self.positions = positions
+        self.positions = grid_positions(positions, channels[-1])
         self.dropout = Dropout(dropout)
 
     @override

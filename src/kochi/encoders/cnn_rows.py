@@ -4,54 +4,62 @@ Deng, Kanervisto, Ling and Rush 2017, "Image-to-markup generation with coarse-to
 section 4, https://arxiv.org/abs/1609.04938.
 """
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.picture import PictureEncoder
-from kochi.encoders.residual import ResidualNetwork
+from kochi.encoders.picture import PictureEncoder, grid_positions
+from kochi.encoders.residual import Channels, ResidualNetwork
+from kochi.inputs import PictureInput
 from kochi.layers.directions import RecurrentLayer, reversal, stack_layers
 from kochi.layers.dropout import Dropout
 from kochi.layers.recurrent import State
 from kochi.memory import Memory
+from kochi.tables import Cell, Fraction, GridPositionsName, Layers, Positions, Positive
 
 
 class CnnRowsEncoder(PictureEncoder):
     """Read each row of the map in both directions, starting from a learned state of that row.
 
     Args:
-        network: Makes the map.
-        size: Filters of its last stage.
-        positions: Adds positions to what the recurrent layers wrote, or leaves it.
+        source: The pictures.
+        channels: Filters of each stage; a stage halves height and width.
+        blocks: Residual blocks of each stage.
+        patch: Pixels, in both directions, that are one place of the first stage's input already.
+        positions: Added to what the recurrent layers wrote: "sinusoidal" in both directions, or
+            "none".
         cell: "lstm" or "gru".
         hidden_size: Width of one direction.
-        num_layers: Number of recurrent layers.
+        layers: Number of recurrent layers.
         max_rows: Rows that have a state of their own; those further down share the last one's.
         dropout: Rate on the map and on what each layer wrote.
     """
 
     def __init__(
         self,
-        network: ResidualNetwork,
-        size: int,
-        positions: nn.Module,
+        source: PictureInput,
         *,
-        cell: str,
-        hidden_size: int,
-        num_layers: int,
-        max_rows: int,
-        dropout: float,
+        channels: Channels = (32, 64, 128),
+        blocks: Layers = 1,
+        patch: Literal[1, 2, 4] = 1,
+        positions: GridPositionsName = "sinusoidal",
+        cell: Cell = "lstm",
+        hidden_size: Positive = 128,
+        layers: Layers = 1,
+        max_rows: Positions = 64,
+        dropout: Fraction = 0.1,
     ) -> None:
+        network = ResidualNetwork(source.channels, channels, blocks, patch)
         super().__init__(2 * hidden_size, network.cell)
         self.network = network
-        self.positions = positions
-        self.layers = nn.ModuleList(stack_layers(cell, size, hidden_size, num_layers, True))
+        self.positions = grid_positions(positions, 2 * hidden_size)
+        self.layers = nn.ModuleList(stack_layers(cell, channels[-1], hidden_size, layers, True))
         vectors = 2 if cell == "lstm" else 1
         self.row_states = nn.Parameter(
-            0.1 * torch.randn(num_layers, 2, vectors, max_rows, hidden_size)
+            0.1 * torch.randn(layers, 2, vectors, max_rows, hidden_size)
         )  # V_h0
         self.dropout = Dropout(dropout)
 

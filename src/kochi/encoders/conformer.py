@@ -1,4 +1,4 @@
-"""The layer of the Conformer: self-attention and convolution between two halves of feed-forward.
+"""The Conformer: self-attention and convolution between two halves of feed-forward.
 
 Gulati et al. 2020, "Conformer: convolution-augmented Transformer for speech recognition", section
 2, https://arxiv.org/abs/2005.08100.
@@ -11,8 +11,76 @@ from typing_extensions import override
 
 from kochi.attention import MultiHeadAttention
 from kochi.attention.products import Linear
-from kochi.encoders.encoder import quiet_padding
+from kochi.encoders.encoder import FrameEncoder, layout_of, mean_over_places, quiet_padding
+from kochi.encoders.subsampling import ConvSubsampling
+from kochi.encoders.transformer_layers import apply_layers
+from kochi.inputs import FrameInput
+from kochi.layers.dropout import Dropout
 from kochi.layers.feedforward import FeedForward, Residual
+from kochi.layers.self_attention import attention_to_itself
+from kochi.memory import Memory
+from kochi.tables import Fraction, HeadsAttention, Layers, Positive
+
+ROTARY = HeadsAttention.model_validate({"relative": "rotary"})
+
+
+class ConformerEncoder(FrameEncoder):
+    """Make four frames one, then apply Conformer layers; the summary is the mean.
+
+    Args:
+        source: The frames.
+        channels: Number of filters of each convolution in front of the layers.
+        size: Width of the layers.
+        layers: Number of layers.
+        causal: No convolution looks at a later frame; the scope of ``self_attention`` is to match
+            (``{ kind = "sliding_window", right = 0 }``) where frames are read as they come.
+        feedforward_size: Width of the inner layer of the feed-forward parts.
+        conv_width: How many frames a filter of a layer's convolution spans.
+        dropout: Rate on what the convolutions leave and on what each part adds.
+        attention_dropout: Rate on the alignments.
+        self_attention: Parts of the attention of the frames to themselves.
+    """
+
+    def __init__(
+        self,
+        source: FrameInput,
+        *,
+        channels: Positive = 32,
+        size: Positive = 128,
+        layers: Layers = 4,
+        causal: bool = False,
+        dropout: Fraction = 0.1,
+        attention_dropout: Fraction = 0.0,
+        feedforward_size: Positive = 512,
+        conv_width: Positive = 31,
+        self_attention: HeadsAttention = ROTARY,
+    ) -> None:
+        convolutions = ConvSubsampling(source.size, size, channels, causal)
+        super().__init__(size, size, convolutions.factor, convolutions.layout(layout_of(source)))
+        self.convolutions = convolutions
+
+        def feedforward() -> FeedForward:
+            return FeedForward(size, feedforward_size, "silu", dropout)
+
+        self.layers = nn.ModuleList(
+            ConformerLayer(
+                attention_to_itself(self_attention, size, attention_dropout),
+                feedforward(),
+                Convolution(size, conv_width, causal),
+                feedforward(),
+                dropout=dropout,
+            )
+            for _ in range(layers)
+        )
+        self.dropout = Dropout(dropout)
+
+    @override
+    def forward(
+        self, source: Float[Tensor, "batch frames size"], mask: Bool[Tensor, "batch frames"]
+    ) -> Memory:
+        values, mask = self.convolutions(source, mask)
+        values = apply_layers(self.layers, self.dropout(values), mask)
+        return Memory(values, mask, mean_over_places(values, mask), self.layout)
 
 
 class ConformerLayer(nn.Module):

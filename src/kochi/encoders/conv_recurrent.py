@@ -11,11 +11,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import Fed, FrameEncoder
+from kochi.encoders.encoder import Fed, FrameEncoder, layout_of
 from kochi.encoders.subsampling import ConvSubsampling
+from kochi.inputs import FrameInput
 from kochi.layers.directions import RecurrentLayer, read_layers, stack_layers
 from kochi.layers.dropout import Dropout
-from kochi.memory import Frames, Memory
+from kochi.memory import Memory
+from kochi.tables import Cell, Fraction, Layers, Positive
 
 
 class ConvRecurrentEncoder(FrameEncoder):
@@ -24,34 +26,32 @@ class ConvRecurrentEncoder(FrameEncoder):
     The summary is the outputs at the end of each direction.
 
     Args:
-        input_size: Numbers a frame.
-        layout: When the frames happen.
+        source: The frames.
         channels: Number of filters of each convolution.
         cell: "lstm" or "gru".
         hidden_size: Width of one direction, and of what the convolutions leave.
-        num_layers: Number of recurrent layers.
+        layers: Number of recurrent layers.
         bidirectional: Read in both directions; else no position looks at a later frame.
         dropout: Rate on what the convolutions leave, between layers and on outputs.
     """
 
     def __init__(
         self,
-        input_size: int,
-        layout: Frames,
+        source: FrameInput,
         *,
-        channels: int,
-        cell: str,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool,
-        dropout: float,
+        cell: Cell = "lstm",
+        hidden_size: Positive = 256,
+        layers: Layers = 3,
+        bidirectional: bool = True,
+        dropout: Fraction = 0.2,
+        channels: Positive = 32,
     ) -> None:
-        subsampling = ConvSubsampling(input_size, hidden_size, channels, not bidirectional)
-        layers = stack_layers(cell, hidden_size, hidden_size, num_layers, bidirectional)
-        size = layers[-1].output_size
-        super().__init__(size, size, subsampling.factor, subsampling.layout(layout))
+        subsampling = ConvSubsampling(source.size, hidden_size, channels, not bidirectional)
+        stack = stack_layers(cell, hidden_size, hidden_size, layers, bidirectional)
+        size, layout = stack[-1].output_size, subsampling.layout(layout_of(source))
+        super().__init__(size, size, subsampling.factor, layout)
         self.convolutions = subsampling
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(stack)
         self.dropout = Dropout(dropout)
 
     @override

@@ -1,51 +1,89 @@
-"""Strided convolutions, then layers of self-attention: of a Transformer or a Conformer.
+"""Strided convolutions, then a Transformer's encoder.
 
-Dong, Xu and Xu 2018, "Speech-Transformer", https://doi.org/10.1109/ICASSP.2018.8462506; Gulati et
-al. 2020, "Conformer", https://arxiv.org/abs/2005.08100. The first also attends in two dimensions
-before the layers; this does not.
+Dong, Xu and Xu 2018, "Speech-Transformer", https://doi.org/10.1109/ICASSP.2018.8462506, who also
+attend in two dimensions before the layers; this does not.
 """
-
-from collections.abc import Sequence
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import FrameEncoder, mean_over_places
+from kochi.encoders.encoder import FrameEncoder, layout_of, mean_over_places
 from kochi.encoders.subsampling import ConvSubsampling
+from kochi.encoders.transformer_layers import INHERITED, apply_layers, transformer_layers
+from kochi.inputs import FrameInput
 from kochi.layers.dropout import Dropout
-from kochi.memory import Frames, Memory
+from kochi.layers.feedforward import last_norm
+from kochi.layers.positions import positions_of
+from kochi.memory import Memory
+from kochi.tables import (
+    Activation,
+    Fraction,
+    HeadsAttention,
+    Layers,
+    Norm,
+    Positions,
+    Positive,
+    TextPositions,
+)
 
 
 class ConvTransformerEncoder(FrameEncoder):
-    """Make four frames one, then apply layers; the summary is the mean of the memory.
+    """Make four frames one, then apply a Transformer's layers; the summary is the mean.
 
     Args:
-        layout: When the frames happen.
-        convolutions: Its ``output_size`` is the width of the layers.
-        positions: Adds positions to what the convolutions leave, or None where attention knows
-            them.
-        layers: Each takes (values, mask) and keeps the shape: `TransformerEncoderLayer` or
-            `ConformerLayer`.
-        norm: Normalises the last layer's output, or the identity.
-        dropout: Rate on what the convolutions leave.
+        source: The frames.
+        channels: Number of filters of each convolution.
+        size: Width of the layers.
+        layers: Number of layers.
+        causal: The convolutions look at no later frame; the scope of ``self_attention`` is to match
+            (``{ kind = "sliding_window", right = 0 }``) where frames are read as they come.
+        feedforward_size: Width of the inner layer of the feed-forward parts.
+        norm: "pre" or "post".
+        positions: "sinusoidal", "learned", or "rotary", which act inside attention.
+        max_positions: How many positions there are where they are learned.
+        activation: Of the feed-forward parts.
+        dropout: Rate on what the convolutions leave and on what each part adds.
+        attention_dropout: Rate on the alignments.
+        self_attention: Parts of the attention of the frames to themselves.
     """
+
+    inherits = ("size", "positions", "max_positions", *INHERITED)
 
     def __init__(
         self,
-        layout: Frames,
-        convolutions: ConvSubsampling,
-        positions: nn.Module | None,
-        layers: Sequence[nn.Module],
-        norm: nn.Module,
-        dropout: float,
+        source: FrameInput,
+        *,
+        channels: Positive = 32,
+        size: Positive = 128,
+        layers: Layers = 4,
+        causal: bool = False,
+        dropout: Fraction = 0.1,
+        attention_dropout: Fraction = 0.0,
+        feedforward_size: Positive = 256,
+        norm: Norm = "pre",
+        positions: TextPositions = "sinusoidal",
+        max_positions: Positions = 1024,
+        activation: Activation = "relu",
+        self_attention: HeadsAttention = HeadsAttention(),  # noqa: B008 frozen
     ) -> None:
-        size = convolutions.output_proj.out_features
-        super().__init__(size, size, convolutions.factor, convolutions.layout(layout))
+        convolutions = ConvSubsampling(source.size, size, channels, causal)
+        super().__init__(size, size, convolutions.factor, convolutions.layout(layout_of(source)))
         self.convolutions = convolutions
-        self.positions = positions
-        self.layers = nn.ModuleList(layers)
-        self.norm = norm
+        stack = transformer_layers(
+            layers,
+            self_attention,
+            size,
+            feedforward_size,
+            norm=norm,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            rotary=positions == "rotary",
+        )
+        self.positions = positions_of(positions, size, max_positions)
+        self.layers = nn.ModuleList(stack)
+        self.norm = last_norm(norm, size)
         self.dropout = Dropout(dropout)
 
     @override
@@ -55,8 +93,5 @@ class ConvTransformerEncoder(FrameEncoder):
         values, mask = self.convolutions(source, mask)
         if self.positions is not None:
             values = self.positions(values)
-        values = self.dropout(values)
-        for layer in self.layers:
-            values = layer(values, mask)
-        values = self.norm(values)
+        values = self.norm(apply_layers(self.layers, self.dropout(values), mask))
         return Memory(values, mask, mean_over_places(values, mask), self.layout)

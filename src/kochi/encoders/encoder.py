@@ -1,12 +1,14 @@
-"""What every encoder of frames offers."""
+"""What every encoder offers, and what those of frames do."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kochi.inputs import FrameInput, Input
 from kochi.layers.recurrent import State
 from kochi.memory import Frames, Memory
 
@@ -24,7 +26,37 @@ class Fed:
     states: tuple[State | None, ...]
 
 
-class FrameEncoder(nn.Module, ABC):
+class Encoder(nn.Module, ABC):
+    """Read a source and leave a `Memory`.
+
+    The constructor is given ``source``, what it reads, or ``embedding``, which embeds the tokens of
+    a text.
+
+    Attributes:
+        reads: The kind of source.
+        inherits: Options that are those of the model table where it names no encoder.
+        fewest_layers: As many layers, at least, it then has.
+        memory_size: Width of the memory's vectors.
+        summary_size: Width of the summary.
+    """
+
+    reads: ClassVar[type[Input]]
+    inherits: ClassVar[tuple[str, ...]] = ("dropout",)
+    fewest_layers: ClassVar[int] = 1
+    memory_size: int
+    summary_size: int
+
+    @abstractmethod
+    def forward(self, source: Tensor, mask: Tensor) -> Memory:
+        """Return what may be attended to.
+
+        Args:
+            source: A batch, and anything at all where there is padding.
+            mask: True where there is a source.
+        """
+
+
+class FrameEncoder(Encoder):
     """Read frames of numbers (of sound) and leave a `Memory`, mostly a shorter one.
 
     n frames leave ceil(n / subsampling) positions, so that one frame is enough. Padding, which
@@ -36,6 +68,8 @@ class FrameEncoder(nn.Module, ABC):
         subsampling: How many frames become one position.
         layout: When the positions of the memory happen.
     """
+
+    reads = FrameInput
 
     def __init__(
         self, memory_size: int, summary_size: int, subsampling: int, layout: Frames
@@ -111,3 +145,8 @@ def mean_over_places(
     """Return the mean over the places that are not padding; zeros where all are."""
     counts = mask.sum(1, keepdim=True).clamp(min=1)
     return (values * mask.unsqueeze(-1)).sum(1) / counts
+
+
+def layout_of(source: FrameInput) -> Frames:
+    """Return when frames happen."""
+    return Frames(source.hop_seconds, source.first_seconds)

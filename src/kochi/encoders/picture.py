@@ -1,16 +1,19 @@
 """What every encoder of pictures offers."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kochi.encoders.encoder import mean_over_places
+from kochi.encoders.encoder import Encoder, mean_over_places
+from kochi.inputs import PictureInput
+from kochi.layers.grid_positions import GridPositions
 from kochi.memory import Grid, Memory
+from kochi.tables import GridPositionsName
 
 
-class PictureEncoder(nn.Module, ABC):
+class PictureEncoder(Encoder):
     """Read pixels and leave a `Memory` whose places are cells of a grid, row after row.
 
     A picture of h x w pixels leaves ceil(h / cell) rows of ceil(w / cell) places. Padding, which
@@ -21,6 +24,8 @@ class PictureEncoder(nn.Module, ABC):
         memory_size: Width of the memory's vectors, and of the summary, which is their mean.
         cell: Pixels from one place to the next, in both directions.
     """
+
+    reads = PictureInput
 
     def __init__(self, memory_size: int, cell: int) -> None:
         super().__init__()
@@ -83,3 +88,8 @@ def to_multiple(
     """Add zeros right and below until ``side`` divides height and width."""
     height, width = source.shape[2:]
     return F.pad(source, (0, -width % side, 0, -height % side))
+
+
+def grid_positions(kind: GridPositionsName, size: int) -> nn.Module:
+    """Return what adds positions in both directions, or leaves a map as it is ("none")."""
+    return GridPositions(size) if kind == "sinusoidal" else nn.Identity()

@@ -4,17 +4,20 @@ Chan, Jaitly, Le and Vinyals 2016, "Listen, attend and spell", section 3.1,
 https://arxiv.org/abs/1508.01211.
 """
 
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import Fed, FrameEncoder, join_neighbours, quiet_padding
+from kochi.encoders.encoder import Fed, FrameEncoder, join_neighbours, layout_of, quiet_padding
+from kochi.inputs import FrameInput
 from kochi.layers.directions import RecurrentLayer, read_layers
 from kochi.layers.dropout import Dropout
 from kochi.memory import Frames, Memory
+from kochi.tables import Cell, Fraction, Layers, Positive
 
 
 class PyramidEncoder(FrameEncoder):
@@ -26,11 +29,10 @@ class PyramidEncoder(FrameEncoder):
     direction.
 
     Args:
-        input_size: Numbers a frame.
-        layout: When the frames happen.
+        source: The frames.
         cell: "lstm" or "gru".
         hidden_size: Width of one direction.
-        num_layers: Number of layers, the plain first one counted.
+        layers: Number of layers; the first does not halve.
         halvings: How many of the layers after the first halve.
         bidirectional: Read in both directions; else a position waits only for its own frames.
         dropout: Rate between layers and on outputs.
@@ -39,27 +41,30 @@ class PyramidEncoder(FrameEncoder):
         ValueError: Not enough layers for so many halvings.
     """
 
+    inherits = ("cell", "hidden_size", "layers", "bidirectional", "dropout")
+    fewest_layers = 3
+
     def __init__(
         self,
-        input_size: int,
-        layout: Frames,
+        source: FrameInput,
         *,
-        cell: str,
-        hidden_size: int,
-        num_layers: int,
-        halvings: int,
-        bidirectional: bool,
-        dropout: float,
+        cell: Cell = "lstm",
+        hidden_size: Positive = 256,
+        layers: Layers = 3,
+        bidirectional: bool = True,
+        dropout: Fraction = 0.2,
+        halvings: Annotated[int, Field(ge=0, le=20)] = 2,
     ) -> None:
-        if not 0 <= halvings < num_layers:
+        if halvings >= layers:
             raise ValueError(
-                f"halvings: got {halvings}, expected from 0 to {num_layers - 1}: the first of "
-                f"{num_layers} layers does not halve"
+                f"halvings = {halvings} needs at least {halvings + 1} layers, of which the first "
+                f"does not halve; got layers = {layers}"
             )
         factor, size = 2**halvings, hidden_size * (2 if bidirectional else 1)
+        layout = layout_of(source)
         centre = layout.centre_seconds(0) + (factor - 1) / 2 * layout.hop_seconds
         super().__init__(size, size, factor, Frames(layout.hop_seconds * factor, centre))
-        sizes = [input_size, *[2 * size] * halvings, *[size] * (num_layers - 1 - halvings)]
+        sizes = [source.size, *[2 * size] * halvings, *[size] * (layers - 1 - halvings)]
         self.layers = nn.ModuleList(
             RecurrentLayer(cell, width, hidden_size, bidirectional) for width in sizes
         )

@@ -9,13 +9,16 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from kochi.encoders.encoder import Encoder
+from kochi.inputs import TokenInput
 from kochi.layers.directions import permute, read_layers, reversal, stack_layers
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
+from kochi.tables import Cell, Fraction, Layers, Positive
 
 
-class RecurrentEncoder(nn.Module):
+class RecurrentEncoder(Encoder):
     """Read the source with recurrent layers; the memory holds the top layer's outputs.
 
     The backward direction starts at each row's last token, not at the padding, so that padding
@@ -25,32 +28,34 @@ class RecurrentEncoder(nn.Module):
         embedding: Embeds the source tokens.
         cell: "lstm" or "gru".
         hidden_size: Width of one direction.
-        num_layers: Number of layers.
+        layers: Number of layers.
         bidirectional: Read in both directions in every layer.
         reverse_source: Read the source backwards (of use without ``bidirectional``).
         dropout: Rate on embeddings, between layers and on outputs.
     """
 
+    reads = TokenInput
+    inherits = ("cell", "hidden_size", "layers", "bidirectional", "reverse_source", "dropout")
+
     def __init__(
         self,
         embedding: Embedding,
         *,
-        cell: str,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool,
-        reverse_source: bool,
-        dropout: float,
+        cell: Cell = "lstm",
+        hidden_size: Positive = 256,
+        layers: Layers = 1,
+        bidirectional: bool = True,
+        reverse_source: bool = False,
+        dropout: Fraction = 0.2,
     ) -> None:
         super().__init__()
         self.embedding = embedding
         self.dropout = Dropout(dropout)
         self.reverse_source = reverse_source
-        layers = stack_layers(
-            cell, embedding.weight.shape[1], hidden_size, num_layers, bidirectional
-        )
-        self.memory_size = self.summary_size = layers[-1].output_size
-        self.layers = nn.ModuleList(layers)
+        size = embedding.weight.shape[1]
+        stack = stack_layers(cell, size, hidden_size, layers, bidirectional)
+        self.memory_size = self.summary_size = stack[-1].output_size
+        self.layers = nn.ModuleList(stack)
 
     @override
     def forward(

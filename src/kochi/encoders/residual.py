@@ -6,14 +6,18 @@ is over the whole picture, and each stage begins with a convolution as wide as i
 et al. 2022, "A ConvNet for the 2020s", section 2.2, https://arxiv.org/abs/2201.03545.
 """
 
-from typing import cast
+from typing import Annotated, cast
 
 from jaxtyping import Bool, Float
+from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.encoders.picture import quiet, to_multiple
 from kochi.layers.picture_norm import PictureNorm
+from kochi.tables import Positive
+
+Channels = Annotated[tuple[Positive, ...], Field(min_length=1)]  # filters of each stage
 
 
 class ResidualNetwork(nn.Module):

@@ -4,46 +4,84 @@ Vaswani et al. 2017, "Attention is all you need", sections 3.1 to 3.5,
 https://arxiv.org/abs/1706.03762.
 """
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import MultiHeadAttention
-from kochi.encoders.encoder import mean_over_places
+from kochi.encoders.encoder import Encoder, mean_over_places
+from kochi.encoders.transformer_layers import INHERITED, apply_layers, transformer_layers
+from kochi.inputs import TokenInput
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
-from kochi.layers.feedforward import FeedForward, Residual
+from kochi.layers.feedforward import last_norm
+from kochi.layers.positions import positions_of
 from kochi.memory import Memory
+from kochi.tables import (
+    Activation,
+    Fraction,
+    HeadsAttention,
+    Layers,
+    Norm,
+    Positions,
+    Positive,
+    TextPositions,
+)
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(Encoder):
     """Layers of self-attention and feed-forward over the source.
 
     The summary is the mean of the memory over the source positions.
 
     Args:
-        embedding: Embeds the source tokens; its width is the width of the model.
-        positions: Adds positions to the embeddings, or None where attention rotates.
-        layers: The layers.
-        norm: Normalises the last layer's output (pre-norm), or the identity.
-        dropout: Rate on the embeddings.
+        embedding: Embeds the source tokens; its width is the width of the layers.
+        feedforward_size: Width of the inner layer of the feed-forward parts.
+        layers: Number of layers.
+        norm: "pre" or "post".
+        positions: "sinusoidal", "learned", or "rotary", which act inside attention.
+        max_positions: How many positions there are where they are learned.
+        activation: Of the feed-forward parts.
+        dropout: Rate on the embeddings and on what each part adds.
+        attention_dropout: Rate on the alignments.
+        self_attention: Parts of the attention of the source to itself.
     """
+
+    reads = TokenInput
+    inherits = ("positions", "max_positions", *INHERITED)
 
     def __init__(
         self,
         embedding: Embedding,
-        positions: nn.Module | None,
-        layers: list["TransformerEncoderLayer"],
-        norm: nn.Module,
-        dropout: float,
+        *,
+        feedforward_size: Positive = 256,
+        layers: Layers = 4,
+        norm: Norm = "pre",
+        positions: TextPositions = "sinusoidal",
+        max_positions: Positions = 1024,
+        activation: Activation = "relu",
+        dropout: Fraction = 0.1,
+        attention_dropout: Fraction = 0.0,
+        self_attention: HeadsAttention = HeadsAttention(),  # noqa: B008 frozen
     ) -> None:
         super().__init__()
+        size = embedding.weight.shape[1]
         self.embedding = embedding
-        self.positions = positions
-        self.layers = nn.ModuleList(layers)
-        self.norm = norm
+        stack = transformer_layers(
+            layers,
+            self_attention,
+            size,
+            feedforward_size,
+            norm=norm,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            rotary=positions == "rotary",
+        )
+        self.positions = positions_of(positions, size, max_positions)
+        self.layers = nn.ModuleList(stack)
+        self.norm = last_norm(norm, size)
         self.dropout = Dropout(dropout)
-        self.memory_size = self.summary_size = embedding.weight.shape[1]
+        self.memory_size = self.summary_size = size
 
     @override
     def forward(
@@ -52,44 +90,5 @@ class TransformerEncoder(nn.Module):
         values = self.embedding(source)
         if self.positions is not None:
             values = self.positions(values)
-        values = self.dropout(values)
-        for layer in self.layers:
-            values = layer(values, mask)
-        values = self.norm(values)
+        values = self.norm(apply_layers(self.layers, self.dropout(values), mask))
         return Memory(values, mask, mean_over_places(values, mask))
-
-
-class TransformerEncoderLayer(nn.Module):
-    """Self-attention, then feed-forward, each with its residual and norm.
-
-    Args:
-        attention: Attends from the source to itself.
-        feedforward: The position-wise part.
-        norm: "pre" or "post".
-        dropout: Rate on what each part adds.
-    """
-
-    def __init__(
-        self,
-        attention: MultiHeadAttention,
-        feedforward: FeedForward,
-        *,
-        norm: str,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.attention = attention
-        self.feedforward = feedforward
-        self.attention_residual = Residual(attention.context_size, norm, dropout)
-        self.feedforward_residual = Residual(attention.context_size, norm, dropout)
-
-    @override
-    def forward(
-        self, x: Float[Tensor, "batch source size"], mask: Bool[Tensor, "batch source"]
-    ) -> Float[Tensor, "batch source size"]:
-        query, projected = self.attention.project_self(self.attention_residual.before(x), mask)
-        seen = self.attention.attend_heads(query, projected)
-        x = self.attention_residual.after(x, seen.context)
-        return self.feedforward_residual.after(
-            x, self.feedforward(self.feedforward_residual.before(x))
-        )

@@ -4,47 +4,84 @@ Dosovitskiy et al. 2021, "An image is worth 16x16 words", section 3.1,
 https://arxiv.org/abs/2010.11929. There is no class token: the summary is the mean of the places.
 """
 
-from collections.abc import Sequence
-
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.encoders.encoder import mean_over_places
-from kochi.encoders.picture import PictureEncoder, quiet, rows_of_cells, to_multiple
+from kochi.encoders.picture import (
+    PictureEncoder,
+    grid_positions,
+    quiet,
+    rows_of_cells,
+    to_multiple,
+)
+from kochi.encoders.transformer_layers import INHERITED, apply_layers, transformer_layers
+from kochi.inputs import PictureInput
 from kochi.layers.dropout import Dropout
+from kochi.layers.feedforward import last_norm
 from kochi.memory import Memory
+from kochi.tables import (
+    Activation,
+    Fraction,
+    GridPositionsName,
+    HeadsAttention,
+    Layers,
+    Norm,
+    Positive,
+)
 
 
 class VitEncoder(PictureEncoder):
     """Multiply each patch by a matrix, add its position, and apply layers.
 
     Args:
-        channels: Numbers a pixel.
+        source: The pictures.
         patch: Pixels on a side of a patch.
+        positions: Added to the patches: "sinusoidal" in both directions, or "none".
         size: Width of the layers.
-        positions: Adds positions to the patches, or leaves them.
-        layers: Each takes (values, mask) and keeps the shape.
-        norm: Normalises the last layer's output, or the identity.
-        dropout: Rate on the patches.
+        feedforward_size: Width of the inner layer of the feed-forward parts.
+        layers: Number of layers.
+        norm: "pre" or "post".
+        activation: Of the feed-forward parts.
+        dropout: Rate on the patches and on what each part adds.
+        attention_dropout: Rate on the alignments.
+        self_attention: Parts of the attention of the patches to themselves.
     """
+
+    inherits = ("size", *INHERITED)
 
     def __init__(
         self,
-        channels: int,
-        patch: int,
-        size: int,
-        positions: nn.Module,
-        layers: Sequence[nn.Module],
-        norm: nn.Module,
-        dropout: float,
+        source: PictureInput,
+        *,
+        patch: Positive = 8,
+        positions: GridPositionsName = "sinusoidal",
+        size: Positive = 128,
+        feedforward_size: Positive = 256,
+        layers: Layers = 4,
+        norm: Norm = "pre",
+        activation: Activation = "gelu",
+        dropout: Fraction = 0.1,
+        attention_dropout: Fraction = 0.0,
+        self_attention: HeadsAttention = HeadsAttention(),  # noqa: B008 frozen
     ) -> None:
         super().__init__(size, patch)
-        self.patch_proj = nn.Conv2d(channels, size, patch, stride=patch)  # E
+        stack = transformer_layers(
+            layers,
+            self_attention,
+            size,
+            feedforward_size,
+            norm=norm,
+            activation=activation,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+        )
+        self.patch_proj = nn.Conv2d(source.channels, size, patch, stride=patch)  # E
         nn.init.xavier_uniform_(self.patch_proj.weight.flatten(1))
-        self.positions = positions
-        self.layers = nn.ModuleList(layers)
-        self.norm = norm
+        self.positions = grid_positions(positions, size)
+        self.layers = nn.ModuleList(stack)
+        self.norm = last_norm(norm, size)
         self.dropout = Dropout(dropout)
 
     @override
@@ -57,8 +94,5 @@ class VitEncoder(PictureEncoder):
         patches = self.patch_proj(to_multiple(quiet(source, mask), patch)).permute(0, 2, 3, 1)
         mask = mask[:, ::patch, ::patch]
         values, places = rows_of_cells(self.positions(patches), mask)
-        values = self.dropout(values)
-        for layer in self.layers:
-            values = layer(values, places)
-        values = self.norm(values)
+        values = self.norm(apply_layers(self.layers, self.dropout(values), places))
         return Memory(values, places, mean_over_places(values, places), self.layout)

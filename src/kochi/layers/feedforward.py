@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from kochi.attention.products import Linear
 from kochi.layers.dropout import Dropout
+from kochi.tables import Norm
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
 
@@ -57,3 +58,8 @@ class Residual(nn.Module):
         """Add the sub-layer's output."""
         x = x + self.dropout(made)
         return x if self.pre else self.norm(x)
+
+
+def last_norm(norm: Norm, size: int) -> nn.Module:
+    """Build what normalises the last layer's output: nothing where each layer has done it."""
+    return nn.LayerNorm(size) if norm == "pre" else nn.Identity()

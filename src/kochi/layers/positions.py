@@ -11,6 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from kochi.tables import TextPositions
+
 
 def sinusoidal(length: int, size: int) -> Float[Tensor, "length size"]:
     """Return the sinusoidal table.
@@ -73,3 +75,10 @@ class LearnedPositions(nn.Module):
                 "train with a larger max_positions or with sinusoidal or rotary positions"
             )
         return x + self.table[start:end]
+
+
+def positions_of(kind: TextPositions, size: int, most: int) -> nn.Module | None:
+    """Build what adds positions; None where attention turns queries and keys by them."""
+    if kind == "rotary":
+        return None
+    return SinusoidalPositions(size, most) if kind == "sinusoidal" else LearnedPositions(size, most)

@@ -1,11 +1,8 @@
 """Build the model that a run file's model table describes."""
 
-from typing import Any
-
-from torch import nn
-
 from kochi import attention, config
 from kochi.attention.selections import Marginal
+from kochi.components import Choice
 from kochi.decoders.bahdanau import BahdanauDecoder
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.luong import LuongDecoder
@@ -13,24 +10,20 @@ from kochi.decoders.marginal import MarginalDecoder
 from kochi.decoders.plain import PlainDecoder
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
 from kochi.decoders.xu import XuDecoder
-from kochi.encoders.encoder import FrameEncoder
-from kochi.encoders.picture import PictureEncoder
-from kochi.encoders.recurrent import RecurrentEncoder
-from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
+from kochi.encoders import ENCODERS, Encoder
+from kochi.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.layers.embedding import Embedding
-from kochi.layers.feedforward import FeedForward
-from kochi.layers.positions import LearnedPositions, SinusoidalPositions
-from kochi.models.frame_encoders import build_frame_encoder
-from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
-from kochi.models.picture_encoders import build_picture_encoder
+from kochi.layers.feedforward import FeedForward, last_norm
+from kochi.layers.positions import positions_of
+from kochi.layers.self_attention import attention_to_itself, refuse_marginal
 from kochi.models.seq2seq import Seq2Seq
 
-ONLY_FOR_A_MEMORY = (
-    attention.RecurrentScore,
-    attention.RecurrentScope,
-    attention.RecurrentSelection,
-    attention.SampledSelection,
-)
+# What encodes where the model table names no encoder: in recurrent models, and in a Transformer.
+DEFAULTS = {
+    TokenInput: ("recurrent", "transformer"),
+    FrameInput: ("pyramid", "conv_transformer"),
+    PictureInput: ("cnn", "vit"),
+}
 
 
 def build_model(
@@ -48,56 +41,73 @@ def build_model(
     Raises:
         ValueError: Sizes that do not fit together; the message names them.
     """
-    if not isinstance(source, TokenInput):
-        built = _on_numbers(model, source, target_vocabulary)
-    elif model.encoder is not None:
+    tokens = isinstance(source, TokenInput)
+    if model.tie_embeddings == "all" and not tokens:
         raise ValueError(
-            f"encoder: {model.encoder.kind!r} reads frames or pictures, and the source is tokens: "
-            "remove the table"
+            f"tie_embeddings = 'all' needs source tokens, and the source is {source.name}"
         )
-    elif isinstance(model, config.TransformerModel):
-        built = _transformer(model, source.vocabulary, target_vocabulary)
+    size = model.size if isinstance(model, config.TransformerModel) else model.embedding_size
+    embedding = target = None
+    if tokens:
+        embedding, target = _embeddings(
+            model.tie_embeddings, source.vocabulary, target_vocabulary, size
+        )
+    encoder = build_encoder(model, source, embedding)
+    if isinstance(model, config.TransformerModel):
+        layers = _decoder_layers(model, encoder.memory_size)
+        target = target or Embedding(target_vocabulary, size)
+        decoder = _transformer_decoder(model, target, layers)
     else:
-        built = _recurrent(model, source.vocabulary, target_vocabulary)
+        target = target or Embedding(target_vocabulary, size)
+        decoder = _recurrent_decoder(model, target, encoder)
+    built = Seq2Seq(encoder, decoder)
     if ctc:
         built.add_ctc(target_vocabulary)
     return built
 
 
-def _on_numbers(
-    model: config.Model, source: FrameInput | PictureInput, target_vocabulary: int
-) -> Seq2Seq:
-    if model.tie_embeddings == "all":
-        what = "frames" if isinstance(source, FrameInput) else "pictures"
-        raise ValueError(f"tie_embeddings = 'all' needs source tokens, and the source is {what}")
-    if isinstance(source, FrameInput):
-        encoder = build_frame_encoder(model, source)
-    else:
-        encoder = build_picture_encoder(model, source)
-    if not isinstance(model, config.TransformerModel):
-        target = Embedding(target_vocabulary, model.embedding_size)
-        return Seq2Seq(encoder, _recurrent_decoder(model, target, encoder))
-    layers = _decoder_layers(model, encoder.memory_size)
-    target = Embedding(target_vocabulary, model.size)
-    return Seq2Seq(encoder, _transformer_decoder(model, target, layers))
+def build_encoder(model: config.Model, source: Input, embedding: Embedding | None) -> Encoder:
+    """Build an untrained encoder: that of the model table, or the default one.
+
+    Args:
+        model: The model table of a run file.
+        source: What it reads.
+        embedding: Of the source's tokens, if that is what they are.
+
+    Raises:
+        ValueError: Options that do not fit together, or an encoder of something else.
+    """
+    choice = model.encoder or default_encoder(model, source)
+    if not isinstance(source, choice.component.reads):
+        kinds = [kind for kind in ENCODERS if isinstance(source, ENCODERS.component(kind).reads)]
+        raise ValueError(
+            f"encoder: {choice.kind!r} reads {choice.component.reads.name}, and the source is "
+            f"{source.name}: take {', '.join(map(repr, kinds[:-1]))} or {kinds[-1]!r}"
+        )
+    return choice.build(source=source, embedding=embedding)
 
 
-def _recurrent(
-    model: config.PlainModel | config.RnnModel, source_vocabulary: int, target_vocabulary: int
-) -> Seq2Seq:
-    source, target = _embeddings(
-        model.tie_embeddings, source_vocabulary, target_vocabulary, model.embedding_size
-    )
-    encoder = RecurrentEncoder(
-        source,
-        cell=model.cell,
-        hidden_size=model.hidden_size,
-        num_layers=model.encoder_layers,
-        bidirectional=model.bidirectional,
-        reverse_source=model.reverse_source,
-        dropout=model.dropout,
-    )
-    return Seq2Seq(encoder, _recurrent_decoder(model, target, encoder))
+def default_encoder(model: config.Model, source: Input) -> Choice[Encoder]:
+    """Return the encoder that stands for none, with what it inherits from the model table.
+
+    Raises:
+        ValueError: ``reverse_source``, which is for tokens.
+    """
+    transformer = isinstance(model, config.TransformerModel)
+    if not transformer and model.reverse_source and not isinstance(source, TokenInput):
+        raise ValueError(
+            f"reverse_source is for tokens, and the source is {source.name}: remove the key"
+        )
+    kind = DEFAULTS[type(source)][transformer]
+    component = ENCODERS.component(kind)
+    options = {
+        name: getattr(model, name)
+        for name in component.inherits
+        if name in type(model).model_fields
+    }
+    if "layers" in component.inherits:
+        options["layers"] = max(model.encoder_layers, component.fewest_layers)
+    return Choice(ENCODERS.name, kind, component, options)
 
 
 def _embeddings(
@@ -117,7 +127,7 @@ def _embeddings(
 def _recurrent_decoder(
     model: config.PlainModel | config.RnnModel,
     target: Embedding,
-    encoder: RecurrentEncoder | FrameEncoder | PictureEncoder,
+    encoder: Encoder,
 ) -> Decoder:
     alone = isinstance(model, config.RnnModel) and model.first_state == "learned"
     common = {
@@ -168,25 +178,6 @@ def _of_one_choice(
     return attend
 
 
-def _transformer(
-    model: config.TransformerModel, source_vocabulary: int, target_vocabulary: int
-) -> Seq2Seq:
-    source, target = _embeddings(
-        model.tie_embeddings, source_vocabulary, target_vocabulary, model.size
-    )
-    common = {"norm": model.norm, "dropout": model.dropout}
-    rotary = model.positions == "rotary"
-    encoder_layers = [
-        TransformerEncoderLayer(_self_attention(model, [], rotary), _feedforward(model), **common)
-        for _ in range(model.encoder_layers)
-    ]
-    decoder_layers = _decoder_layers(model, model.size)
-    return Seq2Seq(
-        TransformerEncoder(source, _positions(model), encoder_layers, _norm(model), model.dropout),
-        _transformer_decoder(model, target, decoder_layers),
-    )
-
-
 def _decoder_layers(
     model: config.TransformerModel, memory_size: int
 ) -> list[TransformerDecoderLayer]:
@@ -194,9 +185,11 @@ def _decoder_layers(
     rotary = model.positions == "rotary"
     return [
         TransformerDecoderLayer(
-            _self_attention(model, ["causal"], rotary),
-            _multihead(model, dict(model.attention), False, memory_size),
-            _feedforward(model),
+            attention_to_itself(
+                model.self_attention, model.size, model.attention_dropout, rotary, ["causal"]
+            ),
+            _to_memory(model, memory_size),
+            FeedForward(model.size, model.feedforward_size, model.activation, model.dropout),
             **common,
         )
         for _ in range(model.decoder_layers)
@@ -208,74 +201,21 @@ def _transformer_decoder(
 ) -> TransformerDecoder:
     return TransformerDecoder(
         target,
-        _positions(model),
+        positions_of(model.positions, model.size, model.max_positions),
         layers,
-        _norm(model),
+        last_norm(model.norm, model.size),
         dropout=model.dropout,
         tie_embeddings=model.tie_embeddings != "none",
     )
 
 
-def _multihead(
-    model: config.TransformerModel,
-    table: dict[str, Any],
-    rotary: bool,
-    memory_size: int | None = None,
-) -> attention.MultiHeadAttention:
+def _to_memory(model: config.TransformerModel, memory_size: int) -> attention.MultiHeadAttention:
+    """Build the attention of a Transformer's decoder to the memory."""
     module = attention.build_multihead(
-        **table,
+        **dict(model.attention),
         query_size=model.size,
-        memory_size=model.size if memory_size is None else memory_size,
+        memory_size=memory_size,
         dropout=model.attention_dropout,
-        rotary=rotary,
     )
-    if isinstance(module.selection, Marginal):
-        raise ValueError(
-            "attention: selection 'marginal' sums over the choice of a place, and in a Transformer "
-            "the layers and positions above read what was chosen in every head below: the sum "
-            "would be over all joint choices, exponentially many; take 'hard' for its Monte-Carlo "
-            "gradient, or kind = 'rnn' with order = 'luong' and input_feeding = false"
-        )
+    refuse_marginal(module)
     return module
-
-
-def _self_attention(
-    model: config.TransformerModel, scopes: list[str], rotary: bool
-) -> attention.MultiHeadAttention:
-    """Build the attention of a sequence to itself, with scopes beside those of the run file.
-
-    Raises:
-        ValueError: Parts that need a memory that stays, and queries that follow each other.
-    """
-    table = dict(model.self_attention)
-    own = table["scope"]
-    table["scope"] = [*scopes, *(own if isinstance(own, list) else [own])]
-    module = _multihead(model, table, rotary)
-    if isinstance(module.scope, attention.PredictedScope):
-        raise ValueError(
-            "self_attention: a scope that predicts its window, such as 'local_p', predicts a share "
-            "of the sequence's length, which nobody knows while the target is being written; here "
-            "choose scopes that go by positions, such as 'sliding_window'"
-        )
-    for part in (module.score, module.scope, module.selection):
-        if isinstance(part, ONLY_FOR_A_MEMORY):
-            raise ValueError(
-                f"self_attention: {type(part).__name__} looks back at earlier alignments or draws, "
-                "which attention to the memory can; here choose parts that do neither"
-            )
-    return module
-
-
-def _feedforward(model: config.TransformerModel) -> FeedForward:
-    return FeedForward(model.size, model.feedforward_size, model.activation, model.dropout)
-
-
-def _positions(model: config.TransformerModel) -> nn.Module | None:
-    if model.positions == "rotary":
-        return None
-    kind = SinusoidalPositions if model.positions == "sinusoidal" else LearnedPositions
-    return kind(model.size, model.max_positions)
-
-
-def _norm(model: config.TransformerModel) -> nn.Module:
-    return nn.LayerNorm(model.size) if model.norm == "pre" else nn.Identity()

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from kochi import config
 from kochi.errors import UserError
+from kochi.inputs import Input
 from kochi.models.build import build_model
-from kochi.models.inputs import Input
 from kochi.models.seq2seq import Seq2Seq
 from kochi.reading import reason
 

@@ -203,7 +203,7 @@ def _model(draws: Draws, selection: Any) -> models.Model:
         assert isinstance(run.model, config.RnnModel)
         del model["bidirectional"]  # of an encoder of text
         if run.model.encoder is not None:
-            model |= {"encoder": run.model.encoder.model_dump(mode="json")}
+            model |= {"encoder": run.model.encoder.table}
     return model
 
 

@@ -11,7 +11,7 @@ from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches
 from kochi.data.pairs import Pair, read_pairs
 from kochi.errors import Diverged
-from kochi.folder import ModelFolder, load_folder, model_input
+from kochi.folder import ModelFolder, load_folder
 from kochi.layers.dropout import Dropout
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
@@ -60,7 +60,7 @@ class GradientNoise(Cell):
         except Diverged as error:
             return {"diverged": str(error), "trained": False}
         run = self.trained.task.with_model(self.model, self.trained.seed)
-        model = build_model(run.model, model_input(content.source), content.target.size)
+        model = build_model(run.model, content.source.inputs, content.target.size)
         model.load_state_dict(content.model().state_dict())
         for module in model.train().modules():
             if isinstance(module, Dropout):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from kochi import config
+from kochi.inputs import TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.studies.cells import Cell, Result
 from kochi.training.output_loss import output_loss

@@ -109,7 +109,7 @@ def _measure(
     device = torch.device("cuda" if use_gpu else "cpu")
     model = build_model(
         run.model,
-        folder.model_input(prepared.source),
+        prepared.source.inputs,
         prepared.target.size,
         ctc=run.training.ctc_weight > 0,
     )
@@ -162,8 +162,6 @@ def _metrics(
 
 def _reads(prepared: Prepared) -> str:
     found, target = prepared.source.inputs, prepared.target.size
-    if isinstance(found, int):
-        return f"vocabulary: {found} source and {target} target tokens"
     return f"reads {found}; vocabulary: {target} target tokens"
 
 

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from kochi import config, folder
+from kochi import config
 from kochi.data.left_out import bad_rows
 from kochi.data.pairs import Pair, Split, read_pairs, rows_of, split_files
 from kochi.errors import UserError
+from kochi.inputs import Input, PictureInput
 from kochi.models.build import build_model
-from kochi.models.frame_encoders import default_encoder
-from kochi.models.inputs import Input, PictureInput
 from kochi.training.examples import shown
 
 if TYPE_CHECKING:
@@ -61,15 +60,14 @@ def source_table(run: config.Run) -> Table | None:
     >>> source_table(config.check_run({"data": data, "model": model}, "run.toml"))
     Table(key='model.max_positions', size=32)
     """
-    if isinstance(run.data, config.TextData):
-        return target_table(run)
     if isinstance(run.data, config.PictureData):
         return None
-    encoder = run.model.encoder or default_encoder(run.model)
-    if not isinstance(encoder, config.ConvTransformerEncoder) or encoder.positions != "learned":
+    encoder = run.model.encoder
+    if encoder is None:
+        return target_table(run)  # which the encoder then inherits
+    if encoder.option("positions") != "learned":
         return None
-    place = "model" if run.model.encoder is None else "model.encoder"
-    return Table(f"{place}.max_positions", encoder.max_positions)
+    return Table("model.encoder.max_positions", encoder.option("max_positions"))
 
 
 def target_table(run: config.Run) -> Table | None:
@@ -251,7 +249,7 @@ class _Check:
 
     @cached_property
     def _given(self) -> Input:
-        return folder.model_input(self.prepared.source)
+        return self.prepared.source.inputs
 
     @cached_property
     def _encoder(self) -> Any:
@@ -337,15 +335,16 @@ def _rows_without_state(run: config.Run) -> str | None:
     if not isinstance(run.data, config.PictureData):
         return None
     encoder = run.model.encoder
-    if not isinstance(encoder, config.CnnRowsEncoder):
+    most = None if encoder is None else encoder.option("max_rows")
+    if most is None:
         return None
     given = PictureInput(1, run.data.front_end.height, run.data.front_end.width)
     rows, _ = _encoder(run.model, given).layout.shape(given.height, given.width)
-    if rows <= encoder.max_rows:
+    if rows <= most:
         return None
     return (
-        f"note: pictures have up to {rows} rows of cells, but model.encoder.max_rows = "
-        f"{encoder.max_rows}: those further down share one first state; set max_rows = {rows}"
+        f"note: pictures have up to {rows} rows of cells, but model.encoder.max_rows = {most}: "
+        f"those further down share one first state; set max_rows = {rows}"
     )
 
 

@@ -14,8 +14,8 @@ from kochi import config, folder
 from kochi.data.batches import TokenBatches
 from kochi.data.readers.making import check_augmentation
 from kochi.errors import Interrupted, UserError
+from kochi.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.models.build import build_model
-from kochi.models.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.models.outline import check_memory, outline
 from kochi.schema import packages_of
 from kochi.training import monitor
@@ -240,7 +240,7 @@ def check_accelerator(training: config.Training) -> None:
 
 def make_model(run: config.Run, prepared: Prepared) -> Any:
     """Return the model of a run as it is before the first step."""
-    source, vocabulary = folder.model_input(prepared.source), prepared.target.size
+    source, vocabulary = prepared.source.inputs, prepared.target.size
     _outline(run, source, vocabulary)
     seed_generators(derive(run.seed, INIT), torch.device("cpu"))
     return build_model(run.model, source, vocabulary, ctc=run.training.ctc_weight > 0)

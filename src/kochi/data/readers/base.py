@@ -13,6 +13,7 @@ from torch import Tensor
 from kochi import config
 from kochi.data.readers.taking import found, is_file, is_several
 from kochi.errors import UserError
+from kochi.inputs import Input
 
 Source = TypeVar("Source")
 Numbers = Shaped[np.ndarray, "numbers ..."]
@@ -23,43 +24,6 @@ Padded = (
     | Float32[Tensor, "batch channels height width"]
 )
 Mask = Bool[Tensor, "batch source"] | Bool[Tensor, "batch height width"]
-
-
-@dataclass(frozen=True)
-class FrameShape:
-    """What an encoder of frames must know of them.
-
-    Attributes:
-        size: Numbers in a frame.
-        hop_seconds: From one frame to the next.
-        first_seconds: The middle of the first frame.
-    """
-
-    size: int
-    hop_seconds: float
-    first_seconds: float
-
-    def __str__(self) -> str:
-        return f"frames of {self.size} numbers, one each {1000 * self.hop_seconds:g} ms"
-
-
-@dataclass(frozen=True)
-class PictureShape:
-    """What an encoder of pictures must know of them.
-
-    Attributes:
-        channels: Numbers in a pixel.
-        height: The highest picture, in pixels.
-        width: The widest picture, in pixels.
-    """
-
-    channels: int
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        size = f"{self.width} x {self.height} pixels (width x height)"
-        return f"pictures of at most {size}, {self.channels} numbers a pixel"
 
 
 def attempt(encode: Callable[[Source], Row], source: Source) -> Row | UserError:
@@ -125,8 +89,8 @@ class Reader(ABC, Generic[Source]):
 
     @property
     @abstractmethod
-    def inputs(self) -> int | FrameShape | PictureShape:
-        """Return what an encoder must know: the number of tokens, or the shape of the rest."""
+    def inputs(self) -> Input:
+        """Return what an encoder must know of what it reads."""
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -14,8 +14,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi import config
-from kochi.data.readers.base import FrameShape, Numbers, Reader, Row
+from kochi.data.readers.base import Numbers, Reader, Row
 from kochi.data.readers.saving import write_kind
+from kochi.inputs import FrameInput
 from kochi.sound.augmentation import Masks, mask_spectrograms
 from kochi.sound.deltas import append_deltas
 from kochi.sound.normalisation import Normalisation, measure, normalise_each
@@ -60,9 +61,9 @@ class FrameReader(Reader[Source]):
 
     @property
     @override
-    def inputs(self) -> FrameShape:
+    def inputs(self) -> FrameInput:
         size = self.frame_size * (1 + self.deltas)
-        return FrameShape(size, self.hop_seconds, self.first_seconds)
+        return FrameInput(size, self.hop_seconds, self.first_seconds)
 
     @abstractmethod
     def frames(

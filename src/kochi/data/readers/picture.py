@@ -15,10 +15,11 @@ from typing_extensions import override
 
 from kochi import config
 from kochi.contents import File
-from kochi.data.readers.base import Numbers, PictureShape, Reader, Row, attempt
+from kochi.data.readers.base import Numbers, Reader, Row, attempt
 from kochi.data.readers.saving import read_kind, write_kind
 from kochi.data.readers.taking import array_of, file_of, is_array, is_file, is_image
 from kochi.errors import UserError
+from kochi.inputs import PictureInput
 from kochi.picture.distortion import Distortion, distort
 from kochi.picture.files import (
     Picture,
@@ -85,8 +86,8 @@ class PictureReader(Reader[PictureSource]):
 
     @property
     @override
-    def inputs(self) -> PictureShape:
-        return PictureShape(self.channels, self.front_end.height, self.front_end.width)
+    def inputs(self) -> PictureInput:
+        return PictureInput(self.channels, self.front_end.height, self.front_end.width)
 
     @override
     def is_one(self, source: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What a model reads."""
+"""What a model reads: tokens, frames or pixels, and what its encoder must know of them."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,11 @@ class TokenInput:
     """
 
     vocabulary: int
+
+    name = "tokens"
+
+    def __str__(self) -> str:
+        return f"{self.vocabulary} tokens"
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,11 @@ class FrameInput:
     hop_seconds: float
     first_seconds: float = 0.0
 
+    name = "frames"
+
+    def __str__(self) -> str:
+        return f"frames of {self.size} numbers, one each {1000 * self.hop_seconds:g} ms"
+
 
 @dataclass(frozen=True)
 class PictureInput:
@@ -42,6 +52,12 @@ class PictureInput:
     channels: int
     height: int
     width: int
+
+    name = "pictures"
+
+    def __str__(self) -> str:
+        size = f"{self.width} x {self.height} pixels (width x height)"
+        return f"pictures of at most {size}, {self.channels} numbers a pixel"
 
 
 Input = TokenInput | FrameInput | PictureInput
