@@ -15,6 +15,7 @@ import tomli_w
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     ValidationError,
     model_validator,
@@ -36,6 +37,7 @@ from kochi.tables import (
     Positions,
     Positive,
     Table,
+    by_default,
 )
 
 Column = str | Positive
@@ -407,27 +409,36 @@ class PlainModel(RecurrentModel):
 class RnnModel(RecurrentModel):
     """Recurrent encoder-decoder with attention.
 
-    ``order`` is "bahdanau" (attend with the previous state, then step), "xu" (the same with a gate
-    on what was seen, and a deep output) or "luong" (step, then attend, then an attentional vector).
-    ``input_feeding`` belongs to Luong's order (on unless it is false); in the others the context
-    always enters the step. The decoder's ``first_state`` comes from the encoder's summary, or is
-    "learned" alone, for a decoder that begins while the source still comes.
+    ``order`` is the decoder: "bahdanau" (attend with the previous state, then step), "xu" (the same
+    with a gate on the context, and a deep output) or "luong" (step, then attend, then an
+    attentional vector), as a name or a table with options. ``input_feeding`` is the option of
+    Luong's decoder (on unless it is false); in the others the context always enters the step. The
+    decoder's ``first_state`` comes from the encoder's summary, or is "learned" alone, for a decoder
+    that begins while the source still comes.
     """
 
     kind: Literal["rnn"]
-    order: Literal["bahdanau", "xu", "luong"] = "bahdanau"
-    input_feeding: bool | None = None
+    order: Annotated[Choice[Any], Chosen("kochi.decoders:DECODERS")] = by_default("bahdanau")
     first_state: Literal["summary", "learned"] = "summary"
     attention: Attention = Field(default_factory=Attention)
 
-    @model_validator(mode="after")
-    def _feeding_belongs_to_luong(self) -> "RnnModel":
-        if self.order != "luong" and self.input_feeding is not None:
+    @model_validator(mode="before")
+    @classmethod
+    def _feeding_belongs_to_luong(cls, table: Any) -> Any:
+        """Take ``input_feeding`` beside ``order`` for the option of Luong's decoder."""
+        if not isinstance(table, dict) or "input_feeding" not in table:
+            return table
+        rest = {name: value for name, value in table.items() if name != "input_feeding"}
+        if table["input_feeding"] is None:
+            return rest
+        order = rest.get("order", "bahdanau")
+        order = {"kind": order} if isinstance(order, str) else order
+        if not isinstance(order, dict) or order.get("kind") != "luong":
             raise ValueError(
                 "input_feeding belongs to order = 'luong'; in Bahdanau's order and Xu's the "
                 "context always enters the step: remove the key"
             )
-        return self
+        return {**rest, "order": {"input_feeding": table["input_feeding"], **order}}
 
 
 class TransformerModel(Table):
@@ -460,19 +471,26 @@ Model = Annotated[PlainModel | RnnModel | TransformerModel, Field(discriminator=
 # --------------------------------------------------------------------------------------- training
 
 
-class Schedule(Table):
-    """Learning-rate schedule with linear warm-up over ``warmup_steps`` optimizer steps.
+# What a resolved run file of a model older than 0.2 names for every kind of schedule.
+_OF_ALL_SCHEDULES = {"final_fraction": 0.0, "factor": 0.5, "patience": 2}
 
-    "inverse_sqrt" (Vaswani et al. 2017, section 5.3, scaled so that the peak is the learning rate),
-    "cosine" (to ``final_fraction`` of the peak at the last step), "plateau" (times ``factor`` when
-    the dev metric has not improved for ``patience`` evaluations), or "constant".
-    """
 
-    kind: Literal["inverse_sqrt", "cosine", "plateau", "constant"] = "inverse_sqrt"
-    warmup_steps: Annotated[int, Field(ge=0)] = 1000
-    final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
-    patience: Positive = 2
+def _without_others(value: Any) -> Any:
+    """Drop options of other schedules that older model folders list with their defaults."""
+    if not isinstance(value, dict):
+        return value
+    table = {"kind": "inverse_sqrt", **value}
+    own = {"cosine": ("final_fraction",), "plateau": ("factor", "patience")}.get(table["kind"], ())
+    return {
+        name: one
+        for name, one in table.items()
+        if name in own or name not in _OF_ALL_SCHEDULES or one != _OF_ALL_SCHEDULES[name]
+    }
+
+
+Schedule = Annotated[
+    Choice[Any], Chosen("kochi.training.schedules:SCHEDULES"), BeforeValidator(_without_others)
+]
 
 
 Metric = Literal["bleu", "chrf", "wer", "cer", "per", "exact", "loss"]
@@ -544,7 +562,7 @@ class Training(Table):
     batch_tokens: Positive = 4096
     accumulate: Positive = 1
     learning_rate: AboveZero = 1e-3
-    schedule: Schedule = Schedule()
+    schedule: Schedule = by_default("inverse_sqrt")
     weight_decay: NotNegative = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     label_smoothing: Fraction = 0.1

@@ -33,7 +33,8 @@ def part(slot: str, several: bool = False) -> Chosen:
     return Chosen(f"kochi.attention:{slot}", several)
 
 
-def _by_default(kind: str) -> Any:
+def by_default(kind: str) -> Any:
+    """Return a default that is checked as if a user had written it."""
     return Field(default=kind, validate_default=True)
 
 
@@ -47,9 +48,9 @@ class Attention(Table):
     scopes sees what all of them see.
     """
 
-    score: Annotated[Part, part("SCORES")] = _by_default("additive")
-    scope: Annotated[Part | list[Part], part("SCOPES", several=True)] = _by_default("global")
-    selection: Annotated[Part, part("SELECTIONS")] = _by_default("soft")
+    score: Annotated[Part, part("SCORES")] = by_default("additive")
+    scope: Annotated[Part | list[Part], part("SCOPES", several=True)] = by_default("global")
+    selection: Annotated[Part, part("SELECTIONS")] = by_default("soft")
     relative: Annotated[Part, part("RELATIVES")] | None = None
     num_heads: Heads = 1
     kernel: str = "auto"
@@ -58,5 +59,5 @@ class Attention(Table):
 class HeadsAttention(Attention):
     """An attention of a Transformer: what the table leaves out is as in Vaswani et al. 2017."""
 
-    score: Annotated[Part, part("SCORES")] = _by_default("scaled_dot")
+    score: Annotated[Part, part("SCORES")] = by_default("scaled_dot")
     num_heads: Heads = 4

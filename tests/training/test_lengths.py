@@ -13,6 +13,7 @@ from kochi.errors import UserError
 from kochi.training import train
 from kochi.training.lengths import warmup_warning
 from kochi.training.progress import Progress
+from kochi.training.schedules import SCHEDULES
 
 LEARNED = {
     "kind": "transformer",
@@ -211,16 +212,15 @@ def test_lower_rows_of_pictures_that_share_a_state_are_named(pictures_task: Path
     ],
 )
 def test_a_warm_up_that_may_not_end(warmup, patience, every, expected):
-    training = config.Training(
-        schedule=config.Schedule(warmup_steps=warmup), patience=patience, evaluate_every=every
-    )
+    tree = {"schedule": {"warmup_steps": warmup}, "patience": patience, "evaluate_every": every}
+    training = config.Training.model_validate(tree)
     found = warmup_warning(training, total_steps=100, epoch_steps=10)
     assert found is None if expected is None else expected in str(found)
 
 
 def test_the_warm_up_is_told_before_the_first_step(learned):
     run = learned()
-    schedule = config.Schedule(warmup_steps=7)
+    schedule = SCHEDULES.choose({"kind": "inverse_sqrt", "warmup_steps": 7})
     training = run.training.model_copy(update={"schedule": schedule})
     lines = said(run.model_copy(update={"training": training}))
     number = next(i for i, line in enumerate(lines) if line.startswith("warning: the warm-up"))

@@ -1,7 +1,11 @@
 import pytest
 
 from kochi import config
-from kochi.training.schedules import cosine, inverse_sqrt, plateau, share_of_peak
+from kochi.errors import UserError
+from kochi.training.schedules import Course
+from kochi.training.schedules.cosine import cosine
+from kochi.training.schedules.inverse_sqrt import inverse_sqrt
+from kochi.training.schedules.plateau import plateau
 from kochi.training.state import Evaluation
 
 
@@ -9,8 +13,13 @@ def _losses(*losses: float) -> list[Evaluation]:
     return [Evaluation(10 * i, 1, loss, None, 0.0) for i, loss in enumerate(losses, 1)]
 
 
-def _training(**schedule: object) -> config.Training:
-    return config.Training.model_validate({"schedule": schedule, "metric": "loss"})
+def _run(**schedule: object) -> config.Run:
+    tree = {"data": {"kind": "tsv", "train": "x"}, "model": {"kind": "rnn"}}
+    return config.check_run(tree | {"training": {"schedule": schedule}}, "run.toml")
+
+
+def _share(course: Course, **schedule: object) -> float:
+    return _run(**schedule).training.schedule.build().share(course)
 
 
 def test_inverse_sqrt_is_the_formula_of_the_paper_up_to_a_constant() -> None:
@@ -58,18 +67,32 @@ def test_plateau_knows_that_a_higher_bleu_is_better() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
-    [("inverse_sqrt", 0.5), ("cosine", 0.75), ("constant", 1.0), ("plateau", 0.5)],
+    ("kind", "options", "expected"),
+    [
+        ("inverse_sqrt", {}, 0.5),
+        ("cosine", {"final_fraction": 0.5}, 0.75),
+        ("constant", {}, 1.0),
+        ("plateau", {"patience": 1}, 0.5),
+    ],
 )
-def test_the_run_file_chooses_the_schedule(kind: str, expected: float) -> None:
-    training = _training(kind=kind, warmup_steps=2, final_fraction=0.5, patience=1)
-    share = share_of_peak(training, step=8, total_steps=14, evaluations=_losses(1.0, 2.0))
-    assert share == pytest.approx(expected)
+def test_the_run_file_chooses_the_schedule(
+    kind: str, options: dict[str, float], expected: float
+) -> None:
+    course = Course(8, 14, _losses(1.0, 2.0))
+    assert _share(course, kind=kind, warmup_steps=2, **options) == pytest.approx(expected)
+
+
+def test_older_model_folders_name_the_options_of_all_schedules() -> None:
+    older = {"warmup_steps": 7, "final_fraction": 0.0, "factor": 0.5, "patience": 2}
+    for kind, kept in (("inverse_sqrt", 1), ("cosine", 2), ("plateau", 3), ("constant", 1)):
+        assert len(_run(kind=kind, **older).training.schedule.options) == kept
+    with pytest.raises(UserError, match="schedule 'cosine': got the option 'patience', expected"):
+        _run(kind="cosine", patience=5)
 
 
 @pytest.mark.parametrize("kind", ["inverse_sqrt", "cosine", "constant", "plateau"])
 def test_warm_up_is_linear_and_no_warm_up_starts_at_the_peak(kind: str) -> None:
-    warm = [share_of_peak(_training(kind=kind, warmup_steps=5), s, 50, []) for s in (1, 2, 5)]
+    warm = [_share(Course(step, 50), kind=kind, warmup_steps=5) for step in (1, 2, 5)]
     assert warm == pytest.approx([0.2, 0.4, 1.0])
-    cold = share_of_peak(_training(kind=kind, warmup_steps=0), 1, 5000, [])
+    cold = _share(Course(1, 5000), kind=kind, warmup_steps=0)
     assert cold == pytest.approx(1.0, rel=1e-3)

@@ -1,1 +1,26 @@
-"""Decoders: one architecture a file. Each writes the target while it looks at a `Memory`."""
+"""Decoders: what writes a target while it attends to a memory. One file a decoder."""
+
+from kochi.components import Slot
+from kochi.decoders.bahdanau import BahdanauDecoder
+from kochi.decoders.decoder import Decoder
+from kochi.decoders.luong import LuongDecoder
+from kochi.decoders.xu import XuDecoder
+
+# The recurrent ones, by the order of attending and stepping that their papers have.
+DECODERS = Slot(
+    "decoder",
+    Decoder,
+    {"bahdanau": BahdanauDecoder, "xu": XuDecoder, "luong": LuongDecoder},
+    supplies=(
+        "embedding",
+        "attention",
+        "summary_size",
+        "cell",
+        "hidden_size",
+        "num_layers",
+        "dropout",
+        "tie_embeddings",
+    ),
+)
+
+__all__ = ["DECODERS", "Decoder"]

@@ -37,7 +37,6 @@ class BahdanauDecoder(AttendFirstDecoder):
         self,
         embedding: Embedding,
         attention: Attention | MultiHeadAttention,
-        *,
         summary_size: int | None,
         cell: str,
         hidden_size: int,

@@ -52,23 +52,23 @@ class LuongDecoder(Decoder):
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
         num_layers: Number of layers; the top one's output is the query.
-        input_feeding: Feed the attentional vector to the next step (section 3.3).
         dropout: Rate on embeddings, between layers and on features.
         tie_embeddings: Use the embedding's weight as the output layer's.
+        input_feeding: Feed the attentional vector to the next step (section 3.3).
     """
 
     def __init__(
         self,
         embedding: Embedding,
         attention: Attention | MultiHeadAttention,
-        *,
         summary_size: int | None,
         cell: str,
         hidden_size: int,
         num_layers: int,
-        input_feeding: bool,
         dropout: float,
         tie_embeddings: bool,
+        *,
+        input_feeding: bool = True,
     ) -> None:
         embedding_size = embedding.weight.shape[1]
         super().__init__(

@@ -38,7 +38,6 @@ class XuDecoder(AttendFirstDecoder):
         self,
         embedding: Embedding,
         attention: Attention | MultiHeadAttention,
-        *,
         summary_size: int | None,
         cell: str,
         hidden_size: int,

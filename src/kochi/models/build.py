@@ -3,13 +3,10 @@
 from kochi import attention, config
 from kochi.attention.selections import Marginal
 from kochi.components import Choice
-from kochi.decoders.bahdanau import BahdanauDecoder
 from kochi.decoders.decoder import Decoder
-from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.marginal import MarginalDecoder
 from kochi.decoders.plain import PlainDecoder
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
-from kochi.decoders.xu import XuDecoder
 from kochi.encoders import ENCODERS, Encoder
 from kochi.inputs import FrameInput, Input, PictureInput, TokenInput
 from kochi.layers.embedding import Embedding
@@ -147,11 +144,7 @@ def _recurrent_decoder(
     )
     if isinstance(attend.selection, Marginal):
         return MarginalDecoder(target, _of_one_choice(model, attend), **common)
-    if model.order == "bahdanau":
-        return BahdanauDecoder(target, attend, **common)
-    if model.order == "xu":
-        return XuDecoder(target, attend, **common)
-    return LuongDecoder(target, attend, input_feeding=model.input_feeding is not False, **common)
+    return model.order.build(embedding=target, attention=attend, **common)
 
 
 def _of_one_choice(
@@ -162,7 +155,7 @@ def _of_one_choice(
     Raises:
         ValueError: Later steps depend on the choice, or a step makes several choices.
     """
-    if model.order != "luong" or model.input_feeding is not False:
+    if model.order.kind != "luong" or model.order.option("input_feeding"):
         raise ValueError(
             "attention: selection 'marginal' sums over the choice of a place at each step, exactly "
             "if later steps do not depend on it; here the next state reads what was looked at: the "

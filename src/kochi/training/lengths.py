@@ -142,13 +142,13 @@ def bounds(data: config.Data) -> str:
 def warmup_warning(training: config.Training, total_steps: int, epoch_steps: int) -> str | None:
     """Warn where the learning rate may never reach its peak; None where it does.
 
-    >>> schedule = config.Schedule(warmup_steps=100)
-    >>> print(warmup_warning(config.Training(schedule=schedule), 40, 4))
+    >>> slow = {"kind": "cosine", "warmup_steps": 100}
+    >>> print(warmup_warning(config.Training.model_validate({"schedule": slow}), 40, 4))
     warning: the warm-up (training.schedule.warmup_steps = 100) is longer than the training (40 \
 steps): the learning rate ends at 40 % of training.learning_rate; set warmup_steps = 4, or train \
 for longer
     """
-    warmup = training.schedule.warmup_steps
+    warmup = training.schedule.build().warmup_steps
     name = f"training.schedule.warmup_steps = {warmup:,}"
     if warmup > total_steps:
         return (

@@ -17,7 +17,7 @@ from kochi.training.interrupts import Interrupts
 from kochi.training.looking import next_baseline, reinforce
 from kochi.training.optimizers import build_optimizer
 from kochi.training.output_loss import output_loss
-from kochi.training.schedules import share_of_peak
+from kochi.training.schedules import Course
 from kochi.training.seeds import derive, seed_generators
 from kochi.training.state import RunState
 from kochi.training.stream import Group, is_due
@@ -63,6 +63,7 @@ class TrainingModule(pl.LightningModule):
         self.baseline: Tensor
         self.register_buffer("baseline", torch.tensor(torch.nan))
         self.run = run
+        self.schedule = run.training.schedule.build()
         self.total_steps = total_steps
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self.state = RunState()
@@ -117,8 +118,8 @@ class TrainingModule(pl.LightningModule):
 
     def _learning_rate(self, step: int) -> float:
         training = self.run.training
-        share = share_of_peak(training, step, self.total_steps, self.state.evaluations)
-        return training.learning_rate * share
+        course = Course(step, self.total_steps, self.state.evaluations, training.metric)
+        return training.learning_rate * self.schedule.share(course)
 
     def _loss(self, batch: "Batch") -> tuple[Tensor, Tensor]:
         """Return what is trained, and the plain negative log-likelihood; summed, in nats."""

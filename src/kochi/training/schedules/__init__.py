@@ -1,36 +1,16 @@
-"""Learning-rate schedules: the share of the peak at each optimizer step.
+"""Learning-rate schedules: the share of the peak at each optimizer step. One file a schedule."""
 
-Each is a function of the step (from 1) and, for the plateau, of the evaluations so far.
-"""
+from kochi.components import Slot
+from kochi.training.schedules.base import Course, Schedule
+from kochi.training.schedules.constant import Constant
+from kochi.training.schedules.cosine import Cosine
+from kochi.training.schedules.inverse_sqrt import InverseSqrt
+from kochi.training.schedules.plateau import Plateau
 
-from kochi import config
-from kochi.training.schedules.constant import constant
-from kochi.training.schedules.cosine import cosine
-from kochi.training.schedules.inverse_sqrt import inverse_sqrt
-from kochi.training.schedules.plateau import plateau
-from kochi.training.state import Evaluation
+SCHEDULES = Slot(
+    "schedule",
+    Schedule,
+    {"inverse_sqrt": InverseSqrt, "cosine": Cosine, "plateau": Plateau, "constant": Constant},
+)
 
-__all__ = ["constant", "cosine", "inverse_sqrt", "plateau", "share_of_peak"]
-
-
-def share_of_peak(
-    training: config.Training, step: int, total_steps: int, evaluations: list[Evaluation]
-) -> float:
-    """Return the factor of the peak learning rate at optimizer step ``step``, counted from 1."""
-    schedule = training.schedule
-    match schedule.kind:
-        case "inverse_sqrt":
-            return inverse_sqrt(step, schedule.warmup_steps)
-        case "cosine":
-            return cosine(step, schedule.warmup_steps, total_steps, schedule.final_fraction)
-        case "plateau":
-            return plateau(
-                step,
-                schedule.warmup_steps,
-                evaluations,
-                metric=training.metric,
-                factor=schedule.factor,
-                patience=schedule.patience,
-            )
-        case "constant":
-            return constant(step, schedule.warmup_steps)
+__all__ = ["SCHEDULES", "Course", "Schedule"]

@@ -1,6 +1,12 @@
 """Cosine annealing."""
 
 import math
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import override
+
+from kochi.training.schedules.base import Course, Schedule, WarmupSteps
 
 
 def cosine(step: int, warmup_steps: int, total_steps: int, final_fraction: float = 0.0) -> float:
@@ -22,3 +28,24 @@ def cosine(step: int, warmup_steps: int, total_steps: int, final_fraction: float
         return step / warmup_steps
     progress = min(1.0, (step - warmup_steps) / max(total_steps - warmup_steps, 1))
     return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+class Cosine(Schedule):
+    """Rise linearly, then fall along half a cosine; see `cosine`.
+
+    Args:
+        warmup_steps: Steps until the peak; 0 for no warm-up.
+        final_fraction: Share of the peak that is left at the last step.
+    """
+
+    def __init__(
+        self,
+        *,
+        warmup_steps: WarmupSteps = 1000,
+        final_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0,
+    ) -> None:
+        self.warmup_steps, self.final_fraction = warmup_steps, final_fraction
+
+    @override
+    def share(self, course: Course) -> float:
+        return cosine(course.step, self.warmup_steps, course.total_steps, self.final_fraction)

@@ -1,5 +1,9 @@
 """The Transformer's schedule."""
 
+from typing_extensions import override
+
+from kochi.training.schedules.base import Course, Schedule, WarmupSteps
+
 
 def inverse_sqrt(step: int, warmup_steps: int) -> float:
     """Rise linearly, then fall with the inverse square root of the step.
@@ -17,3 +21,18 @@ def inverse_sqrt(step: int, warmup_steps: int) -> float:
     """
     warmup_steps = max(warmup_steps, 1)
     return min(step / warmup_steps, (warmup_steps / step) ** 0.5)
+
+
+class InverseSqrt(Schedule):
+    """Rise linearly, then fall with the inverse square root of the step; see `inverse_sqrt`.
+
+    Args:
+        warmup_steps: Steps until the peak; 0 counts as 1.
+    """
+
+    def __init__(self, *, warmup_steps: WarmupSteps = 1000) -> None:
+        self.warmup_steps = warmup_steps
+
+    @override
+    def share(self, course: Course) -> float:
+        return inverse_sqrt(course.step, self.warmup_steps)

@@ -1,6 +1,14 @@
 """Slow down when the dev metric no longer improves."""
 
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import override
+
+from kochi.tables import Positive
 from kochi.training import monitor
+from kochi.training.schedules.base import Course, Schedule, WarmupSteps
 from kochi.training.schedules.constant import constant
 from kochi.training.state import Evaluation
 
@@ -8,7 +16,7 @@ from kochi.training.state import Evaluation
 def plateau(
     step: int,
     warmup_steps: int,
-    evaluations: list[Evaluation],
+    evaluations: Sequence[Evaluation],
     *,
     metric: str,
     factor: float,
@@ -40,3 +48,33 @@ def plateau(
         elif waited == patience:
             share, waited = share * factor, 0
     return share * constant(step, warmup_steps)
+
+
+class Plateau(Schedule):
+    """Rise linearly, then slow down when the dev metric no longer improves; see `plateau`.
+
+    Args:
+        warmup_steps: Steps until the peak; 0 for no warm-up.
+        factor: What the rate is multiplied by.
+        patience: Evaluations without a new best that are waited for.
+    """
+
+    def __init__(
+        self,
+        *,
+        warmup_steps: WarmupSteps = 1000,
+        factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5,
+        patience: Positive = 2,
+    ) -> None:
+        self.warmup_steps, self.factor, self.patience = warmup_steps, factor, patience
+
+    @override
+    def share(self, course: Course) -> float:
+        return plateau(
+            course.step,
+            self.warmup_steps,
+            course.evaluations,
+            metric=course.metric,
+            factor=self.factor,
+            patience=self.patience,
+        )

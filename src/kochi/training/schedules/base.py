@@ -1,0 +1,43 @@
+"""What every schedule of the learning rate offers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from kochi.training.state import Evaluation
+
+WarmupSteps = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a training is.
+
+    Attributes:
+        step: The optimizer step, from 1.
+        total_steps: Steps of the whole run.
+        evaluations: All evaluations so far, oldest first.
+        metric: The dev metric, which says what is better.
+    """
+
+    step: int
+    total_steps: int
+    evaluations: Sequence[Evaluation] = ()
+    metric: str = "loss"
+
+
+class Schedule(ABC):
+    """Give the learning rate's share of its peak at each optimizer step.
+
+    Attributes:
+        warmup_steps: Steps until the peak; 0 for a schedule without a warm-up.
+    """
+
+    warmup_steps: int = 0
+
+    @abstractmethod
+    def share(self, course: Course) -> float:
+        """Return the factor of the peak learning rate."""
