@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 SCORES = '''
+import numpy as np
 from torch import cdist
 from kochi.attention import Score, Scope
+from kochi.metrics import Metric
 
 
 class Distance(Score):
@@ -40,6 +42,25 @@ class Sure(Score):
 
 def distance():
     pass
+
+
+class Length(Metric):
+    """How long answers are, in percent of the references."""
+
+    higher_is_better = True
+
+    def __init__(self, lowercase=False):
+        pass
+
+    def count(self, hypotheses, references):
+        rows = zip(hypotheses, references, strict=True)
+        return np.array([(len(one), len(row[0])) for one, row in rows], np.float64)
+
+    def value(self, totals):
+        return 100.0 * totals[0] / totals[1]
+
+    def signature(self, references):
+        return "length"
 '''
 
 

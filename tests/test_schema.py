@@ -100,6 +100,24 @@ def test_a_model_with_a_component_of_another_package(install, kochi, task):
     assert refused.code == 2 and "which is not trusted" in refused.err
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_a_metric_of_another_package(install, kochi, task):
+    install("kochi-distance", metric={"length": "kochi_distance:Length"})
+    done = kochi("train", task, *TINY, "training.metric=length")
+    assert done.code == 0 and "greedy length" in done.err + done.out, done.err
+    model = task.parent / "model"
+    assert json.loads((model / "manifest.json").read_text())["packages"] == {
+        "kochi-distance": "0.1"
+    }
+    trust = ("--trust", "kochi-distance")
+    scored = kochi("evaluate", model, task.parent / "dev.tsv", "--json", *trust)
+    assert scored.code == 0 and "length" in json.loads(scored.out)["scores"], scored.err
+    by_path = kochi(
+        "evaluate", model, task.parent / "dev.tsv", *trust, "--metric", "kochi_distance:Length"
+    )
+    assert by_path.code == 0 and "length" in by_path.out
+
+
 def test_a_model_whose_package_is_missing_or_another(install, tmp_path):
     folder = tmp_path / "model"
     save_folder(folder, **_parts())

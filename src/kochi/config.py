@@ -25,7 +25,7 @@ from kochi.components import Choice
 from kochi.errors import UserError
 from kochi.normal_forms import Normalization
 from kochi.reading import LARGEST_TOML, parse_toml, parsing, read_file, shortened
-from kochi.schema import COMPONENT, Chosen
+from kochi.schema import COMPONENT, Chosen, ChosenName
 from kochi.tables import (
     AboveZero,
     Attention,
@@ -493,7 +493,7 @@ Schedule = Annotated[
 ]
 
 
-Metric = Literal["bleu", "chrf", "wer", "cer", "per", "exact", "loss"]
+Metric = Annotated[str, ChosenName("kochi.metrics:METRICS", also=("loss",))]
 
 
 class Reinforce(Table):

@@ -19,8 +19,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from kochi.components import Choice, ComponentError, Slot, options_of
+from kochi.components import Choice, ComponentError, Package, Slot, options_of
 
+_BY_PATH = {"type": "string", "pattern": ":", "description": "package.module:Class"}
 COMPONENT = "component"  # the type of pydantic's error where a component cannot be used
 
 
@@ -43,8 +44,7 @@ class Chosen:
     @property
     def slot(self) -> Slot[Any]:
         """The slot."""
-        module, _, name = self._path.partition(":")
-        return getattr(import_module(module), name)
+        return _slot(self._path)
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -70,10 +70,54 @@ class Chosen:
             "anyOf": [
                 {"enum": names},
                 *(_json_table(name, self.slot.component(name), handler) for name in names),
-                {"type": "string", "pattern": ":", "description": "package.module:Class"},
+                _BY_PATH,
             ]
         }
         return {"anyOf": [one, {"type": "array", "items": one}]} if self._several else one
+
+
+class ChosenName:
+    """Say of a field that it holds the name of a component that takes no options of a user.
+
+    Args:
+        slot: Where the slot is.
+        also: Other words that may stand there.
+    """
+
+    def __init__(self, slot: str, also: Collection[str] = ()) -> None:
+        self._path = slot
+        self._also = tuple(also)
+
+    @property
+    def slot(self) -> Slot[Any]:
+        """The slot."""
+        return _slot(self._path)
+
+    def package(self, name: str) -> Package | None:
+        """Return where a component comes from that is not built in."""
+        return None if name in self._also else self.slot.choose(name).package
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Check names by the slot."""
+
+        def check(value: Any, info: Any) -> str:  # a pydantic.ValidationInfo
+            if value in self._also:
+                return value
+            choice = _choose(self.slot, value, (info.context or {}).get("trust"))
+            if choice.options:
+                reason = f"{choice.kind!r} is named alone, without options"
+                raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason})
+            return choice.kind
+
+        return core_schema.with_info_plain_validator_function(check)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Name all components of the slot."""
+        return {"anyOf": [{"enum": [*self.slot, *self._also]}, _BY_PATH]}
 
 
 @cache
@@ -110,6 +154,10 @@ def packages_of(table: Any) -> dict[str, str]:
             found[table.package.name] = table.package.version
         table = dict(table.options)
     if isinstance(table, BaseModel):
+        for name, about in type(table).model_fields.items():
+            for chosen in (one for one in about.metadata if isinstance(one, ChosenName)):
+                package = chosen.package(getattr(table, name))
+                found |= {} if package is None else {package.name: package.version}
         table = dict(table)
     values = table.values() if isinstance(table, dict) else table
     if isinstance(values, str) or not isinstance(values, Iterable):
@@ -117,6 +165,11 @@ def packages_of(table: Any) -> dict[str, str]:
     for value in values:
         found |= packages_of(value)
     return found
+
+
+def _slot(path: str) -> Slot[Any]:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choice[Any]:

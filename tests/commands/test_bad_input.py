@@ -81,7 +81,7 @@ def test_data_to_evaluate(kochi, tiny, tmp_path):
         kochi("evaluate", tiny, tmp_path / "a.tsv")
     )
     assert "expected one file, found 2" in complaint(kochi("evaluate", tiny, "a", "b"))
-    assert "--metric blue: expected one of bleu, chrf" in complaint(
+    assert "--metric: got 'blue', expected one of 'bleu', 'chrf'" in complaint(
         kochi("evaluate", tiny, "dev", "--metric", "blue")
     )
 

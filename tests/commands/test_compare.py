@@ -55,7 +55,7 @@ def test_models_that_answer_alike(kochi, translator, tmp_path):
         (["{model}"], "the same model is named twice"),
         (["{heard}"], "reads frames, but"),
         (["none"], "none: no such model folder"),
-        (["{heard}", "--metric", "blue"], "--metric blue: expected one of bleu, chrf"),
+        (["{heard}", "--metric", "blue"], "--metric: got 'blue', expected one of 'bleu', 'chrf'"),
     ],
 )
 def test_what_cannot_be_compared(kochi, translator, heard, options, expected):

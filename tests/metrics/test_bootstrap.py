@@ -9,7 +9,7 @@ import sacrebleu
 
 from kochi.metrics import evaluate
 from kochi.metrics.bootstrap import interval, resampled_totals, resampled_values, two_sided_p
-from kochi.metrics.overlap import bleu
+from kochi.metrics.overlap import Bleu
 
 ROWS = 11
 HYPOTHESES = [f"the {word} sat on the mat number {i % 3}" for i, word in enumerate("abcdefghijk")]
@@ -68,7 +68,7 @@ def test_the_interval_of_a_share_is_about_that_of_the_normal_distribution():
 
 
 def test_twelve_thousand_rows_take_less_than_a_second():
-    metric = bleu()
+    metric = Bleu()
     statistics = np.tile(metric.statistics(HYPOTHESES, LISTS), (12_000 // ROWS, 1))
     start = time.process_time()
     interval(resampled_values(resampled_totals(statistics, 1000, 1), metric.value), 95.0)

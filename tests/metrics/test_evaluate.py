@@ -1,22 +1,28 @@
 import json
 import subprocess
 import sys
-from typing import get_args
 
 import pytest
 
-from kochi.config import Metric
+from kochi import config
+from kochi.errors import UserError
 from kochi.metrics import METRICS, corpus_metric, evaluate, higher_is_better, pronunciation
 
 
 def test_the_names_are_those_of_the_run_file():
-    assert {*METRICS, "loss"} == set(get_args(Metric))
+    assert tuple(METRICS) == ("bleu", "chrf", "wer", "cer", "per", "exact")
+    tree = {"data": {"kind": "tsv", "train": "x"}, "model": {"kind": "rnn"}}
+    for name in (*METRICS, "loss"):
+        run = config.check_run(tree | {"training": {"metric": name}}, "run.toml")
+        assert run.training.metric == name
+    with pytest.raises(UserError, match=r"training\.metric: got 'blue', .*; did you mean 'bleu'"):
+        config.check_run(tree | {"training": {"metric": "blue"}}, "run.toml")
 
 
 def test_directions():
     assert [name for name in METRICS if higher_is_better(name)] == ["bleu", "chrf", "exact"]
     assert not higher_is_better("loss")
-    with pytest.raises(ValueError, match="unknown metric 'rouge'; expected one of bleu, chrf"):
+    with pytest.raises(ValueError, match="metric: got 'rouge', expected one of 'bleu', 'chrf'"):
         higher_is_better("rouge")
 
 

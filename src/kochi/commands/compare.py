@@ -67,11 +67,12 @@ def compare(
     *models, data = names
     if len(models) < 2:
         raise UserError(f"{' '.join(names)}: expected two models or more, and then the data")
-    from kochi.metrics import METRICS, Judge
+    from kochi.commands.metrics import check_metric
+    from kochi.metrics import Judge
     from kochi.predictor import load
 
-    if metric is not None and metric not in METRICS:
-        raise UserError(f"--metric {metric}: expected one of {', '.join(METRICS)}")
+    if metric is not None:
+        check_metric(metric)
     predictors = {
         name: load(Path(name), device, trust=trust or ()) for name in dict.fromkeys(models)
     }

@@ -80,16 +80,15 @@ def evaluate(
     Scores are percent, with a 95 % bootstrap interval over the sources. A source that cannot be
     read or is too long counts as an empty prediction, with a warning; the exit code is then 1.
     """
+    from kochi.commands.metrics import check_metric
     from kochi.data.pairs import count_rows, show_counts
     from kochi.folder import write_output
-    from kochi.metrics import METRICS, Judge
+    from kochi.metrics import Judge
     from kochi.metrics.pointing import POINTING
     from kochi.predictor import load
 
     for name in metric or []:
-        if name not in (*METRICS, *POINTING):
-            known = ", ".join((*METRICS, *POINTING))
-            raise UserError(f"--metric {name}: expected one of {known}")
+        check_metric(name, also=POINTING)
     predictor = load(model, device, precision.value, processes, trust or ())
     beam = beam or predictor.run.search.beam
     pairs = read_data(predictor.run, data)

@@ -12,6 +12,7 @@ from kochi.metrics.alignment import GoldLinks, alignment_scores, read_links
 from kochi.metrics.compare import Comparison, compare
 from kochi.metrics.evaluate import Score, corpus_metric, evaluate, pronunciation
 from kochi.metrics.judge import Judge, comparable, wer_unit
+from kochi.metrics.metric import Metric
 from kochi.metrics.names import METRICS, higher_is_better
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Comparison",
     "GoldLinks",
     "Judge",
+    "Metric",
     "Score",
     "alignment_scores",
     "comparable",

@@ -86,3 +86,25 @@ def _size(chunk: jiwer.AlignmentChunk) -> int:
         return 0
     reference_length = chunk.ref_end_idx - chunk.ref_start_idx
     return max(reference_length, chunk.hyp_end_idx - chunk.hyp_start_idx)
+
+
+class WordErrorRate(ErrorRate):
+    """Errors per hundred words: whatever stands between white space, words or phones.
+
+    Args:
+        lowercase: Whether case is ignored.
+    """
+
+    def __init__(self, lowercase: bool = False) -> None:
+        super().__init__("words", lowercase)
+
+
+class CharacterErrorRate(ErrorRate):
+    """Errors per hundred characters; the single spaces between words count, too.
+
+    Args:
+        lowercase: Whether case is ignored.
+    """
+
+    def __init__(self, lowercase: bool = False) -> None:
+        super().__init__("characters", lowercase)

@@ -1,7 +1,7 @@
 """Scores by name, with confidence intervals."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ class Score:
 
 
 def evaluate(
-    names: Sequence[str],
+    names: Collection[str],
     hypotheses: Sequence[str],
     references: References,
     *,

@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from kochi.metrics.error_rate import ErrorRate
+from kochi.components import Slot
+from kochi.metrics.error_rate import CharacterErrorRate, WordErrorRate
 from kochi.metrics.exact import ExactMatch, RowErrorRate
 from kochi.metrics.metric import Metric, References
-from kochi.metrics.overlap import bleu, chrf
+from kochi.metrics.overlap import Bleu, Chrf
 
-METRICS = ("bleu", "chrf", "wer", "cer", "per", "exact")
+METRICS = Slot(
+    "metric",
+    Metric,
+    {
+        "bleu": Bleu,
+        "chrf": Chrf,
+        "wer": WordErrorRate,
+        "cer": CharacterErrorRate,
+        "per": WordErrorRate,
+        "exact": ExactMatch,
+    },
+    supplies=("lowercase", "tokenize"),
+)
 WerUnit = Literal["words", "rows"]
 
 
@@ -18,7 +31,7 @@ def make_metric(
     """Make the metric of this name.
 
     Args:
-        name: One of `METRICS`.
+        name: One of `METRICS`, or the path of a class.
         tokenize: sacrebleu's tokenizer; BLEU only.
         lowercase: Whether case is ignored.
         wer: What "wer" counts: errors in "words" (whatever stands between spaces), over the
@@ -30,20 +43,9 @@ def make_metric(
     """
     if wer not in ("words", "rows"):
         raise ValueError(f"wer = {wer!r}; expected 'words' or 'rows'")
-    match name:
-        case "bleu":
-            return bleu(tokenize, lowercase)
-        case "chrf":
-            return chrf(lowercase)
-        case "wer" if wer == "rows":
-            return RowErrorRate(lowercase)
-        case "wer" | "per":
-            return ErrorRate("words", lowercase)
-        case "cer":
-            return ErrorRate("characters", lowercase)
-        case "exact":
-            return ExactMatch(lowercase)
-    raise ValueError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
+    if name == "wer" and wer == "rows":
+        return RowErrorRate(lowercase)
+    return METRICS.choose(name).build(lowercase=lowercase, tokenize=tokenize)
 
 
 def higher_is_better(name: str) -> bool:

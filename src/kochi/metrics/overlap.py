@@ -20,7 +20,7 @@ class Overlap(Metric):
     their sums into a score, so that the value is sacrebleu's to the last digit.
 
     Args:
-        scorer: The metric, as `bleu` and `chrf` make it.
+        scorer: The metric.
     """
 
     higher_is_better = True
@@ -48,26 +48,33 @@ class Overlap(Metric):
         return str(self.scorer.get_signature())
 
 
-def bleu(tokenize: str = "13a", lowercase: bool = False) -> Overlap:
-    """Make BLEU (Papineni et al. 2002, https://aclanthology.org/P02-1040) as sacrebleu defines it.
+class Bleu(Overlap):
+    """BLEU (Papineni et al. 2002, https://aclanthology.org/P02-1040) as sacrebleu defines it.
 
     Args:
+        lowercase: Whether case is ignored.
         tokenize: sacrebleu's tokenizer: "13a" for plain text; "none" for text that is tokenised
             already (tokenised BLEU: cut at spaces, nothing else); "char", "zh", "intl" and others.
-        lowercase: Whether case is ignored.
 
     Raises:
         ValueError: ``tokenize`` is none of `TOKENIZERS`.
     """
-    if tokenize not in TOKENIZERS:
-        raise ValueError(f"tokenize = {tokenize!r}; expected one of {', '.join(TOKENIZERS)}")
-    # force: no warning about text that looks tokenised; the signature says how it was cut.
-    return Overlap(sacrebleu.BLEU(lowercase=lowercase, tokenize=tokenize, force=True))
+
+    def __init__(self, lowercase: bool = False, tokenize: str = "13a") -> None:
+        if tokenize not in TOKENIZERS:
+            raise ValueError(f"tokenize = {tokenize!r}; expected one of {', '.join(TOKENIZERS)}")
+        # force: no warning about text that looks tokenised; the signature says how it was cut.
+        super().__init__(sacrebleu.BLEU(lowercase=lowercase, tokenize=tokenize, force=True))
 
 
-def chrf(lowercase: bool = False) -> Overlap:
-    """Make chrF (Popović 2015, https://aclanthology.org/W15-3049): character n-grams, beta 2.
+class Chrf(Overlap):
+    """chrF (Popović 2015, https://aclanthology.org/W15-3049): character n-grams, beta 2.
 
     Of several references each row takes the one with the best score.
+
+    Args:
+        lowercase: Whether case is ignored.
     """
-    return Overlap(sacrebleu.CHRF(lowercase=lowercase))
+
+    def __init__(self, lowercase: bool = False) -> None:
+        super().__init__(sacrebleu.CHRF(lowercase=lowercase))

@@ -1,0 +1,29 @@
+"""The option ``--metric``."""
+
+from collections.abc import Collection
+
+from kochi.components import ComponentError
+from kochi.errors import UserError
+
+
+def check_metric(name: str, also: Collection[str] = ()) -> None:
+    """Refuse what is no metric.
+
+    Args:
+        name: What the user typed: a name, or the path of a class.
+        also: Other names that are known.
+
+    Raises:
+        UserError: That is so.
+    """
+    from kochi.metrics import METRICS
+
+    if name in also:
+        return
+    try:
+        METRICS.choose(name)
+    except ComponentError as error:
+        reason = str(error)
+        if also and ":" not in name:
+            reason = f"{reason}; or, of pictures, {' or '.join(also)}"
+        raise UserError(f"--{reason}") from None
