@@ -67,7 +67,8 @@ DIRECTION: dict[str, set[str]] = {
     "finding": {"memory", "models", "search"},
     "predictor": DATA | MODELS | {"search", "finding", "copying", "folder", "times", "links"},
     "listening": DATA | MODELS | {"search", "predictor"},
-    "starting": DATA,
+    "run_schema": {"config", "folder"},
+    "starting": DATA | {"run_schema"},
     "looking": DATA | {"memory", "metrics", "predictor", "view"},
     "commands": DATA
     | {
@@ -84,6 +85,7 @@ DIRECTION: dict[str, set[str]] = {
         "times",
         "links",
         "studies",
+        "run_schema",
         "scenes",
         "looking",
         "publishing",

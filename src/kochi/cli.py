@@ -20,6 +20,7 @@ from kochi.commands.init import init
 from kochi.commands.mechanisms import mechanisms
 from kochi.commands.predict import predict
 from kochi.commands.scenes import scenes
+from kochi.commands.schema import schema
 from kochi.commands.show import show
 from kochi.commands.study import study
 from kochi.commands.train import train
@@ -49,6 +50,7 @@ for _verb in (
     align,
     study,
     mechanisms,
+    schema,
     scenes,
 ):
     app.command(epilog=getattr(_verb, "example", None))(_verb)

@@ -16,6 +16,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -406,6 +407,12 @@ class PlainModel(RecurrentModel):
     kind: Literal["plain"]
 
 
+def _with_input_feeding(schema: dict[str, Any]) -> None:
+    """Describe the key that stands for an option of ``order``."""
+    about = "The option of Luong's decoder: feed the attentional vector to the next step."
+    schema["properties"]["input_feeding"] = {"type": "boolean", "description": about}
+
+
 class RnnModel(RecurrentModel):
     """Recurrent encoder-decoder with attention.
 
@@ -416,6 +423,8 @@ class RnnModel(RecurrentModel):
     decoder's ``first_state`` comes from the encoder's summary, or is "learned" alone, for a decoder
     that begins while the source still comes.
     """
+
+    model_config = ConfigDict(json_schema_extra=_with_input_feeding)
 
     kind: Literal["rnn"]
     order: Annotated[Choice[Any], Chosen("kochi.decoders:DECODERS")] = by_default("bahdanau")
@@ -438,7 +447,7 @@ class RnnModel(RecurrentModel):
                 "input_feeding belongs to order = 'luong'; in Bahdanau's order and Xu's the "
                 "context always enters the step: remove the key"
             )
-        return {**rest, "order": {"input_feeding": table["input_feeding"], **order}}
+        return {**rest, "order": {**order, "input_feeding": table["input_feeding"]}}
 
 
 class TransformerModel(Table):

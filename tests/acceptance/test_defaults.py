@@ -48,7 +48,7 @@ def test_the_schedule_ends_before_training_can_stop(kochi, tmp_path, monkeypatch
     assert training.schedule.kind == "cosine"
     if training.patience is not None:
         assert training.patience * training.evaluate_every >= steps
-    assert 1 <= training.schedule.warmup_steps <= steps / 10
+    assert 1 <= training.schedule.option("warmup_steps") <= steps / 10
     assert 1 <= training.evaluate_every <= steps / 10
 
 

@@ -83,6 +83,7 @@ def init(
         raise UserError(f"{out}: is there already; give --out another name, or --overwrite")
     if not out.parent.is_dir():
         raise UserError(f"{out}: the folder {out.parent} does not exist; make it first")
+    from kochi.run_schema import write_beside
     from kochi.starting.choices import Choices
     from kochi.starting.write import start
 
@@ -99,6 +100,7 @@ def init(
     )
     output = "model" if out.name == "run.toml" else f"{out.stem}-model"
     started = start(data, out, output, seed, choices)
+    write_beside(out)
     say(f"{data}: {started.num_pairs:,} training pairs ({started.kind})")
     say(started.chosen)
     for note in started.notes:

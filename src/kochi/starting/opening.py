@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kochi.data.tables import TableForm
+from kochi.run_schema import LINE
 
 NO_EARLY_STOP = (
     "# No early stop: the cosine schedule ends with the last epoch. To stop early,",
@@ -27,6 +28,7 @@ def opening(
         data: The data table, with paths as seen from the run file's folder.
     """
     return [
+        LINE,
         f"# A run file for kochi, written from {written_from}.",
         f"#   train:  kochi train {run_file.name}",
         f"#   change: edit, or kochi train {run_file.name} --set training.epochs=50",
