@@ -164,4 +164,6 @@ def test_long_and_free_texts_are_not_counted_as_right_or_wrong(tmp_path, texts, 
     start(tmp_path, tmp_path / "new.toml", "out")
     training = config.read_run(tmp_path / "new.toml").training
     assert training.metric == metric
-    assert training.schedule.option("warmup_steps") == 10 * len(texts)  # a tenth of a hundred epochs
+    assert training.schedule.option("warmup_steps") == 10 * len(
+        texts
+    )  # a tenth of a hundred epochs

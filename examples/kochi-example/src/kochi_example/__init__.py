@@ -1,0 +1,1 @@
+"""A score and an encoder for kochi, from outside."""
