@@ -17,6 +17,7 @@ import jaxtyping
 import pytest
 import torch
 
+from tests.extensions import install  # noqa: F401 a fixture
 from tests.hearing import ENCODERS, STREAMING, write_features, write_sounds
 from tests.seeing import write_pictures
 

@@ -6,8 +6,6 @@ from kochi.attention import SCORES, SELECTIONS, build
 from kochi.attention.scores import Additive
 from kochi.components import Choice, ComponentError, Package, options_of
 
-pytest_plugins = ("tests.extensions",)
-
 
 def test_what_is_built_in():
     choice = SCORES.choose({"kind": "additive", "hidden_size": 7})

@@ -5,32 +5,34 @@ import json
 import pytest
 
 from kochi import config
+from kochi.components import Package
 from kochi.errors import UserError
 from kochi.folder import load_folder, save_folder
 from kochi.schema import Chosen, schema_of
 from tests.test_folder import _parts
 
-pytest_plugins = ("tests.extensions",)
-
 DATA = {"kind": "tsv", "train": "train.tsv"}
 
 
-def run(attention, kind="rnn"):
-    return config.check_run({"data": DATA, "model": {"kind": kind, "attention": attention}}, "r")
+def run(attention, **options) -> config.RnnModel:
+    tree = {"data": DATA, "model": {"kind": "rnn", "attention": attention}}
+    model = config.check_run(tree, "r", **options).model
+    assert isinstance(model, config.RnnModel)
+    return model
 
 
 def test_a_choice_is_written_as_it_was_read():
     table = {"score": {"kind": "additive", "hidden_size": 7}, "scope": ["causal", "local_m"]}
-    model = run(table).model
+    model = run(table)
     assert model.attention.score.options == {"hidden_size": 7}
     dumped = model.attention.model_dump(mode="json", exclude_none=True)
     assert dumped == {**table, "selection": "soft", "num_heads": 1, "kernel": "auto"}
-    assert run(dumped).model == model
-    assert run(dict(model.attention)).model == model
+    assert run(dumped) == model
+    assert run(dict(model.attention)) == model
 
 
 def test_options_have_the_types_of_the_constructor():
-    assert run({"selection": {"kind": "soft", "temperature": 1}}).model.attention.selection.options
+    assert run({"selection": {"kind": "soft", "temperature": 1}}).attention.selection.options
     for table, message in (
         ({"score": "aditive"}, r"^r: model.attention.score: .*; did you mean 'additive'\?$"),
         (
@@ -51,12 +53,12 @@ def test_options_have_the_types_of_the_constructor():
 
 def test_a_model_folder_runs_only_what_is_trusted(install):
     install("kochi-distance", score={"distance": "kochi_distance:Distance"})
-    tree = {"data": DATA, "model": {"kind": "rnn", "attention": {"score": "distance"}}}
-    assert config.check_run(tree, "r").model.attention.score.kind == "distance"
+    table = {"score": "distance"}
+    assert run(table).attention.score.kind == "distance"
     with pytest.raises(UserError, match=r"runs code of the package kochi-distance 0.1, which is n"):
-        config.check_run(tree, "r", trust=())
-    trusted = config.check_run(tree, "r", trust=["kochi-distance"])
-    assert trusted.model.attention.score.package.version == "0.1"
+        run(table, trust=())
+    trusted = run(table, trust=["kochi-distance"]).attention.score
+    assert trusted.package == Package("kochi-distance", "0.1")
 
 
 def test_the_schema_says_what_docstrings_say(install):

@@ -23,10 +23,11 @@ from kochi import config
 from kochi.attention import MultiHeadAttention
 from kochi.data.batches import batch_sources
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
-from kochi.encoders.transformer import TransformerEncoder, TransformerEncoderLayer
+from kochi.encoders.transformer import TransformerEncoder
+from kochi.encoders.transformer_layers import TransformerEncoderLayer
+from kochi.inputs import TokenInput
 from kochi.layers.feedforward import FeedForward
 from kochi.models.build import build_model
-from kochi.inputs import TokenInput
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import Processes, in_parallel, num_workers, search, share_size
 

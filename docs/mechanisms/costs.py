@@ -32,8 +32,8 @@ from torch import nn
 from kochi.attention import build
 from kochi.config import read_run
 from kochi.errors import UserError
-from kochi.models.build import build_model
 from kochi.inputs import TokenInput
+from kochi.models.build import build_model
 
 HERE = Path(__file__).resolve().parent
 FOUND = HERE / "costs.json"

@@ -17,6 +17,7 @@ import importlib
 import inspect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Any, Generic, TypeVar
 
@@ -249,7 +250,8 @@ def _nearest(name: object, known: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def options_of(component: type) -> dict[str, inspect.Parameter]:
+@cache
+def options_of(component: type) -> Mapping[str, inspect.Parameter]:
     """Return the options of a component: the keyword-only parameters of its constructor."""
     return {
         name: parameter
@@ -267,7 +269,8 @@ def is_trusted(package: str, trust: Collection[str] | None) -> bool:
     return trust is None or _normal(package) in set(map(_normal, trust))
 
 
-def _supplied(component: type) -> dict[str, inspect.Parameter]:
+@cache
+def _supplied(component: type) -> Mapping[str, inspect.Parameter]:
     parameters = inspect.signature(component).parameters
     return {
         name: parameter

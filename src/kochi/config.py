@@ -489,6 +489,8 @@ def _without_others(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     table = {"kind": "inverse_sqrt", **value}
+    if not isinstance(table["kind"], str):
+        return table  # the slot says what is wrong with it
     own = {"cosine": ("final_fraction",), "plateau": ("factor", "patience")}.get(table["kind"], ())
     return {
         name: one

@@ -33,7 +33,7 @@ def make(score: Any = "dot", scope: Any = "global", selection: Any = "soft", **o
         ({"dropout": math.nan}, "dropout: got nan, expected a fraction from 0 to below 1"),
         ({"score": None}, "score: got None, expected a name, a table with its kind and options, o"),
         ({"selection": 3}, "selection: got 3, expected a name, a table with its kind and options"),
-        ({"score": {"scale": 3}}, "score: got None, expected one of 'dot', 'scaled_dot'"),
+        ({"score": {"scale": 3}}, "score: kind is missing; it must be one of 'dot', 'scaled_dot'"),
         ({"kernel": "quick"}, "kernel: got 'quick', expected one of 'auto', 'reference', 'sdpa'"),
     ],
     ids=str,

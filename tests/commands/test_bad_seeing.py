@@ -118,7 +118,11 @@ def test_a_key_of_another_kind_is_to_be_taken_out(kochi, pictures_task):
     result = kochi("train", pictures_task, "--set", "model.kind=transformer")
     check_one_line(result, "model.order is of kind 'rnn', not of 'transformer'; take it out")
     small = ("--set", "model.encoder=cnnn")
-    check_one_line(kochi("train", pictures_task, *small), "kind must be one of", "'cnn_rows'")
+    check_one_line(
+        kochi("train", pictures_task, *small),
+        "model.encoder: got 'cnnn', expected",
+        "did you mean 'cnn'?",
+    )
 
 
 def test_distortion_is_for_pictures(kochi, task):

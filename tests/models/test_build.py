@@ -107,7 +107,9 @@ def test_scopes_reach_the_encoder_as_they_are_and_the_decoder_beside_causal(tmp_
     change = 'model.self_attention.scope=["causal", "local_m"]'
     changed = config.read_run(tmp_path / "run.toml", [change])
     assert isinstance(changed.model, config.TransformerModel)
-    assert [scope.table for scope in changed.model.self_attention.scope] == ["causal", "local_m"]
+    scopes = changed.model.self_attention.scope
+    assert isinstance(scopes, list)
+    assert [scope.table for scope in scopes] == ["causal", "local_m"]
 
 
 @pytest.mark.parametrize(

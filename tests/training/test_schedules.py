@@ -88,6 +88,8 @@ def test_older_model_folders_name_the_options_of_all_schedules() -> None:
         assert len(_run(kind=kind, **older).training.schedule.options) == kept
     with pytest.raises(UserError, match="schedule 'cosine': got the option 'patience', expected"):
         _run(kind="cosine", patience=5)
+    with pytest.raises(UserError, match=r"training\.schedule: got \[1\], expected one of"):
+        _run(kind=[1])
 
 
 @pytest.mark.parametrize("kind", ["inverse_sqrt", "cosine", "constant", "plateau"])
