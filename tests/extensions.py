@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kochi.components import installed
+
 SCORES = '''
 import numpy as np
 from torch import cdist
@@ -85,6 +87,7 @@ def install(tmp_path, monkeypatch):
         ]
         (info / "entry_points.txt").write_text("\n".join(groups))
         importlib.invalidate_caches()
+        installed.cache_clear()
 
     yield put
     for module in set(sys.modules) - before:

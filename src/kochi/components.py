@@ -15,6 +15,7 @@ files are checked by `kochi.schema`.
 import difflib
 import importlib
 import inspect
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -242,7 +243,18 @@ class Slot(Collection[str], Generic[Component]):
         return component
 
     def _installed(self) -> Collection[EntryPoint]:
-        return entry_points(group=f"kochi.{self.name}")
+        return installed(f"kochi.{self.name}", tuple(sys.path))
+
+
+@cache
+def installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of a group; packages are looked through once for each path.
+
+    Args:
+        group: Of the entry points.
+        path: What Python searches for packages, `sys.path`.
+    """
+    return tuple(entry_points(group=group))
 
 
 def _nearest(name: object, known: Collection[str]) -> str:
