@@ -2,6 +2,7 @@
 
 import pytest
 
+from kochi import components
 from kochi.attention import SCORES, SELECTIONS, build
 from kochi.attention.scores import Additive
 from kochi.components import Choice, ComponentError, Package, options_of
@@ -31,6 +32,21 @@ def test_an_installed_component(install):
     module = build(choice, query_size=4, memory_size=4)
     assert module.score.power == 1.0
     assert build("distance", query_size=4, memory_size=4).score.power == 2.0
+
+
+def test_a_package_that_is_installed_meanwhile(install, monkeypatch):
+    """Names are looked up in what was seen of the installed packages, unknown ones once more."""
+    looked = []
+    found = components.entry_points
+    monkeypatch.setattr(
+        components, "entry_points", lambda **which: looked.append(1) or found(**which)
+    )
+    components.installed.cache_clear()
+    assert len(list(SCORES)) == len(list(SCORES)) == 7 and len(looked) == 1
+    with pytest.raises(ComponentError):
+        SCORES.choose("distance")
+    install("kochi-distance", score={"distance": "kochi_distance:Distance"})
+    assert SCORES.choose("distance").kind == "distance"
 
 
 def test_a_component_by_its_path(install):

@@ -1,6 +1,9 @@
 """Run files and components: options are checked and described by the constructor."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -8,7 +11,7 @@ from kochi import config
 from kochi.components import Package
 from kochi.errors import UserError
 from kochi.folder import load_folder, save_folder
-from kochi.schema import Chosen, schema_of
+from kochi.schema import Chosen, packages_of, schema_of
 from tests.test_folder import _parts
 
 DATA = {"kind": "tsv", "train": "train.tsv"}
@@ -32,7 +35,8 @@ def test_a_choice_is_written_as_it_was_read():
 
 
 def test_options_have_the_types_of_the_constructor():
-    assert run({"selection": {"kind": "soft", "temperature": 1}}).attention.selection.options
+    soft = run({"selection": {"kind": "soft", "temperature": 1}}).attention.selection
+    assert soft.options == {"temperature": 1.0} and type(soft.options["temperature"]) is float
     for table, message in (
         ({"score": "aditive"}, r"^r: model.attention.score: .*; did you mean 'additive'\?$"),
         (
@@ -57,6 +61,12 @@ def test_a_model_folder_runs_only_what_is_trusted(install):
     assert run(table).attention.score.kind == "distance"
     with pytest.raises(UserError, match=r"runs code of the package kochi-distance 0.1, which is n"):
         run(table, trust=())
+    inside = {"kind": "conformer", "self_attention": table}
+    tree = {"data": DATA, "model": {"kind": "rnn", "encoder": inside}}
+    with pytest.raises(UserError, match=r"runs code of the package kochi-distance 0.1, which is n"):
+        config.check_run(tree, "r", trust=())  # in a component of a component, too: diffusers 13448
+    found = config.check_run(tree, "r", trust=["kochi-distance"])
+    assert packages_of(found) == {"kochi-distance": "0.1"}
     trusted = run(table, trust=["kochi-distance"]).attention.score
     assert trusted.package == Package("kochi-distance", "0.1")
 
@@ -85,6 +95,10 @@ def test_a_model_with_a_component_of_another_package(install, kochi, task):
     done = kochi("train", task, *TINY, "model.attention.score={ kind = 'distance', power = 1 }")
     assert done.code == 0, done.err
     model = task.parent / "model"
+    assert done.out.endswith(f"or kochi predict {model} --trust kochi-distance\n")
+    card = (model / "README.md").read_text()
+    assert "trust=['kochi-distance'])" in card and "FILE --trust kochi-distance`" in card
+    assert "The model runs code of installed packages: kochi-distance 0.1." in card
     manifest = json.loads((model / "manifest.json").read_text())
     assert manifest["packages"] == {"kochi-distance": "0.1"}
     assert "power = 1.0" in (model / "run.toml").read_text()
@@ -118,6 +132,39 @@ def test_a_metric_of_another_package(install, kochi, task):
         "evaluate", model, task.parent / "dev.tsv", *trust, "--metric", "kochi_distance:Length"
     )
     assert by_path.code == 0 and "length" in by_path.out
+
+
+@pytest.mark.slow
+def test_several_processes_have_the_package(install, task, tmp_path):
+    """Plugins that one process knows and the others do not: fairseq, issues 3299 and 4875."""
+    install("kochi-distance", score={"distance": "kochi_distance:Distance"})
+    path = os.pathsep.join([str(tmp_path / "site-packages"), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    kochi = [sys.executable, "-m", "kochi"]
+    options = ("--devices", "2", *TINY, "model.attention.score=distance")
+    train = [*kochi, "train", task, *options]
+    done = subprocess.run(train, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    predict = [*kochi, "predict", task.parent / "model", "--processes", "2", "--batch-size", "1"]
+    trusted = [*predict, "--trust", "kochi-distance"]
+    done = subprocess.run(
+        trusted, env=environment, input="ab\nba\n", capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.count("\n") == 2, done.stderr
+
+
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_a_study_with_a_metric_of_another_package(install, kochi, task, monkeypatch, tmp_path):
+    install("kochi-distance", metric={"length": "kochi_distance:Length"})
+    monkeypatch.setattr("kochi.studies.trained.GRID", (1.0,))
+    monkeypatch.setattr("kochi.studies.timed.TimedRound.alone", False)
+    (task.parent / "test.tsv").write_text((task.parent / "dev.tsv").read_text())
+    changes = ["training.max_steps=2", "training.metric=length", "data.test=test.tsv"]
+    options = [word for change in changes for word in ("--set", change)]
+    out = ("--seeds", "1", "--jobs", "1", "--size", "8", "--out", tmp_path / "found")
+    done = kochi("study", "sparse", "--data", task, *options, *out)
+    assert done.code == 0, done.err
+    assert "LENGTH" in (tmp_path / "found" / "sparse" / "table.md").read_text()
 
 
 def test_a_model_whose_package_is_missing_or_another(install, tmp_path):

@@ -191,7 +191,7 @@ class Slot(Collection[str], Generic[Component]):
     ) -> tuple[type[Component], Package | None]:
         if isinstance(kind, str) and kind in self.builtin:
             return _resolved(self.builtin[kind]), None
-        points = [point for point in self._installed() if point.name == kind]
+        points = self._points(kind)
         if points:
             package, path = self._only(points), points[0].value
         elif isinstance(kind, str) and ":" in kind:
@@ -204,6 +204,13 @@ class Slot(Collection[str], Generic[Component]):
                 f"allow it with trust=[{package.name!r}] or --trust {package.name}, if you know it"
             )
         return self._imported(path, kind, package), package
+
+    def _points(self, kind: Any) -> list[EntryPoint]:
+        points = [point for point in self._installed() if point.name == kind]
+        if not points and not (isinstance(kind, str) and ":" in kind):
+            installed.cache_clear()  # perhaps a package was installed meanwhile, as in a notebook
+            points = [point for point in self._installed() if point.name == kind]
+        return points
 
     def _only(self, points: list[EntryPoint]) -> Package:
         """Return the package of an entry point, of which there must be one."""

@@ -181,7 +181,9 @@ def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choic
         reason = str(error).removeprefix(f"{slot.name}: ")  # the key of the run file says it
         raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason}) from None
     try:
-        options = schema_of(choice.component).model_validate(dict(choice.options))
+        options = schema_of(choice.component).model_validate(
+            dict(choice.options), context={"trust": trust}
+        )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         option = ".".join(map(str, first["loc"]))

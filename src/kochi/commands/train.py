@@ -51,6 +51,7 @@ def train(
     machine, ends in the same model, bit for bit.
     """
     from kochi.config import read_run
+    from kochi.schema import packages_of
 
     count = [] if devices is None else [f"training.devices={devices}"]
     run = read_run(run_file, [*(changes or []), *count])
@@ -63,8 +64,10 @@ def train(
         count = [] if devices is None else ["--devices", str(devices)]
         line = shlex.join(["kochi", "train", str(run_file), "--resume", *again, *count])
         raise Interrupted(f"{error}: {line}") from None
+    trust = [word for name in packages_of(run) for word in ("--trust", name)]
     read = {"picture": ["PICTURE.png"], "sound": ["RECORDING.wav"]}.get(run.data.kind, [])
-    nexts = [*_measured(run, folder), ["kochi", "predict", folder, *read]]
+    commands = [*_measured(run, folder), ["kochi", "predict", folder, *read]]
+    nexts = [[*words, *trust] for words in commands]
     try:
         say(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}")
         sys.stdout.flush()

@@ -15,6 +15,7 @@ from kochi.folder import ModelFolder, load_folder
 from kochi.layers.dropout import Dropout
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
+from kochi.schema import packages_of
 from kochi.studies.cells import Cell, Result, Store
 from kochi.studies.trained import Trained
 from kochi.training.looking import next_baseline, reinforce
@@ -56,7 +57,7 @@ class GradientNoise(Cell):
     def measure(self, folder: Path) -> Result:
         """Find the trained model, then draw gradients."""
         try:
-            content = load_folder(self.trained.train(folder))
+            content = load_folder(self.trained.train(folder), packages_of(self.trained.run()))
         except Diverged as error:
             return {"diverged": str(error), "trained": False}
         run = self.trained.task.with_model(self.model, self.trained.seed)

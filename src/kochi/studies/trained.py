@@ -22,6 +22,7 @@ from kochi.folder import write_atomic
 from kochi.links import find_links, pharaoh
 from kochi.looking import points_of
 from kochi.metrics import higher_is_better
+from kochi.schema import packages_of
 from kochi.studies.cells import Cell, Result, Store, digest
 from kochi.studies.task import Draws, Task, fingerprint
 
@@ -179,7 +180,7 @@ class Trained(Cell):
             output = self.train(folder)
         except Diverged as error:
             return {"diverged": str(error), "trained": False}
-        predictor = load(output, "cpu")
+        predictor = load(output, "cpu", trust=packages_of(self.run()))
         return {**self._of_training(predictor, output), **self._of_test(predictor)}
 
     def _of_training(self, predictor: Any, output: Path) -> Result:
@@ -256,7 +257,8 @@ class Pilot(Trained):
         from kochi.predictor import load
 
         try:
-            metrics = load(self.train(folder), "cpu").metrics
+            trust = packages_of(self.run())
+            metrics = load(self.train(folder), "cpu", trust=trust).metrics
         except Diverged as error:
             return {"diverged": str(error)}
         return {"dev": metrics["dev"]["value"], "seconds": metrics["seconds"]}

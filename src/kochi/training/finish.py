@@ -11,6 +11,7 @@ import kochi
 from kochi import config, folder
 from kochi.data.corpus import Corpus
 from kochi.models.build import build_model
+from kochi.schema import packages_of
 from kochi.training import monitor
 from kochi.training.checkpoints import weights_bytes
 from kochi.training.evaluation import SEARCH, Evaluator
@@ -172,6 +173,13 @@ def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
     score = ""
     if dev["value"] is not None:
         score = f"- dev {dev['metric']} ({dev['search']}): {dev['value']:.2f} %\n"
+    packages = packages_of(run)
+    trust = f", trust={list(packages)}" if packages else ""
+    options = "".join(f" --trust {name}" for name in packages)
+    code = "Nothing in this folder can run code."
+    if packages:
+        needed = ", ".join(f"{name} {version}".rstrip() for name, version in packages.items())
+        code = f"The model runs code of installed packages: {needed}."
     return f"""# A kochi model ({run.model.kind})
 
 - parameters: {metrics["parameters"]:,}
@@ -186,9 +194,9 @@ with the same number of threads and the same versions, training gives the same w
 ```python
 import kochi
 
-model = kochi.load("path/to/this/folder")
+model = kochi.load("path/to/this/folder"{trust})
 print(model.predict(["..."])[0].text)
 ```
 
-Or from a terminal: `kochi predict path/to/this/folder FILE`. Nothing in this folder can run code.
+Or from a terminal: `kochi predict path/to/this/folder FILE{options}`. {code}
 """

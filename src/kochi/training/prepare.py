@@ -106,7 +106,7 @@ def check_unchanged(run: config.Run, say: Callable[[str], object] = lambda line:
     if not _is_started(layout):
         return
     where = str(layout.run)
-    before = config.check_run(config.read_toml(content, where), where)
+    before = config.check_run(config.read_toml(content, where), where, packages_of(run))
     old, new = _flat(before), _flat(publish(run, run.output, TRAINING))
     for key in sorted(old.keys() | new.keys(), key=lambda key: (not key.endswith(".kind"), key)):
         if _bare(old.get(key)) != _bare(new.get(key)) and not _is_free(key):
