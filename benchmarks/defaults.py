@@ -38,8 +38,8 @@ from typing import Any, NamedTuple
 
 from kochi.config import Run, read_run
 from kochi.data.tags import with_tags, without_tags
-from kochi.starting.guess import Side, count_side, guess_run
-from kochi.starting.write import _model_lines, _training_lines
+from kochi.modalities.text.heuristics import Side, count_side, guess_run
+from kochi.modalities.text.template import _model_lines, _training_lines
 
 MEASURED = 500  # rows of the dev file that only the figure is taken from
 
@@ -309,8 +309,8 @@ def train(task: Task, rows: int, label: str, changes: list[str], seed: int, test
 
 
 def _measure(task: Task, run: Run, predictor: Any) -> dict[str, float]:
-    from kochi.data.pairs import read_pairs
     from kochi.metrics import evaluate
+    from kochi.modalities.pairs import read_pairs
 
     pairs = list(read_pairs(run.data, "test"))
     found = predictor.predict([pair.source for pair in pairs])

@@ -13,7 +13,7 @@ import gzip
 import random
 from pathlib import Path
 
-from kochi.starting.header import is_header
+from kochi.modalities.detection.header import is_header
 
 SIZES = (10, 20, 50, 200, 1000)
 DRAWS = 60

@@ -20,7 +20,7 @@ from running import Demo, say, shown
 import kochi
 from kochi.cli import main as run_kochi
 from kochi.metrics import evaluate
-from kochi.starting.split import hash_source
+from kochi.modalities.detection.split import hash_source
 
 HOME = Path(__file__).resolve().parent.parent
 RECIPE = HOME / "recipes" / "listen.toml"

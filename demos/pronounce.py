@@ -15,9 +15,10 @@ from running import Demo, console, say, shown
 
 import kochi
 from kochi.config import read_run
-from kochi.data.pairs import Pair, read_pairs
+from kochi.data.pair import Pair
 from kochi.metrics import pronunciation
-from kochi.starting.split import hash_source
+from kochi.modalities.detection.split import hash_source
+from kochi.modalities.pairs import read_pairs
 from kochi.view.labelled import label_alignment
 from kochi.view.picture import save_alignments
 from kochi.view.terminal import draw_alignment, draw_alignments

@@ -18,7 +18,7 @@ import soundfile
 
 import kochi
 from kochi.metrics.bootstrap import interval, resampled_totals, resampled_values
-from kochi.sound.files import Recording
+from kochi.modalities.audio.files import Recording
 
 Spans = list[tuple[float, float]]
 

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from kochi import config
 from kochi.copying import MARK, Copier
 from kochi.data.padding import UNK
 from kochi.data.tags import Tags
 from kochi.data.tokenizer import Tokenizer, train_tokenizer
+from kochi.modalities.tables import Tokens
 
 
 def tokenizer(kind, texts, **options):
-    return train_tokenizer(config.Tokens(tokens=kind, **options), texts)
+    return train_tokenizer(Tokens(tokens=kind, **options), texts)
 
 
 LETTERS = tokenizer("characters", ["abc de"])

@@ -10,6 +10,7 @@ from kochi import config, folder
 from kochi.data.tokenizer import train_tokenizer
 from kochi.errors import UserError
 from kochi.inputs import TokenInput
+from kochi.modalities.tables import Tokens
 from kochi.models.build import build_model
 
 
@@ -19,7 +20,7 @@ def _parts() -> dict:
         "model": {"kind": "transformer", "size": 8, "feedforward_size": 8},
     }
     run = config.check_run(tree, "test")
-    tokens = config.Tokens(tokens="characters")
+    tokens = Tokens(tokens="characters")
     source = train_tokenizer(tokens, ["abc"])
     target = train_tokenizer(tokens, ["xyz"])
     weights = folder.weights_of(build_model(run.model, TokenInput(source.size), target.size))

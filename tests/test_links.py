@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kochi.config import Tokens
 from kochi.data.tokenizer import train_tokenizer
 from kochi.links import choose_unit, find_links, merge_words, pharaoh, words_of_pieces
+from kochi.modalities.tables import Tokens
 
 
 def test_pieces_are_merged_into_words():

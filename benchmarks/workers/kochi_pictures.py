@@ -18,12 +18,13 @@ import numpy as np
 from PIL import Image
 
 import kochi
-from kochi.config import PictureData, Run, check_run
+from kochi.config import Run, check_run
 from kochi.data.batches import TokenBatches
 from kochi.data.corpus import Corpus
-from kochi.data.pairs import read_pairs
-from kochi.data.readers.picture import PictureReader
 from kochi.data.tokenizer import train_tokenizer
+from kochi.modalities.image.reader import PictureReader
+from kochi.modalities.image.tables import PictureData
+from kochi.modalities.pairs import read_pairs
 from kochi.scenes.drawing import draw_picture
 from kochi.scenes.writing import make_scene
 from kochi.training import train

@@ -19,8 +19,8 @@ import soundfile
 
 import kochi
 from kochi.config import Run, check_run
-from kochi.listening import Listener
-from kochi.sound.blocks import read_blocks
+from kochi.modalities.audio.blocks import read_blocks
+from kochi.modalities.audio.streaming import Listener
 from kochi.training import train
 from kochi.training.progress import Progress
 

@@ -16,12 +16,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kochi import attention
     from kochi.errors import UserError
+    from kochi.modalities.audio.files import Recording
+    from kochi.modalities.features.row import FeatureRow
+    from kochi.modalities.image.files import Picture
     from kochi.predictor import Prediction, Predictor, load
 
 __version__ = "0.1.0"
-__all__ = ["Prediction", "Predictor", "UserError", "__version__", "attention", "load"]
+__all__ = [
+    "FeatureRow",
+    "Picture",
+    "Prediction",
+    "Predictor",
+    "Recording",
+    "UserError",
+    "__version__",
+    "attention",
+    "load",
+]
 
 _HOMES = {
+    "FeatureRow": "kochi.modalities.features.row",
+    "Picture": "kochi.modalities.image.files",
+    "Recording": "kochi.modalities.audio.files",
     "Prediction": "kochi.predictor",
     "Predictor": "kochi.predictor",
     "UserError": "kochi.errors",

@@ -324,3 +324,6 @@ def _package_of(module: str) -> Package:
 def _normal(name: str) -> str:
     """Spell the name of a distribution or of its module alike (PEP 503)."""
     return name.lower().replace("-", "_").replace(".", "_")
+
+
+__all__ = ["Choice", "ComponentError", "Package", "Slot"]

@@ -4,27 +4,38 @@ Alternatives are told apart by ``kind``. Unknown keys are refused with the neare
 resolved tree is saved beside the model, so that a model folder says how it came to be.
 """
 
-import codecs
 import difflib
 import tomllib
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     model_validator,
 )
 
-from kochi.components import Choice
+from kochi.components import Choice, ComponentError
 from kochi.errors import UserError
-from kochi.normal_forms import Normalization
+from kochi.modalities import MODALITIES, data_table, modality_of
+from kochi.modalities.audio.tables import SoundData
+from kochi.modalities.features.tables import FeaturesData
+from kochi.modalities.image.tables import PictureData
+from kochi.modalities.tables import BaseData
+from kochi.modalities.text.tables import (
+    HuggingFaceData,
+    JsonlData,
+    ParallelData,
+    TextSources,
+    TsvData,
+)
 from kochi.reading import LARGEST_TOML, parse_toml, parsing, read_file, shortened
 from kochi.schema import COMPONENT, Chosen, ChosenName
 from kochi.tables import (
@@ -41,335 +52,9 @@ from kochi.tables import (
     by_default,
 )
 
-Column = str | Positive
-Side = Annotated[int, Field(ge=4, le=16_384)]
-Seconds = Annotated[float, Field(gt=0.0, le=1e6)]
-Hop = Annotated[float, Field(ge=1e-5, le=1e3)]
-
-
-def _known_encoding(name: str) -> str:
-    try:
-        "".encode(name)
-        codecs.lookup(name)
-    except (LookupError, UnicodeError, ValueError):
-        raise ValueError(f"unknown encoding {name!r}; such as utf-8, utf-16, cp1252") from None
-    return name
-
-
-Encoding = Annotated[str, AfterValidator(_known_encoding)]
-
-
 # ------------------------------------------------------------------------------------------- data
 
 
-class Tokens(Table):
-    """How one side of the pairs is cut into tokens.
-
-    ``vocabulary_size`` counts BPE pieces, special tokens included (``None``: at most 8000); for
-    characters and whitespace it keeps the most frequent tokens (``None`` keeps all).
-    ``normalization`` brings text to a Unicode normal form before it is cut, in training and in
-    prediction: "nfc" makes é one character however it was typed, "nfkc" also makes full-width and
-    other compatibility characters plain ones.
-    """
-
-    tokens: Literal["characters", "whitespace", "bpe"] = "bpe"
-    vocabulary_size: Positive | None = None
-    lowercase: bool = False
-    normalization: Normalization = "nfc"
-
-
-class BaseData(Table):
-    """What all data have in common. Relative paths start at ``folder``.
-
-    ``folder`` itself starts at the run file's folder. Pairs with more than ``max_length`` tokens of
-    text on a side are left out of training (and counted in the log). ``tokenized`` says that the
-    text is tokenised already: BLEU then counts its tokens as they are. ``encoding`` is that of all
-    files of text; a byte-order mark in a file takes precedence.
-
-    With ``group_references`` rows of one source (the same text, file, or stretch of a recording)
-    are one source with several right answers in dev and test data; in training data each row is a
-    pair of its own. ``row`` says what a row is: with "word" the metric "wer" is the share of rows
-    with any error, as in work on pronunciation and inflection; with "text" it counts errors in the
-    words of a row. If it is not set, a row is a word where the source is text in characters without
-    white space and the target is cut at white space (see `kochi.metrics.judge.wer_unit`).
-
-    ``bad_rows`` says what becomes of rows that cannot be used (a side is empty, cells are missing,
-    a file cannot be read): they are left out and counted, or the first one stops the run.
-    """
-
-    folder: Path = Path(".")
-    encoding: Encoding = "utf-8"
-    target: Tokens = Tokens()
-    tokenized: bool = False
-    max_length: Positive = 256
-    group_references: bool = True
-    row: Literal["word", "text"] | None = None
-    bad_rows: Literal["leave_out", "refuse"] = "leave_out"
-
-
-class TextData(BaseData):
-    """What all data have in common that are text on both sides.
-
-    ``shared_vocabulary`` trains one tokenizer on both sides. Tags of a source, such as ``N;PL``,
-    where the data have some, are separated by ``tags_separator`` and read as whole symbols in front
-    of the source; see `kochi.data.tags`.
-    """
-
-    source: Tokens = Tokens()
-    shared_vocabulary: bool = False
-    tags_separator: Annotated[str, Field(min_length=1)] = ";"
-
-    @property
-    def tagged(self) -> bool:
-        """Whether sources have tags."""
-        return False
-
-    @model_validator(mode="after")
-    def _tags_need_a_vocabulary(self) -> "TextData":
-        if self.tagged and self.shared_vocabulary:
-            raise ValueError(
-                "data.shared_vocabulary and tags exclude each other: tags are symbols of the "
-                "source alone; set data.shared_vocabulary = false"
-            )
-        return self
-
-
-class Separated(Table):
-    """How rows of a table are cut into cells.
-
-    ``quoted`` reads cells as spreadsheets write them: one in double quotes may hold the separator,
-    line breaks, and quotes written twice. Then ``separator`` is one character.
-    """
-
-    separator: Annotated[str, Field(min_length=1)] = "\t"
-    quoted: bool = False
-
-    @model_validator(mode="after")
-    def _quoted_cells_have_a_short_separator(self) -> "Separated":
-        if self.quoted and len(self.separator) > 1:
-            raise ValueError(
-                f"data.separator = {self.separator!r}: expected one character with data.quoted"
-            )
-        return self
-
-
-class TsvData(TextData, Separated):
-    """A table of text with a header row; a column given as a number (from 1) means no header.
-
-    Several target columns are several right answers of a row in dev and test data. ``tags_column``
-    is one column or several.
-    """
-
-    kind: Literal["tsv"]
-    train: Path
-    dev: Path | None = None
-    test: Path | None = None
-    source_column: Column = "source"
-    target_column: Column | list[Column] = "target"
-    tags_column: Column | list[Column] | None = None
-
-    @property
-    def tagged(self) -> bool:
-        """Whether sources have tags."""
-        return self.tags_column is not None
-
-
-class JsonlData(TextData):
-    """JSON objects, one a line or in an array; fields may be dotted (``translation.en``).
-
-    The target may be a string or a list of strings (references), the tags likewise.
-    """
-
-    kind: Literal["jsonl"]
-    train: Path
-    dev: Path | None = None
-    test: Path | None = None
-    source_field: str = "source"
-    target_field: str = "target"
-    tags_field: str | None = None
-
-    @property
-    def tagged(self) -> bool:
-        """Whether sources have tags."""
-        return self.tags_field is not None
-
-
-class ParallelFiles(Table):
-    """Two files with the same number of lines; several target files are several references."""
-
-    source: Path
-    target: Path | list[Path]
-
-
-class ParallelData(TextData):
-    """Parallel files, one sentence a line, plain or gzip."""
-
-    kind: Literal["parallel"]
-    train: ParallelFiles
-    dev: ParallelFiles | None = None
-    test: ParallelFiles | None = None
-
-
-class HuggingFaceData(TextData):
-    """A data set read with the optional ``datasets`` package (``pip install kochi[huggingface]``).
-
-    ``name`` is what ``datasets.load_dataset`` takes; fields may be dotted (``translation.en``).
-    """
-
-    kind: Literal["huggingface"]
-    name: str
-    configuration: str | None = None
-    data_files: dict[str, str] | None = None
-    train: str = "train"
-    dev: str | None = "validation"
-    test: str | None = "test"
-    source_field: str = "source"
-    target_field: str = "target"
-    tags_field: str | None = None
-
-    @property
-    def tagged(self) -> bool:
-        """Whether sources have tags."""
-        return self.tags_field is not None
-
-
-class ManifestData(BaseData, Separated):
-    """What all data have in common whose text stands in a manifest beside what is heard or seen.
-
-    A manifest is a table with a header, or JSON objects, one a line or in an array. Where one
-    manifest holds several splits, ``split_column`` names the column that says which of them
-    ("train", "dev" or "test") a row is of.
-    """
-
-    split_column: str | None = None
-
-
-class HeardData(ManifestData):
-    """What all data have in common that last for some time.
-
-    Rows that last longer than ``max_seconds`` are left out of training (and counted in the log).
-    """
-
-    text_column: str = "text"
-    max_seconds: Seconds = 30.0
-
-
-class Frames(Table):
-    """What is done to frames before a model reads them.
-
-    ``deltas`` counts the differences over time (first, second) that are put beside each number.
-    ``normalisation`` then brings every number to mean 0 and standard deviation 1: "global" over the
-    training data (kept with the model), "utterance" over each row by itself.
-    """
-
-    deltas: Annotated[int, Field(ge=0, le=2)] = 0
-    normalisation: Literal["global", "utterance", "none"] = "global"
-
-
-class GivenFrames(Frames):
-    """Frames as they are found: ``first_seconds`` is the middle of the first one."""
-
-    hop_seconds: Hop = 0.010
-    first_seconds: NotNegative = 0.0125
-
-
-class FeatureFiles(Table):
-    """A manifest, and the .npz file that holds the frames of its rows."""
-
-    manifest: Path
-    arrays: Path | None = None
-
-
-class FeaturesData(HeardData):
-    """Frames of features that somebody computed: one array ``[frames, size]`` a row.
-
-    A cell of ``key_column`` is a row's key in ``arrays``; without ``arrays`` it is the path of a
-    .npy file.
-    """
-
-    kind: Literal["features"]
-    train: FeatureFiles
-    dev: FeatureFiles | None = None
-    test: FeatureFiles | None = None
-    key_column: str = "id"
-    front_end: GivenFrames = GivenFrames()
-
-
-class MelFrames(Frames):
-    """Log-mel frames of sound; see ``kochi.sound.mel.MelOptions``.
-
-    Sound of another rate is resampled to ``sample_rate_hz``. ``highest_hz`` is half of that if it
-    is not set.
-    """
-
-    sample_rate_hz: Annotated[int, Field(gt=0, le=768_000)] = 16_000
-    window_seconds: Annotated[float, Field(gt=0.0, le=10.0)] = 0.025
-    hop_seconds: Hop = 0.010
-    mel_bins: Annotated[int, Field(gt=0, le=10_000)] = 80
-    lowest_hz: NotNegative = 20.0
-    highest_hz: AboveZero | None = None
-    preemphasis: Annotated[float, Field(ge=0.0, le=1.0)] = 0.97
-
-
-class SoundData(HeardData):
-    """Recordings (wav, flac, ogg, mp3) with their text.
-
-    A split is a manifest, or a folder in which every recording has its text in a .txt file of the
-    same name. A cell of ``audio_column`` is the path of a recording, relative to ``audio_folder``
-    if that is set, else to ``folder``; a list of paths (in JSON), or paths separated by
-    ``joined_by``, are joined to one utterance. ``start_column`` and ``end_column``, where a row has
-    them, are seconds; ``duration_column`` stands in place of an end (seconds from the start).
-    """
-
-    kind: Literal["sound"]
-    train: Path
-    dev: Path | None = None
-    test: Path | None = None
-    audio_column: str = "audio"
-    start_column: str = "start"
-    end_column: str = "end"
-    duration_column: str | None = None
-    audio_folder: Path | None = None
-    joined_by: str | None = None
-    front_end: MelFrames = MelFrames()
-
-
-class Pixels(Table):
-    """What a model reads of a picture; see ``kochi.picture.fitting``.
-
-    Pictures are fitted into ``height`` and ``width`` pixels with their aspect kept: ``fit`` "pad"
-    scales them and puts white around them up to that size, "scale" leaves the white out, "shrink"
-    leaves small ones as they are, too.
-    """
-
-    height: Side = 64
-    width: Side = 64
-    colour: Literal["rgb", "grey"] = "rgb"
-    fit: Literal["pad", "scale", "shrink"] = "pad"
-
-
-class PictureData(ManifestData):
-    """Pictures with their text.
-
-    A split is a manifest, or a folder in which every picture has its text in a .txt file of the
-    same name, one right answer a line. A cell of ``image_column`` is the path of a picture,
-    relative to ``image_folder`` if that is set, else to ``folder``. ``text_column`` may be several
-    columns, and its cells lists (in JSON): several right answers. A cell of ``boxes_column``, where
-    there is one, says where each word is to be seen (see ``kochi.data.boxes``).
-    """
-
-    kind: Literal["picture"]
-    train: Path
-    dev: Path | None = None
-    test: Path | None = None
-    image_column: str = "image"
-    text_column: str | list[str] = "text"
-    boxes_column: str | None = None
-    image_folder: Path | None = None
-    front_end: Pixels = Pixels()
-
-
-TextSources = TsvData | JsonlData | ParallelData | HuggingFaceData
 Data = Annotated[
     TextSources | FeaturesData | SoundData | PictureData,
     Field(discriminator="kind"),
@@ -537,7 +222,7 @@ class Augmentation(Table):
 
 
 class Distortion(Table):
-    """How far pictures are changed in training, at most; see ``kochi.picture.distortion``."""
+    """How far pictures are changed in training, at most."""
 
     shift: Fraction = 0.05
     turn_degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
@@ -648,7 +333,7 @@ class Run(Table):
             raise ValueError(
                 "search.ctc_weight needs a model trained with CTC: set training.ctc_weight, too"
             )
-        if self.search.unknown == "copy" and not isinstance(self.data, TextSources):
+        if self.search.unknown == "copy" and modality_of(self.data).in_files:
             raise ValueError("search.unknown = 'copy' needs sources of text; use 'mark' or 'drop'")
         if self.search.unknown == "copy" and isinstance(self.model, PlainModel):
             raise ValueError(
@@ -722,9 +407,27 @@ def check_run(tree: dict[str, Any], where: str, trust: Collection[str] | None = 
     if (key := _find_nul(tree)) is not None:
         raise UserError(f"{where}: {shortened(key)}: holds a NUL character; remove it")
     try:
-        return Run.model_validate(tree, context={"trust": trust})
+        run_class = _run_class(tree, trust)
+    except ComponentError as error:
+        raise UserError(f"{where}: data.kind: {str(error).removeprefix('modality: ')}") from None
+    try:
+        return run_class.model_validate(tree, context={"trust": trust})
     except ValidationError as error:
-        raise UserError(f"{where}: {_explain(error, tree)}") from None
+        raise UserError(f"{where}: {_explain(error, tree, run_class)}") from None
+
+
+def _run_class(tree: dict[str, Any], trust: Collection[str] | None) -> type[Run]:
+    """Return `Run`, with the data table of a modality that is not built in where one is named."""
+    data = tree.get("data")
+    kind = data.get("kind") if isinstance(data, dict) else None
+    if not isinstance(kind, str) or kind in MODALITIES.builtin:
+        return Run
+    return _run_with(data_table(MODALITIES.choose(kind, trust).component, kind))
+
+
+@cache
+def _run_with(table: type[BaseData]) -> type[Run]:
+    return create_model("Run", __base__=Run, data=(table, ...))
 
 
 def _find_nul(value: Any, key: str = "") -> str | None:
@@ -763,14 +466,14 @@ def _apply_change(tree: dict[str, Any], change: str) -> None:
     table[last] = value
 
 
-def _explain(error: ValidationError, tree: dict[str, Any]) -> str:
+def _explain(error: ValidationError, tree: dict[str, Any], run_class: type[Run]) -> str:
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     names = [part for part in path if part not in _kinds()]
     key = ".".join(names)
     context = first.get("ctx", {})
     if first["type"] == "extra_forbidden":
-        known = _known_keys(path)
+        known = _known_keys(path, run_class)
         if path[-2:-1] and path[-2] in _kinds() and (others := _kinds_with(path[-2], names[-1])):
             return (
                 f"{key} is of kind {' or '.join(map(repr, others))}, not of {path[-2]!r}; take it "
@@ -823,8 +526,8 @@ def _kinds_with(kind: str, key: str) -> list[str]:
     return []
 
 
-def _known_keys(path: list[str]) -> list[str]:
-    table: type[BaseModel] = Run
+def _known_keys(path: list[str], run_class: type[Run]) -> list[str]:
+    table: type[BaseModel] = run_class
     for part in path[:-1]:
         if part in _kinds():
             table = _kinds()[part]
@@ -834,3 +537,13 @@ def _known_keys(path: list[str]) -> list[str]:
                 if isinstance(found, type) and issubclass(found, BaseModel):
                     table = found
     return list(table.model_fields)
+
+
+__all__ = [
+    "Run",
+    "Search",
+    "Training",
+    "check_run",
+    "read_run",
+    "write_run",
+]

@@ -9,13 +9,13 @@ never writes the unknown token, and what it writes there is a guess.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
 from kochi.data.padding import UNK
-from kochi.data.tags import without_tags
+from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 
 Unknown = Literal["copy", "mark", "drop"]
@@ -28,18 +28,18 @@ class Copier:
 
     Args:
         unknown: "copy" or "mark"; see `kochi.config.Search`.
-        source: Reads the source; "copy" needs text, and marks elsewhere.
         target: Cuts the answers.
-        text: The source, or None where it is not text.
-        row: Its tokens.
+        source: Reads the source; "copy" needs one of text, and marks elsewhere.
+        text: The source, as the reader takes it.
+        row: What the reader made of it.
     """
 
     def __init__(
         self,
         unknown: Unknown,
         target: Tokenizer,
-        source: Tokenizer | None = None,
-        text: str = "",
+        source: Reader[Any] | None = None,
+        text: Any = "",
         row: Sequence[int] = (),
     ) -> None:
         self._copies = unknown == "copy"
@@ -50,7 +50,7 @@ class Copier:
         self._spelt: Sequence[str] = ()
         if source is not None:
             self._parts, self._words = source.parts_of(text), source.words(text)
-            self._spelt = (without_tags(text) if source.tags else text).split()
+            self._spelt = source.spelt(text)
 
     def replace(
         self, tokens: Sequence[int], alignment: Float[Tensor, "target source"] | None

@@ -346,8 +346,8 @@ def load_folder(folder: Path, trust: Collection[str] = ()) -> ModelFolder:
         UserError: The folder or one of its files is missing, cut short or altered, or it needs a
             package that is not installed or not trusted.
     """
-    from kochi.data.readers.making import load_reader
     from kochi.data.tokenizer import Tokenizer
+    from kochi.modalities.readers import load_reader
     from kochi.models.outline import check_memory, outline
 
     entries = _entries(folder)

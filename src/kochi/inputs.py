@@ -61,3 +61,5 @@ class PictureInput:
 
 
 Input = TokenInput | FrameInput | PictureInput
+
+__all__ = ["FrameInput", "Input", "PictureInput", "TokenInput"]

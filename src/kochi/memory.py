@@ -75,3 +75,6 @@ class Memory:
     def rows(self, index: Int[Tensor, " rows"]) -> "Memory":
         """Return the memory of some rows of the batch, in the order of ``index``."""
         return Memory(self.values[index], self.mask[index], self.summary[index], self.layout)
+
+
+__all__ = ["Frames", "Grid", "Layout", "Memory", "Words"]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -25,6 +26,8 @@ from kochi.finding import Drawn, Find, Given, Searched, Task
 from kochi.folder import load_folder
 from kochi.links import merge_words
 from kochi.memory import Frames, Grid, Layout, Memory, Words
+from kochi.modalities import Modality, modality_of
+from kochi.modalities.attended import Attended
 from kochi.models.seq2seq import Seq2Seq
 from kochi.search import (
     Hypothesis,
@@ -252,8 +255,7 @@ class Predictor:
                 .npy files; for one of pictures PIL images, 8-bit pixels
                 ``[height, width, channels]`` (a tensor also ``[channels, height, width]``) or
                 files. A file is a path, its bytes, or a binary stream; there are also
-                `kochi.sound.files.Recording`, `kochi.data.readers.rows.FeatureRow` and
-                `kochi.picture.files.Picture`.
+                `kochi.Recording`, `kochi.FeatureRow` and `kochi.Picture`.
             beam: Hypotheses kept for each source; 1 is greedy. Default: the run file's.
             n_best: How many answers to give for each source; at most ``beam``.
             need_alignment: Whether to give the alignment of the best answer.
@@ -289,6 +291,26 @@ class Predictor:
             need_alignment, need_heads, batch_size, errors, unknown, max_source_length, n_best
         )
         return self._predict(sources, find, asked)
+
+    def attended(self, source: Any, prediction: Prediction) -> Attended:
+        """Return what was attended to while an answer was written, to be drawn.
+
+        Args:
+            source: As it was given to `predict`.
+            prediction: Its answer, with its alignment.
+        """
+        assert prediction.alignment is not None
+        return Attended(
+            reader=self.source,
+            source=source,
+            text=prediction.text,
+            tokens=prediction.tokens,
+            pieces=prediction.pieces,
+            alignment=prediction.alignment,
+            layout=prediction.layout,
+            source_tokens=prediction.source_tokens,
+            words=prediction.words or (),
+        )
 
     def align(
         self,
@@ -344,9 +366,10 @@ class Predictor:
         Raises:
             ValueError: The model does not read text.
         """
-        if not isinstance(self.source, Tokenizer):
+        words = self.source.words(source)
+        if not words:
             raise ValueError("source: the model does not read text, so there are no words to merge")
-        return merge_words(alignment, [*self.source.words(source), None], self.target.words(target))
+        return merge_words(alignment, [*words, None], self.target.words(target))
 
     def sample(
         self,
@@ -410,7 +433,7 @@ class Predictor:
 
     def _read_ahead(self, chunks: Iterator[list[Any]]) -> Iterator[list[Any]]:
         """Give chunks; where they are not text, read while the one before is at work."""
-        if isinstance(self.source, Tokenizer):
+        if self._reads_tokens:
             yield from chunks
             return
         with ThreadPoolExecutor(1) as thread:
@@ -424,15 +447,14 @@ class Predictor:
 
     def _predict(self, sources: Any, find: Find, asked: _Asked) -> list[Prediction]:
         settle_threads()
-        listed = list(self.source.several(sources))
+        is_read = isinstance(sources, list) and sources and isinstance(sources[0], _Read)
+        listed = sources if is_read else list(self.source.several(sources))
         size = self.run.search.batch_size if asked.batch_size is None else asked.batch_size
         if size < 1:
             raise ValueError(f"batch_size = {size}; expected at least 1")
         if asked.errors not in get_args(Errors):
             raise ValueError(f"errors = {asked.errors!r}; expected 'raise' or 'skip'")
-        read = listed
-        if not (listed and isinstance(listed[0], _Read)):
-            read = self._read_all(listed, asked.max_source_length)
+        read = listed if is_read else self._read_all(listed, asked.max_source_length)
         rows = [one.row for one in read]
         refused = {place: row for place, row in enumerate(rows) if isinstance(row, SourceError)}
         if refused and asked.errors == "raise":
@@ -459,7 +481,7 @@ class Predictor:
                 if found.hypotheses:
                     answers[place] = self._prediction(source, rows[place], found, asked)
                     continue
-                name = "" if self.source_parts else f"{self.source.describe(source)}: "
+                name = "" if self._reads_tokens else f"{self.source.describe(source)}: "
                 error = SourceError(place, name + NOT_FINITE)
                 if asked.errors == "raise":
                     raise error
@@ -475,7 +497,7 @@ class Predictor:
         workers = num_workers(self.device) if self.processes is None else self.processes.count
         most = share_size(len(order), most, workers)
         room = most * (self.longest_trained or self.run.data.max_length)
-        if not self.longest_trained and not isinstance(self.source, Tokenizer):
+        if not self.longest_trained and not self._reads_tokens:
             room = None  # max_length counts tokens
         batches = list[list[int]]()
         start = 0
@@ -522,9 +544,8 @@ class Predictor:
     ) -> list[list[Float[Tensor, "target source"] | None]]:
         """Compute the alignment of every answer, if anything in the batch is unknown."""
         origins: list[list[Tensor | None]] = [[] for _ in found]
-        text = isinstance(self.source, Tokenizer)
         if not task.need_origins or not (
-            (text and any(UNK in row for row in task.rows))
+            (self._reads_tokens and any(UNK in row for row in task.rows))
             or any(UNK in one.tokens for hypotheses in found for one in hypotheses)
         ):
             return origins
@@ -572,11 +593,11 @@ class Predictor:
 
     def _rows(self, sources: Sequence[Any], max_source_length: int | None) -> list[Any]:
         """Return the row of each source, or a `UserError`."""
-        if not isinstance(self.source, Tokenizer):
+        if not self._reads_tokens:
             return self.source.attempt_batch(sources) if sources else []
         limit, why = self._source_limit(max_source_length)
         # Once cut, a text takes a hundred times as much memory: one of megabytes is not.
-        lengths = [self.source.least_tokens(text) for text in sources]
+        lengths = [self.source.least_length(text) for text in sources]
         most = HOPELESS * limit
         short = [text for text, least in zip(sources, lengths, strict=True) if least <= most]
         rows = iter(self.source.attempt_batch(short) if short else [])
@@ -698,10 +719,7 @@ class Predictor:
         """Say for each hypothesis which of its tokens are replaced, and by what."""
         if not found.origins:
             return [{} for _ in found.hypotheses]
-        if isinstance(self.source, Tokenizer):
-            copier = Copier(unknown, self.target, self.source, source, row)
-        else:
-            copier = Copier(unknown, self.target)
+        copier = Copier(unknown, self.target, self.source, source, row)
         pairs = zip(found.hypotheses, found.origins, strict=True)
         return [copier.replace(one.tokens, alignment) for one, alignment in pairs]
 
@@ -717,7 +735,16 @@ class Predictor:
     @property
     def source_parts(self) -> str:
         """Say what ``Prediction.unknown`` holds: "characters" or "words"."""
-        return self.source.parts if isinstance(self.source, Tokenizer) else ""
+        return self.source.parts
+
+    @cached_property
+    def modality(self) -> Modality[Any]:
+        """The modality of the sources."""
+        return modality_of(self.run.data)
+
+    @property
+    def _reads_tokens(self) -> bool:
+        return self.source.unit == "tokens"
 
 
 def _too_long(row: list[int] | UserError | int, limit: int, why: str) -> UserError | None:

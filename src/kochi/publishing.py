@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from kochi import config
+from kochi.modalities.tables import BaseData
+from kochi.modalities.text.tables import HuggingFaceData
+from kochi.tables import Table
 
 NEAR = 2  # how many folders above the model folder a published path may begin
 
@@ -35,7 +38,7 @@ def publish(run: config.Run, folder: Path, below: str = ".") -> config.Run:
         return _relative(place, run.data.folder)
 
     data = _walk(run.data.model_copy(update={"folder": Path()}), of_data)
-    if isinstance(data, config.HuggingFaceData):
+    if isinstance(data, HuggingFaceData):
         files = {
             split: str(of_data(Path(file))) if _is_elsewhere(Path(file)) else file
             for split, file in (data.data_files or {}).items()
@@ -54,7 +57,7 @@ def publish(run: config.Run, folder: Path, below: str = ".") -> config.Run:
     return run.model_copy(update={"data": data, "training": training, "output": output})
 
 
-def published_data(run: config.Run) -> config.Data:
+def published_data(run: config.Run) -> BaseData:
     """Return the data table that the model folder of a run leads to."""
     return config.resolve(publish(run, run.output), run.output).data
 
@@ -90,7 +93,7 @@ def _walk(value: Any, change: Callable[[Path], Path]) -> Any:
         return change(value)
     if isinstance(value, list):
         return [_walk(one, change) for one in value]
-    if isinstance(value, config.Table):
+    if isinstance(value, Table):
         return value.model_copy(
             update={name: _walk(getattr(value, name), change) for name in type(value).model_fields}
         )

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from kochi.config import RnnModel, Run, TextData, read_run
+from kochi.config import RnnModel, Run, read_run
 from kochi.data.batches import TokenBatches
+from kochi.modalities.text.tables import TextData
 from kochi.training.prepare import prepare_data
 from kochi.training.stream import StepStream
 

@@ -5,8 +5,9 @@ import json
 import pytest
 import soundfile
 
-from kochi import config
-from kochi.data.pairs import read_pairs
+from kochi.modalities.audio.tables import SoundData
+from kochi.modalities.image.tables import PictureData
+from kochi.modalities.pairs import read_pairs
 from tests.hearing import RATE_HZ, samples_of
 from tests.seeing import picture_of, save
 
@@ -52,7 +53,7 @@ def test_a_nemo_manifest_named_json(init, sounds, tmp_path):
     path = tmp_path / "train_manifest.json"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     said, run = init(path)
-    assert isinstance(run.data, config.SoundData)
+    assert isinstance(run.data, SoundData)
     assert (run.data.audio_column, run.data.text_column) == ("audio_filepath", "text")
     assert "'duration' (number" in said
     assert counts(run) == [10, 1, 1]
@@ -79,7 +80,7 @@ def test_names_without_endings_between_bars(init, sounds, tmp_path):
     rows = [f'r{n}|raw No. {n} "x"|number {n}' for n in range(12)]
     (tmp_path / "metadata.csv").write_text("\n".join(rows) + "\n")
     said, run = init(tmp_path / "metadata.csv")
-    assert isinstance(run.data, config.SoundData)
+    assert isinstance(run.data, SoundData)
     texts = [pair.references[0] for pair in read_pairs(run.data, "train")]
     assert all(text.startswith("number ") for text in texts)
     assert "read as a table with bars" in said
@@ -89,7 +90,7 @@ def test_flickr8k(init, pictures, tmp_path):
     rows = [f"p{n}.png#{k}\t{text}" for n in range(20) for k, text in enumerate(captions(n))]
     (tmp_path / "Flickr8k.token.txt").write_text("\n".join(rows) + "\n")
     _, run = init(tmp_path / "Flickr8k.token.txt")
-    assert isinstance(run.data, config.PictureData)
+    assert isinstance(run.data, PictureData)
     assert counts(run) == [18, 1, 1]
     assert len(next(iter(read_pairs(run.data, "dev"))).references) == 5
 
@@ -147,7 +148,7 @@ def test_parallel_files_of_names_and_formulas(init, pictures, tmp_path):
     (tmp_path / "src-train.txt").write_text("".join(f"p{n}.png\n" for n in range(20)))
     (tmp_path / "tgt-train.txt").write_text("".join(f"x ^ {n}\n" for n in range(20)))
     said, run = init(tmp_path / "src-train.txt")
-    assert isinstance(run.data, config.PictureData)
+    assert isinstance(run.data, PictureData)
     assert "src-train.txt names pictures, tgt-train.txt is their text" in said
     assert counts(run) == [18, 1, 1]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kochi.data.pairs import read_pairs
+from kochi.modalities.pairs import read_pairs
 
 TAB = "\t"
 SYLLABLES = ("ka", "mo", "ri", "ten", "sul", "vo", "par", "id")

@@ -144,7 +144,7 @@ def test_a_model_that_has_no_attention(kochi, task, files):
 
 
 def test_a_model_that_reads_no_text(kochi, heard, files):
-    assert "reads features, which has no words to link" in complaint(kochi("align", heard, *files))
+    assert "reads features, which have no words to link" in complaint(kochi("align", heard, *files))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.commands.test_bad_input import complaint
-from tests.picture.test_files import WRONG
+from tests.modalities.image.test_files import WRONG
 from tests.seeing import COLOURS, SIDE, picture_of, save
 
 REFUSE = ("--set", "data.bad_rows=refuse")
@@ -109,7 +109,9 @@ def test_a_folder_without_texts_or_pictures(kochi, tmp_path, pictures_task):
 
 def test_options_that_belong_elsewhere(kochi, pictures_task):
     masks = ("--set", "training.augmentation.time_masks=1")
-    check_one_line(kochi("train", pictures_task, *masks), "remove it for text and pictures")
+    check_one_line(
+        kochi("train", pictures_task, *masks), "is for features and recordings; remove it"
+    )
     frames = ("--set", 'model.encoder={kind="pyramid"}')
     check_one_line(kochi("train", pictures_task, *frames), "reads frames, and the source is pict")
 

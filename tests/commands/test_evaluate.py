@@ -45,12 +45,14 @@ def test_metrics_follow_the_target(tiny):
 def test_parallel_data_take_a_source_and_target_files(kochi, tiny, tmp_path):
     from pathlib import Path
 
-    from kochi.commands.evaluate import _with_test
-    from kochi.config import ParallelData, ParallelFiles
+    from kochi.modalities import modality_of
+    from kochi.modalities.text.tables import ParallelData, ParallelFiles
 
     files = ParallelFiles(source=Path("a"), target=Path("b"))
     data = ParallelData(kind="parallel", train=files)
-    test = _with_test(data, [tmp_path / "x.en", tmp_path / "x.de", tmp_path / "y.de"]).test
+    test = (
+        modality_of(data).with_test([tmp_path / "x.en", tmp_path / "x.de", tmp_path / "y.de"]).test
+    )
     assert isinstance(test, ParallelFiles)
     assert test.source == tmp_path / "x.en"
     assert test.target == [tmp_path / "x.de", tmp_path / "y.de"]

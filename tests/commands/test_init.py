@@ -1,6 +1,7 @@
 import pytest
 
-from kochi.config import TsvData, read_run
+from kochi.config import read_run
+from kochi.modalities.text.tables import TsvData
 
 
 @pytest.fixture

@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kochi import config
 from kochi.data import corpus as corpus_module
 from kochi.data.corpus import Corpus
-from kochi.data.pairs import Pair
-from kochi.data.readers.features import FeatureReader
-from kochi.data.readers.sound import SoundReader
+from kochi.data.pair import Pair
 from kochi.data.tokenizer import Tokenizer, train_tokenizer
 from kochi.errors import UserError
+from kochi.modalities.audio.reader import SoundReader
+from kochi.modalities.audio.tables import MelFrames
+from kochi.modalities.features.reader import FeatureReader
+from kochi.modalities.tables import Tokens
 
 TEXTS = ["ab", "ba ab", "b", "aabb"]
-TOKENIZER = train_tokenizer(config.Tokens(tokens="characters"), TEXTS)
+TOKENIZER = train_tokenizer(Tokens(tokens="characters"), TEXTS)
 PAIRS = [Pair(text, (text[::-1], "b")) for text in TEXTS]
 
 
@@ -48,7 +49,7 @@ def test_long_pairs_are_skipped_and_counted(tmp_path):
 
 def test_large_vocabularies_keep_their_ids(tmp_path):
     words = [f"w{number}" for number in range(70_000)]
-    tokenizer = train_tokenizer(config.Tokens(tokens="whitespace"), words)
+    tokenizer = train_tokenizer(Tokens(tokens="whitespace"), words)
     corpus = Corpus.build(
         [Pair(" ".join(words[-9:]), ("a",))], tokenizer, TOKENIZER, tmp_path / "c", 99
     )
@@ -173,7 +174,7 @@ def test_frames_come_back_to_the_bit(tmp_path):
 
 
 def test_samples_come_back_to_the_bit(tmp_path):
-    reader = SoundReader(front_end=config.MelFrames(sample_rate_hz=8000, mel_bins=8))
+    reader = SoundReader(front_end=MelFrames(sample_rate_hz=8000, mel_bins=8))
     samples = np.arange(-32768, 32768, 91).astype(np.int16)
     corpus = Corpus.build([Pair(samples, ("a",))], reader, TOKENIZER, tmp_path / "c", 9)
     assert corpus.source(0).dtype == np.int16

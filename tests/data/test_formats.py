@@ -2,11 +2,12 @@
 
 import pytest
 
-from kochi import config
 from kochi.data.manifest import read_rows
-from kochi.data.pairs import Pair, read_pairs
+from kochi.data.pair import Pair
 from kochi.data.tables import TableForm
 from kochi.errors import UserError
+from kochi.modalities.pairs import read_pairs
+from kochi.modalities.text.tables import JsonlData, ParallelData, TsvData
 
 QUOTED = 'No.,English,German\r\n1,"the ""cup"", 3"" wide","zwei\nZeilen, lang"\r\n2,b,c\r\n,,\r\n'
 EXPECTED = [Pair('the "cup", 3" wide', ("zwei\nZeilen, lang",)), Pair("b", ("c",))]
@@ -15,7 +16,7 @@ EXPECTED = [Pair('the "cup", 3" wide', ("zwei\nZeilen, lang",)), Pair("b", ("c",
 def table(folder, content: bytes, **options):
     (folder / "a.csv").write_bytes(content)
     fixed = {"kind": "tsv", "folder": folder, "train": "a.csv", "dev": "a.csv"}
-    return config.TsvData.model_validate(fixed | options)
+    return TsvData.model_validate(fixed | options)
 
 
 SPREADSHEET = {
@@ -71,12 +72,12 @@ def test_a_quote_that_is_never_closed(tmp_path):
 def test_blank_rows_are_skipped_in_every_format(tmp_path):
     (tmp_path / "a.jsonl").write_text('\n{"source": "a", "target": "b"}\n\n \n')
     fixed = {"folder": tmp_path, "dev": None}
-    data = config.JsonlData.model_validate({"kind": "jsonl", "train": "a.jsonl"} | fixed)
+    data = JsonlData.model_validate({"kind": "jsonl", "train": "a.jsonl"} | fixed)
     assert list(read_pairs(data, "train")) == [Pair("a", ("b",))]
     (tmp_path / "s").write_text("a\n\nc\n\n\n")
     (tmp_path / "t").write_text("b\n\nd\n")
     files = {"source": "s", "target": "t"}
-    data = config.ParallelData.model_validate({"kind": "parallel", "train": files} | fixed)
+    data = ParallelData.model_validate({"kind": "parallel", "train": files} | fixed)
     assert list(read_pairs(data, "train")) == [Pair("a", ("b",)), Pair("c", ("d",))]
 
 
@@ -91,7 +92,7 @@ def test_blank_rows_are_skipped_in_every_format(tmp_path):
 )
 def test_arrays_and_nested_fields(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
-    data = config.JsonlData(
+    data = JsonlData(
         kind="jsonl",
         folder=tmp_path,
         train=tmp_path / "a.json",
@@ -120,5 +121,5 @@ def test_tags_stand_behind_a_tab(tmp_path):
     assert len(list(read_pairs(data, "dev"))) == 2  # other tags are another source
     (tmp_path / "a.jsonl").write_text('{"source": "a", "target": "b", "tags": ["N", "PL"]}\n')
     fixed = {"kind": "jsonl", "folder": tmp_path, "train": "a.jsonl", "tags_field": "tags"}
-    data = config.JsonlData.model_validate(fixed)
+    data = JsonlData.model_validate(fixed)
     assert [pair.source for pair in read_pairs(data, "train")] == ["a\tN;PL"]

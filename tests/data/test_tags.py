@@ -1,10 +1,12 @@
 import pytest
 
-from kochi import config
 from kochi.data.padding import UNK
 from kochi.data.tags import Tags
-from kochi.data.tokenizer import Tokenizer, prepare_tokenizers, train_tokenizer
+from kochi.data.tokenizer import Tokenizer, train_tokenizer
 from kochi.errors import UserError
+from kochi.modalities.tables import Tokens
+from kochi.modalities.text.tables import TsvData
+from kochi.modalities.text.tokenizers import prepare_tokenizers
 
 ROWS = "haz\thazak\tN;PL\nkar\tkarok\tN;PL\nkar\tkart\tN;ACC\n"
 
@@ -21,7 +23,7 @@ def tagged(folder, **options):
         "source": {"tokens": "characters"},
         "target": {"tokens": "characters"},
     }
-    return config.TsvData.model_validate(fixed | options)
+    return TsvData.model_validate(fixed | options)
 
 
 def test_tags_are_whole_symbols_in_front(tmp_path):
@@ -55,8 +57,8 @@ def test_unknown_and_missing_tags(tmp_path):
 
 
 def test_a_kept_tokenizer_without_tags_does_not_fit(tmp_path):
-    train_tokenizer(config.Tokens(tokens="characters"), ["haz"]).save(tmp_path / "source.json")
-    train_tokenizer(config.Tokens(tokens="characters"), ["haz"]).save(tmp_path / "target.json")
+    train_tokenizer(Tokens(tokens="characters"), ["haz"]).save(tmp_path / "source.json")
+    train_tokenizer(Tokens(tokens="characters"), ["haz"]).save(tmp_path / "target.json")
     with pytest.raises(UserError, match=r"source\.json: found .* no tags; .* and tags; remove"):
         prepare_tokenizers(tagged(tmp_path), tmp_path)
 
@@ -68,7 +70,7 @@ def test_tags_exclude_a_shared_vocabulary(tmp_path):
 
 @pytest.mark.parametrize("form", ["nfc", "nfd", "nfkc", "nfkd"])
 def test_a_normal_form_makes_equal_texts_equal(tmp_path, form):
-    tokens = config.Tokens(tokens="characters", normalization=form)
+    tokens = Tokens(tokens="characters", normalization=form)
     tokenizer = train_tokenizer(tokens, ["caf\u00e9 \u1100\u1161"])
     assert tokenizer.encode("cafe\u0301") == tokenizer.encode("caf\u00e9")
     assert tokenizer.encode("\uac00") == tokenizer.encode("\u1100\u1161")
@@ -81,6 +83,6 @@ def test_a_normal_form_makes_equal_texts_equal(tmp_path, form):
 
 
 def test_no_normal_form():
-    tokens = config.Tokens(tokens="characters", normalization="none")
+    tokens = Tokens(tokens="characters", normalization="none")
     tokenizer = train_tokenizer(tokens, ["caf\u00e9"])
     assert tokenizer.encode("e\u0301")[-1] == UNK

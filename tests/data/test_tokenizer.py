@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kochi import config
 from kochi.data.tokenizer import (
     BOS,
     EOS,
@@ -12,10 +11,12 @@ from kochi.data.tokenizer import (
     UNK,
     Kind,
     Tokenizer,
-    prepare_tokenizers,
     train_tokenizer,
 )
 from kochi.errors import UserError
+from kochi.modalities.tables import Tokens
+from kochi.modalities.text.tables import TsvData
+from kochi.modalities.text.tokenizers import prepare_tokenizers
 
 TEXTS = ["a man in a blue shirt .", "a man in a red hat , smiling .", "<pad> </s> < pad > <bos>"]
 KINDS: list[Kind] = ["characters", "whitespace", "bpe"]
@@ -23,7 +24,7 @@ ALPHABET = sorted(set("".join(TEXTS)))
 
 
 def trained(kind: Kind, texts=TEXTS, **options) -> Tokenizer:
-    return train_tokenizer(config.Tokens(tokens=kind, **options), texts)
+    return train_tokenizer(Tokens(tokens=kind, **options), texts)
 
 
 def knowledge(tokenizer: Tokenizer) -> list[str]:
@@ -212,12 +213,12 @@ def test_missing_file_and_unwritable_place(tmp_path):
 # --------------------------------------------------------------------------------- in a run
 
 
-def table(folder, **options) -> config.TsvData:
+def table(folder, **options) -> TsvData:
     path = folder / "a.tsv"
     if not path.exists():
         path.write_text("source\ttarget\nab\tX Y\nba\tY Z\n")
     settings = {"source": {"tokens": "characters"}, "target": {"tokens": "whitespace"}}
-    return config.TsvData.model_validate(
+    return TsvData.model_validate(
         {"kind": "tsv", "folder": folder, "train": "a.tsv", **settings, **options}
     )
 

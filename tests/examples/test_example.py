@@ -1,14 +1,18 @@
 """The package in ``examples/``: installed as its users would, it adds a score and an encoder."""
 
 import importlib
+import json
+import random
 import shutil
 import subprocess
 import sys
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 import torch
 
+from kochi import load
 from kochi.attention import SCORES, build
 from kochi.encoders import ENCODERS
 from kochi.inputs import FrameInput
@@ -62,3 +66,92 @@ def test_the_example_is_found_by_its_names(kochi, tmp_path):
     assert refused.code == 2 and "kochi-example 0.1, which is not trusted" in refused.err
     scored = kochi("evaluate", *model, "--trust", "kochi-example")
     assert scored.code == 0 and "wer" in scored.out
+
+
+WORDS = {0: "flat", 1: "up", 2: "down", 3: "up down"}
+
+
+def write_series(folder, count=60):
+    draw = random.Random(1)
+    for split in ("train", "dev"):
+        rows = ["series\ttext"]
+        for _ in range(count):
+            kind, start = draw.randrange(4), draw.uniform(-1.0, 1.0)
+            slopes = {0: [0.0] * 8, 1: [0.5] * 8, 2: [-0.5] * 8, 3: [0.5] * 4 + [-0.5] * 4}[kind]
+            values = accumulate(slopes, initial=start)
+            rows.append(" ".join(f"{value:.2f}" for value in values) + f"\t{WORDS[kind]}")
+        (folder / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+    run_file = folder / "run.toml"
+    run_file.write_text(RUN)
+    return run_file
+
+
+RUN = """
+[data]
+kind = "series"
+train = "train.tsv"
+dev = "dev.tsv"
+target = { tokens = "whitespace" }
+
+[model]
+kind = "rnn"
+hidden_size = 32
+embedding_size = 16
+encoder = { kind = "pyramid", layers = 2, halvings = 1, hidden_size = 16 }
+
+[training]
+max_steps = 150
+epochs = 100
+learning_rate = 1e-2
+batch_tokens = 512
+metric = "exact"
+label_smoothing = 0.0
+schedule = { kind = "cosine", warmup_steps = 5 }
+"""
+
+
+@pytest.mark.usefixtures("installed", "shapes_unchecked")
+def test_a_fifth_modality_trains_evaluates_predicts_and_shows(kochi, tmp_path):
+    run_file = write_series(tmp_path)
+    done = kochi("train", run_file)
+    assert done.code == 0, done.err
+    assert "--trust kochi-example" in done.out + done.err
+
+    model, trust = tmp_path / "model", ("--trust", "kochi-example")
+    refused = kochi("evaluate", model, "dev")
+    assert refused.code == 2 and "kochi-example 0.1, which is not trusted" in refused.err
+    scored = kochi("evaluate", model, tmp_path / "dev.tsv", "--json", *trust)
+    assert json.loads(scored.out)["scores"]["exact"]["value"] > 80.0
+
+    series = "0.0 0.5 1.0 1.5 1.0 0.5 0.0"
+    answers = kochi("predict", model, *trust, stdin=f"{series}\n1 x\n".encode())
+    assert answers.out.splitlines() == ["up down", ""] and answers.code == 1
+    assert "1 x: expected numbers" in answers.err
+    asked = kochi("predict", model, "--json", *trust, stdin=f"{series}\n".encode())
+    record = json.loads(asked.out)
+    assert record["text"] == "up down" and len(record["alignment"]) == 2
+
+    shown = kochi("show", model, series, "--out", tmp_path / "shown.svg", *trust)
+    assert shown.code == 0, shown.err
+    assert "1.5" in (tmp_path / "shown.svg").read_text()
+    page = kochi("show", model, series, "--out", tmp_path / "shown.html", *trust)
+    assert page.code == 0, page.err
+
+    predictor = load(model, trust=["kochi-example"])
+    assert predictor.predict([[0.0, 0.5, 1.0, 1.5, 2.0, 2.5]])[0].text == "up"
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_table_of_a_fifth_modality_is_checked_and_described(kochi, tmp_path):
+    run_file = write_series(tmp_path)
+    wrong = kochi("train", run_file, "--set", "data.series_colum=x")
+    assert wrong.code == 2 and "unknown key data.series_colum" in wrong.err
+    assert "did you mean series_column?" in wrong.err
+    by_path = kochi("train", run_file, "--set", "data.kind=kochi_example.series:Serious")
+    assert (
+        by_path.code == 2 and "data.kind: " in by_path.err and "cannot be imported" in by_path.err
+    )
+
+    schema = json.loads(kochi("schema").out)
+    table = next(one for one in schema["$defs"].values() if "series_column" in one["properties"])
+    assert table["properties"]["kind"]["const"] == "series"

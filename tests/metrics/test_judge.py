@@ -1,15 +1,16 @@
 import pytest
 
-from kochi import config
 from kochi.metrics import METRICS, Judge, evaluate, higher_is_better, wer_unit
+from kochi.modalities.audio.tables import SoundData
+from kochi.modalities.text.tables import TsvData
 
 WORDS = ["cat", "dog", "new york"]
 SENTENCES = ["It cost $5.", "Call at 9.", "Hello"]
 
 
-def tsv(**changes) -> config.TsvData:
+def tsv(**changes) -> TsvData:
     table = {"kind": "tsv", "train": "a.tsv", "source": {"tokens": "characters"}}
-    return config.TsvData.model_validate(
+    return TsvData.model_validate(
         table | {"target": {"tokens": "whitespace", **changes.pop("target", {})}} | changes
     )
 
@@ -51,7 +52,7 @@ def test_normal_forms_of_one_text_are_the_same(name: str, form: str):
 
 
 def test_recordings_are_text_unless_the_run_file_says_word():
-    data = config.SoundData.model_validate(
+    data = SoundData.model_validate(
         {"kind": "sound", "train": "a.tsv", "target": {"tokens": "whitespace"}}
     )
     assert wer_unit(data, [object()]) == "words"

@@ -9,9 +9,9 @@ import time
 import pytest
 import torch
 
-from kochi.data.pairs import read_pairs
 from kochi.errors import Diverged, Interrupted
 from kochi.folder import load_folder
+from kochi.modalities.pairs import read_pairs
 from kochi.studies import focus, hard, local, models, pace
 from kochi.studies import task as tasks
 from kochi.studies.cells import Store

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from kochi import config
-from kochi.data.pairs import read_pairs
 from kochi.metrics import corpus_metric
+from kochi.modalities.pairs import read_pairs
 from kochi.models.build import build_model
 from kochi.training.evaluation import Abandoned, Evaluator
 from kochi.training.prepare import open_run, prepare_data

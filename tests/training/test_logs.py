@@ -4,6 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from kochi.data.tokenizer import train_tokenizer
+from kochi.memory import Words
+from kochi.modalities import Attended
+from kochi.modalities.tables import Tokens
 from kochi.training import logs as logs_module
 from kochi.training.examples import Example
 from kochi.training.logs import EVALUATION_COLUMNS, TRAIN_COLUMNS, CsvLog, Logs
@@ -51,7 +55,10 @@ def test_alignments_are_drawn_rarely_and_at_the_end(
 
     now = [0.0]
     monkeypatch.setattr(logs_module.time, "monotonic", lambda: now[0])
-    example = Example("ab", ("A B",), "A", True, ("a", "b", "<eos>"), ("A",), torch.ones(1, 3) / 3)
+    reader = train_tokenizer(Tokens(tokens="characters"), ["ab"])
+    alignment, names = torch.ones(1, 3) / 3, ("a", "b", "<eos>")
+    attended = Attended(reader, "ab", "A", ("A",), ("A",), alignment, Words(), names)
+    example = Example("ab", ("A B",), "A", True, attended=attended)
     logs = Logs(tmp_path, RunState())
     for step, second in ((1, 1.0), (2, 60.0), (3, 61.0)):
         now[0] = second

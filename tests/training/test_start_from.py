@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from kochi import folder
-from kochi.data.pairs import split_files
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
+from kochi.modalities.pairs import split_files
 from kochi.training.progress import Progress
 from kochi.training.run import train
 

@@ -36,6 +36,8 @@ from kochi.attention.selections import (
     RecurrentSelection,
     SampledSelection,
     Selection,
+    marginal_log_likelihood,
+    masked_softmax,
 )
 
 __all__ = [
@@ -73,4 +75,6 @@ __all__ = [
     "build",
     "build_multihead",
     "coverage_loss",
+    "marginal_log_likelihood",
+    "masked_softmax",
 ]

@@ -143,16 +143,15 @@ def _print_scores(
 
 def _check_reads_text(predictor: "Predictor", model: Path) -> None:
     from kochi.config import PlainModel
-    from kochi.data.tokenizer import Tokenizer
 
     if isinstance(predictor.run.model, PlainModel):
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to align by")
-    if not isinstance(predictor.source, Tokenizer):
-        kind = predictor.run.data.kind
-        instead = "'kochi predict --json' says when each word was said"
-        if kind == "picture":
-            instead = "'kochi show' says where each word was seen"
-        raise UserError(f"{model}: reads {kind}, which has no words to link; {instead}")
+    if not predictor.source.parts:
+        modality = predictor.modality
+        raise UserError(
+            f"{model}: reads {modality.sources}, which have no words to link; "
+            f"{modality.instead_of_words}"
+        )
 
 
 def _pairs(source: Path, target: Path) -> "Iterator[tuple[list[str], list[str]]]":

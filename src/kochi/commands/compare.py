@@ -24,7 +24,7 @@ from kochi.errors import UserError
 from kochi.printing import draw, put_json, say
 
 if TYPE_CHECKING:
-    from kochi.data.pairs import Pair
+    from kochi.data.pair import Pair
     from kochi.metrics import Comparison, Judge, Score
     from kochi.predictor import Predictor
 
@@ -140,7 +140,7 @@ def _record(
     scores: "dict[str, Score]",
     found: "dict[str, Comparison]",
 ) -> dict[str, Any]:
-    from kochi.data.pairs import count_rows
+    from kochi.data.pair import count_rows
 
     return {
         "data": data,
@@ -157,7 +157,7 @@ def _print_scores(
     scores: "dict[str, Score]",
     found: "dict[str, Comparison]",
 ) -> None:
-    from kochi.data.pairs import count_rows, show_counts
+    from kochi.data.pair import count_rows, show_counts
 
     say(show_counts(count_rows(pairs), len(pairs)))
     width = max(map(len, scores))

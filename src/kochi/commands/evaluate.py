@@ -28,7 +28,7 @@ from kochi.printing import put_json, say, unguarded
 
 if TYPE_CHECKING:
     from kochi.config import Data, Run
-    from kochi.data.pairs import Pair, Split
+    from kochi.data.pair import Pair, Split
     from kochi.metrics import Judge, Score
     from kochi.predictor import Predictor
 
@@ -81,7 +81,7 @@ def evaluate(
     read or is too long counts as an empty prediction, with a warning; the exit code is then 1.
     """
     from kochi.commands.metrics import check_metric
-    from kochi.data.pairs import count_rows, show_counts
+    from kochi.data.pair import count_rows, show_counts
     from kochi.folder import write_output
     from kochi.metrics import Judge
     from kochi.metrics.pointing import POINTING
@@ -133,24 +133,15 @@ def evaluate(
 
 
 def default_metrics(run: "Run", wer: str) -> list[str]:
-    """Choose metrics by how the target is cut; the run's own metric comes first.
+    """Choose the metrics that are usual for the data; the run's own metric comes first.
 
     Args:
         run: The run file.
         wer: What "wer" counts; with "rows" it is shown beside "per".
     """
-    usual = {
-        "characters": ["cer", "exact"],
-        "whitespace": ["per", "wer", "exact"] if wer == "rows" else ["per", "exact"],
-        "bpe": ["bleu", "chrf"],
-    }
-    of_kind = {
-        "features": ["wer", "cer"],
-        "sound": ["wer", "cer"],
-        "picture": ["exact", "bleu", "chrf"],
-    }
-    others = of_kind.get(run.data.kind, usual[run.data.target.tokens])
-    chosen = [run.training.metric, *others]
+    from kochi.modalities import modality_of
+
+    chosen = [run.training.metric, *modality_of(run.data).metrics(wer)]
     return [name for name in dict.fromkeys(chosen) if name != "loss"]
 
 
@@ -177,7 +168,9 @@ def read_data(run: "Run", data: list[str]) -> "list[Pair]":
         UserError: There is no such data, or it cannot be read.
     """
     from kochi.data.left_out import bad_rows, remark
-    from kochi.data.pairs import count_rows, read_pairs
+    from kochi.data.pair import count_rows
+    from kochi.modalities import modality_of
+    from kochi.modalities.pairs import read_pairs
 
     bad = bad_rows(run.data)
     match data:
@@ -185,7 +178,7 @@ def read_data(run: "Run", data: list[str]) -> "list[Pair]":
             _check_there(run.data, split)
             pairs = list(read_pairs(run.data, split, bad))
         case _:
-            named = _with_test(run.data, [Path(name) for name in data])
+            named = modality_of(run.data).with_test([Path.cwd() / name for name in data])
             pairs = list(read_pairs(named, "test", bad))
     if (left_out := remark(bad, count_rows(pairs))) is not None:
         warn(left_out)
@@ -198,7 +191,7 @@ def _check_there(data: "Data", split: "Split") -> None:
     Raises:
         UserError: That is so, or the data have no such split.
     """
-    from kochi.data.pairs import split_files
+    from kochi.modalities.pairs import split_files
 
     missing = [path for path in split_files(data, split) if not path.exists()]
     if missing:
@@ -207,40 +200,6 @@ def _check_there(data: "Data", split: "Split") -> None:
             "starts at the folder, and was moved, or trained on data far from it: name the data "
             "instead of the split, as in 'kochi evaluate MODEL FILE'"
         )
-
-
-def _with_test(data: "Data", files: list[Path]) -> "Data":
-    """Return the data table with other test files, which start where the command runs."""
-    from kochi.config import (
-        FeatureFiles,
-        FeaturesData,
-        HuggingFaceData,
-        ManifestData,
-        ParallelData,
-        ParallelFiles,
-    )
-    from kochi.data.elsewhere import for_manifest
-
-    files = [Path.cwd() / file for file in files]
-    if isinstance(data, HuggingFaceData):
-        raise UserError("the run's data are a Hugging Face data set: expected dev or test as DATA")
-    if isinstance(data, ParallelData):
-        if len(files) < 2:
-            raise UserError("the run's data are parallel: expected a source and a target file")
-        test = ParallelFiles(source=files[0], target=list(files[1:]))
-        return data.model_copy(update={"test": test})
-    if isinstance(data, FeaturesData):
-        if len(files) > 2:
-            raise UserError("the run's data are features: expected a manifest and an .npz file")
-        test = FeatureFiles(manifest=files[0], arrays=files[1] if len(files) > 1 else None)
-        if test.arrays is None:
-            data = for_manifest(data, files[0])
-        return data.model_copy(update={"test": test, "split_column": None})
-    if isinstance(data, ManifestData) and len(files) == 1:
-        data = for_manifest(data, files[0]).model_copy(update={"split_column": None})
-    if len(files) != 1:
-        raise UserError(f"the run's data are {data.kind}: expected one file, found {len(files)}")
-    return data.model_copy(update={"test": files[0]})
 
 
 def answer(
@@ -295,8 +254,8 @@ def _pointing(
     predictor: "Predictor", pairs: "list[Pair]", batch_size: int | None
 ) -> "dict[str, Score]":
     """Score where the model attends while it writes the right answers, each row its own."""
-    from kochi.looking import picture_reader, points_of
     from kochi.metrics.pointing import pointing
+    from kochi.modalities.image.pointing import picture_reader, points_of
 
     picture_reader(predictor)  # before all the work, whether it can look
     rows = [row for pair in pairs for row in pair.rows]

@@ -83,9 +83,9 @@ def init(
         raise UserError(f"{out}: is there already; give --out another name, or --overwrite")
     if not out.parent.is_dir():
         raise UserError(f"{out}: the folder {out.parent} does not exist; make it first")
+    from kochi.modalities.detection.choices import Choices
+    from kochi.modalities.detection.start import start
     from kochi.run_schema import write_beside
-    from kochi.starting.choices import Choices
-    from kochi.starting.write import start
 
     if tags and no_tags:
         raise UserError("--tags and --no-tags exclude each other")

@@ -12,7 +12,7 @@ from kochi.errors import UserError
 from kochi.printing import put, put_json, say
 
 if TYPE_CHECKING:
-    from kochi.listening import Heard
+    from kochi.modalities.audio.streaming import Heard
 
 BLOCK_SECONDS = 0.05
 
@@ -80,7 +80,7 @@ def listen(asked: Stream) -> None:
         UserError: The model cannot listen, or something is wrong with the sound.
     """
     _check(asked)
-    from kochi.listening import Listener
+    from kochi.modalities.audio.streaming import Listener
     from kochi.predictor import load
 
     predictor = load(asked.model, asked.device, asked.precision, trust=asked.trust)
@@ -121,7 +121,7 @@ def _blocks(asked: Stream, sample_rate_hz: int) -> Iterator[tuple[Any, bool]]:
     """Give blocks of samples, and an empty last one."""
     import numpy as np
 
-    from kochi.sound.blocks import read_blocks, read_pcm
+    from kochi.modalities.audio.blocks import read_blocks, read_pcm
 
     pipe = cast(io.BufferedReader, sys.stdin.buffer)
     if asked.pcm_hz is not None:

@@ -48,7 +48,7 @@ class Summary:
 
     def __init__(self, predictor: "Predictor", where: Callable[[int], str]) -> None:
         self._predictor = predictor
-        self._text = bool(predictor.source_parts)
+        self._text = not predictor.modality.in_files
         self._where = where
         self._count = self._with_unknown = self._num_longer = self._longest = 0
         self._unknown = Counter[str]()

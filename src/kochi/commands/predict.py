@@ -140,7 +140,7 @@ def predict(
 
     predictor = load(model, device, precision.value, processes, trust or ())
     named = files or [Path("-")]
-    text = bool(predictor.source_parts)
+    text = not predictor.modality.in_files
     _check_files(predictor, named, subtitles)
     _check_names(with_names, text, as_json, subtitles)
     size = batch_size or predictor.run.search.batch_size
@@ -153,7 +153,7 @@ def predict(
         answer = partial(predictor.predict, n_best=n_best)
     printer = _Printer(predictor, n_best, as_json, with_names, subtitles)
     summary = Summary(predictor, lambda number: f"{name_of(named[0])}:{number}")
-    waiting = read_sources(predictor.source, named, _standard_input(named, text), READ_AHEAD * size)
+    waiting = read_sources(text, named, _standard_input(named, text), READ_AHEAD * size)
     try:
         for chunk in waiting:
             for prediction, source in zip(answer(chunk, **options), chunk, strict=True):
@@ -170,15 +170,13 @@ def predict(
 
 
 def _check_files(predictor: "Predictor", files: list[Path], subtitles: "Form | None") -> None:
-    if predictor.source_parts and len(files) > 1:
+    if not predictor.modality.in_files and len(files) > 1:
         raise UserError(f"expected one FILE of text, found {len(files)}; join them, or run again")
     if subtitles is None:
         return
-    deaf = "text" if predictor.source_parts else ""
-    if predictor.run.data.kind == "picture":
-        deaf = "pictures"
-    if deaf:
-        raise UserError(f"--format {subtitles.value}: a model of {deaf} hears nothing to subtitle")
+    if not predictor.modality.lasts:
+        what = predictor.modality.sources
+        raise UserError(f"--format {subtitles.value}: a model of {what} hears nothing to subtitle")
     if len(files) > 1 or str(files[0]) == "-":
         raise UserError(f"--format {subtitles.value}: expected one FILE, a recording")
 
@@ -243,7 +241,7 @@ class _Printer:
         """Write the answer to a source, the next one."""
         self._number += 1
         if self._as_json:
-            record = as_record(prediction) | _grid_box(self._predictor, source, prediction)
+            record = as_record(prediction) | _in_source(self._predictor, source, prediction)
             put_json(record)
         elif self._subtitles is not None:
             _print_subtitles(prediction, self._subtitles)
@@ -317,23 +315,12 @@ def _places(prediction: "Prediction") -> dict[str, Any]:
     return record
 
 
-def _grid_box(predictor: "Predictor", source: Any, prediction: "Prediction") -> dict[str, Any]:
-    """Return the box around all cells in the picture's own pixels: left, top, right, bottom.
-
-    It is None where the picture came from a pipe, which cannot be read a second time.
-    """
-    from kochi.data.readers.picture import PictureReader
-
-    if prediction.grid is None or not isinstance(predictor.source, PictureReader):
+def _in_source(predictor: "Predictor", source: Any, prediction: "Prediction") -> dict[str, Any]:
+    """Return where the cells of a grid are in the source."""
+    if prediction.grid is None:
         return {}
-    from kochi.data.readers.taking import file_of
-    from kochi.looking import grid_box
-
-    file = file_of(source)
-    if file is None or not file.is_file():
-        return {"grid_box": None}
-    box = grid_box(predictor.source, predictor.source.taken(file), prediction)
-    return {"grid_box": [round(side, 2) for side in box]}
+    layout, shape = prediction.layout, prediction.grid
+    return predictor.modality.record(predictor.source, source, layout, shape)
 
 
 def _span(timed: "Timed") -> dict[str, Any]:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kochi.commands.example import worked_example
-from kochi.commands.looking import check_page, write_answer
 from kochi.commands.messages import Summary, short, warn
 from kochi.commands.options import Beam, Device, MaxSourceLength, ModelFolder, Trust
+from kochi.commands.page import check_page, write_answer
 from kochi.errors import UserError
 from kochi.printing import draw, say
 
 if TYPE_CHECKING:
+    from kochi.modalities.attended import Attended
     from kochi.predictor import Prediction, Predictor
-    from kochi.view.overlay import Looked
 
 
 MOST_CELLS = 100_000  # drawn in the terminal; more take minutes and nobody scrolls through them
@@ -66,7 +66,7 @@ def show(
     from kochi.view.terminal import draw_alignment
 
     predictor = load(model, device, trust=trust or ())
-    if predictor.source_parts and os.path.isfile(text):
+    if not predictor.modality.in_files and os.path.isfile(text):
         warn(f"{text}: is a file, but this model reads text: it reads the name, not the file")
     try:
         [prediction] = predictor.predict(
@@ -77,21 +77,24 @@ def show(
             max_source_length=max_source_length,
         )
     except SourceError as error:
-        where = "INPUT: " if predictor.source_parts else ""
+        where = "" if predictor.modality.in_files else "INPUT: "
         raise UserError(f"{where}{error.reason}") from None
     summary = Summary(predictor, lambda number: "INPUT")
     summary.add(prediction)
     summary.close()
     if prediction.alignment is None:
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to draw")
-    looked = None if prediction.grid is None else _look(predictor, text, prediction)
+    attended = predictor.attended(text, prediction)
+    lines = predictor.modality.lines(attended)
     if out is not None:  # before anything is printed: a reader such as head may leave at any line
-        _write(predictor, text, prediction, looked, out, short(model))
+        _write(predictor, attended, prediction, out, short(model))
     say(prediction.text)
-    if looked is not None:
-        _print_peaks(looked)
+    if lines is not None:
+        for line in lines:
+            say(line)
     elif prediction.alignment.numel() <= MOST_CELLS:
-        draw(draw_alignment(prediction.alignment, *_sides(prediction), legend=True))
+        columns = prediction.source_tokens or _clock(prediction)
+        draw(draw_alignment(prediction.alignment, columns, prediction.tokens, legend=True))
     else:
         rows, columns = prediction.alignment.shape
         size = f"{rows:,} rows and {columns:,} columns are too many for the terminal"
@@ -101,81 +104,23 @@ def show(
         say(f"wrote {out}")
 
 
-def _look(predictor: "Predictor", source: str, prediction: "Prediction") -> "Looked":
-    from kochi.looking import looked_at
-
-    if not prediction.tokens:
-        raise UserError(f"{prediction.source}: the answer is empty, so there is nothing to draw")
-    return looked_at(predictor, source, prediction.text)
-
-
-def _sides(prediction: "Prediction") -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name the columns and rows of the alignment: what was read, and what was written."""
-    return prediction.source_tokens or _clock(prediction), prediction.tokens
-
-
 def _write(
-    predictor: "Predictor",
-    source: str,
-    prediction: "Prediction",
-    looked: "Looked | None",
-    out: Path,
-    model: str,
+    predictor: "Predictor", attended: "Attended", prediction: "Prediction", out: Path, model: str
 ) -> None:
-    """Write a page, a picture word by word, or a picture of the alignment."""
+    """Write a page, or a picture of what was attended to."""
     from kochi.view.figures import font_advice, missing_glyphs, picture_format
     from kochi.view.labelled import answer_title
-    from kochi.view.overlay import save_overlay
     from kochi.visible import visible
 
     title = answer_title(model, prediction.source, prediction.text)
     if out.suffix.lower() == ".html":
-        write_answer(predictor, source, prediction, out, title)
+        write_answer(predictor, attended, prediction, out, title)
         return
-    if looked is not None:
-        save_overlay(looked, out, title)
-    else:
-        _save(predictor, source, prediction, out, title)
+    predictor.modality.draw(attended, out, title)
     drawn = (title, *prediction.source_tokens, *prediction.tokens)
     missing = missing_glyphs(map(visible, drawn), picture_format(out))
     if missing:
         warn(f"{out}: {font_advice(missing)}")
-
-
-def _save(
-    predictor: "Predictor", source: str, prediction: "Prediction", out: Path, title: str
-) -> None:
-    """Draw the alignment: of a recording or features with what was heard."""
-    from kochi.data.readers.frames import FrameReader
-    from kochi.memory import Frames
-    from kochi.view.figures import picture_format, save_figure
-    from kochi.view.labelled import label_alignment
-    from kochi.view.picture import save_alignment
-    from kochi.view.spectrogram import draw_spectrogram
-
-    assert prediction.alignment is not None
-    reader, layout, sides = predictor.source, prediction.layout, _sides(prediction)
-    if not isinstance(reader, FrameReader) or not isinstance(layout, Frames):
-        save_alignment(prediction.alignment, *sides, out, title=title)
-        return
-    figure = draw_spectrogram(
-        reader.plain(reader.encode(source)),
-        Frames(reader.hop_seconds, reader.first_seconds),
-        label_alignment(prediction.alignment, *sides, title=title),
-        layout,
-        prediction.words or (),
-        picture_format(out),
-    )
-    save_figure(figure, out)
-
-
-def _print_peaks(looked: "Looked") -> None:
-    """Say for each word which region got most of its attention: the share, and the middle."""
-    from kochi.view.overlay import peaks
-
-    for word, peak in zip(looked.words, peaks(looked), strict=True):
-        line = f"  {word:<16} {peak.share:4.0%} at {peak.across:.0f}, {peak.down:.0f}"
-        say(line)
 
 
 def _clock(prediction: "Prediction") -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from kochi.errors import UserError
 
 if TYPE_CHECKING:
     from kochi.contents import File
-    from kochi.data.readers.base import Reader, Unreadable
+    from kochi.data.readers.base import Unreadable
 
 # How files begin that a model may read: pictures, sound, arrays.
 PICTURES = (b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
@@ -24,18 +24,18 @@ ENOUGH = 16  # bytes by which a file is told from names of files
 
 
 def read_sources(
-    reader: "Reader[Any]", files: list[Path], stream: Stream, most: int
+    in_lines: bool, files: list[Path], stream: Stream, most: int
 ) -> Iterator[list[Any]]:
     """Give sources in lists of at most ``most``.
 
-    For a reader of text they are the lines of the file; for others the files themselves (an .npz
-    file stands for all its arrays). "-" stands for ``stream``: lines of text; or else one file, or
-    names of files, one a line. What cannot be read is `Unreadable`.
+    In lines they are the lines of the file; else the files themselves (an .npz file stands for all
+    its arrays). "-" stands for ``stream``: lines of text; or else one file, or names of files, one
+    a line. What cannot be read is `Unreadable`.
 
     Raises:
         UserError: There is nothing to read, or a file of text cannot be read.
     """
-    if reader.unit == "tokens":
+    if in_lines:
         yield from chunks(files[0], stream, most)
         return
     waiting: list[Path] = []
@@ -104,8 +104,8 @@ def _expand(file: "File") -> "Iterator[File | Unreadable | Any]":
         yield file
         return
     from kochi.data.readers.base import Unreadable
-    from kochi.data.readers.features import keys_of
-    from kochi.data.readers.rows import FeatureRow
+    from kochi.modalities.features.reader import keys_of
+    from kochi.modalities.features.row import FeatureRow
 
     try:
         keys = keys_of(file)

@@ -156,7 +156,7 @@ def _tasks(
 
 def _run_file(data: Path, out: Path) -> Path:
     """Write the run file that ``kochi init`` would."""
-    from kochi.starting.write import start
+    from kochi.modalities.detection.start import start
 
     out.mkdir(parents=True, exist_ok=True)
     return start(data, out / "data.toml", "data-model").run_file

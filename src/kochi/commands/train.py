@@ -10,12 +10,13 @@ import typer
 from kochi.commands.example import worked_example
 from kochi.commands.messages import short
 from kochi.errors import Interrupted
+from kochi.modalities import modality_of
 from kochi.printing import say
 from kochi.streams import forget_output, is_closed
 
 if TYPE_CHECKING:
     from kochi.config import Run
-    from kochi.data.pairs import Split
+    from kochi.data.pair import Split
 
 
 @worked_example(
@@ -65,8 +66,8 @@ def train(
         line = shlex.join(["kochi", "train", str(run_file), "--resume", *again, *count])
         raise Interrupted(f"{error}: {line}") from None
     trust = [word for name in packages_of(run) for word in ("--trust", name)]
-    read = {"picture": ["PICTURE.png"], "sound": ["RECORDING.wav"]}.get(run.data.kind, [])
-    commands = [*_measured(run, folder), ["kochi", "predict", folder, *read]]
+    read = ["kochi", "predict", folder, modality_of(run.data).example]
+    commands = [*_measured(run, folder), list(filter(None, read))]
     nexts = [[*words, *trust] for words in commands]
     try:
         say(f"wrote {folder}; next: {', or '.join(map(shlex.join, nexts))}")
@@ -79,8 +80,9 @@ def train(
 
 def _measured(run: "Run", folder: str) -> list[list[str]]:
     """Return what measures the model: by name where its folder leads to the data, else by file."""
-    from kochi.config import HuggingFaceData, ManifestData
-    from kochi.data.pairs import split_files
+    from kochi.modalities import modality_of
+    from kochi.modalities.pairs import split_files
+    from kochi.modalities.text.tables import HuggingFaceData
     from kochi.publishing import published_data
 
     splits: list[Split] = ["test", "dev"]
@@ -92,6 +94,6 @@ def _measured(run: "Run", folder: str) -> list[list[str]]:
     files, found = split_files(run.data, split), split_files(published_data(run), split)
     if isinstance(run.data, HuggingFaceData) or files == found:
         return [[*words, split]]
-    if isinstance(run.data, ManifestData):  # its rows and folders are not named by files alone
+    if modality_of(run.data).in_files:  # its rows and folders are not named by files alone
         return []
     return [[*words, *map(short, files)]]

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int32, Integer
 
 from kochi.data.left_out import Bad, nothing_left, refuse
-from kochi.data.pairs import Pair
+from kochi.data.pair import Pair
 from kochi.data.readers.base import Numbers, Reader
 from kochi.errors import UserError
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from kochi import config
 from kochi.errors import UserError
+from kochi.modalities.tables import BaseData
 
 Row = TypeVar("Row")
 Made = TypeVar("Made")
@@ -18,7 +18,7 @@ def refuse(error: UserError) -> None:
     raise error
 
 
-def bad_rows(data: config.Data) -> "Bad":
+def bad_rows(data: BaseData) -> "Bad":
     """Return what is done with the bad rows of a run's data: `refuse`, or a fresh `LeftOut`."""
     return refuse if data.bad_rows == "refuse" else LeftOut()
 

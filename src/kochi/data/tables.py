@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kochi import config
 from kochi.data.lines import lines
 from kochi.errors import UserError
+from kochi.modalities.tables import ManifestData
+from kochi.modalities.text.tables import TsvData
 from kochi.reading import parsing
 
 SEPARATOR_NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "spaces"}
@@ -36,7 +37,7 @@ class TableForm:
         return SEPARATOR_NAMES.get(self.separator, repr(self.separator))
 
 
-def form_of(data: config.TsvData | config.ManifestData) -> TableForm:
+def form_of(data: TsvData | ManifestData) -> TableForm:
     """Return how the tables of a run are written."""
     return TableForm(data.separator, data.quoted, data.encoding)
 

@@ -20,16 +20,14 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 from torch import Tensor
 from typing_extensions import override
 
-from kochi import config
 from kochi.contents import File
-from kochi.data.left_out import bad_rows
 from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
-from kochi.data.pairs import read_pairs
 from kochi.data.readers.base import Reader
 from kochi.data.readers.taking import is_file
 from kochi.data.tags import Tags, without_tags
 from kochi.errors import UserError
 from kochi.inputs import TokenInput
+from kochi.modalities.tables import Tokens
 from kochi.normal_forms import Normalization, normalize
 from kochi.reading import parse_json, parsing, read_file
 
@@ -93,7 +91,7 @@ class Tokenizer(Reader[str]):
     def _text_size(self) -> int:
         return self._library.get_vocab_size(with_added_tokens=False)
 
-    def fits(self, wanted: config.Tokens, tagged: bool = False) -> bool:
+    def fits(self, wanted: Tokens, tagged: bool = False) -> bool:
         """Say whether text is cut as a run file asks for, with tags or without."""
         size = wanted.vocabulary_size
         found = self.kind, self.lowercase, self.tags is not None
@@ -153,18 +151,27 @@ class Tokenizer(Reader[str]):
             return super().attempt_batch(sources)
         return list(self.encode_batch(sources))
 
-    def least_tokens(self, text: str) -> int:
-        """Return a number of tokens that a text has at least, without cutting it."""
+    @override
+    def least_length(self, source: str) -> int:
         if self.kind == "whitespace":
-            return len(text.split())
+            return len(source.split())
         if self._longest == 0:
             tokens = self._library.get_vocab().keys() - set(_STORED_SPECIALS)
             self._longest = max(map(len, tokens), default=1)
-        return len(text) // (COMPOSED * self._longest)
+        return len(source) // (COMPOSED * self._longest)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Join tokens into text; special tokens, the unknown one too, leave nothing behind."""
         return self._library.decode([i for i in ids if i > EOS], skip_special_tokens=False)
+
+    @override
+    def spelt(self, source: str) -> list[str]:
+        return (without_tags(source) if self.tags else source).split()
+
+    @property
+    @override
+    def vocabulary(self) -> list[str]:
+        return self.tokens(range(self.size))
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Name each token, for people to read; BPE pieces that begin a word start with "▁".
@@ -198,6 +205,7 @@ class Tokenizer(Reader[str]):
         return tuple(self.tokens([*row, EOS]))
 
     @property
+    @override
     def parts(self) -> str:
         """Say what `unknown` names: "characters" or "words"."""
         return "words" if self.kind == "whitespace" else "characters"
@@ -245,40 +253,42 @@ class Tokenizer(Reader[str]):
         """Say whether different tokens may join to the same text."""
         return self.kind == "bpe"
 
-    def parts_of(self, text: str) -> list[str | None]:
-        """Return the part of a text that each of its tokens stands for; None for a tag.
+    @override
+    def parts_of(self, source: str) -> list[str | None]:
+        """Return the part of a source that each of its tokens stands for; None for a tag.
 
-        >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab"])
+        >>> letters = train_tokenizer(Tokens(tokens="characters"), ["ab"])
         >>> letters.parts_of("aßb")
         ['a', 'ß', 'b']
         """
-        text, tags = self._split(text)
-        text = _valid(text)
-        spans = self._library.encode(text, add_special_tokens=False).offsets
-        return [*[None] * len(tags), *(text[start:end] for start, end in spans)]
+        source, tags = self._split(source)
+        source = _valid(source)
+        spans = self._library.encode(source, add_special_tokens=False).offsets
+        return [*[None] * len(tags), *(source[start:end] for start, end in spans)]
 
-    def words(self, text: str) -> list[int | None]:
-        """Say which word of a text each of its tokens is of, for words with white space between.
+    @override
+    def words(self, source: str) -> list[int | None]:
+        """Say which word of a source each of its tokens is of, for words with white space between.
 
         Words are counted from 0; None stands for a token that is white space alone. A token that
         reaches over several words is of the last of them. A word mark that is a BPE piece by itself
         belongs to the word it begins. All tags of a source are one word, the last.
 
-        >>> letters = train_tokenizer(config.Tokens(tokens="characters"), ["ab c"])
+        >>> letters = train_tokenizer(Tokens(tokens="characters"), ["ab c"])
         >>> letters.words("ab c")
         [0, 0, None, 1]
         """
-        text, tags = self._split(text)
-        text = _valid(text)
-        of_place: list[int | None] = [None] * len(text)
-        for number, word in enumerate(re.finditer(r"\S+", text)):
+        source, tags = self._split(source)
+        source = _valid(source)
+        of_place: list[int | None] = [None] * len(source)
+        for number, word in enumerate(re.finditer(r"\S+", source)):
             of_place[word.start() : word.end()] = [number] * len(word[0])
-        encoding = self._library.encode(text, add_special_tokens=False)
+        encoding = self._library.encode(source, add_special_tokens=False)
         covered = (of_place[start:end] for start, end in encoding.offsets)
         words = [max((i for i in places if i is not None), default=None) for places in covered]
         if self.kind == "bpe":
             words = attach_marks(words, encoding.tokens)
-        return [*[len(text.split())] * len(tags), *words]
+        return [*[len(source.split())] * len(tags), *words]
 
     @override
     def save(self, path: Path) -> None:
@@ -371,7 +381,7 @@ def collate_tokens(
 # --------------------------------------------------------------------------------------- training
 
 
-def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
+def train_tokenizer(tokens: Tokens, texts: Iterable[str]) -> Tokenizer:
     """Learn a vocabulary from texts, which are read once and not kept.
 
     Characters and whitespace tokens are ordered by frequency. BPE (Sennrich et al. 2016,
@@ -384,7 +394,7 @@ def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
         UserError: ``vocabulary_size`` leaves no room beside the special tokens.
 
     Example:
-        >>> tokenizer = train_tokenizer(config.Tokens(tokens="characters"), ["abba", "a"])
+        >>> tokenizer = train_tokenizer(Tokens(tokens="characters"), ["abba", "a"])
         >>> tokenizer.encode("ab?")
         [4, 5, 1]
     """
@@ -397,69 +407,6 @@ def train_tokenizer(tokens: config.Tokens, texts: Iterable[str]) -> Tokenizer:
     tree = json.loads(library.to_str())
     tree["added_tokens"] = []  # or the library would look for special tokens in text
     return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(tree)), *settings)
-
-
-def prepare_tokenizers(data: config.TextSources, folder: Path) -> tuple[Tokenizer, Tokenizer]:
-    """Load ``source.json`` and ``target.json`` from a folder, or train them and save them there.
-
-    Raises:
-        UserError: Something is wrong with the training data or with a saved tokenizer, or the
-            saved ones do not fit what the run file asks for.
-    """
-    _check_shared(data)
-    paths = folder / "source.json", folder / "target.json"
-    if all(path.exists() for path in paths):
-        source, target = Tokenizer.load(paths[0]), Tokenizer.load(paths[1])
-        _check_fits(source, data.source, paths[0], data.tagged)
-        _check_fits(target, data.target, paths[1])
-        return source, target
-    if data.shared_vocabulary:
-        source = target = train_tokenizer(data.source, _texts(data, source=True, target=True))
-    else:
-        source = _train_source(data)
-        target = train_tokenizer(data.target, _texts(data, target=True))
-    folder.mkdir(parents=True, exist_ok=True)
-    source.save(paths[0])
-    target.save(paths[1])
-    return source, target
-
-
-def _train_source(data: config.TextSources) -> Tokenizer:
-    sources = _texts(data, source=True)
-    if not data.tagged:
-        return train_tokenizer(data.source, sources)
-    tokenizer = train_tokenizer(data.source, map(without_tags, sources))
-    tokenizer.tags = Tags.learn(_texts(data, source=True), data.tags_separator)
-    return tokenizer
-
-
-def _texts(data: config.TextSources, source: bool = False, target: bool = False) -> Iterable[str]:
-    for pair in read_pairs(data, "train", bad_rows(data)):
-        if source:
-            yield pair.source
-        if target:
-            yield pair.references[0]
-
-
-def _check_shared(data: config.TextSources) -> None:
-    if data.shared_vocabulary and data.source != data.target:
-        raise UserError(
-            "data.shared_vocabulary = true needs the same data.source and data.target settings; "
-            f"found {data.source} and {data.target}"
-        )
-
-
-def _check_fits(
-    tokenizer: Tokenizer, wanted: config.Tokens, path: Path, tagged: bool = False
-) -> None:
-    if not tokenizer.fits(wanted, tagged):
-        tags = "tags" if tokenizer.tags is not None else "no tags"
-        raise UserError(
-            f"{path}: found a tokenizer with {tokenizer.kind} tokens, vocabulary of "
-            f"{tokenizer.size}, lowercase {tokenizer.lowercase}, normalization "
-            f"{tokenizer.normalization}, {tags}; the run file asks for {wanted}"
-            f"{' and tags' * tagged}; remove the file or choose another output folder"
-        )
 
 
 # ----------------------------------------------------------------------------- the library's parts

@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from kochi import config
 from kochi.metrics.compare import Comparison, compare
 from kochi.metrics.evaluate import Score, corpus_metric, evaluate
 from kochi.metrics.metric import References
 from kochi.metrics.names import WerUnit, make_metric
+from kochi.modalities import modality_of
+from kochi.modalities.tables import BaseData, Tokens
 from kochi.normal_forms import normalize
 
 
-def comparable(text: str, target: config.Tokens) -> str:
+def comparable(text: str, target: Tokens) -> str:
     r"""Return a hypothesis or a reference in the form in which both are compared.
 
     Every score of a model's answers passes through here, on both sides: both are brought to the
@@ -26,13 +27,13 @@ def comparable(text: str, target: config.Tokens) -> str:
         text: What a model wrote, or a right answer as it stands in the data.
         target: How the run file cuts targets.
 
-    >>> comparable("e\u0301", config.Tokens()) == comparable("\u00e9", config.Tokens())
+    >>> comparable("e\u0301", Tokens()) == comparable("\u00e9", Tokens())
     True
     """
     return normalize(text, target.normalization)
 
 
-def wer_unit(data: config.Data, sources: Sequence[Any]) -> WerUnit:
+def wer_unit(data: BaseData, sources: Sequence[Any]) -> WerUnit:
     """Say what "wer" counts for such data: errors in "words", or "rows" with any error.
 
     In work on pronunciation the word error rate is the share of words with any error. It is that
@@ -46,20 +47,13 @@ def wer_unit(data: config.Data, sources: Sequence[Any]) -> WerUnit:
 
     >>> table = {"kind": "tsv", "train": "a.tsv", "source": {"tokens": "characters"}}
     >>> table["target"] = {"tokens": "whitespace"}
-    >>> sounds = config.TsvData.model_validate(table)
+    >>> sounds = TsvData.model_validate(table)
     >>> wer_unit(sounds, ["cat", "dog"]), wer_unit(sounds, ["It cost $5.", "Call at 9."])
     ('rows', 'words')
     """
     if data.row is not None:
         return "rows" if data.row == "word" else "words"
-    if not isinstance(data, config.TextData):
-        return "words"
-    if (data.source.tokens, data.target.tokens) != ("characters", "whitespace"):
-        return "words"
-    if data.tagged:  # a tab and the tags stand behind the text
-        sources = [source.rpartition("\t")[0] for source in sources]
-    single = sum(len(source.split()) == 1 for source in sources)
-    return "rows" if 2 * single > len(sources) else "words"
+    return "rows" if modality_of(data).rows_are_words(sources) else "words"
 
 
 class Judge:
@@ -78,7 +72,7 @@ class Judge:
 
     def __init__(
         self,
-        data: config.Data,
+        data: BaseData,
         sources: Sequence[Any],
         references: References,
         *,

@@ -57,14 +57,14 @@ class Hard(Study):
     """Soft attention against hard attention, learned in several ways."""
 
     name = "hard"
-    reads = ("text", "pictures")
+    reads = ("text", "image")
     training_minutes = 5.0
 
     @override
     def check(self, draws: Draws) -> None:
         super().check(draws)
         model = draws.any.run.model
-        if draws.reads == "pictures" and not isinstance(model, config.RnnModel):
+        if draws.reads == "image" and not isinstance(model, config.RnnModel):
             raise UserError(
                 f"{draws.name}: the model is of kind {model.kind!r}; {self.name} takes the encoder "
                 "of one of kind 'rnn'"
@@ -145,7 +145,7 @@ class Hard(Study):
         return tuple(claims)
 
     def _points(self, draws: Draws, name: str) -> Claim[Reading]:
-        pictures = draws.reads == "pictures"
+        pictures = draws.reads == "image"
 
         def better(reading: Reading) -> Figure | None:
             if pictures:
@@ -162,7 +162,7 @@ class Hard(Study):
 
     @override
     def table(self, reading: Reading) -> Table:
-        quality, pictures = reading.draws.quality, reading.draws.reads == "pictures"
+        quality, pictures = reading.draws.quality, reading.draws.reads == "image"
         looks = reading.pointing if pictures else reading.alignment_error
         rows = tuple(
             (
@@ -199,7 +199,7 @@ def _model(draws: Draws, selection: Any) -> models.Model:
     parts = {"score": "general", "selection": selection}
     model = models.luong(draws.any.size, input_feeding=False, **parts)
     run = draws.any.run
-    if draws.reads == "pictures":
+    if draws.reads == "image":
         assert isinstance(run.model, config.RnnModel)
         del model["bidirectional"]  # of an encoder of text
         if run.model.encoder is not None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from kochi.data.pairs import read_pairs
-from kochi.sound.files import MAX_SECONDS
+from kochi.modalities.audio.files import MAX_SECONDS
+from kochi.modalities.pairs import read_pairs
 from kochi.studies.cells import Result
 from kochi.studies.trained import Trained
 

@@ -44,7 +44,7 @@ class LongSpeech(Study):
     """Errors on joined utterances, by attention."""
 
     name = "long-speech"
-    reads = ("speech",)
+    reads = ("audio", "features")
     training_minutes = 1.0
 
     @override

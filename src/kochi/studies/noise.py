@@ -9,10 +9,11 @@ from typing_extensions import override
 
 from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches
-from kochi.data.pairs import Pair, read_pairs
+from kochi.data.pair import Pair
 from kochi.errors import Diverged
 from kochi.folder import ModelFolder, load_folder
 from kochi.layers.dropout import Dropout
+from kochi.modalities.pairs import read_pairs
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
 from kochi.schema import packages_of

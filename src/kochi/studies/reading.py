@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from kochi.data.pairs import Pair, read_pairs
+from kochi.data.pair import Pair
 from kochi.links import read_gold, word_counts
 from kochi.metrics import higher_is_better
 from kochi.metrics.alignment import count_links, error_rate, read_links
 from kochi.metrics.judge import comparable, wer_unit
 from kochi.metrics.metric import Metric
 from kochi.metrics.names import make_metric
+from kochi.modalities.pairs import read_pairs
 from kochi.studies.cells import Result
 from kochi.studies.claims import ABOVE_ZERO, Range, Test
 from kochi.studies.estimates import Counted, Estimate, Figure, combine

@@ -22,13 +22,14 @@ from kochi.studies.cells import Budget, Cell, Pace, Store, measure_all
 from kochi.studies.claims import Claim, judge
 from kochi.studies.reading import Found, Reading, Results
 from kochi.studies.report import Circumstances, Ran, Report, Table, write_report
-from kochi.studies.task import Draws, Reads, made_up
+from kochi.studies.task import Draws, made_up
 
 Say = Callable[[str], object]
-NEEDED: Mapping[Reads, str] = {
+NEEDED: Mapping[str, str] = {
     "text": "pairs of text",
-    "speech": "recordings or features",
-    "pictures": "pictures",
+    "audio": "recordings",
+    "features": "features",
+    "image": "pictures",
 }
 
 
@@ -47,7 +48,7 @@ class Study(abc.ABC):
     """
 
     name: ClassVar[str]
-    reads: ClassVar[tuple[Reads, ...]] = ("text",)
+    reads: ClassVar[tuple[str, ...]] = ("text",)
     training_minutes: ClassVar[float] = 0.0
     timing_minutes: ClassVar[float] = 0.0
 

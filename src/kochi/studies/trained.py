@@ -16,12 +16,13 @@ import torch
 from typing_extensions import override
 
 from kochi import config
-from kochi.data.pairs import Pair, read_pairs
+from kochi.data.pair import Pair
 from kochi.errors import Diverged, Interrupted
 from kochi.folder import write_atomic
 from kochi.links import find_links, pharaoh
-from kochi.looking import points_of
 from kochi.metrics import higher_is_better
+from kochi.modalities.image.pointing import points_of
+from kochi.modalities.pairs import read_pairs
 from kochi.schema import packages_of
 from kochi.studies.cells import Cell, Result, Store, digest
 from kochi.studies.task import Draws, Task, fingerprint
@@ -232,7 +233,7 @@ class Trained(Cell):
                 pharaoh(find_links(predictor.merge_words(prediction.alignment, source, target)))
                 for prediction, source, target in zip(forced, sources, targets, strict=True)
             ]
-        elif self.task.reads == "pictures" and any(pair.boxes for pair in pairs):
+        elif self.task.reads == "image" and any(pair.boxes for pair in pairs):
             rows = points_of(predictor, pairs, forced)
             points = [[len(row), sum(hit for hit, _ in row)] for row in rows]
         return {"links": links, "places": places, "nats": nats, "points": points}

@@ -10,11 +10,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from kochi.errors import UserError
-from kochi.memory import Frames, Grid
+from kochi.memory import Words
 from kochi.training.examples import Example
-from kochi.view.figures import save_figure
 from kochi.view.labelled import LabelledAlignment, label_alignment
-from kochi.view.overlay import save_overlay
 from kochi.view.picture import save_alignments
 
 LONGEST_DRAWN = 100  # tokens on a side; more take seconds, and nobody reads them
@@ -24,7 +22,7 @@ Drawn = UInt8[np.ndarray, "height width 3"]
 
 
 def draw_examples(examples: Sequence[Example], when: str) -> Iterator[tuple[str, Drawn]]:
-    """Draw where the model attended: texts in one picture, recordings and pictures one by one.
+    """Draw where the model attended: texts in one picture, other sources one by one.
 
     Examples without an alignment, very long ones and those whose file is gone are left out.
 
@@ -54,62 +52,25 @@ def _pixels(path: Path) -> Drawn:
 
 
 def _of_text(example: Example) -> LabelledAlignment | None:
-    weights = example.alignment
-    if example.seen is not None or weights is None or max(weights.shape) > LONGEST_DRAWN:
+    found = example.attended
+    if found is None or not isinstance(found.layout, Words):
+        return None
+    if max(found.alignment.shape) > LONGEST_DRAWN:
         return None
     title = example.texts()["prediction"]
-    return label_alignment(weights, example.source_tokens, example.tokens, title)
+    return label_alignment(found.alignment, found.source_tokens, found.tokens, title)
 
 
 def _save(example: Example, path: Path, title: str) -> bool:
     """Draw what is no text; say whether there was something to draw."""
-    seen, weights = example.seen, example.alignment
-    if seen is None or weights is None or len(weights) > LONGEST_DRAWN:
+    found, modality = example.attended, example.modality
+    if found is None or modality is None or isinstance(found.layout, Words):
         return False
-    if isinstance(seen.layout, Frames):
-        return _save_heard(example, path, title)
-    if not isinstance(seen.layout, Grid) or not example.prediction.strip():
+    long = found.reader.seconds(len(found.row)) > LONGEST_SECONDS
+    if long or len(found.alignment) > LONGEST_DRAWN or not found.text.strip():
         return False
-    from kochi.data.readers.picture import PictureReader
-    from kochi.looking import lay_over
-
-    assert isinstance(seen.reader, PictureReader)
-    if seen.target.encode(example.prediction) != list(seen.ids):
-        return False  # other tokens than the text would have, so its words are not known
     try:
-        looked = lay_over(
-            seen.reader, seen.source, seen.target, example.prediction, weights, seen.layout
-        )
+        modality.draw(found, path, title)
     except UserError:  # the file is gone or was changed; training goes on without it
         return False
-    save_overlay(looked, path, title)
     return True
-
-
-def _save_heard(example: Example, path: Path, title: str) -> bool:
-    from kochi.data.readers.frames import FrameReader
-    from kochi.times import time_answer
-    from kochi.view.spectrogram import draw_spectrogram
-
-    seen, weights = example.seen, example.alignment
-    assert seen is not None and weights is not None
-    reader, layout = seen.reader, seen.layout
-    assert isinstance(reader, FrameReader) and isinstance(layout, Frames)
-    seconds = reader.seconds(len(seen.row))
-    if seconds > LONGEST_SECONDS:
-        return False
-    pieces = seen.target.pieces(seen.ids)
-    _, words = time_answer(example.tokens, pieces, weights, layout, seconds)
-    figure = draw_spectrogram(
-        reader.plain(seen.row),
-        Frames(reader.hop_seconds, reader.first_seconds),
-        label_alignment(weights, _columns(weights.shape[1]), example.tokens, title),
-        layout,
-        words,
-    )
-    save_figure(figure, path)
-    return True
-
-
-def _columns(count: int) -> tuple[str, ...]:
-    return ("",) * count  # the axis below has the seconds

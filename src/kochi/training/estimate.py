@@ -11,8 +11,9 @@ import lightning.pytorch as pl
 from kochi import config
 from kochi.data.corpus import Corpus
 from kochi.data.left_out import bad_rows
-from kochi.data.pairs import read_pairs
-from kochi.data.readers.making import SOURCE, fit_and_save, load_reader, make_readers
+from kochi.modalities import modality_of
+from kochi.modalities.pairs import read_pairs
+from kochi.modalities.readers import SOURCE, fit_and_save, load_reader, make_readers
 from kochi.training.interrupts import Interrupts
 from kochi.training.module import TrainingModule
 from kochi.training.prepare import Prepared
@@ -68,16 +69,14 @@ def _prepared(run: config.Run) -> tuple[Prepared, float]:
     place = run.output / "data"
     place.mkdir()
     source, target = make_readers(run.data, place)
-    most = ROWS if isinstance(run.data, config.TextData) else ROWS_OF_FILES
+    most = ROWS_OF_FILES if modality_of(run.data).in_files else ROWS
     bad = bad_rows(run.data)
     pairs = read_pairs(run.data, "train", bad)
     some = list(islice(pairs, most))
     count = len(some) + sum(1 for _ in pairs)
     corpus = Corpus.build(some, source, target, place / "corpus", run.data.max_length, bad)
     fit_and_save(source, corpus, place)
-    if not isinstance(run.data, config.TextData):
-        source = load_reader(run.data, place / SOURCE)
-    return Prepared(source, target, corpus), len(some) / count
+    return Prepared(load_reader(run.data, place / SOURCE), target, corpus), len(some) / count
 
 
 class _Clock(pl.Callback):

@@ -14,13 +14,18 @@ from kochi import config
 from kochi.data.batches import Batch, EvaluationBatches, batch_pairs
 from kochi.data.corpus import encode_pairs
 from kochi.data.left_out import bad_rows, nothing_left, remark
-from kochi.data.pairs import Pair, count_rows, read_pairs
+from kochi.data.pair import Pair, count_rows
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import Diverged
-from kochi.memory import Words
+from kochi.memory import Frames
+from kochi.modalities import modality_of
+from kochi.modalities.attended import Attended
+from kochi.modalities.pairs import read_pairs
+from kochi.modalities.tables import BaseData
 from kochi.search import NotFiniteError
-from kochi.training.examples import Example, Seen, align, spread
+from kochi.times import time_answer
+from kochi.training.examples import Example, align, spread
 from kochi.training.meeting import gather
 from kochi.training.output_loss import output_loss
 
@@ -197,12 +202,32 @@ class Evaluator:
             references=pair.references,
             prediction=self._target.decode(best.tokens),
             finished=best.finished,
-            source_tokens=self._source.labels(source),
-            tokens=tuple(self._target.tokens(best.tokens)),
-            alignment=align(model, memory, best.tokens),
-            seen=None
-            if isinstance(memory.layout, Words)
-            else Seen(self._source, pair.source, source, memory.layout, self._target, best.tokens),
+            modality=modality_of(self._run.data),
+            attended=self._attended(model, memory, best.tokens, pair.source, source),
+        )
+
+    def _attended(
+        self, model: "Seq2Seq", memory: "Memory", ids: list[int], source: Any, row: Any
+    ) -> Attended | None:
+        alignment = align(model, memory, ids)
+        if alignment is None:
+            return None
+        layout, tokens = memory.layout, tuple(self._target.tokens(ids))
+        pieces, words = self._target.pieces(ids), ()
+        if isinstance(layout, Frames):
+            seconds = self._source.seconds(len(row))
+            _, words = time_answer(tokens, pieces, alignment, layout, seconds)
+        return Attended(
+            reader=self._source,
+            source=source,
+            text=self._target.decode(ids),
+            tokens=tokens,
+            pieces=pieces,
+            alignment=alignment,
+            layout=layout,
+            source_tokens=self._source.labels(row),
+            words=words,
+            row=row,
         )
 
     def _metric(self, answers: dict[int, str]) -> float | None:
@@ -212,18 +237,16 @@ class Evaluator:
         return self.judge.value(name, [answers[row] for row in range(len(self._pairs))])
 
 
-def name_in_data(name: str, data: config.Data) -> str:
+def name_in_data(name: str, data: BaseData) -> str:
     """Return the name of a source without the folders of the data: logs may be published.
 
     >>> from pathlib import Path
-    >>> data = config.SoundData(kind="sound", train=Path("a"), folder=Path("/home/me/data"))
+    >>> data = SoundData(kind="sound", train=Path("a"), folder=Path("/home/me/data"))
     >>> name_in_data("/home/me/data/one.wav", data)
     'one.wav'
     """
-    if isinstance(data, config.TextData):
+    if not modality_of(data).in_files:
         return name
-    own = getattr(data, "audio_folder", None) or getattr(data, "image_folder", None)
-    folders = [data.folder] if own is None else [data.folder / own, data.folder]
-    for folder in folders:
+    for folder in data.source_folders:
         name = name.replace(f"{folder}{os.sep}", "")
     return name

@@ -1,6 +1,5 @@
 """A few dev rows as the model answers them: people judge a model by reading."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,34 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.data.padding import BOS
-from kochi.data.readers.base import Reader
-from kochi.data.tokenizer import Tokenizer
-from kochi.memory import Layout, Memory
+from kochi.memory import Memory
+from kochi.modalities.attended import Attended
+from kochi.modalities.base import Modality
 from kochi.models.seq2seq import Seq2Seq
 from kochi.visible import visible_text
 
 LONGEST = 200  # characters of a text that are shown
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What it takes to draw an alignment over a recording or a picture.
-
-    Attributes:
-        reader: What the model reads with.
-        source: The recording or picture, as the reader takes it.
-        row: Its numbers.
-        layout: What the alignment's columns are.
-        target: Tokenizer of the prediction.
-        ids: Its tokens as numbers.
-    """
-
-    reader: Reader[Any]
-    source: Any
-    row: Any
-    layout: Layout
-    target: Tokenizer
-    ids: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -48,21 +26,17 @@ class Example:
         references: The right answers.
         prediction: What the model wrote.
         finished: False where the prediction was cut off.
-        source_tokens: The tokens of a text, with the end mark; empty for other sources.
-        tokens: The tokens of the prediction.
-        alignment: Where the model attended while it wrote ``tokens`` (the last layer, on average
-            over its heads); None for a model without attention or an empty prediction.
-        seen: What else it takes to draw the alignment; None where the source is a text.
+        modality: Of the source.
+        attended: What the model attended to while it wrote the prediction (the last layer, on
+            average over its heads); None for a model without attention or an empty prediction.
     """
 
     source: str
     references: tuple[str, ...]
     prediction: str
     finished: bool
-    source_tokens: tuple[str, ...] = ()
-    tokens: tuple[str, ...] = ()
-    alignment: Float[Tensor, "target source"] | None = None
-    seen: Seen | None = None
+    modality: Modality[Any] | None = None
+    attended: Attended | None = None
 
     def texts(self) -> dict[str, str]:
         """Return what is shown, by its name: safe to print, each on one line."""

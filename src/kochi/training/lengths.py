@@ -13,9 +13,11 @@ from jaxtyping import Int64
 
 from kochi import config
 from kochi.data.left_out import bad_rows
-from kochi.data.pairs import Pair, Split, read_pairs, rows_of, split_files
+from kochi.data.pair import Pair, Split
 from kochi.errors import UserError
-from kochi.inputs import Input, PictureInput
+from kochi.inputs import Input, PictureInput, TokenInput
+from kochi.modalities import modality_of
+from kochi.modalities.pairs import read_pairs, rows_of, split_files
 from kochi.models.build import build_model
 from kochi.training.examples import shown
 
@@ -60,7 +62,7 @@ def source_table(run: config.Run) -> Table | None:
     >>> source_table(config.check_run({"data": data, "model": model}, "run.toml"))
     Table(key='model.max_positions', size=32)
     """
-    if isinstance(run.data, config.PictureData):
+    if isinstance(modality_of(run.data).like(), PictureInput):
         return None
     encoder = run.model.encoder
     if encoder is None:
@@ -103,7 +105,7 @@ def check_lengths(
     }
     if evaluator is not None:
         splits["dev"] = _measure(evaluator.sources, evaluator.targets)
-    if run.data.test is not None and (check.limited or isinstance(run.data, config.TextData)):
+    if run.data.test is not None and (check.limited or not modality_of(run.data).in_files):
         try:
             splits["test"] = check.read("test")
         except UserError as error:
@@ -128,15 +130,7 @@ def say_what_is_kept(
         if split != "train" and long.any():
             found.append(f"{long.sum():,} of {len(long):,} {split} sources")
     if found:
-        say(f"{' and '.join(found)} are longer than {bounds(run.data)}: they are kept")
-
-
-def bounds(data: config.Data) -> str:
-    """Name the bounds on the length of training pairs."""
-    tokens = f"data.max_length = {data.max_length} tokens"
-    if isinstance(data, config.HeardData):
-        return f"data.max_seconds = {data.max_seconds:g} or {tokens}"
-    return tokens
+        say(f"{' and '.join(found)} are longer than {modality_of(run.data).bounds}: they are kept")
 
 
 def warmup_warning(training: config.Training, total_steps: int, epoch_steps: int) -> str | None:
@@ -238,7 +232,7 @@ class _Check:
             slowest: Of recordings, as slow as augmentation plays them.
         """
         positions = int(self.prepared.source.positions(length))
-        if isinstance(self.run.data, config.TextData):
+        if isinstance(self._given, TokenInput):
             return positions
         augmentation = self.run.training.augmentation
         if slowest and augmentation is not None and augmentation.speeds:
@@ -267,7 +261,7 @@ class _Check:
                 f"{search.max_length_ratio:g} times the source's {need.memory:,} positions + "
                 f"search.max_length_extra = {search.max_length_extra}), but {holds}, or {lower}"
             )
-        text = need.side == "target" or isinstance(self.run.data, config.TextData)
+        text = need.side == "target" or isinstance(self._given, TokenInput)
         what = f"{need.length:,} {'tokens with its end mark' if text else 'positions'}"
         leave = ""
         if need.split == "train":
@@ -332,13 +326,13 @@ class _Need:
 
 def _rows_without_state(run: config.Run) -> str | None:
     """Say that lower rows of pictures share a state, where the encoder has fewer states."""
-    if not isinstance(run.data, config.PictureData):
+    given = modality_of(run.data).like()
+    if not isinstance(given, PictureInput):
         return None
     encoder = run.model.encoder
     most = None if encoder is None else encoder.option("max_rows")
     if most is None:
         return None
-    given = PictureInput(1, run.data.front_end.height, run.data.front_end.width)
     rows, _ = _encoder(run.model, given).layout.shape(given.height, given.width)
     if rows <= most:
         return None

@@ -13,11 +13,14 @@ from typing import Any
 from kochi import config, folder
 from kochi.data.corpus import Corpus
 from kochi.data.left_out import bad_rows, remark
-from kochi.data.pairs import Split, read_pairs, split_files
+from kochi.data.pair import Split
 from kochi.data.readers.base import Reader
-from kochi.data.readers.making import SOURCE, TARGET, fit_and_save, load_reader, make_readers
 from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
+from kochi.modalities import modality_of
+from kochi.modalities.pairs import read_pairs, split_files
+from kochi.modalities.readers import SOURCE, TARGET, fit_and_save, load_reader, make_readers
+from kochi.modalities.tables import BaseData
 from kochi.publishing import publish
 from kochi.reading import open_file, parse_json, read_file, size_of
 from kochi.schema import packages_of
@@ -380,17 +383,11 @@ def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
         say(f"note: {source.remarks[0]}{others}")
 
 
-def _take_tokens_over(before: folder.ModelFolder, data: config.Data, place: Path) -> None:
+def _take_tokens_over(before: folder.ModelFolder, data: BaseData, place: Path) -> None:
     """Save the tokens of a model where text is cut in the same way; no others are then trained."""
-    source = data.source if isinstance(data, config.TextData) else None
-    tagged = isinstance(data, config.TextData) and data.tagged
-    sides = (
-        (before.source, source, tagged, SOURCE),
-        (before.target, data.target, False, TARGET),
-    )
-    for known, wanted, tags, name in sides:
-        if wanted is not None and isinstance(known, Tokenizer) and known.fits(wanted, tags):
-            known.save(place / name)
+    modality_of(data).keep_tokens(before.source, place / SOURCE)
+    if before.target.fits(data.target):
+        before.target.save(place / TARGET)
 
 
 def _hashes(run: config.Run) -> dict[str, list[str]]:

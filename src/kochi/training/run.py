@@ -12,9 +12,10 @@ import torch.distributed
 
 from kochi import config, folder
 from kochi.data.batches import TokenBatches
-from kochi.data.readers.making import check_augmentation
 from kochi.errors import Interrupted, UserError
-from kochi.inputs import FrameInput, Input, PictureInput, TokenInput
+from kochi.inputs import Input
+from kochi.modalities import modality_of
+from kochi.modalities.readers import check_augmentation
 from kochi.models.build import build_model
 from kochi.models.outline import check_memory, outline
 from kochi.schema import packages_of
@@ -24,7 +25,7 @@ from kochi.training.evaluation import Evaluator
 from kochi.training.finish import finish, nothing_right, summary
 from kochi.training.interrupts import Interrupts
 from kochi.training.layout import Layout
-from kochi.training.lengths import bounds, check_lengths, warmup_warning
+from kochi.training.lengths import check_lengths, warmup_warning
 from kochi.training.logs import Logs
 from kochi.training.loop import Loop
 from kochi.training.machine import describe_machine, differing
@@ -109,8 +110,8 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
     state = take_up(layout, run.training, progress.message)
     check_fingerprint(run, state)
     if not layout.data.exists():
-        text = isinstance(run.data, config.TextData)
-        what = "cutting the training data into tokens" if text else "reading the training data"
+        files = modality_of(run.data).in_files
+        what = "reading the training data" if files else "cutting the training data into tokens"
         progress.message(f"{what} ...")
     prepared = prepare_data(run, progress.message, state)
     _say_what_is_left_out(prepared, run, progress)
@@ -216,12 +217,7 @@ def make_stream(run: config.Run, prepared: Prepared, state: RunState, rank: int 
 def check_model(run: config.Run) -> None:
     """Refuse a model table that cannot be built, before any data is read; no memory is taken."""
     check_augmentation(run.data, run.training)
-    like: Input = FrameInput(8, 0.01)
-    if isinstance(run.data, config.TextData):
-        like = TokenInput(8)
-    elif isinstance(run.data, config.PictureData):
-        like = PictureInput(1, run.data.front_end.height, run.data.front_end.width)
-    _outline(run, like, 8)
+    _outline(run, modality_of(run.data).like(), 8)
 
 
 def check_accelerator(training: config.Training) -> None:
@@ -295,7 +291,7 @@ def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progres
     if corpus.skipped:
         progress.message(
             f"{corpus.skipped} of {len(corpus) + corpus.skipped} training pairs are left out: "
-            f"longer than {bounds(run.data)}"
+            f"longer than {modality_of(run.data).bounds}"
         )
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kochi import folder
-from kochi.data.tokenizer import Tokenizer
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def start_from(
         ("source", found.source, prepared.source),
         ("target", found.target, prepared.target),
     ):
-        if _tokens(old) != _tokens(new):
+        if old.vocabulary != new.vocabulary:
             raise UserError(
                 f"training.start_from = {before}: the {side} tokens of that model are not those of "
                 "this run; expected a model whose text was cut in the same way"
@@ -54,8 +53,3 @@ def start_from(
         )
     model.load_state_dict(fitting, strict=False)
     return sorted(wanted.keys() - fitting.keys())
-
-
-def _tokens(reader: object) -> list[str] | None:
-    """Return all tokens of a tokenizer; None for what reads frames."""
-    return reader.tokens(range(reader.size)) if isinstance(reader, Tokenizer) else None

@@ -17,7 +17,7 @@ from kochi.attention.selections.hard import Hard
 from kochi.attention.selections.marginal import Marginal, marginal_log_likelihood
 from kochi.attention.selections.monotonic import Monotonic
 from kochi.attention.selections.smoothed import Smoothed
-from kochi.attention.selections.soft import Soft
+from kochi.attention.selections.soft import Soft, masked_softmax
 from kochi.attention.selections.sparsemax import Sparsemax
 from kochi.attention.selections.straight_through import StraightThrough
 from kochi.attention.selections.top_k import TopK
@@ -64,4 +64,5 @@ __all__ = [
     "TopK",
     "Walk",
     "marginal_log_likelihood",
+    "masked_softmax",
 ]

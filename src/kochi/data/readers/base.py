@@ -176,9 +176,35 @@ class Reader(ABC, Generic[Source]):
         """Name the positions of a row for people to read; nothing where they have no names."""
         return ()
 
+    @property
+    def parts(self) -> str:
+        """What `unknown` names: "characters" or "words"; "" where sources are not text."""
+        return ""
+
     def unknown(self, source: Source, row: Row) -> tuple[str, ...]:
         """Name the parts of a source, read as ``row``, that were never seen in training."""
         return ()
+
+    def words(self, source: Source) -> Sequence[int | None]:
+        """Say which word each position is of; nothing where sources have no words."""
+        return ()
+
+    def parts_of(self, source: Source) -> Sequence[str | None]:
+        """Return what of the source each position stands for; nothing where that is no text."""
+        return ()
+
+    def spelt(self, source: Source) -> Sequence[str]:
+        """Return the words of a source as they are written; nothing where it has none."""
+        return ()
+
+    def least_length(self, source: Source) -> int:
+        """Return a length that the row has at least, without reading the source."""
+        return 0
+
+    @property
+    def vocabulary(self) -> list[str] | None:
+        """The names of all tokens that rows are made of; None where they are made of none."""
+        return None
 
     def extent(self, row: Row) -> tuple[int, int] | None:
         """Return height and width of a picture as the model reads it; None for all else."""

@@ -5,13 +5,13 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kochi import config
 from kochi.contents import File
 from kochi.errors import UserError
 from kochi.reading import parse_json, parsing, read_file
+from kochi.tables import Table
 
 LARGEST = 1 << 25  # bytes
-Saved = TypeVar("Saved", bound=config.Table)
+Saved = TypeVar("Saved", bound=Table)
 
 
 def write_kind(path: Path, kind: str, values: dict[str, Any]) -> None:

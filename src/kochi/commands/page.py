@@ -1,0 +1,42 @@
+"""The page that ``kochi show --out x.html`` writes: an answer in the viewer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kochi.errors import UserError
+
+if TYPE_CHECKING:
+    from kochi.modalities.attended import Attended
+    from kochi.predictor import Prediction, Predictor
+
+
+def check_page(path: Path) -> None:
+    """Refuse a page that could not be written.
+
+    Raises:
+        UserError: Its folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: no such folder {path.parent}; make it first")
+
+
+def write_answer(
+    predictor: "Predictor", attended: "Attended", prediction: "Prediction", path: Path, title: str
+) -> None:
+    """Write the page of an answer whose every head was asked for.
+
+    Raises:
+        UserError: The page cannot be written.
+    """
+    from kochi.links import words_of_pieces
+    from kochi.view.page import TextSide, write_page
+
+    assert prediction.heads is not None
+    written = TextSide(
+        prediction.tokens,
+        tuple("".join(prediction.pieces).split()),
+        tuple(words_of_pieces(prediction.pieces, prediction.tokens)),
+        tuple(time.start_seconds for time in prediction.times or ()),
+    )
+    read = predictor.modality.side(attended)
+    write_page(path, read, written, prediction.heads.numpy(), title)

@@ -1,0 +1,1 @@
+"""Recordings, read as log-mel frames."""

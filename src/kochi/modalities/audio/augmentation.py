@@ -1,0 +1,185 @@
+"""Change what is heard in training: another speed, parts of a spectrogram hidden.
+
+All that is drawn comes from the generator that is handed in, so that what a batch looks like is a
+function of where it stands in training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, Int16
+from torch import Tensor
+
+from kochi.modalities.audio.resampling import resample, to_float, to_int16
+
+SLOWEST, FASTEST = 0.1, 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masks:
+    """How much of a spectrogram SpecAugment hides; the paper's letters stand behind.
+
+    The defaults are the policy "Switchboard strong" of the paper's table 1, without its warping of
+    time, which the paper finds to matter least.
+
+    Attributes:
+        time_masks: Masks over frames, an utterance; m_T.
+        time_width: The widest of them, in frames; T.
+        time_share: At most this share of an utterance's frames in one mask; p.
+        bin_masks: Masks over mel bins, an utterance; m_F.
+        bin_width: The widest of them, in bins; F.
+
+    Raises:
+        ValueError: A negative number, or a share above 1.
+    """
+
+    time_masks: int = 2
+    time_width: int = 70
+    time_share: float = 0.2
+    bin_masks: int = 2
+    bin_width: int = 27
+
+    def __post_init__(self) -> None:
+        if min(self.time_masks, self.time_width, self.bin_masks, self.bin_width) < 0:
+            raise ValueError(f"counts and widths of masks must be at least 0, got {self}")
+        if not 0 <= self.time_share <= 1:
+            raise ValueError(f"time_share must be from 0 to 1, got {self.time_share}")
+
+
+def mask_spectrograms(
+    frames: Float[Tensor, "batch frames size"],
+    lengths: Int[Tensor, " batch"],
+    masks: Masks,
+    draws: np.random.Generator,
+    streams: int = 1,
+) -> Float[Tensor, "batch frames size"]:
+    """Hide some frames and some bins of each utterance: SpecAugment.
+
+    A mask's width is drawn evenly from 0 to its widest, then its place among those where it fits.
+    Park et al. 2019, "SpecAugment", section 2, https://arxiv.org/abs/1904.08779. The paper's places
+    stop one before the end; here the last frame and bin can be hidden too.
+
+    Args:
+        frames: Normalised frames: what is hidden becomes 0, their mean.
+        lengths: How many frames of each row are real; padding is neither hidden nor counted.
+        masks: How much is hidden.
+        draws: Where the numbers are drawn from: four streams of them a row, row after row, from
+            lengths and options alone, so that padding changes nothing.
+        streams: How often the bins stand side by side in a frame (1 + order of the deltas): a bin
+            is hidden together with its deltas.
+
+    Raises:
+        ValueError: A size that ``streams`` does not divide.
+    """
+    size = frames.shape[-1]
+    if streams < 1 or size % streams:
+        raise ValueError(f"frames of {size} numbers cannot be {streams} times the same bins")
+    bins = size // streams
+    masked = frames.clone()
+    by_bin = masked.unflatten(-1, (streams, bins))
+    for row, length in enumerate(lengths.tolist()):
+        widest = min(masks.time_width, int(masks.time_share * length))
+        for first, end in draw_spans(length, widest, masks.time_masks, draws):
+            masked[row, first:end] = 0
+        for first, end in draw_spans(bins, masks.bin_width, masks.bin_masks, draws):
+            by_bin[row, :length, :, first:end] = 0
+    return masked
+
+
+def draw_spans(
+    length: int, widest: int, count: int, draws: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Draw spans [first, end) that lie in a length: width from 0 to the widest, then the place."""
+    spans = []
+    for _ in range(count):
+        width = int(draws.integers(0, min(widest, length), endpoint=True))
+        first = int(draws.integers(0, length - width, endpoint=True))
+        spans.append((first, first + width))
+    return spans
+
+
+def change_speed(
+    samples: Int16[np.ndarray, " samples"], factor: float
+) -> Int16[np.ndarray, " changed"]:
+    """Play samples faster or slower: x(factor * t). Tempo and pitch change together.
+
+    Ko et al. 2015, "Audio augmentation for speech recognition", Interspeech, who take 0.9, 1.0 and
+    1.1, https://www.danielpovey.com/files/2015_interspeech_augmentation.pdf.
+
+    Args:
+        samples: 16-bit samples.
+        factor: Above 1 is faster; the length becomes ``len(samples) / factor``, rounded.
+
+    Raises:
+        ValueError: A factor outside 0.1 to 10.
+
+    >>> [len(change_speed(np.zeros(1000, np.int16), factor)) for factor in (0.8, 1.0, 1.25)]
+    [1250, 1000, 800]
+    """
+    check_speeds([factor])
+    if factor == 1:
+        return samples
+    return to_int16(resample(to_float(samples), factor, 1.0))
+
+
+def perturb_speed(
+    samples: Int16[np.ndarray, " samples"], speeds: Sequence[float], draws: np.random.Generator
+) -> Int16[np.ndarray, " changed"]:
+    """Play samples at one of some speeds, each as likely as the others.
+
+    Raises:
+        ValueError: No speeds, or one outside 0.1 to 10.
+    """
+    check_speeds(speeds)
+    return change_speed(samples, speeds[int(draws.integers(len(speeds)))])
+
+
+def change_tempo(
+    frames: Float32[np.ndarray, "frames size"], factor: float
+) -> Float32[np.ndarray, "changed size"]:
+    """Spread frames over less or more time: x(factor * t), between neighbours a straight line.
+
+    For features whose sound is not at hand: the tempo changes, the pitch does not.
+
+    Args:
+        frames: At least one frame.
+        factor: Above 1 is faster; the length becomes ``len(frames) / factor``, rounded, at least 1.
+
+    Raises:
+        ValueError: A factor outside 0.1 to 10.
+
+    >>> change_tempo(np.array([[0.0], [1.0], [2.0]], np.float32), 0.5)[:, 0].tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
+    """
+    check_speeds([factor])
+    count = max(1, round(len(frames) / factor))
+    places = np.minimum(np.arange(count) * factor, len(frames) - 1)
+    before = np.floor(places).astype(np.int64)
+    after = np.minimum(before + 1, len(frames) - 1)
+    share = (places - before).astype(np.float32)[:, None]
+    return frames[before] * (1 - share) + frames[after] * share
+
+
+def perturb_tempo(
+    frames: Float32[np.ndarray, "frames size"], speeds: Sequence[float], draws: np.random.Generator
+) -> Float32[np.ndarray, "changed size"]:
+    """Spread frames at one of some speeds, each as likely as the others.
+
+    Raises:
+        ValueError: No speeds, or one outside 0.1 to 10.
+    """
+    check_speeds(speeds)
+    return change_tempo(frames, speeds[int(draws.integers(len(speeds)))])
+
+
+def check_speeds(speeds: Sequence[float]) -> None:
+    """Refuse speeds that nobody can mean.
+
+    Raises:
+        ValueError: No speeds, or one outside 0.1 to 10.
+    """
+    if not speeds or not all(SLOWEST <= speed <= FASTEST for speed in speeds):
+        raise ValueError(
+            f"expected speeds from {SLOWEST:g} to {FASTEST:g}, at least one; got {list(speeds)}"
+        )

@@ -1,0 +1,1 @@
+"""Frames of features that somebody computed."""

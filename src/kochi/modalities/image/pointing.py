@@ -1,0 +1,63 @@
+"""Whether a model attends to where a picture shows the word that it writes."""
+
+from collections.abc import Sequence
+
+from kochi.data.pair import Pair
+from kochi.errors import UserError
+from kochi.memory import Grid
+from kochi.metrics.pointing import point
+from kochi.modalities.image.attention_maps import mean_alignments, positions_of
+from kochi.modalities.image.reader import PictureReader
+from kochi.predictor import Prediction, Predictor
+
+
+def picture_reader(predictor: Predictor) -> PictureReader:
+    """Return what a model of pictures reads with.
+
+    Raises:
+        UserError: The model reads something else, or cannot look.
+    """
+    if not isinstance(predictor.source, PictureReader):
+        raise UserError("this model reads no pictures; expected one trained on data of that kind")
+    if predictor.run.model.kind == "plain":
+        raise UserError("a plain model has no attention, so it looks nowhere")
+    return predictor.source
+
+
+def cell_of(prediction: Prediction) -> tuple[int, int]:
+    """Return height and width of a cell, in pixels as the model reads them."""
+    assert isinstance(prediction.layout, Grid)
+    return prediction.layout.cell_height, prediction.layout.cell_width
+
+
+def points_of(
+    predictor: Predictor, pairs: Sequence[Pair], written: Sequence[Prediction]
+) -> list[list[tuple[float, float]]]:
+    """Say of each word that has boxes whether the model looked there.
+
+    Args:
+        predictor: A model of pictures.
+        pairs: Pictures with boxes.
+        written: What `Predictor.align` gave for their first right answers.
+
+    Returns:
+        For each pair and word, what `kochi.metrics.pointing.point` says.
+
+    Raises:
+        UserError: The model reads no pictures, or cannot look.
+    """
+    reader, rows = picture_reader(predictor), []
+    for pair, one in zip(pairs, written, strict=True):
+        height, width = reader.pixels(pair.source).shape[:2]
+        placement = reader.placement(height, width)
+        assert one.alignment is not None and one.grid is not None
+        words = positions_of(predictor.target.words(pair.references[0]))
+        weights = mean_alignments(one.alignment, one.grid, words)
+        rows.append(
+            [
+                point(of_word, *cell_of(one), [placement.box(b, height, width) for b in boxes])
+                for of_word, boxes in zip(weights, pair.boxes, strict=False)
+                if boxes
+            ]
+        )
+    return rows

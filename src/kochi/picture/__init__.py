@@ -1,1 +1,0 @@
-"""Pictures as a model reads them: pixels from files, how they are fitted, what is done to them."""

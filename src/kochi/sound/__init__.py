@@ -1,1 +1,0 @@
-"""Sound as a model reads it: samples from files, log-mel frames, what is done to them."""
