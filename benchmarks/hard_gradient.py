@@ -23,8 +23,8 @@ from kochi.decoders.written import Looks, Written
 from kochi.decoders.xu import XuDecoder
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
-from kochi.training.looking import reinforce
 from kochi.training.output_loss import output_loss
+from kochi.training.reinforce import reinforce
 
 PLACES, STEPS, VOCABULARY, SIZE = 4, 3, 6, 5
 Selection = str | dict[str, Any] | SampledSelection

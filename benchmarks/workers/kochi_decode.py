@@ -23,13 +23,15 @@ from kochi import config
 from kochi.attention import MultiHeadAttention
 from kochi.data.batches import batch_sources
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer
+from kochi.decoding import search
 from kochi.encoders.transformer import TransformerEncoder
 from kochi.encoders.transformer_layers import TransformerEncoderLayer
+from kochi.inference.parallel import in_parallel, num_workers, share_size
+from kochi.inference.processes import Processes
 from kochi.inputs import TokenInput
 from kochi.layers.feedforward import FeedForward
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
-from kochi.search import Processes, in_parallel, num_workers, search, share_size
 
 STEPS, SIZE = 16, 128
 CPU = torch.device("cpu")
@@ -146,7 +148,7 @@ def decode(
     beam: int,
     batch: int,
 ) -> list[list[int]]:
-    """Decode as `kochi.predictor.Predictor` does: longest first, batches side by side."""
+    """Decode as `kochi.inference.predictor.Predictor` does: longest first, batches side by side."""
     order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
     size = share_size(len(order), batch, num_workers(CPU))
     batches = [order[start : start + size] for start in range(0, len(order), size)]

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, Visible, build
+from kochi.attention.components import Components
 from kochi.attention.kernels.blocked import blocked_scores
-from kochi.attention.kernels.rule import KERNELS, Case, choose
-from kochi.attention.parts import Parts
+from kochi.attention.kernels.dispatch import KERNELS, Case, choose
 from kochi.attention.scopes import Band
 from kochi.attention.scores.additive import additive_score
 
@@ -179,7 +179,7 @@ def grid(repeats: int) -> dict[str, dict[str, float]]:
 
 
 def _compare(
-    parts: Parts, inputs: list[Tensor], kernels: tuple[str, ...], repeats: int
+    parts: Components, inputs: list[Tensor], kernels: tuple[str, ...], repeats: int
 ) -> dict[str, float]:
     query, keys, values = inputs
     visible = Visible(torch.ones(len(keys), 1, 1, keys.shape[2], dtype=torch.bool))
@@ -199,7 +199,7 @@ def _compare(
     return {"chosen": COMPARED.index(chosen), **milliseconds}
 
 
-def _call(name: str, parts: Parts, visible: Visible) -> Callable[..., Tensor]:
+def _call(name: str, parts: Components, visible: Visible) -> Callable[..., Tensor]:
     def call(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return KERNELS[name](parts, query, keys, values, visible, None, 0.0, False).context
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kochi import attention
     from kochi.errors import UserError
+    from kochi.inference.predictor import Prediction, Predictor, load
     from kochi.modalities.audio.files import Recording
     from kochi.modalities.features.row import FeatureRow
     from kochi.modalities.image.files import Picture
-    from kochi.predictor import Prediction, Predictor, load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,10 +38,10 @@ _HOMES = {
     "FeatureRow": "kochi.modalities.features.row",
     "Picture": "kochi.modalities.image.files",
     "Recording": "kochi.modalities.audio.files",
-    "Prediction": "kochi.predictor",
-    "Predictor": "kochi.predictor",
+    "Prediction": "kochi.inference.predictor",
+    "Predictor": "kochi.inference.predictor",
     "UserError": "kochi.errors",
-    "load": "kochi.predictor",
+    "load": "kochi.inference.predictor",
 }
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from kochi.errors import UserError
-from kochi.search import Processes
+from kochi.inference.processes import Processes
 
 SOURCES = b"".join(b"%s\n" % word for word in (b"abc", b"de", b"fab", b"c") * 12)  # 12 batches
 ANSWERS = SOURCES.upper().count(b"\n")

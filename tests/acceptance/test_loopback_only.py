@@ -10,7 +10,7 @@ import torch
 
 import kochi
 from kochi import config
-from kochi.search import Processes
+from kochi.inference.processes import Processes
 from kochi.training.meeting import gather
 from kochi.training.progress import Progress
 from kochi.training.run import train

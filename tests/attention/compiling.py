@@ -35,9 +35,9 @@ NARROW: dict[str, dict[str, Any]] = {
 IN_PIECES = ("sparsemax", "entmax15", "entmax")
 """Newton's steps end when they are small enough: what depends on numbers breaks a graph."""
 LOOK_BACK = ("location_aware", "coverage", "monotonic", "chunkwise")
-Parts = tuple[str, str, str, str | None, str]
+Components = tuple[str, str, str, str | None, str]
 
-MECHANISMS: list[Parts] = [
+MECHANISMS: list[Components] = [
     *((score, "causal", "soft", None, "auto") for score in SCORES),
     *(("scaled_dot", scope, "soft", None, "auto") for scope in SCOPES if scope != "causal"),
     *(
@@ -54,7 +54,7 @@ MECHANISMS: list[Parts] = [
 ]
 
 
-def make(parts: Parts) -> Attention | MultiHeadAttention:
+def make(parts: Components) -> Attention | MultiHeadAttention:
     torch.manual_seed(3)
     score, scope, selection = ({"kind": part, **NARROW.get(part, {})} for part in parts[:3])
     sizes = {"query_size": SIZE, "memory_size": SIZE, "num_heads": 2}
@@ -65,7 +65,9 @@ def make(parts: Parts) -> Attention | MultiHeadAttention:
     return module.double()
 
 
-def same_compiled(parts: Parts, backend: str, need_alignment: bool | AlignmentOf = True) -> None:
+def same_compiled(
+    parts: Components, backend: str, need_alignment: bool | AlignmentOf = True
+) -> None:
     """Compare value and every gradient, with NaN in hidden places and a query that sees nothing."""
     module = make(parts)
     # One query is asked after the other: two are enough, and quicker to compile.
@@ -97,14 +99,14 @@ def same_compiled(parts: Parts, backend: str, need_alignment: bool | AlignmentOf
     torch.testing.assert_close(results[1], results[0])
 
 
-def name(parts: Parts, backend: str, need_alignment: bool | AlignmentOf) -> str:
+def name(parts: Components, backend: str, need_alignment: bool | AlignmentOf) -> str:
     """Return what the test is called."""
     words = [*(part for part in parts if part), backend]
     return "-".join([*words, "some"] if isinstance(need_alignment, AlignmentOf) else words)
 
 
 SOME = AlignmentOf([-1, 0], heads=slice(1))
-CASES: dict[str, tuple[Parts, str, bool | AlignmentOf]] = {
+CASES: dict[str, tuple[Components, str, bool | AlignmentOf]] = {
     name(*case): case
     for case in (
         *((parts, "aot_eager", True) for parts in MECHANISMS),

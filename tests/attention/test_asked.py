@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from kochi.attention import START, AlignmentOf, Attention, MultiHeadAttention, build
-from kochi.attention.kernels.rule import KERNELS, refusal
+from kochi.attention.kernels.dispatch import KERNELS, refusal
 
 BATCH, LENGTH, SIZE, HEADS = 2, 11, 12, 3
 WINDOW = {"kind": "sliding_window", "left": 2, "right": 1}

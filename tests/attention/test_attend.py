@@ -20,7 +20,7 @@ from kochi.attention import (
     Scope,
     build,
 )
-from kochi.attention.kernels.rule import refusal
+from kochi.attention.kernels.dispatch import refusal
 from kochi.attention.scopes import Coverage
 
 Module = Attention | MultiHeadAttention

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kochi.attention import Attention, MultiHeadAttention, Visible, build
+from kochi.attention import Attention, AttentionMask, MultiHeadAttention, build
 from kochi.attention.kernels import banded as kernel_file
 
 Gradients = Callable[..., list[Tensor]]
@@ -117,7 +117,7 @@ def test_the_whole_mask_is_never_built(monkeypatch: pytest.MonkeyPatch) -> None:
 
     scope = {"kind": "sliding_window", "left": 9, "right": 9}
     module = build("dot", scope, query_size=8, memory_size=8)
-    monkeypatch.setattr(Visible, "whole", whole)
+    monkeypatch.setattr(AttentionMask, "whole", whole)
     monkeypatch.setattr(type(module.scope), "forward", whole)
     values = torch.randn(2, 999, 8, requires_grad=True)
     mask = torch.rand(2, 999) < 0.5

@@ -14,7 +14,7 @@ import torch
 import torch.nn.attention.flex_attention as torch_flex
 from torch import Tensor
 
-from kochi.attention import AlignmentOf, Attention, Band, MultiHeadAttention, Visible, build
+from kochi.attention import AlignmentOf, Attention, AttentionMask, Band, MultiHeadAttention, build
 from kochi.attention.kernels import flex, rule
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
@@ -170,13 +170,13 @@ def ones(*shape: int) -> Tensor:
 
 
 SHOWN = {
-    "all": Visible(),
-    "triangle": Visible(triangle=True),
-    "window": Visible(band=Band(130, 2)),
-    "far window": Visible(band=Band(0, 300)),
-    "keys": Visible((torch.arange(700) < torch.tensor([[129], [0]]))[:, None, None]),
-    "full": Visible(ones(1, 2, 300, 700).triu(300)),
-    "triangle of keys": Visible((torch.arange(700) < 384)[None, None, None], triangle=True),
+    "all": AttentionMask(),
+    "triangle": AttentionMask(triangle=True),
+    "window": AttentionMask(band=Band(130, 2)),
+    "far window": AttentionMask(band=Band(0, 300)),
+    "keys": AttentionMask((torch.arange(700) < torch.tensor([[129], [0]]))[:, None, None]),
+    "full": AttentionMask(ones(1, 2, 300, 700).triu(300)),
+    "triangle of keys": AttentionMask((torch.arange(700) < 384)[None, None, None], triangle=True),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kochi.attention import build
-from kochi.attention.past import Past, then
+from kochi.attention.history import Past, then
 from kochi.attention.selections import Chunkwise, Monotonic, Walk
 from kochi.attention.selections.chunkwise import spread_over_chunks
 from kochi.attention.selections.monotonic import expected_walk

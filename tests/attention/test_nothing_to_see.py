@@ -21,7 +21,7 @@ from kochi.attention import (
     Readout,
     build,
 )
-from kochi.attention.kernels.rule import KERNELS, refusal
+from kochi.attention.kernels.dispatch import KERNELS, refusal
 
 BATCH, LENGTH, SIZE, HEADS = 3, 5, 8, 2
 SEES = torch.tensor([[True] * 5, [False] * 5, [True, True, False, True, False]])
@@ -33,11 +33,11 @@ NARROW: dict[str, dict[str, Any]] = {
     "hard": {"expected_share": 0.5},
 }
 DRAWS_OR_JUMPS = ("hard", "straight_through", "monotonic", "chunkwise", "top_k")
-Parts = tuple[str, str, str, str | None]
+Components = tuple[str, str, str, str | None]
 Module = Attention | MultiHeadAttention
 Gradients = Callable[..., list[Tensor]]
 
-MECHANISMS: list[Parts] = [
+MECHANISMS: list[Components] = [
     *((score, scope, "soft", None) for score in SCORES for scope in SCOPES),
     *(
         (score, scope, selection, None)
@@ -57,7 +57,7 @@ MECHANISMS: list[Parts] = [
 ]
 
 
-def make(parts: Parts, kernel: str, dtype: torch.dtype = torch.float64) -> Module:
+def make(parts: Components, kernel: str, dtype: torch.dtype = torch.float64) -> Module:
     torch.manual_seed(3)
     score, scope, selection = ({"kind": part, **NARROW.get(part, {})} for part in parts[:3])
     module = build(
@@ -110,7 +110,7 @@ def alignment_of(readout: Readout) -> Tensor:
 @every_case
 @pytest.mark.parametrize("training", [True, False])
 def test_nothing_leaks_and_nothing_seen_is_zero(
-    parts: Parts, kernel: str, training: bool, gradients: Gradients
+    parts: Components, kernel: str, training: bool, gradients: Gradients
 ) -> None:
     module = make(parts, kernel).train(training)
     query, memory = example()
@@ -140,7 +140,7 @@ def test_nothing_leaks_and_nothing_seen_is_zero(
 
 
 @every_case
-def test_no_memory_at_all(parts: Parts, kernel: str) -> None:
+def test_no_memory_at_all(parts: Components, kernel: str) -> None:
     module, (query, memory) = make(parts, kernel), example()
     length = 0 if kernel == "banded" else LENGTH  # which wants one sequence
     query, memory = query[:, :length].requires_grad_(), memory[:, :0].requires_grad_()
@@ -164,7 +164,7 @@ the selection, so that float32 has as many roundings with nothing to hide them."
 
 @every_case
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
-def test_every_precision(parts: Parts, kernel: str, dtype: torch.dtype) -> None:
+def test_every_precision(parts: Components, kernel: str, dtype: torch.dtype) -> None:
     """Close to the reference in float64 with the same rounded numbers; finite where it jumps."""
     module = make(parts, kernel, dtype).eval()
     judge = make(parts, "reference")
@@ -197,7 +197,7 @@ def test_every_precision(parts: Parts, kernel: str, dtype: torch.dtype) -> None:
 
 @every_case
 @pytest.mark.parametrize("training", [True, False])
-def test_without_gradients_the_same(parts: Parts, kernel: str, training: bool) -> None:
+def test_without_gradients_the_same(parts: Components, kernel: str, training: bool) -> None:
     module, (query, memory) = make(parts, kernel).train(training), example()
     memory = memory.masked_fill(~SEES.unsqueeze(-1), torch.nan)
     loud = ask(module, query.requires_grad_(), memory)

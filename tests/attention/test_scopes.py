@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kochi.attention import Positions, Visible
+from kochi.attention import AttentionMask, Positions
 from kochi.attention.scopes import Causal, Global, SlidingWindow
 
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def test_the_band_is_what_the_window_says() -> None:
         band, seen = scope.band(positions), scope(positions)
         assert band == (left, right)
         assert seen is not None
-        whole = Visible(band=band).whole(5, 5, CPU)
+        whole = AttentionMask(band=band).whole(5, 5, CPU)
         assert whole is not None
         assert torch.equal(whole[0, 0], seen)
     for positions in (Positions(4, 5, CPU), Positions(5, 5, CPU, 1), Positions(5, 5, CPU, query=0)):

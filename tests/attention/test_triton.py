@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kochi.attention import Attention, MultiHeadAttention, Visible, build
+from kochi.attention import Attention, AttentionMask, MultiHeadAttention, build
 from kochi.attention.kernels import rule, triton_additive
 from kochi.attention.scores.additive import Additive
 
@@ -182,7 +182,7 @@ def test_heads_that_share_one_vector(gradients: Gradients) -> None:
         inputs = [tensor.clone().requires_grad_() for tensor in tensors]
         query, keys, values = inputs
         answer = rule.KERNELS[name](
-            module.parts, query, keys, values, Visible(), None, 0.0, need_alignment=False
+            module.parts, query, keys, values, AttentionMask(), None, 0.0, need_alignment=False
         )
         context = answer.context
         results.append([context, *gradients(context, [*inputs, module.score.vector])])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kochi.attention import Attention, MultiHeadAttention, Positions, Visible, build
+from kochi.attention import Attention, AttentionMask, MultiHeadAttention, Positions, build
 from kochi.attention.kernels import windowed as kernel_file
 from kochi.attention.scopes import LocalM, LocalP, SlidingWindow
 
@@ -237,7 +237,7 @@ def test_the_whole_mask_is_never_built(monkeypatch: pytest.MonkeyPatch) -> None:
     def whole(*_: object) -> Tensor:
         raise AssertionError("built the whole mask")
 
-    monkeypatch.setattr(Visible, "whole", whole)
+    monkeypatch.setattr(AttentionMask, "whole", whole)
     for scope in SCOPES:
         reference, module = twins("dot", scope)
         monkeypatch.setattr(type(module.scope), "forward", whole)

@@ -13,8 +13,8 @@ from kochi.inputs import TokenInput
 from kochi.memory import Memory
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
-from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
+from kochi.training.reinforce import next_baseline, reinforce
 
 BEGIN, FIRST, VOCABULARY = 2, 4, 9
 LENGTH, BATCH, STEPS = 3, 24, 200

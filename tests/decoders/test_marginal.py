@@ -11,11 +11,11 @@ from kochi import config
 from kochi.data.padding import EOS
 from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.marginal import MarginalDecoder
+from kochi.decoding import beam_search, greedy, sample
+from kochi.decoding.forced import score_targets
 from kochi.inputs import TokenInput
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
-from kochi.search import beam_search, greedy, sample
-from kochi.search.forced import score_targets
 from kochi.training.output_loss import output_loss
 
 VOCABULARY, SOURCE, TARGET = 7, 3, 4

@@ -12,8 +12,8 @@ from kochi.decoders.transformer import TransformerDecoder
 from kochi.inputs import TokenInput
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
-from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
+from kochi.training.reinforce import next_baseline, reinforce
 
 VOCABULARY, BATCH, LENGTH = 9, 3, 5
 # Windows so narrow that some queries see nothing.

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import kochi
-from kochi.times import Timed
+from kochi.timestamps import Timed
 
 ROOT = Path(__file__).parent.parent.parent
 

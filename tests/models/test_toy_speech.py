@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from kochi import config
+from kochi.decoding import CtcPrefixScore, search
 from kochi.inputs import FrameInput
 from kochi.memory import Frames
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
-from kochi.search import CtcPrefixScore, search
 from kochi.training.ctc import ctc_loss
 from kochi.training.losses import cross_entropy
 

@@ -44,7 +44,7 @@ def test_the_loss_is_the_mean_log_probability_of_the_first_references(make) -> N
 
 
 def test_the_metric_is_that_of_greedy_answers_sentence_by_sentence(make) -> None:
-    from kochi.search import greedy, length_limits
+    from kochi.decoding import greedy, length_limits
 
     run, prepared, model, evaluator = make(metric="wer")
     found = evaluator(model, CPU)

@@ -7,7 +7,7 @@ import torch
 
 from kochi import config
 from kochi.decoders.written import Looks
-from kochi.training.looking import next_baseline, reinforce
+from kochi.training.reinforce import next_baseline, reinforce
 
 
 def test_expected_gradient_is_the_exact_one():

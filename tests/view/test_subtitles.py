@@ -1,6 +1,6 @@
 import pytest
 
-from kochi.times import Timed
+from kochi.timestamps import Timed
 from kochi.view.subtitles import clock, cues, srt, vtt
 
 

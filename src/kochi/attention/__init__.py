@@ -9,15 +9,15 @@ torch.Size([2, 3, 6])
 This package imports torch and nothing else of kochi: it can be used alone.
 """
 
-from kochi.attention.asked import AlignmentOf
+from kochi.attention.alignment_request import AlignmentOf
 from kochi.attention.attend import Attention, AttentionBase
 from kochi.attention.building import build, build_multihead
-from kochi.attention.kernels.base import Visible
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.multihead import Joined, MultiHeadAttention
-from kochi.attention.past import Past
+from kochi.attention.output import START, AttentionState, Draws, Readout
 from kochi.attention.positions import Positions
-from kochi.attention.projected import Projected
-from kochi.attention.readout import START, AttentionState, Draws, Readout
+from kochi.attention.projected_memory import Projected
 from kochi.attention.relative import RELATIVES, Relative, Rotary
 from kochi.attention.scopes import (
     SCOPES,
@@ -49,6 +49,7 @@ __all__ = [
     "AlignmentOf",
     "Attention",
     "AttentionBase",
+    "AttentionMask",
     "AttentionState",
     "Band",
     "Choice",
@@ -69,7 +70,6 @@ __all__ = [
     "Scope",
     "Score",
     "Selection",
-    "Visible",
     "Window",
     "Windows",
     "build",

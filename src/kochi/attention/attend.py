@@ -8,25 +8,25 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kochi.attention.asked import AlignmentOf, NeedAlignment, check_need
-from kochi.attention.kernels.base import Answer, Visible
-from kochi.attention.kernels.rule import KERNELS, Case, choose, refusal
-from kochi.attention.kernels.some import WHOLE, Some
-from kochi.attention.options import is_number
-from kochi.attention.parts import Parts
-from kochi.attention.past import then
-from kochi.attention.positions import Positions
-from kochi.attention.projected import Projected, clean_memory
-from kochi.attention.readout import START, AttentionState, Draws, Readout
-from kochi.attention.scopes.base import RecurrentScope, Scope
-from kochi.attention.seeing import (
+from kochi.attention.alignment_request import AlignmentOf, NeedAlignment, check_need
+from kochi.attention.components import Components
+from kochi.attention.history import then
+from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.dispatch import KERNELS, Case, choose, refusal
+from kochi.attention.kernels.partial_alignment import WHOLE, Some
+from kochi.attention.masking import (
     describe,
     is_mask,
+    propagate_nan,
     see,
     see_with_query,
-    spoil,
     spoil_alignment,
 )
+from kochi.attention.options import is_number
+from kochi.attention.output import START, AttentionState, Draws, Readout
+from kochi.attention.positions import Positions
+from kochi.attention.projected_memory import Projected, clean_memory
+from kochi.attention.scopes.base import RecurrentScope, Scope
 from kochi.attention.selections.base import Choice, SampledSelection, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
@@ -57,7 +57,7 @@ class AttentionBase(nn.Module, abc.ABC):
 
     def __init__(
         self,
-        parts: Parts,
+        parts: Components,
         query_size: int,
         memory_size: int,
         dropout: float,
@@ -155,7 +155,7 @@ class AttentionBase(nn.Module, abc.ABC):
         position: int = 0,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
-    ) -> Visible:
+    ) -> AttentionMask:
         """Work out what a call may see; modules of the same scope may share it.
 
         Args:
@@ -334,7 +334,7 @@ class AttentionBase(nn.Module, abc.ABC):
         if isinstance(answer.choice, Choice):
             draws = Draws(answer.choice.log_probability, answer.choice.entropy)
         if projected.finite is not None:
-            answer = spoil(answer, visible, projected.finite, length)
+            answer = propagate_nan(answer, visible, projected.finite, length)
         if some is not None:
             alignment = answer.alignment
             if alignment is None:
@@ -385,7 +385,7 @@ class Call:
     query_positions: QueryPositions = None
     key_positions: KeyPositions = None
     together: bool = False
-    visible: Visible | None = None
+    visible: AttentionMask | None = None
 
     def __post_init__(self) -> None:
         check_need(self.need_alignment)
@@ -420,7 +420,7 @@ class Attention(AttentionBase):
 
     def __init__(
         self,
-        parts: Parts,
+        parts: Components,
         query_size: int,
         memory_size: int,
         dropout: float = 0.0,

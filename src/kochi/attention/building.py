@@ -6,9 +6,9 @@ from typing import Any
 from torch import nn
 
 from kochi.attention.attend import Attention
+from kochi.attention.components import Components
 from kochi.attention.multihead import MultiHeadAttention, head_size
 from kochi.attention.options import check_count
-from kochi.attention.parts import Parts
 from kochi.attention.relative import RELATIVES, Relative, Rotary
 from kochi.attention.scopes import SCOPES, AnyScope, join_scopes
 from kochi.attention.scores import SCORES, AnyScore
@@ -121,21 +121,21 @@ def _make_parts(
     selection: Named | AnySelection,
     relative: Named | Relative | Rotary | None,
     sizes: dict[str, Any],
-) -> tuple[Parts, Rotary | None]:
+) -> tuple[Components, Rotary | None]:
     made: AnyScore = _make(SCORES, score, sizes)
     made_scope, made_selection = _make_scope(scope, sizes), _make(SELECTIONS, selection, sizes)
     # Without a dot product the parts are refused as soon as all are made.
     scale = 1.0 if made.dot_scale is None else made.dot_scale
     term = None if relative is None else _make(RELATIVES, relative, {**sizes, "dot_scale": scale})
     rotary, term = (term, None) if isinstance(term, Rotary) else (None, term)
-    parts = Parts(made, made_scope, made_selection, term)
+    parts = Components(made, made_scope, made_selection, term)
     why = refuse(parts)
     if why is not None:
         raise ValueError(why)
     return parts, rotary
 
 
-def refuse(parts: Parts) -> str | None:
+def refuse(parts: Components) -> str | None:
     """Say why parts cannot combine; ``None`` if they can."""
     relative = parts.relative
     if relative is not None and relative.needs_dot_product and parts.score.dot_scale is None:

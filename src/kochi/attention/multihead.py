@@ -6,15 +6,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kochi.attention.asked import NeedAlignment
+from kochi.attention.alignment_request import NeedAlignment
 from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
-from kochi.attention.kernels.base import Visible
+from kochi.attention.components import Components
+from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.options import check_count
-from kochi.attention.parts import Parts
+from kochi.attention.output import START, AttentionState, Readout
 from kochi.attention.positions import stand
 from kochi.attention.products import Linear, linear
-from kochi.attention.projected import Projected, clean_memory
-from kochi.attention.readout import START, AttentionState, Readout
+from kochi.attention.projected_memory import Projected, clean_memory
 from kochi.attention.relative import Rotary
 from kochi.attention.scopes.base import PredictedScope
 from kochi.attention.scores.base import AnyScore
@@ -50,7 +50,7 @@ class MultiHeadAttention(AttentionBase):
 
     def __init__(
         self,
-        parts: Parts,
+        parts: Components,
         query_size: int,
         memory_size: int,
         num_heads: int,
@@ -152,7 +152,7 @@ class MultiHeadAttention(AttentionBase):
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
-        visible: Visible | None = None,
+        visible: AttentionMask | None = None,
     ) -> Readout:
         """Ask with queries from `project_self`; arguments as in `AttentionBase.forward`.
 

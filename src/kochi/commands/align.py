@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from kochi.links import Unit
+    from kochi.inference.predictor import Prediction, Predictor
     from kochi.metrics import Score
     from kochi.metrics.alignment import Link
-    from kochi.predictor import Prediction, Predictor
+    from kochi.word_alignment import Unit
 
 CHUNK = 1024  # pairs read at a time
 
@@ -81,9 +81,9 @@ def align(
     if as_json and gold is None:
         raise UserError("--json prints scores, and there are none without --gold")
     from kochi.folder import write_output
-    from kochi.links import find_links, pharaoh, read_gold, word_counts
+    from kochi.inference.predictor import load
     from kochi.metrics.alignment import alignment_scores
-    from kochi.predictor import load
+    from kochi.word_alignment import find_links, pharaoh, read_gold, word_counts
 
     predictor = load(model, device, trust=trust or ())
     _check_reads_text(predictor, model)
@@ -116,7 +116,7 @@ def align(
 
 def _choose_unit(texts: "tuple[list[str], list[str]]") -> "Unit":
     """Choose what the links are between; say so where it is not words."""
-    from kochi.links import choose_unit, word_counts
+    from kochi.word_alignment import choose_unit, word_counts
 
     counts = word_counts(zip(*texts, strict=True))
     chosen = choose_unit(counts)
@@ -187,7 +187,7 @@ def _forced(
     before: int,
     batch_size: int | None,
 ) -> "list[Prediction]":
-    from kochi.predictor import SourceError, TargetError
+    from kochi.inference.predictor import SourceError, TargetError
 
     try:
         return predictor.align(*texts, batch_size=batch_size, need_heads=True)

@@ -25,8 +25,8 @@ from kochi.printing import draw, put_json, say
 
 if TYPE_CHECKING:
     from kochi.data.pair import Pair
+    from kochi.inference.predictor import Predictor
     from kochi.metrics import Comparison, Judge, Score
-    from kochi.predictor import Predictor
 
 
 @worked_example(
@@ -68,8 +68,8 @@ def compare(
     if len(models) < 2:
         raise UserError(f"{' '.join(names)}: expected two models or more, and then the data")
     from kochi.commands.metrics import check_metric
+    from kochi.inference.predictor import load
     from kochi.metrics import Judge
-    from kochi.predictor import load
 
     if metric is not None:
         check_metric(metric)

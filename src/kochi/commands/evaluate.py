@@ -29,8 +29,8 @@ from kochi.printing import put_json, say, unguarded
 if TYPE_CHECKING:
     from kochi.config import Data, Run
     from kochi.data.pair import Pair, Split
+    from kochi.inference.predictor import Predictor
     from kochi.metrics import Judge, Score
-    from kochi.predictor import Predictor
 
 
 @worked_example(
@@ -83,9 +83,9 @@ def evaluate(
     from kochi.commands.metrics import check_metric
     from kochi.data.pair import count_rows, show_counts
     from kochi.folder import write_output
+    from kochi.inference.predictor import load
     from kochi.metrics import Judge
     from kochi.metrics.pointing import POINTING
-    from kochi.predictor import load
 
     for name in metric or []:
         check_metric(name, also=POINTING)

@@ -80,8 +80,8 @@ def listen(asked: Stream) -> None:
         UserError: The model cannot listen, or something is wrong with the sound.
     """
     _check(asked)
+    from kochi.inference.predictor import load
     from kochi.modalities.audio.streaming import Listener
-    from kochi.predictor import load
 
     predictor = load(asked.model, asked.device, asked.precision, trust=asked.trust)
     listener, clock = Listener(predictor), Clock()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kochi.printing import say
 
 if TYPE_CHECKING:
-    from kochi.predictor import Prediction, Predictor
+    from kochi.inference.predictor import Prediction, Predictor
 
 NAMED = 20  # sources without an answer that get a line of their own
 LISTED = 10  # unknown characters or words that are named

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
+    from kochi.inference.predictor import Prediction, Predictor
     from kochi.modalities.attended import Attended
-    from kochi.predictor import Prediction, Predictor
 
 
 def check_page(path: Path) -> None:
@@ -28,8 +28,8 @@ def write_answer(
     Raises:
         UserError: The page cannot be written.
     """
-    from kochi.links import words_of_pieces
     from kochi.view.page import TextSide, write_page
+    from kochi.word_alignment import words_of_pieces
 
     assert prediction.heads is not None
     written = TextSide(

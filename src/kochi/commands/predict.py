@@ -32,8 +32,8 @@ from kochi.errors import UserError
 from kochi.printing import put, put_json, say
 
 if TYPE_CHECKING:
-    from kochi.predictor import Prediction, Predictor
-    from kochi.times import Timed
+    from kochi.inference.predictor import Prediction, Predictor
+    from kochi.timestamps import Timed
 
 
 class Form(Enum):
@@ -136,7 +136,7 @@ def predict(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
     from kochi.commands.sources import read_sources
-    from kochi.predictor import READ_AHEAD, load
+    from kochi.inference.predictor import READ_AHEAD, load
 
     predictor = load(model, device, precision.value, processes, trust or ())
     named = files or [Path("-")]

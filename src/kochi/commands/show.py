@@ -14,8 +14,8 @@ from kochi.errors import UserError
 from kochi.printing import draw, say
 
 if TYPE_CHECKING:
+    from kochi.inference.predictor import Prediction, Predictor
     from kochi.modalities.attended import Attended
-    from kochi.predictor import Prediction, Predictor
 
 
 MOST_CELLS = 100_000  # drawn in the terminal; more take minutes and nobody scrolls through them
@@ -62,7 +62,7 @@ def show(
         from kochi.view.figures import picture_format
 
         picture_format(out, others=("html",))  # what cannot be written is refused at once
-    from kochi.predictor import SourceError, load
+    from kochi.inference.predictor import SourceError, load
     from kochi.view.terminal import draw_alignment
 
     predictor = load(model, device, trust=trust or ())

@@ -13,12 +13,12 @@ from typing_extensions import override
 
 from kochi.attention import (
     START,
+    AttentionMask,
     AttentionState,
     Joined,
     MultiHeadAttention,
     Projected,
     Readout,
-    Visible,
 )
 from kochi.decoders.cache import Cache
 from kochi.decoders.decoder import Decoder
@@ -166,7 +166,7 @@ class _Past:
     cache: Cache
     mask: Tensor | None
     slot_positions: Tensor | None
-    visible: Visible | None
+    visible: AttentionMask | None
 
 
 class TransformerDecoderLayer(nn.Module):

@@ -38,7 +38,7 @@ class ConformerEncoder(FrameEncoder):
         conv_width: How many frames a filter of a layer's convolution spans.
         dropout: Rate on what the convolutions leave and on what each part adds.
         attention_dropout: Rate on the alignments.
-        self_attention: Parts of the attention of the frames to themselves.
+        self_attention: Components of the attention of the frames to themselves.
     """
 
     def __init__(

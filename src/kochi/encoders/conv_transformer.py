@@ -45,7 +45,7 @@ class ConvTransformerEncoder(FrameEncoder):
         activation: Of the feed-forward parts.
         dropout: Rate on what the convolutions leave and on what each part adds.
         attention_dropout: Rate on the alignments.
-        self_attention: Parts of the attention of the frames to themselves.
+        self_attention: Components of the attention of the frames to themselves.
     """
 
     inherits = ("size", "positions", "max_positions", *INHERITED)

@@ -43,7 +43,7 @@ class TransformerEncoder(Encoder):
         activation: Of the feed-forward parts.
         dropout: Rate on the embeddings and on what each part adds.
         attention_dropout: Rate on the alignments.
-        self_attention: Parts of the attention of the source to itself.
+        self_attention: Components of the attention of the source to itself.
     """
 
     reads = TokenInput

@@ -46,7 +46,7 @@ class VitEncoder(PictureEncoder):
         activation: Of the feed-forward parts.
         dropout: Rate on the patches and on what each part adds.
         attention_dropout: Rate on the alignments.
-        self_attention: Parts of the attention of the patches to themselves.
+        self_attention: Components of the attention of the patches to themselves.
     """
 
     inherits = ("size", *INHERITED)

@@ -32,7 +32,7 @@ def attention_to_itself(
         scopes: What stands beside the scopes of the table.
 
     Raises:
-        ValueError: Parts that need a memory that stays, and queries that follow each other.
+        ValueError: Components that need a memory that stays, and queries that follow each other.
     """
     parts: dict[str, Any] = dict(table)
     own = parts["scope"]

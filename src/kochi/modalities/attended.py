@@ -11,7 +11,7 @@ from kochi.memory import Layout
 
 if TYPE_CHECKING:
     from kochi.data.readers.base import Reader
-    from kochi.times import Timed
+    from kochi.timestamps import Timed
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def luong(size: int, input_feeding: bool = True, **attention: Any) -> Model:
     Args:
         size: Width.
         input_feeding: Whether the next step is told what was seen.
-        attention: Parts, as the run file's table of attention has them.
+        attention: Components, as the run file's table of attention has them.
     """
     feeding = {"order": "luong", "input_feeding": input_feeding}
     return one_way({"kind": "rnn", **feeding, **_recurrent(size), "attention": attention})

@@ -19,8 +19,8 @@ from kochi.models.seq2seq import Seq2Seq
 from kochi.schema import packages_of
 from kochi.studies.cells import Cell, Result, Store
 from kochi.studies.trained import Trained
-from kochi.training.looking import next_baseline, reinforce
 from kochi.training.output_loss import output_loss
+from kochi.training.reinforce import next_baseline, reinforce
 from kochi.training.seeds import derive, seed_generators
 
 DRAWS, PAIRS = 128, 32

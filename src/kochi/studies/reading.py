@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from kochi.data.pair import Pair
-from kochi.links import read_gold, word_counts
 from kochi.metrics import higher_is_better
 from kochi.metrics.alignment import count_links, error_rate, read_links
 from kochi.metrics.judge import comparable, wer_unit
@@ -19,6 +18,7 @@ from kochi.studies.cells import Result
 from kochi.studies.claims import ABOVE_ZERO, Range, Test
 from kochi.studies.estimates import Counted, Estimate, Figure, combine
 from kochi.studies.task import Draws, Task
+from kochi.word_alignment import read_gold, word_counts
 
 Results = Mapping[int, Result]  # by seed
 Found = Mapping[str, Results]  # by label

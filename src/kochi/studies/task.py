@@ -11,7 +11,6 @@ from typing import Any
 from kochi import config
 from kochi.data.pair import Split
 from kochi.errors import UserError
-from kochi.links import read_gold, word_counts
 from kochi.modalities import modality_of
 from kochi.modalities.pairs import read_pairs, split_files
 from kochi.modalities.readers import make_readers
@@ -19,6 +18,7 @@ from kochi.modalities.tables import BaseData
 from kochi.studies.language import Knobs, Part, write_pairs
 from kochi.studies.models import spoken as spoken_model
 from kochi.studies.speech import RATE_HZ, write_speech
+from kochi.word_alignment import read_gold, word_counts
 
 # How hard the language is was chosen on draw 0, which decides nothing else (decision 0080): soft
 # attention in Luong's order stands at some 85 BLEU after as many steps as the studies take.

@@ -19,13 +19,13 @@ from kochi import config
 from kochi.data.pair import Pair
 from kochi.errors import Diverged, Interrupted
 from kochi.folder import write_atomic
-from kochi.links import find_links, pharaoh
 from kochi.metrics import higher_is_better
 from kochi.modalities.image.pointing import points_of
 from kochi.modalities.pairs import read_pairs
 from kochi.schema import packages_of
 from kochi.studies.cells import Cell, Result, Store, digest
 from kochi.studies.task import Draws, Task, fingerprint
+from kochi.word_alignment import find_links, pharaoh
 
 GRID = (0.5, 1.0, 2.0)  # of the task's learning rate; each model takes its own best
 TRAINED = 0.75  # of the nats that a bigram model of the answers needs, which reads no source
@@ -175,7 +175,7 @@ class Trained(Cell):
 
     def measure(self, folder: Path) -> Result:
         """Train (or go on, or find the model) and measure."""
-        from kochi.predictor import load
+        from kochi.inference.predictor import load
 
         try:
             output = self.train(folder)
@@ -255,7 +255,7 @@ class Pilot(Trained):
 
     @override
     def measure(self, folder: Path) -> Result:
-        from kochi.predictor import load
+        from kochi.inference.predictor import load
 
         try:
             trust = packages_of(self.run())

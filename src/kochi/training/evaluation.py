@@ -17,23 +17,23 @@ from kochi.data.left_out import bad_rows, nothing_left, remark
 from kochi.data.pair import Pair, count_rows
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
+from kochi.decoding import NotFiniteError
 from kochi.errors import Diverged
 from kochi.memory import Frames
 from kochi.modalities import modality_of
 from kochi.modalities.attended import Attended
 from kochi.modalities.pairs import read_pairs
 from kochi.modalities.tables import BaseData
-from kochi.search import NotFiniteError
-from kochi.times import time_answer
+from kochi.timestamps import time_answer
 from kochi.training.examples import Example, align, spread
 from kochi.training.meeting import gather
 from kochi.training.output_loss import output_loss
 
 if TYPE_CHECKING:
+    from kochi.decoding import Hypothesis
     from kochi.memory import Memory
     from kochi.metrics import Judge
     from kochi.models.seq2seq import Seq2Seq
-    from kochi.search import Hypothesis
 
 SEARCH = "greedy"  # how evaluations during training search, whatever the run's search table says
 
@@ -178,7 +178,7 @@ class Evaluator:
         self, model: "Seq2Seq", memory: "Memory", most: int | None = None
     ) -> "list[Hypothesis]":
         """Search greedily; ``most`` bounds the lengths further."""
-        from kochi.search import greedy, length_limits
+        from kochi.decoding import greedy, length_limits
 
         options = self._run.search
         limits = length_limits(memory.mask, options.max_length_ratio, options.max_length_extra)

@@ -220,7 +220,7 @@ class _Check:
             yield _Need(split, "search", size, self._limit(memory), self.target_table, memory)
 
     def _limit(self, memory: int) -> int:
-        """Return how many tokens search may write; see `kochi.search.length_limits`."""
+        """Return how many tokens search may write; see `kochi.decoding.length_limits`."""
         options = self.run.search
         return math.floor(memory * options.max_length_ratio) + options.max_length_extra
 

@@ -14,9 +14,9 @@ from kochi.data.tokenizer import EOS
 from kochi.training.ctc import ctc_loss
 from kochi.training.doubly_stochastic import doubly_stochastic_penalty
 from kochi.training.interrupts import Interrupts
-from kochi.training.looking import next_baseline, reinforce
 from kochi.training.optimizers import build_optimizer
 from kochi.training.output_loss import output_loss
+from kochi.training.reinforce import next_baseline, reinforce
 from kochi.training.schedules import Course
 from kochi.training.seeds import derive, seed_generators
 from kochi.training.state import RunState

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from kochi.times import Timed
+from kochi.timestamps import Timed
 
 MOST_CHARACTERS = 42
 MOST_SECONDS = 6.0

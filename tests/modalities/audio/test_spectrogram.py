@@ -8,7 +8,7 @@ from PIL import Image
 
 from kochi.memory import Frames
 from kochi.modalities.audio.spectrogram import _levels, draw_spectrogram
-from kochi.times import Timed
+from kochi.timestamps import Timed
 from kochi.view.figures import save_figure
 from kochi.view.labelled import label_alignment
 

@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.components import Components, name
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.kernels.reference import reference_choice, reference_scores
 from kochi.attention.kernels.sdpa import sdpa_refusal
-from kochi.attention.parts import Parts, name
-from kochi.attention.past import Past
 from kochi.attention.scopes.base import Band, Scope
 
 BLOCK = {"cpu": 2**18}
@@ -27,7 +27,7 @@ FEWEST, MOST = 32, 128
 more scores in vain, a shorter one makes small products."""
 
 
-def banded_refusal(parts: Parts) -> str | None:
+def banded_refusal(parts: Components) -> str | None:
     """Say why the banded kernel cannot serve these parts; ``None`` if it can."""
     if not isinstance(parts.scope, Scope) or type(parts.scope).band is Scope.band:
         return f"the scope {name(parts.scope)} is not a sliding window"
@@ -37,11 +37,11 @@ def banded_refusal(parts: Parts) -> str | None:
 
 
 def banded(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads length size"],
     keys: Float[Tensor, "batch heads length size"],
     values: Float[Tensor, "batch heads length value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,

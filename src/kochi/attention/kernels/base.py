@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kochi.attention.parts import Parts
-from kochi.attention.past import Past
+from kochi.attention.components import Components
+from kochi.attention.history import Past
 from kochi.attention.scopes.base import Band, Windows
 from kochi.attention.selections.base import Choice, Walk
 
@@ -29,7 +29,7 @@ NOTHING_HIDDEN = Hidden(None, None)
 
 
 @dataclass(frozen=True)
-class Visible:
+class AttentionMask:
     """Which places may be seen, and how much they count.
 
     Args:
@@ -68,7 +68,7 @@ class Visible:
             ones = ones.tril(self.band.right).triu(-self.band.left)
         return ones if mask is None else mask & ones
 
-    def spelled_out(self, source_length: int, device: torch.device) -> "Visible":
+    def spelled_out(self, source_length: int, device: torch.device) -> "AttentionMask":
         """Return the same with the windows in the mask and in the prior."""
         if self.windows is None:
             return self
@@ -114,7 +114,7 @@ def _hide(mask: Tensor, dtype: torch.dtype) -> Hidden:
     return Hidden(bias, empty)
 
 
-EVERYTHING = Visible()
+EVERYTHING = AttentionMask()
 
 
 class Answer(NamedTuple):
@@ -136,11 +136,11 @@ class Kernel(Protocol):
 
     def __call__(
         self,
-        parts: Parts,
+        parts: Components,
         query: Float[Tensor, "batch heads target size"],
         keys: Float[Tensor, "batch heads source key_size"],
         values: Float[Tensor, "batch heads source value_size"],
-        visible: Visible,
+        visible: AttentionMask,
         past: Past | None,
         dropout: float,
         need_alignment: bool,

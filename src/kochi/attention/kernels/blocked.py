@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.components import Components, name
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.kernels.reference import reference_reading
-from kochi.attention.parts import Parts, name
-from kochi.attention.past import Past
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware, location_features
 
@@ -28,7 +28,7 @@ Block = tuple[slice, slice, slice]
 Hidden = Float[Tensor, "some_rows some_target some_source size"]
 
 
-def blocked_refusal(parts: Parts) -> str | None:
+def blocked_refusal(parts: Components) -> str | None:
     """Say why the blocked kernel cannot serve these parts; ``None`` if it can."""
     if type(parts.score) not in (Additive, LocationAware):
         return f"the score {name(parts.score)} is not the additive or the location-aware one"
@@ -36,11 +36,11 @@ def blocked_refusal(parts: Parts) -> str | None:
 
 
 def blocked(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,

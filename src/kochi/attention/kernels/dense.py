@@ -1,16 +1,16 @@
 """Dot-product scores with soft selection as two batched matrix products.
 
 It holds the whole alignment, so it is for short rows: there, on the CPU, it was measured faster
-than the fused kernels; see `kochi.attention.kernels.rule`.
+than the fused kernels; see `kochi.attention.kernels.dispatch`.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.attention.kernels.base import Answer, Hidden, Visible
-from kochi.attention.parts import Parts
-from kochi.attention.past import Past
+from kochi.attention.components import Components
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask, Hidden
 
 VECTOR = 16
 """On the CPU torch's softmax of rows shorter than a vector register takes five times what its parts
@@ -18,11 +18,11 @@ take (measured with torch 2.13: 300 against 58 microseconds for 1,280 rows of 14
 
 
 def dense(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,

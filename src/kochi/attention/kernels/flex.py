@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.components import Components
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.kernels.reference import reference_choice, reference_scores
-from kochi.attention.parts import Parts
-from kochi.attention.past import Past
 
 BLOCK = 128
 """Queries, and keys, of a block that is skipped or computed: what FlexAttention takes itself."""
@@ -32,11 +32,11 @@ def compiled() -> Callable[..., Tensor]:
 
 
 def flex(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,
@@ -58,7 +58,7 @@ def _read(
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     scale: float | None,
 ) -> Float[Tensor, "batch heads target value_size"]:
     device, value_size = query.device.type, values.shape[3]
@@ -86,7 +86,7 @@ def _widen(tensor: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch wide_s
     return F.pad(tensor, (0, missing)) if missing > 0 else tensor
 
 
-def _reach(visible: Visible, query: Tensor, keys: Tensor) -> tuple[int, int]:
+def _reach(visible: AttentionMask, query: Tensor, keys: Tensor) -> tuple[int, int]:
     """Return how many places before and after a query are seen; far beyond all, if all are."""
     left = right = query.shape[2] + keys.shape[2]
     if visible.band is not None:
@@ -94,7 +94,7 @@ def _reach(visible: Visible, query: Tensor, keys: Tensor) -> tuple[int, int]:
     return left, min(right, 0) if visible.triangle else right
 
 
-def _see(visible: Visible, query: Tensor, keys: Tensor) -> Callable[..., Tensor]:
+def _see(visible: AttentionMask, query: Tensor, keys: Tensor) -> Callable[..., Tensor]:
     """Return the rule that says whether one query sees one key."""
     left, right = _reach(visible, query, keys)
     mask = visible.mask
@@ -125,7 +125,7 @@ def _at(table: Tensor, batch: Tensor, head: Tensor, here: Tensor, there: Tensor)
 
 
 def block_mask(
-    visible: Visible,
+    visible: AttentionMask,
     target_length: int,
     source_length: int,
     device: torch.device,

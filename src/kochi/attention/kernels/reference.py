@@ -4,15 +4,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.attention.kernels.base import Answer, Visible
-from kochi.attention.parts import Parts
-from kochi.attention.past import Past
+from kochi.attention.components import Components
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.scores.base import RecurrentScore, Score
 from kochi.attention.selections.base import Choice, RecurrentSelection, Selection, Walk
 
 
 def reference_scores(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source key_size"],
     past: Past | None,
@@ -25,9 +25,9 @@ def reference_scores(
 
 
 def reference_choice(
-    parts: Parts,
+    parts: Components,
     scores: Float[Tensor, "batch heads target source"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
 ) -> tuple[Float[Tensor, "batch heads target source"], Choice | Walk | None]:
     """Compute the alignment ``select(scope(score)) * prior``, and what came with it."""
@@ -48,10 +48,10 @@ def reference_choice(
 
 
 def reference_reading(
-    parts: Parts,
+    parts: Components,
     scores: Float[Tensor, "batch heads target source"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,
@@ -63,11 +63,11 @@ def reference_reading(
 
 
 def reference(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source key_size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,

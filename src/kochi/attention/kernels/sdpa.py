@@ -5,15 +5,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.components import Components, name
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.kernels.reference import reference_choice, reference_scores
-from kochi.attention.parts import Parts, name
-from kochi.attention.past import Past
 from kochi.attention.scopes.base import Scope
 from kochi.attention.selections.soft import Soft
 
 
-def sdpa_refusal(parts: Parts) -> str | None:
+def sdpa_refusal(parts: Components) -> str | None:
     """Say why SDPA cannot serve these parts; ``None`` if it can."""
     why = dot_refusal(parts)
     if why is None and not isinstance(parts.scope, Scope):
@@ -21,7 +21,7 @@ def sdpa_refusal(parts: Parts) -> str | None:
     return why
 
 
-def dot_refusal(parts: Parts) -> str | None:
+def dot_refusal(parts: Components) -> str | None:
     """Say why a kernel for dot products with a softmax cannot serve; ``None`` if it can."""
     if parts.score.dot_scale is None:
         return f"the score {name(parts.score)} is not a dot product of projected vectors"
@@ -31,11 +31,11 @@ def dot_refusal(parts: Parts) -> str | None:
 
 
 def sdpa(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,

@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.components import Components, name
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.reference import reference_choice
-from kochi.attention.parts import Parts, name
-from kochi.attention.past import Past
 from kochi.attention.scopes.base import Scope
 from kochi.attention.scores.additive import Additive
 from kochi.attention.selections.soft import Soft
@@ -36,7 +36,7 @@ def triton_is_installed() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
-def triton_refusal(parts: Parts) -> str | None:
+def triton_refusal(parts: Components) -> str | None:
     """Say why the Triton kernel cannot serve these parts; ``None`` if it can."""
     if type(parts.score) is not Additive:
         return f"the score {name(parts.score)} is not the additive one"
@@ -55,11 +55,11 @@ def triton_runs_on(device_type: str) -> bool:
 
 
 def triton_additive(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,
@@ -100,7 +100,7 @@ class _Sight(NamedTuple):
     right: int
 
     @classmethod
-    def of(cls, query: Tensor, keys: Tensor, visible: Visible) -> "_Sight":
+    def of(cls, query: Tensor, keys: Tensor, visible: AttentionMask) -> "_Sight":
         batch, heads, target, _ = query.shape
         source = keys.shape[2]
         left = right = target + source

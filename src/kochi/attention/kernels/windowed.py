@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from kochi.attention.kernels.base import Answer, Visible
+from kochi.attention.components import Components, name
+from kochi.attention.history import Past
+from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.reference import reference
-from kochi.attention.parts import Parts, name
-from kochi.attention.past import Past
 from kochi.attention.scopes.base import PredictedScope, Scope, Windows
 from kochi.attention.scores.additive import Additive
 from kochi.attention.selections import (
@@ -37,7 +37,7 @@ TILE, MOST = 32, 64
 scores in vain, fewer make small products and read more of the keys again."""
 
 
-def windowed_refusal(parts: Parts) -> str | None:
+def windowed_refusal(parts: Components) -> str | None:
     """Say why the windowed kernel cannot serve these parts; ``None`` if it can."""
     if not isinstance(parts.scope, Scope | PredictedScope) or parts.scope.reach is None:
         return f"the scope {name(parts.scope)} does not open windows"
@@ -54,11 +54,11 @@ def windowed_refusal(parts: Parts) -> str | None:
 
 
 def windowed(
-    parts: Parts,
+    parts: Components,
     query: Float[Tensor, "batch heads target size"],
     keys: Float[Tensor, "batch heads source size"],
     values: Float[Tensor, "batch heads source value_size"],
-    visible: Visible,
+    visible: AttentionMask,
     past: Past | None,
     dropout: float,
     need_alignment: bool,
@@ -179,7 +179,7 @@ def _slabs(
 
 
 def _scores(
-    parts: Parts,
+    parts: Components,
     asked: Float[Tensor, "batch heads chunks queries size"],
     slabs: Float[Tensor, "batch heads chunks slab size"],
 ) -> Float[Tensor, "batch heads chunks queries slab"]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
-from kochi.attention.past import Past
+from kochi.attention.history import Past
 from kochi.attention.positions import Positions
 
 

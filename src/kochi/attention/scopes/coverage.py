@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kochi.attention.past import Past
+from kochi.attention.history import Past
 from kochi.attention.scopes.base import RecurrentScope
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kochi.attention.past import Past
+from kochi.attention.history import Past
 from kochi.attention.positions import Positions
 from kochi.attention.scopes.base import AnyScope, PredictedScope, RecurrentScope, Scope, Window
 from kochi.attention.scopes.causal import Causal

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kochi.attention.past import Past
+from kochi.attention.history import Past
 from kochi.attention.products import linear
 
 

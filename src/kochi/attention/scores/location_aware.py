@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from kochi.attention.history import Past
 from kochi.attention.options import check_count
-from kochi.attention.past import Past
 from kochi.attention.scores.additive import additive_score
 from kochi.attention.scores.base import RecurrentScore, head_linear, head_weight
 

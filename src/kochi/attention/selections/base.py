@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kochi.attention.past import Past
+from kochi.attention.history import Past
 
 
 class Selection(nn.Module, abc.ABC):

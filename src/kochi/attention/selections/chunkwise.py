@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kochi.attention.history import Past
 from kochi.attention.options import check_count
-from kochi.attention.past import Past
 from kochi.attention.selections.base import RecurrentSelection, Walk
 from kochi.attention.selections.monotonic import Monotonic
 from kochi.attention.selections.places import some_visible, widen

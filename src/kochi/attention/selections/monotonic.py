@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from kochi.attention.history import Past
 from kochi.attention.options import check_number, is_number
-from kochi.attention.past import Past
 from kochi.attention.selections.base import RecurrentSelection
 from kochi.attention.selections.places import widen
 

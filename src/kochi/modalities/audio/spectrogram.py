@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kochi.memory import Frames
-from kochi.times import Timed
+from kochi.timestamps import Timed
 from kochi.view.figures import printable, set_fonts, size_of
 from kochi.view.labelled import (
     LabelledAlignment,

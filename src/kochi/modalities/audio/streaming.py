@@ -9,14 +9,14 @@ from jaxtyping import Float, Int16
 from torch import Tensor
 
 from kochi.data.padding import EOS
-from kochi.decoders.walking import Walker
+from kochi.decoders.streaming import StreamingDecoder
+from kochi.decoding.streaming import Walk, Written, walk_on
 from kochi.encoders.encoder import FrameEncoder
 from kochi.errors import UserError
+from kochi.inference.predictor import Predictor
 from kochi.memory import Frames
 from kochi.modalities.audio.frame_stream import FrameStream
 from kochi.modalities.audio.reader import SoundReader
-from kochi.predictor import Predictor
-from kochi.search.walking import Walk, Written, walk_on
 
 PATIENCE_SECONDS = 3.0  # longer than any pause within an utterance
 
@@ -152,7 +152,7 @@ class Utterance:
         )  # fmt: skip
         self._predictor, self._skipped = predictor, skipped
         self.layout, self.begin = encoder.layout, begin
-        self._walker = Walker(predictor.model.decoder)
+        self._walker = StreamingDecoder(predictor.model.decoder)
         self._options = predictor.run.search
         nothing = torch.zeros(1, 0, reader.inputs.size)
         values, self._fed = encoder.feed(self._moved(nothing), None, False)

@@ -163,8 +163,8 @@ class Image(Modality[PictureData]):
 
 
 def _overlay(attended: Attended) -> "Looked":
-    from kochi.links import words_of_pieces
     from kochi.modalities.image.attention_maps import lay_over, positions_of
+    from kochi.word_alignment import words_of_pieces
 
     if not attended.tokens:
         name = attended.reader.describe(attended.source)

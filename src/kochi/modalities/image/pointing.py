@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from kochi.data.pair import Pair
 from kochi.errors import UserError
+from kochi.inference.predictor import Prediction, Predictor
 from kochi.memory import Grid
 from kochi.metrics.pointing import point
 from kochi.modalities.image.attention_maps import mean_alignments, positions_of
 from kochi.modalities.image.reader import PictureReader
-from kochi.predictor import Prediction, Predictor
 
 
 def picture_reader(predictor: Predictor) -> PictureReader:

@@ -1,0 +1,120 @@
+"""A recurrent decoder that writes while its memory still grows.
+
+That needs an attention that walks forward and waits at the end of what is there: Raffel et al.
+2017, section 2.2, https://arxiv.org/abs/1704.00784.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kochi.attention import Attention, Projected
+from kochi.attention.history import Past
+from kochi.attention.scopes import Global
+from kochi.attention.scores import Location, LocationAware
+from kochi.attention.selections import Chunkwise, Monotonic
+from kochi.decoders.bahdanau import BahdanauDecoder
+from kochi.decoders.luong import LuongDecoder
+from kochi.decoders.recurrent import RecurrentState
+from kochi.memory import Memory
+
+WORTH_DROPPING = 64  # places: dropping copies what is left
+
+
+class StreamingDecoder:
+    """Let a decoder write along a memory whose places come one after the other.
+
+    The weights are the decoder's, in eval mode.
+
+    Args:
+        decoder: A recurrent decoder of one head that walks (selection "monotonic" or "chunkwise",
+            scope "global"), whose first state is learned.
+
+    Raises:
+        ValueError: It needs what is not there before the end; the message says what.
+    """
+
+    def __init__(self, decoder: nn.Module) -> None:
+        if not isinstance(decoder, BahdanauDecoder | LuongDecoder):
+            raise ValueError("model.kind: only 'rnn' writes while the source still comes")
+        self.decoder = decoder
+        self.attention = _walking(decoder.attention)
+        if decoder.bridge.linear is not None:
+            raise ValueError(
+                "model.first_state = 'summary' is known at the end only: train with 'learned'"
+            )
+        score, selection = self.attention.score, self.attention.selection
+        self._behind = score.filters.shape[-1] // 2 if isinstance(score, LocationAware) else 0
+        if isinstance(selection, Chunkwise):
+            self._behind = max(self._behind, selection.window)
+
+    def start(self, like: Float[Tensor, "1 places memory_size"]) -> RecurrentState:
+        """Return the state before the first token, over no memory yet."""
+        nothing = like[:, :0]
+        mask = torch.ones(nothing.shape[:2], dtype=torch.bool, device=like.device)
+        return self.decoder.start(Memory(nothing, mask, nothing.sum(1)))
+
+    def grow(
+        self, state: RecurrentState, values: Float[Tensor, "1 places memory_size"]
+    ) -> RecurrentState:
+        """Put places behind the memory."""
+        assert state.projected is not None
+        return replace(state, projected=state.projected.append(self.attention.project(values)))
+
+    def step(
+        self, state: RecurrentState, tokens: Int[Tensor, "batch width"]
+    ) -> tuple[Float[Tensor, "batch width vocabulary"], RecurrentState]:
+        """Read one token; return logits for the next one, and the next state."""
+        return self.decoder.step(state, tokens)
+
+    def standing(self, state: RecurrentState) -> int | None:
+        """Return the place where the walk stands; None where it walked off the end."""
+        past = state.looked.past
+        assert past is not None
+        stands = past.previous if past.standing is None else past.standing
+        return int(stands.argmax()) if stands.numel() and stands.any() else None
+
+    def forget(self, state: RecurrentState) -> tuple[RecurrentState, int]:
+        """Drop places so far behind the walk that no step looks at them; return how many."""
+        place, past, projected = self.standing(state), state.looked.past, state.projected
+        count = 0 if place is None else place - self._behind
+        if count < WORTH_DROPPING:
+            return state, 0
+        assert past is not None and projected is not None
+        looked = replace(state.looked, past=_without(past, count))
+        return replace(state, projected=_behind(projected, count), looked=looked), count
+
+
+def _walking(attention: nn.Module) -> Attention:
+    if not isinstance(attention, Attention):
+        raise ValueError("model.attention.num_heads: writing as the source comes needs one head")
+    if not isinstance(attention.selection, Monotonic | Chunkwise):
+        raise ValueError(
+            "model.attention.selection: only 'monotonic' and 'chunkwise' write while the source "
+            "still comes; the others look at all of it"
+        )
+    if not isinstance(attention.scope, Global) or attention.relative is not None:
+        raise ValueError(
+            "model.attention: writing as the source comes needs scope 'global' and no relative term"
+        )
+    if isinstance(attention.score, Location):
+        raise ValueError("model.attention.score: 'location' scores a source of known length")
+    return attention
+
+
+def _without(past: Past, count: int) -> Past:
+    standing = None if past.standing is None else past.standing[..., count:]
+    return Past(past.previous[..., count:], past.accumulated[..., count:], standing)
+
+
+def _behind(projected: Projected, count: int) -> Projected:
+    keys = projected.keys[:, :, count:]
+    shared = projected.values is projected.keys
+    return Projected(
+        keys,
+        keys if shared else projected.values[:, :, count:],
+        None if projected.mask is None else projected.mask[:, count:],
+        None if projected.finite is None else projected.finite[:, count:],
+    )

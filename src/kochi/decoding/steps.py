@@ -1,0 +1,96 @@
+"""The loop shared by greedy search and sampling: every path goes its own way to its end."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kochi.decoding.active_batch import ActiveBatch, Record
+from kochi.decoding.candidates import forbid_marks, log_probabilities_
+from kochi.decoding.decoder import BOS, EOS, PAD, StepDecoder
+from kochi.decoding.hypothesis import Hypothesis, normalise
+from kochi.decoding.limits import check_limits, check_options
+from kochi.memory import Memory
+
+# How paths go on: (log_probs [batch, width, vocabulary], the sentences' numbers [batch], the step
+# counted from 1) to tokens [batch, width].
+Choose = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def follow(
+    decoder: StepDecoder,
+    memory: Memory,
+    choose: Choose,
+    *,
+    width: int,
+    max_length: int | Int[Tensor, " batch"],
+    length_penalty: float,
+    min_length: int,
+    unknown: bool = False,
+) -> list[list[Hypothesis]]:
+    """Follow ``width`` independent paths a sentence; return them in the order of the paths.
+
+    A path ends with the end mark, at its sentence's maximum length, or where nothing can follow.
+    """
+    check_options(length_penalty, min_length)
+    roster = ActiveBatch(check_limits(max_length, memory))
+    answers: list[list[Hypothesis]] = [[] for _ in roster.rows]
+    steps = max(roster.limits.tolist(), default=0)
+    record = Record()
+    tokens = torch.full((len(answers), width), BOS, device=roster.limits.device)
+    ended = torch.zeros_like(tokens, dtype=torch.bool)
+    state = decoder.start(memory, width=width, max_length=steps) if answers else None
+    for length in range(1, steps + 1):
+        logits, state = decoder.step(state, tokens)
+        log_probs = log_probabilities_(logits)
+        forbid_marks(log_probs, length <= min_length, unknown)
+        tokens, gains = _next(log_probs, choose, roster.rows, length)
+        record.append(tokens, gains)
+        ended = ended | (tokens == EOS) | (tokens == PAD)
+        done = ended.all(1) | (roster.limits <= length)
+        closed = roster.close(done)
+        if len(closed) == 0:
+            continue
+        _answer(answers, closed, roster, record, length_penalty)
+        if roster.empty:
+            break
+        kept = roster.shrink()
+        if kept is not None:
+            record.keep(kept)
+            tokens, ended, state = tokens[kept], ended[kept], decoder.keep(state, kept)
+    return answers
+
+
+def _next(
+    log_probs: Float[Tensor, "batch width vocabulary"],
+    choose: Choose,
+    rows: Int[Tensor, " batch"],
+    length: int,
+) -> tuple[Int[Tensor, "batch width"], Float[Tensor, "batch width"]]:
+    tokens = choose(log_probs, rows, length)
+    gains = log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    return tokens.masked_fill(gains == -torch.inf, PAD), gains
+
+
+def _answer(
+    answers: list[list[Hypothesis]],
+    closed: Int[Tensor, " closed"],
+    roster: ActiveBatch,
+    record: Record,
+    length_penalty: float,
+) -> None:
+    rows = roster.rows[closed].tolist()
+    for row, (tokens, gains) in zip(rows, record.read(closed), strict=True):
+        paths = zip(zip(*tokens, strict=True), zip(*gains, strict=True), strict=True)
+        answers[row] = [_cut(path, gain, length_penalty) for path, gain in paths]
+
+
+def _cut(path: tuple[int, ...], gains: tuple[float, ...], length_penalty: float) -> Hypothesis:
+    ends = (place for place, token in enumerate(path) if token in (EOS, PAD))
+    length = next(ends, len(path))
+    finished = length < len(path) and path[length] == EOS
+    counted = length + finished
+    total = sum(gains[:counted])
+    score = normalise(total, max(counted, 1), length_penalty)
+    return Hypothesis(list(path[:length]), score, total, finished)

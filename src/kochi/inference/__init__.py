@@ -1,0 +1,1 @@
+"""From sources to predictions: batches, strategies of decoding, alignments, timestamps."""
