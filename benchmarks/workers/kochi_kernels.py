@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kochi.attention import Attention, MultiHeadAttention, Visible, build
+from kochi.attention import Attention, MultiHeadAttention, AttentionMask, build
 from kochi.attention.components import Components
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.dispatch import KERNELS, Case, choose
@@ -114,7 +114,7 @@ def window(name: str, length: int, repeats: int) -> dict[str, float]:
     heads, size, left, right = WINDOW.values()
     scope = {"kind": "sliding_window", "left": left, "right": right}
     module = build("scaled_dot", scope, query_size=size, memory_size=size)
-    visible = Visible(band=Band(left, right))
+    visible = AttentionMask(band=Band(left, right))
 
     def make(part: int) -> list[Tensor]:
         return [fresh(1, heads, length // part, size) for _ in range(3)]
@@ -182,7 +182,7 @@ def _compare(
     parts: Components, inputs: list[Tensor], kernels: tuple[str, ...], repeats: int
 ) -> dict[str, float]:
     query, keys, values = inputs
-    visible = Visible(torch.ones(len(keys), 1, 1, keys.shape[2], dtype=torch.bool))
+    visible = AttentionMask(torch.ones(len(keys), 1, 1, keys.shape[2], dtype=torch.bool))
     times: dict[str, list[float]] = {name: [] for name in kernels}
     for _ in range(repeats):
         for name, seconds in times.items():
@@ -199,7 +199,7 @@ def _compare(
     return {"chosen": COMPARED.index(chosen), **milliseconds}
 
 
-def _call(name: str, parts: Components, visible: Visible) -> Callable[..., Tensor]:
+def _call(name: str, parts: Components, visible: AttentionMask) -> Callable[..., Tensor]:
     def call(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return KERNELS[name](parts, query, keys, values, visible, None, 0.0, False).context
 

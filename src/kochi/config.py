@@ -189,6 +189,11 @@ Schedule = Annotated[
 ]
 
 
+Loggers = Annotated[
+    list[Choice[Any]],
+    Chosen("kochi.training.loggers:LOGGERS", several=True),
+    BeforeValidator(lambda value: value if isinstance(value, list | tuple) else [value]),
+]
 Metric = Annotated[str, ChosenName("kochi.metrics:METRICS", also=("loss",))]
 
 
@@ -249,8 +254,9 @@ class Training(Table):
     the same, such as a model with soft attention for one with hard attention, or one to be trained
     on with more data; the rest is drawn. Tokens are those of that model where they are cut in the
     same way. At each evaluation ``examples`` dev rows, always the same ones, are shown with what
-    the model writes (0 shows none). Evaluations during training search greedily, whatever
-    ``search`` says.
+    the model writes (0 shows none). Curves are written as CSV and for TensorBoard;
+    ``loggers`` names services that they are sent to as well. Evaluations during training search
+    greedily, whatever ``search`` says.
     """
 
     epochs: Positive = 20
@@ -280,6 +286,7 @@ class Training(Table):
     average_last: Positive = 1
     average: Literal["last", "best"] = "last"
     start_from: Path | None = None
+    loggers: Loggers = Field(default_factory=list)
     devices: Positive = 1
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
 

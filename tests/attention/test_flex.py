@@ -15,7 +15,7 @@ import torch.nn.attention.flex_attention as torch_flex
 from torch import Tensor
 
 from kochi.attention import AlignmentOf, Attention, AttentionMask, Band, MultiHeadAttention, build
-from kochi.attention.kernels import flex, rule
+from kochi.attention.kernels import dispatch, flex
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 
@@ -34,7 +34,7 @@ def in_the_open(monkeypatch: pytest.MonkeyPatch, shapes_unchecked: None) -> Iter
     monkeypatch.setattr(flex, "compiled", lambda: torch_flex.flex_attention)
     monkeypatch.setattr(torch_flex, "_validate_device", lambda *tensors: None)
     monkeypatch.setattr(torch_flex, "_WARNINGS_SHOWN", {"flex_attention_performance"})
-    monkeypatch.setitem(rule.NOT_NOW, "flex", lambda case: None)
+    monkeypatch.setitem(dispatch.NOT_NOW, "flex", lambda case: None)
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
@@ -240,7 +240,7 @@ def test_only_the_values_may_need_a_gradient() -> None:
 
 
 def test_the_rule_takes_it_on_cuda_where_much_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rule, "triton_is_installed", lambda: True)
+    monkeypatch.setattr(dispatch, "triton_is_installed", lambda: True)
     sizes: dict[str, Any] = {"query_size": 8, "memory_size": 8}
     window = build("dot", {"kind": "sliding_window", "left": 9, "right": 0}, **sizes)
     assert window.explain(4096, 4096, device="cuda") == (
@@ -255,7 +255,7 @@ def test_the_rule_takes_it_on_cuda_where_much_is_skipped(monkeypatch: pytest.Mon
     assert alibi.explain(4096, 4096, device="cuda").startswith("kernel 'flex': what the triangle")
     causal = build("dot", "causal", **sizes)
     assert causal.explain(4096, 4096, device="cuda").startswith("kernel 'sdpa'")
-    monkeypatch.setattr(rule, "triton_is_installed", lambda: False)
+    monkeypatch.setattr(dispatch, "triton_is_installed", lambda: False)
     assert window.explain(4096, 4096, device="cuda").startswith("kernel 'banded'")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, build
-from kochi.attention.kernels import rule
+from kochi.attention.kernels import dispatch
 from kochi.attention.processor import Processor
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
@@ -146,7 +146,7 @@ def test_a_named_kernel_is_never_replaced() -> None:
 
 
 def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rule, "SHORT_HERE", rule.SHORT)
+    monkeypatch.setattr(dispatch, "SHORT_HERE", dispatch.SHORT)
     additive = build("additive", query_size=8, memory_size=8)
     assert additive.explain(1, 20).startswith(
         "kernel 'reference': the hidden layer of the additive"
@@ -185,7 +185,7 @@ def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_limit_of_plain_products_goes_by_the_processor(
     monkeypatch: pytest.MonkeyPatch, processor: Processor, limit: int
 ) -> None:
-    monkeypatch.setattr(rule, "SHORT_HERE", rule.short_on(processor))
+    monkeypatch.setattr(dispatch, "SHORT_HERE", dispatch.short_on(processor))
     dot = build("dot", query_size=8, memory_size=8)
     assert f"up to {limit} places" in dot.explain(limit, limit)
     assert dot.explain(limit, limit + 1).startswith("kernel 'sdpa'")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kochi.attention import Attention, AttentionMask, MultiHeadAttention, build
-from kochi.attention.kernels import rule, triton_additive
+from kochi.attention.kernels import dispatch, triton_additive
 from kochi.attention.scores.additive import Additive
 
 ON_GPU = torch.cuda.is_available()
@@ -181,7 +181,7 @@ def test_heads_that_share_one_vector(gradients: Gradients) -> None:
         module.score.vector.data = vector.clone()
         inputs = [tensor.clone().requires_grad_() for tensor in tensors]
         query, keys, values = inputs
-        answer = rule.KERNELS[name](
+        answer = dispatch.KERNELS[name](
             module.parts, query, keys, values, AttentionMask(), None, 0.0, need_alignment=False
         )
         context = answer.context

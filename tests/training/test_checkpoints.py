@@ -12,7 +12,7 @@ import torch
 
 from kochi import folder
 from kochi.errors import UserError
-from kochi.training.checkpoints import AtomicCheckpointIO, read_checkpoint
+from kochi.training.checkpoints import read_checkpoint, write_checkpoint
 from kochi.training.sealed import Damaged, write_sealed
 
 
@@ -28,8 +28,8 @@ class Trap:
 
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"step": 3, "w": torch.arange(5.0)}, path)
-    found = AtomicCheckpointIO().load_checkpoint(path)
+    write_checkpoint({"step": 3, "w": torch.arange(5.0)}, path)
+    found = read_checkpoint(path)
     assert found["step"] == 3
     assert torch.equal(found["w"], torch.arange(5.0))
     assert os.listdir(tmp_path) == ["last.ckpt"]
@@ -42,14 +42,14 @@ def test_reading_runs_no_code(tmp_path: Path) -> None:
     for content in (buffer.getvalue(), pickle.dumps(Trap(sprung))):
         write_sealed(path, content)
         with pytest.raises(UserError, match=r"last\.ckpt: not a checkpoint of kochi"):
-            AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
+            read_checkpoint(path)
     assert not sprung.exists()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_short_checkpoint_is_one_line(tmp_path: Path, share: float) -> None:
     path = tmp_path / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"w": torch.ones(100)}, path)
+    write_checkpoint({"w": torch.ones(100)}, path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     with pytest.raises(UserError, match=r"damaged or cut short \(\d+ bytes, no checksum"):
         read_checkpoint(path)
@@ -57,7 +57,7 @@ def test_a_short_checkpoint_is_one_line(tmp_path: Path, share: float) -> None:
 
 def test_a_flipped_bit_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"w": torch.ones(3)}, path)
+    write_checkpoint({"w": torch.ones(3)}, path)
     whole = path.read_bytes()
     for place in range(0, len(whole), 7):
         changed = bytearray(whole)
@@ -70,7 +70,7 @@ def test_a_flipped_bit_is_one_line(tmp_path: Path) -> None:
 def test_the_checkpoint_before_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     for step in (1, 2, 3):
-        AtomicCheckpointIO().save_checkpoint({"step": step}, path)
+        write_checkpoint({"step": step}, path)
     assert read_checkpoint(path) == {"step": 3}
     assert read_checkpoint(tmp_path / "previous.ckpt") == {"step": 2}
 
@@ -79,7 +79,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
+    write_checkpoint({"step": 1}, path)
 
     def full(path: Path, content: bytes) -> None:
         path.write_bytes(content[:10])
@@ -87,7 +87,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(
 
     monkeypatch.setattr(folder, "write_through", full)
     with pytest.raises(OSError, match="No space left"):
-        AtomicCheckpointIO().save_checkpoint({"step": 2}, path)
+        write_checkpoint({"step": 2}, path)
     assert read_checkpoint(path) == {"step": 1}
     assert os.listdir(tmp_path) == ["last.ckpt"]
 

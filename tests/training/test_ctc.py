@@ -104,7 +104,7 @@ def test_a_run_with_ctc_trains_its_layer_and_answers_with_it(make_run):
     run = run.model_copy(update={"search": run.search.model_copy(update={"ctc_weight": 0.4})})
     told = io.StringIO()
     folder = train(run, progress=Progress(told))
-    assert "a source had fewer places than its target needs" in told.getvalue()
+    assert "a source had fewer positions than its target needs" in told.getvalue()
     predictor = load(folder)
     assert predictor.model.ctc is not None
     assert predictor.model.ctc.bias.abs().sum() > 0  # it started at zero

@@ -102,7 +102,7 @@ def test_a_folder_of_recordings_is_a_split(sound_task: Path) -> None:
 
 def test_augmentation_that_cannot_be_done_is_refused(make_run, features_task: Path) -> None:
     run = make_run(augmentation={"time_masks": 1})
-    with pytest.raises(UserError, match=r"training\.augmentation is for sound and features"):
+    with pytest.raises(UserError, match=r"training\.augmentation is for features and recordings"):
         _train(run)
 
 

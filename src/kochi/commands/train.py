@@ -57,6 +57,7 @@ def train(
     count = [] if devices is None else [f"training.devices={devices}"]
     run = read_run(run_file, [*(changes or []), *count])
     from kochi.training import train as train_run
+    from kochi.training.cluster import this_cluster
 
     try:
         folder = short(train_run(run, resume=resume, overwrite=overwrite))
@@ -65,6 +66,9 @@ def train(
         count = [] if devices is None else ["--devices", str(devices)]
         line = shlex.join(["kochi", "train", str(run_file), "--resume", *again, *count])
         raise Interrupted(f"{error}: {line}") from None
+    cluster = this_cluster()
+    if cluster is not None and cluster.rank:
+        return  # the first process says where the model is
     trust = [word for name in packages_of(run) for word in ("--trust", name)]
     read = ["kochi", "predict", folder, modality_of(run.data).example]
     commands = [*_measured(run, folder), list(filter(None, read))]

@@ -209,7 +209,7 @@ class TokenBatches:
             generator.shuffle(order)
         major = _narrow(self.corpus.target_lengths)
         minor = _narrow(self._source_positions())
-        if not self._reads_tokens():
+        if not self.of_tokens:
             major, minor = minor, major
         minor = np.where(major % 2 == 0, minor, minor.max() - minor)
         for lengths in (minor, major):
@@ -224,7 +224,9 @@ class TokenBatches:
         lengths = self.corpus.source_lengths
         return lengths + np.int32(1) if self.reader is None else self.reader.positions(lengths)
 
-    def _reads_tokens(self) -> bool:
+    @property
+    def of_tokens(self) -> bool:
+        """Whether sources are tokens, which need no more than to be laid into a batch."""
         return self.reader is None or self.reader.unit == "tokens"
 
     def _batch(self, number: int) -> Batch:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import CheckpointIO
 
 from kochi import config
 from kochi.errors import UserError
@@ -24,38 +23,22 @@ from kochi.quiet import Quiet
 from kochi.reading import read_file
 from kochi.training import monitor
 from kochi.training.layout import PREVIOUS, Layout
-from kochi.training.module import STATE_KEY
 from kochi.training.sealed import LARGEST, Damaged, read_sealed, seal
 from kochi.training.state import Evaluation, RunState
 
+STATE_KEY = "kochi"
 _torch_about_strange_files = Quiet(module="torch")
 
 
-class AtomicCheckpointIO(CheckpointIO):
-    """Let Lightning write checkpoints atomically and read them as data only."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
-        """Write a checkpoint and keep the one before it."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        with buffer.getbuffer() as content:
-            line = seal(content)
-        buffer.seek(0, io.SEEK_END)
-        buffer.write(line)
-        path = Path(path)
-        write_atomic(path, buffer.getvalue(), previous=path.with_name(PREVIOUS))
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """Read a checkpoint; only tensors and plain data are accepted, whatever the caller says."""
-        return read_checkpoint(Path(path))
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        """Delete a checkpoint."""
-        Path(path).unlink(missing_ok=True)
+def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint whole or not at all, and keep the one before it."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    with buffer.getbuffer() as content:
+        line = seal(content)
+    buffer.seek(0, io.SEEK_END)
+    buffer.write(line)
+    write_atomic(path, buffer.getvalue(), previous=path.with_name(PREVIOUS))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

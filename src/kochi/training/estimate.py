@@ -4,9 +4,6 @@ import tempfile
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import lightning.pytorch as pl
 
 from kochi import config
 from kochi.data.corpus import Corpus
@@ -15,11 +12,11 @@ from kochi.modalities import modality_of
 from kochi.modalities.pairs import read_pairs
 from kochi.modalities.readers import SOURCE, fit_and_save, load_reader, make_readers
 from kochi.training.interrupts import Interrupts
-from kochi.training.module import TrainingModule
 from kochi.training.prepare import Prepared
-from kochi.training.run import make_model, make_stream, make_trainer
+from kochi.training.run import make_fabric, make_model, make_stream
 from kochi.training.settings import settings
 from kochi.training.state import RunState
+from kochi.training.trainer import Trainer
 
 WARM_UP, STEPS = 2, 8
 SECONDS = 10.0  # after which no further step is timed
@@ -55,9 +52,12 @@ def _timed(run: config.Run) -> tuple[int, float, int]:
     clock = _Clock()
     with Interrupts(ignore=True) as interrupts, settings(run.training):
         stream = make_stream(run, prepared, RunState())
-        module = TrainingModule(make_model(run, prepared), run, stream.total_steps, interrupts)
-        trainer = make_trainer(run, clock)
-        trainer.fit(module, stream)
+        fabric, model = make_fabric(run.training), make_model(run, prepared)
+        trainer = Trainer(fabric, model, run, stream.total_steps, interrupts)
+        for group in stream:
+            trainer.step(group)
+            if clock.is_enough():
+                break
     total = max(1, round(stream.total_steps / share))
     if run.training.max_steps is not None:
         total = min(total, run.training.max_steps)
@@ -79,26 +79,18 @@ def _prepared(run: config.Run) -> tuple[Prepared, float]:
     return Prepared(load_reader(run.data, place / SOURCE), target, corpus), len(some) / count
 
 
-class _Clock(pl.Callback):
-    """Stop after a few steps, and say how long one takes: the median, without the first ones."""
+class _Clock:
+    """Say how long a step takes: the median of a few, without the first ones."""
 
     def __init__(self) -> None:
         self._times: list[float] = []
         self._begin = time.perf_counter()
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Take the time."""
+    def is_enough(self) -> bool:
+        """Take the time after a step, and say whether enough were timed."""
         now = time.perf_counter()
         self._times.append(now)
-        if len(self._times) > WARM_UP + STEPS or now - self._begin > SECONDS:
-            trainer.should_stop = True
+        return len(self._times) > WARM_UP + STEPS or now - self._begin > SECONDS
 
     def measured(self) -> tuple[float, int]:
         """Return the seconds of a step, and how many steps were timed."""

@@ -21,6 +21,8 @@ from kochi.training.state import RunState
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+    from kochi.training.loggers import RunLogger
+
 TRAIN_COLUMNS = (
     "step",
     "epoch",
@@ -125,9 +127,17 @@ class Logs:
         folder: Where they lie.
         state: Where the run stands.
         metric: The dev metric's name.
+        loggers: Where curves are sent as well; they are open.
     """
 
-    def __init__(self, folder: Path, state: RunState, metric: str = "metric") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        state: RunState,
+        metric: str = "metric",
+        loggers: "Sequence[RunLogger]" = (),
+    ) -> None:
+        self._loggers = loggers
         self._metric = metric
         self._begun, self._drawing = time.monotonic(), FIRST_DRAWING_SECONDS
         self._undrawn: tuple[int, Sequence[Example]] | None = None
@@ -143,6 +153,8 @@ class Logs:
             self._train = table("train.csv", TRAIN_COLUMNS, step)
             self._evaluations = table("evaluations.csv", EVALUATION_COLUMNS, evaluated, rows)
             self._board = stack.enter_context(_open_board(folder / "tensorboard", step))
+            for logger in loggers:
+                stack.callback(logger.close)
             self._open = stack.pop_all()
 
     def train(self, values: dict[str, Any]) -> None:
@@ -197,9 +209,11 @@ class Logs:
             self._draw()
 
     def _scalars(self, group: str, values: dict[str, Any], names: tuple[str, ...]) -> None:
-        for name in names:
-            if values[name] is not None:
-                self._board.add_scalar(f"{group}/{name}", values[name], values["step"])
+        found = {f"{group}/{name}": values[name] for name in names if values[name] is not None}
+        for name, value in found.items():
+            self._board.add_scalar(name, value, values["step"])
+        for logger in self._loggers:
+            logger.log(found, values["step"])
 
 
 def _open_board(board: Path, step: int) -> "SummaryWriter":

@@ -1,9 +1,8 @@
 """What happens between two optimizer steps: log, show, evaluate, save, stop."""
 
+import contextlib
 import time
 from typing import Any
-
-import lightning.pytorch as pl
 
 from kochi import config
 from kochi.errors import Interrupted
@@ -16,14 +15,15 @@ from kochi.training.interrupts import Interrupts
 from kochi.training.layout import Layout
 from kochi.training.logs import Logs
 from kochi.training.meter import Meter
-from kochi.training.module import TrainingModule
 from kochi.training.progress import Progress, Window, estimate_time_left
+from kochi.training.read_ahead import read_ahead
 from kochi.training.state import Evaluation, RunState
 from kochi.training.stream import Group, StepStream, is_due
+from kochi.training.trainer import Trainer
 
 
-class Loop(pl.Callback):
-    """Evaluate, save and report at the right steps.
+class Loop:
+    """Do the optimizer steps of a run; evaluate, save and report at the right ones.
 
     A checkpoint holds the run after a step and, where one was due, its evaluation. Weights of
     evaluated steps and rows of the curves are on the disk before the checkpoint that counts on
@@ -67,11 +67,26 @@ class Loop(pl.Callback):
 
     # ------------------------------------------------------------------------------- when to do it
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals, and do an evaluation that an interrupted run left open."""
-        module = _ours(pl_module)
-        state = module.state
-        self._interrupts.install()
+    def run(self, trainer: Trainer) -> None:
+        """Do the steps that are left.
+
+        Raises:
+            Interrupted: Somebody wanted the run to stop; all is saved.
+            Diverged: The loss is not finite.
+        """
+        if self._begin(trainer):
+            return
+        # Tokens are laid into a batch in no time; sound and pictures take as long as a step.
+        groups = iter(self._stream) if self._stream.batches.of_tokens else read_ahead(self._stream)
+        with contextlib.closing(groups):
+            for group in groups:
+                trainer.step(group)
+                if self._after(trainer, group):
+                    return
+
+    def _begin(self, trainer: Trainer) -> bool:
+        """Do an evaluation that an interrupted run left open; say whether the run is done."""
+        state = trainer.state
         self._clock = time.monotonic()
         self._start = (state.step, state.seconds)
         if state.machines[-1:] != [self._machine]:
@@ -80,74 +95,66 @@ class Loop(pl.Callback):
             self._meter.restore("log", state.window)
         self._progress.start(state.step, self._stream.total_steps, self._run.training.epochs)
         if state.evaluation_pending:
-            self._evaluate(trainer, module)
-        self._stop_where_due(trainer, module)
+            self._evaluate(trainer)
+        return self._is_done(trainer)
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Do what is due after a step."""
-        module, group = _ours(pl_module), _group(batch)
-        state = module.state
+    def _after(self, trainer: Trainer, group: Group) -> bool:
+        """Do what is due after a step; say whether the run is done."""
+        state = trainer.state
         self._tick(state)
-        self._meter.add(state.step, module.outcome, group.num_tokens)
+        self._meter.add(state.step, trainer.outcome, group.num_tokens)
         if state.step % self._log_every == 0 or group.ends_run:
-            self._log(module)
+            self._log(trainer)
         if self._progress.is_due():
-            self._show(module)
+            self._show(trainer)
         if state.evaluation_pending:
-            self._evaluate(trainer, module)
+            self._evaluate(trainer)
         elif is_due(self._run.training.checkpoint_every, state.step, group.ends_epoch):
-            self._save(trainer, module)
-        self._stop_where_due(trainer, module)
+            self._save(trainer)
+        return self._is_done(trainer)
 
     def _tick(self, state: RunState) -> None:
         now = time.monotonic()
         state.seconds += now - self._clock
         self._clock = now
 
-    def _stop_where_due(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        state = module.state
-        alone = trainer.world_size == 1
-        if module.stop_requested or (alone and self._interrupts.requested):
-            self._save(trainer, module)
+    def _is_done(self, trainer: Trainer) -> bool:
+        state = trainer.state
+        alone = trainer.fabric.world_size == 1
+        if trainer.stop_requested or (alone and self._interrupts.requested):
+            self._save(trainer)
             raise Interrupted(
                 f"stopped after step {state.step} of {self._stream.total_steps}; all is saved in "
                 f"{self._layout.output}; go on with --resume"
             )
-        if monitor.is_done(state, self._run.training, self._stream.total_steps):
-            trainer.should_stop = True
-            if state.step < self._stream.total_steps:
-                training = self._run.training
-                self._progress.message(
-                    f"stopping here: on dev {training.metric} has not improved for "
-                    f"{training.patience} evaluations (training.patience)"
-                )
+        training = self._run.training
+        done = monitor.is_done(state, training, self._stream.total_steps)
+        if done and state.step < self._stream.total_steps:
+            self._progress.message(
+                f"stopping here: on dev {training.metric} has not improved for "
+                f"{training.patience} evaluations (training.patience)"
+            )
+        return done
 
     # ---------------------------------------------------------------------------------- what to do
 
-    def _save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        module.state.window = self._meter.sums("log")
+    def _save(self, trainer: Trainer) -> None:
+        trainer.state.window = self._meter.sums("log")
         if self._logs is not None:
             self._logs.sync()
-        trainer.save_checkpoint(self._layout.checkpoint)
+        trainer.save(self._layout.checkpoint)
 
-    def _evaluate(self, trainer: pl.Trainer, module: TrainingModule) -> None:
-        state = module.state
+    def _evaluate(self, trainer: Trainer) -> None:
+        state = trainer.state
         self._meter.check()
         self._progress.evaluating()
         try:
-            measured = self._measure(trainer, module)
+            measured = self._measure(trainer)
         except Abandoned:
             return  # the evaluation stays pending in the checkpoint that is written now
         sha256 = ""
-        if trainer.is_global_zero:
-            content = pack_weights(weights_of(module.model))
+        if trainer.fabric.is_global_zero:
+            content = pack_weights(weights_of(trainer.model))
             sha256 = write_weights(self._layout, state.step, content)
         evaluation = Evaluation(
             step=state.step,
@@ -160,23 +167,23 @@ class Loop(pl.Callback):
         self._tick(state)
         state.evaluations.append(evaluation)
         state.evaluation_pending = False
-        if trainer.is_global_zero:
+        if trainer.fabric.is_global_zero:
             self._report(evaluation, state.evaluations, measured.examples if measured else ())
-        self._save(trainer, module)
-        if trainer.is_global_zero:
+        self._save(trainer)
+        if trainer.fabric.is_global_zero:
             prune_weights(self._layout, state.evaluations, self._run.training)
-            self._report_skipped(module)
+            self._report_skipped(trainer)
         self._meter.pause(evaluation.seconds)
 
-    def _measure(self, trainer: pl.Trainer, module: TrainingModule) -> Measured | None:
+    def _measure(self, trainer: Trainer) -> Measured | None:
         if self._evaluator is None:
             return None
         return self._evaluator(
-            module.model,
-            module.device,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
-            abandon=lambda: trainer.world_size == 1 and self._interrupts.requested,
+            trainer.model,
+            trainer.fabric.device,
+            rank=trainer.fabric.global_rank,
+            world=trainer.fabric.world_size,
+            abandon=lambda: trainer.fabric.world_size == 1 and self._interrupts.requested,
         )
 
     def _report(
@@ -192,38 +199,38 @@ class Loop(pl.Callback):
             self._logs.evaluation(vars(evaluation))
             self._logs.examples(evaluation.step, examples)
 
-    def _report_skipped(self, module: TrainingModule) -> None:
-        skipped, self._skipped = self._skipped, module.num_without_path
-        if module.num_without_path > skipped:
+    def _report_skipped(self, trainer: Trainer) -> None:
+        before, self._skipped = self._skipped, trainer.objective.num_without_path
+        if self._skipped > before:
             self._progress.message(
-                f"CTC: {module.num_without_path} times so far a source had fewer places than its "
-                "target needs; there the decoder's loss alone was trained"
+                f"CTC: {self._skipped} times so far a source had fewer positions than its target "
+                "needs; there the decoder's loss alone was trained"
             )
 
-    def _log(self, module: TrainingModule) -> None:
+    def _log(self, trainer: Trainer) -> None:
         window = self._meter.take("log")
         if self._logs is None or window.steps == 0:
             return
         self._logs.train(
             {
-                "step": module.state.step,
-                "epoch": module.state.epoch + 1,
+                "step": trainer.state.step,
+                "epoch": trainer.state.epoch + 1,
                 "loss": window.loss / window.tokens,
                 "nll": window.nll / window.tokens,
-                "learning_rate": module.learning_rate,
+                "learning_rate": trainer.learning_rate,
                 "gradient_norm": self._meter.gradient_norm,
-                "tokens": module.state.tokens,
-                "seconds": module.state.seconds,
+                "tokens": trainer.state.tokens,
+                "seconds": trainer.state.seconds,
             }
         )
 
-    def _show(self, module: TrainingModule) -> None:
+    def _show(self, trainer: Trainer) -> None:
         window: Window = self._meter.take("progress")
-        state = module.state
-        self._progress.report(state.step, state.epoch, window, self._seconds_left(module))
+        state = trainer.state
+        self._progress.report(state.step, state.epoch, window, self._seconds_left(trainer))
 
-    def _seconds_left(self, module: TrainingModule) -> float:
-        state, training = module.state, self._run.training
+    def _seconds_left(self, trainer: Trainer) -> float:
+        state, training = trainer.state, self._run.training
         step, seconds = self._start
         evaluated = sum(e.seconds for e in state.evaluations if e.step > step)
         steps_left = self._stream.total_steps - state.step
@@ -231,13 +238,3 @@ class Loop(pl.Callback):
         last = state.evaluations[-1].seconds if state.evaluations else 0.0
         step_seconds = (state.seconds - seconds - evaluated) / max(state.step - step, 1)
         return estimate_time_left(step_seconds, steps_left, last, -(-steps_left // every))
-
-
-def _ours(module: pl.LightningModule) -> TrainingModule:
-    assert isinstance(module, TrainingModule)
-    return module
-
-
-def _group(batch: Any) -> Group:
-    assert isinstance(batch, Group)
-    return batch

@@ -18,7 +18,7 @@ _NAMES = {
 }
 
 
-def describe_machine(training: config.Training) -> dict[str, Any]:
+def describe_machine(training: config.Training, world: int) -> dict[str, Any]:
     """Return what the bits of a model may depend on beside the run file and the data."""
     use_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
     about: dict[str, Any] = {
@@ -29,7 +29,7 @@ def describe_machine(training: config.Training) -> dict[str, Any]:
         "architecture": platform.machine(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "processes": training.devices,
+        "processes": world,
         "device": torch.cuda.get_device_name() if use_gpu else "CPU",
     }
     if use_gpu:

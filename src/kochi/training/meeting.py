@@ -1,4 +1,4 @@
-"""How the processes of a training meet and talk: on this machine only, and in plain data.
+"""How the processes of a training on this machine meet and talk: in plain data.
 
 The processes find each other through a file in a folder that only this user can read. Torch's
 usual store, TCPStore, listens on every interface, whatever address it is given. Gloo and NCCL are
@@ -15,14 +15,24 @@ from typing import TypeVar
 
 import torch
 import torch.distributed
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 Value = TypeVar("Value")
 
 
-class LocalStrategy(DDPStrategy):
-    """Lightning's data-parallel strategy for the processes of one machine.
+class PlainStrategy(DDPStrategy):
+    """Fabric's data-parallel strategy, without pickled objects sent from process to process."""
+
+    def broadcast(self, obj: Value, src: int = 0) -> Value:
+        """Return the JSON value of process ``src``."""
+        if not torch.distributed.is_initialized():
+            return obj
+        return gather(obj, torch.distributed.get_world_size(), self.root_device)[src]
+
+
+class LocalStrategy(PlainStrategy):
+    """Data-parallel training in the processes of one machine.
 
     Args:
         store: File through which the processes meet; it does not exist yet.
@@ -34,9 +44,9 @@ class LocalStrategy(DDPStrategy):
         self._meeting = store
         self._world = world
 
-    def setup_distributed(self) -> None:
-        """Join the other processes; Lightning finds the group made."""
-        self.set_world_ranks()
+    def _setup_distributed(self) -> None:
+        """Join the other processes."""
+        self._set_world_ranks()
         _bind_to_loopback()
         if self.global_rank:  # at the last moment: rank 0 then waits for a process that is there
             ready_file(self._meeting, self.global_rank).touch()
@@ -50,13 +60,6 @@ class LocalStrategy(DDPStrategy):
             world_size=self._world,
             device_id=None if self.root_device.type == "cpu" else self.root_device,
         )
-        super().setup_distributed()
-
-    def broadcast(self, obj: Value, src: int = 0) -> Value:
-        """Return the JSON value of process ``src``."""
-        if not torch.distributed.is_initialized():
-            return obj
-        return gather(obj, self._world, self.root_device)[src]
 
 
 def ready_file(store: Path, rank: int) -> Path:

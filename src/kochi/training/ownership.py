@@ -36,6 +36,7 @@ _TRAINING = re.compile(
     r"|weights/step-\d{8,}(?:\.copy)?\.safetensors(?:\.partial)?"
     rf"|data(?:\.partial|\.discarded)?/(?:{_DATA}|{_CORPUS})"
     r"|tensorboard/events\.out\.tfevents\.[^/]+"
+    r"|loggers/.+"
 )
 
 

@@ -45,6 +45,7 @@ FREE = (
     "training.patience",
     "training.checkpoint_every",
     "training.examples",
+    "training.loggers",
     "training.devices",
     "training.accelerator",
     "search.beam",

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 import torch.distributed
+from lightning.fabric import Fabric
 
 from kochi import config, folder
 from kochi.data.batches import TokenBatches
@@ -20,7 +20,8 @@ from kochi.models.build import build_model
 from kochi.models.outline import check_memory, outline
 from kochi.schema import packages_of
 from kochi.training import monitor
-from kochi.training.checkpoints import AtomicCheckpointIO, newest, read_state, take_up
+from kochi.training.checkpoints import newest, read_checkpoint, read_state, take_up
+from kochi.training.cluster import Cluster, ClusterStrategy, check_devices, this_cluster
 from kochi.training.evaluation import Evaluator
 from kochi.training.finish import finish, nothing_right, summary
 from kochi.training.interrupts import Interrupts
@@ -30,7 +31,6 @@ from kochi.training.logs import Logs
 from kochi.training.loop import Loop
 from kochi.training.machine import describe_machine, differing
 from kochi.training.meeting import LocalStrategy
-from kochi.training.module import TrainingModule
 from kochi.training.prepare import (
     Prepared,
     alone_in,
@@ -39,6 +39,7 @@ from kochi.training.prepare import (
     data_sha256,
     fingerprint,
     is_finished,
+    load_data,
     open_run,
     prepare_data,
 )
@@ -49,6 +50,7 @@ from kochi.training.settings import settings
 from kochi.training.start_from import start_from
 from kochi.training.state import RunState
 from kochi.training.stream import StepStream
+from kochi.training.trainer import Trainer
 
 INIT = 0  # which use of the seed; see `seeds.derive`
 
@@ -86,10 +88,16 @@ def train(
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other; give one of them")
     check_model(run)
-    check_accelerator(run.training)
+    cluster = this_cluster()
+    check_devices(cluster, run.training)
+    check_accelerator(run.training, cluster)
     progress = progress or Progress()
     with Interrupts() as interrupts, settings(run.training):
         try:
+            if cluster is not None and cluster.rank:
+                if not (resume and is_finished(run)):
+                    _take_part(run, interrupts, cluster)
+                return run.output
             with alone_in(run.output):
                 if resume:
                     check_unchanged(run, progress.message)
@@ -97,7 +105,7 @@ def train(
                     progress.message(f"{run.output}: this run is finished; nothing is left to do")
                     return run.output
                 open_run(run, resume, overwrite)
-                _train(run, interrupts, progress, log_every)
+                _train(run, interrupts, progress, log_every, cluster)
         except OSError as error:
             raise _cannot_write(run, error) from error
         finally:
@@ -105,7 +113,21 @@ def train(
     return run.output
 
 
-def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_every: int) -> None:
+def _take_part(run: config.Run, interrupts: Interrupts, cluster: Cluster) -> None:
+    """Do the steps of a process that is not the first one."""
+    fabric = make_fabric(run.training, cluster=cluster)  # waits until the data are ready
+    prepared = load_data(run)
+    silent = Progress(silent=True)
+    fit(run, prepared, build_evaluator(run, prepared), interrupts, silent, 10, fabric)
+
+
+def _train(
+    run: config.Run,
+    interrupts: Interrupts,
+    progress: Progress,
+    log_every: int,
+    cluster: Cluster | None,
+) -> None:
     layout = Layout(run.output)
     state = take_up(layout, run.training, progress.message)
     check_fingerprint(run, state)
@@ -115,14 +137,16 @@ def _train(run: config.Run, interrupts: Interrupts, progress: Progress, log_ever
         progress.message(f"{what} ...")
     prepared = prepare_data(run, progress.message, state)
     _say_what_is_left_out(prepared, run, progress)
-    with Workers(layout, run.training.devices, folder.dump_run(run)) as workers:
+    own = run.training.devices if cluster is None else 1
+    with Workers(layout, own, folder.dump_run(run)) as workers:
         evaluator = build_evaluator(run, prepared)
         if evaluator is not None and evaluator.remark is not None:
             progress.message(f"note: of the dev data {evaluator.remark}")
         if newest(layout) is None:
             _check_before_the_first_step(run, prepared, evaluator, progress)
         workers.wait_until_ready()
-        state = fit(run, prepared, evaluator, interrupts, progress, log_every, store=workers.store)
+        fabric = make_fabric(run.training, store=workers.store, cluster=cluster)
+        state = fit(run, prepared, evaluator, interrupts, progress, log_every, fabric)
     progress.stop()
     metrics = finish(run, state, prepared, evaluator)
     progress.message(summary(metrics))
@@ -137,14 +161,45 @@ def fit(
     interrupts: Interrupts,
     progress: Progress,
     log_every: int,
-    rank: int = 0,
-    store: Path = Path(),
+    fabric: Fabric,
 ) -> RunState:
-    """Do the optimizer steps that are left, as one of the processes, and return the last state."""
+    """Do the optimizer steps that are left, as one of the processes, and return the last state.
+
+    Raises:
+        Interrupted: Somebody wanted the run to stop; all is saved.
+        UserError: The loss is not finite, or a process of the cluster is gone.
+    """
+    try:
+        state = _fit(run, prepared, evaluator, interrupts, progress, log_every, fabric)
+    except RuntimeError as error:
+        if not isinstance(fabric.strategy, ClusterStrategy):
+            raise
+        raise UserError(
+            f"process {fabric.global_rank} of {fabric.world_size}: another process of this "
+            f"training is gone ({str(error).splitlines()[0]}); go on with --resume"
+        ) from error
+    finally:
+        interrupts.deferred = False
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    if interrupts.requested:
+        raise Interrupted(f"stopped after the last step; finish {run.output} with --resume")
+    return state
+
+
+def _fit(
+    run: config.Run,
+    prepared: Prepared,
+    evaluator: Evaluator | None,
+    interrupts: Interrupts,
+    progress: Progress,
+    log_every: int,
+    fabric: Fabric,
+) -> RunState:
     layout = Layout(run.output)
     checkpoint = newest(layout)
     state = RunState() if checkpoint is None else read_state(checkpoint)
-    stream = make_stream(run, prepared, state, rank)
+    stream = make_stream(run, prepared, state, fabric.global_rank, fabric.world_size)
     if monitor.is_done(state, run.training, stream.total_steps):
         return state
     if state.step == 0:
@@ -154,36 +209,37 @@ def fit(
     model = make_model(run, prepared)
     if run.training.start_from is not None and checkpoint is None:
         _start(model, run.training.start_from, prepared, packages_of(run), progress)
-    machine = describe_machine(run.training)
-    module = TrainingModule(model, run, stream.total_steps, interrupts)
-    module.state = RunState(
-        run_sha256=fingerprint(run), data_sha256=data_sha256(run), machines=[machine]
-    )
-    logs = Logs(layout.training, state, run.training.metric) if rank == 0 else None
+    machine = describe_machine(run.training, fabric.world_size)
+    first = fabric.is_global_zero
+    logs = _open_logs(run, layout, state) if first else None
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every, machine)
-    trainer = make_trainer(run, loop, rank, store)
     if checkpoint is not None:
         progress.message(f"going on after step {state.step} of {stream.total_steps}")
         if (warning := differing(state.machines, machine)) is not None:
             progress.message(warning)
     interrupts.deferred = True
     try:
-        trainer.fit(
-            module,
-            stream,
-            ckpt_path=None if checkpoint is None else str(checkpoint),
-            weights_only=True,
-        )
+        saved = None if checkpoint is None else read_checkpoint(checkpoint)
+        trainer = Trainer(fabric, model, run, stream.total_steps, interrupts, saved)
+        if saved is None:
+            trainer.state.run_sha256, trainer.state.data_sha256 = fingerprint(run), data_sha256(run)
+            trainer.state.machines = [machine]
+        loop.run(trainer)
     finally:
-        interrupts.deferred = False
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
         if logs is not None:
             with contextlib.suppress(OSError):
                 logs.close()
-    if interrupts.requested:
-        raise Interrupted(f"stopped after the last step; finish {run.output} with --resume")
-    return module.state
+    return trainer.state
+
+
+def _open_logs(run: config.Run, layout: Layout, state: RunState) -> Logs:
+    settings = run.model_dump(mode="json", exclude_none=True)
+    loggers = [choice.build() for choice in run.training.loggers]
+    for logger in loggers:
+        folder = layout.training / "loggers"
+        folder.mkdir(exist_ok=True)
+        logger.open(folder, settings)
+    return Logs(layout.training, state, run.training.metric, loggers)
 
 
 def build_evaluator(run: config.Run, prepared: Prepared) -> Evaluator | None:
@@ -193,7 +249,9 @@ def build_evaluator(run: config.Run, prepared: Prepared) -> Evaluator | None:
     return Evaluator(run, prepared.source, prepared.target)
 
 
-def make_stream(run: config.Run, prepared: Prepared, state: RunState, rank: int = 0) -> StepStream:
+def make_stream(
+    run: config.Run, prepared: Prepared, state: RunState, rank: int = 0, world: int = 1
+) -> StepStream:
     """Return the optimizer steps of a run that are left after a state."""
     training = run.training
     batches = TokenBatches(
@@ -201,7 +259,7 @@ def make_stream(run: config.Run, prepared: Prepared, state: RunState, rank: int 
         training.batch_tokens,
         run.seed,
         rank=rank,
-        world=training.devices,
+        world=world,
         reader=prepared.source.for_training(training),
     )
     return StepStream(
@@ -220,17 +278,19 @@ def check_model(run: config.Run) -> None:
     _outline(run, modality_of(run.data).like(), 8)
 
 
-def check_accelerator(training: config.Training) -> None:
+def check_accelerator(training: config.Training, cluster: Cluster | None = None) -> None:
     """Refuse GPUs that are not there, before any data is read."""
+    wanted = training.devices if cluster is None else cluster.local_world
     gpus = torch.cuda.device_count()
     if training.accelerator == "gpu" and not (gpus or torch.backends.mps.is_available()):
         raise UserError(
             "training.accelerator = 'gpu': torch finds no GPU here; set it to 'auto' or 'cpu'"
         )
-    if training.accelerator != "cpu" and 0 < gpus < training.devices:
+    if training.accelerator != "cpu" and 0 < gpus < wanted:
+        what = f"training.devices = {wanted}" if cluster is None else f"{wanted} processes"
         raise UserError(
-            f"training.devices = {training.devices}: torch finds {gpus} here; set it to at most "
-            "that, or training.accelerator to 'cpu'"
+            f"{what}: torch finds {gpus} GPUs here; take at most as many, or set "
+            "training.accelerator to 'cpu'"
         )
 
 
@@ -258,32 +318,28 @@ def _start(
     progress.message(f"starting from {before}: {count - len(new)} of {count} weights{rest}")
 
 
-def make_trainer(
-    run: config.Run, loop: pl.Callback, rank: int = 0, store: Path = Path()
-) -> pl.Trainer:
-    """Return what does the optimizer steps, with ``loop`` between them."""
-    training = run.training
-    several = training.devices > 1
-    plugins: list[Any] = [AtomicCheckpointIO()]
-    if several:
-        plugins.append(LocalProcesses(rank))
-    return pl.Trainer(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        strategy=LocalStrategy(store, training.devices) if several else "auto",
-        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
-        plugins=plugins,
-        callbacks=[loop],
-        max_epochs=1,  # the stream is one long epoch; see `StepStream`
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=str(Layout(run.output).training),
-    )
+def make_fabric(
+    training: config.Training, rank: int = 0, store: Path = Path(), cluster: Cluster | None = None
+) -> Fabric:
+    """Return device, precision and processes of a run, once all processes are there.
+
+    Args:
+        training: How the run is trained.
+        rank: Of this process, where `Workers` started several.
+        store: The file through which these meet.
+        cluster: What else started several processes.
+    """
+    options: dict[str, Any] = {"devices": training.devices}
+    if cluster is not None:
+        options = {"devices": cluster.local_world, "num_nodes": cluster.nodes}
+        options |= {"strategy": ClusterStrategy(), "plugins": [cluster.environment]}
+    elif training.devices > 1:
+        strategy = LocalStrategy(store, training.devices)
+        options |= {"strategy": strategy, "plugins": [LocalProcesses(rank)]}
+    precision = "bf16-mixed" if training.precision == "bf16" else "32-true"
+    fabric = Fabric(accelerator=training.accelerator, precision=precision, **options)
+    fabric.launch()
+    return fabric
 
 
 def _say_what_is_left_out(prepared: Prepared, run: config.Run, progress: Progress) -> None:

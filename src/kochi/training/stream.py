@@ -1,6 +1,6 @@
 """The run as one stream of optimizer steps, over all epochs, that can start anywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,7 @@ class StepStream:
         self.epoch_steps = -(-len(batches) // accumulate)
         self.total_steps = min(epochs * self.epoch_steps, max_steps or epochs * self.epoch_steps)
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Generator[Group, None, None]:
         position = self.position or {"epoch": 0, "batches": None}
         step = self.step
         for epoch in range(position["epoch"], self.epochs):

@@ -13,7 +13,7 @@ from kochi.training.interrupts import Interrupts
 from kochi.training.prepare import load_data
 from kochi.training.processes import follow
 from kochi.training.progress import Progress
-from kochi.training.run import build_evaluator, fit
+from kochi.training.run import build_evaluator, fit, make_fabric
 from kochi.training.settings import settings
 
 
@@ -24,18 +24,10 @@ def main(output: Path, rank: int, store: Path, parent: int) -> None:
     run = run.model_copy(update={"output": output})
     with Interrupts(ignore=True) as interrupts, settings(run.training):
         prepared = load_data(run)
-        evaluator = build_evaluator(run, prepared)
+        evaluator, silent = build_evaluator(run, prepared), Progress(silent=True)
+        fabric = make_fabric(run.training, rank, store)
         with contextlib.suppress(Interrupted):
-            fit(
-                run,
-                prepared,
-                evaluator,
-                interrupts,
-                Progress(silent=True),
-                10,
-                rank=rank,
-                store=store,
-            )
+            fit(run, prepared, evaluator, interrupts, silent, 10, fabric)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""Training in processes that torchrun or SLURM started, on one machine or on several.
+
+Each process runs the same command. The first one prepares the data and writes; the others wait for
+it. All see the same output folder.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from kochi import config
+from kochi.errors import UserError
+from kochi.training.meeting import PlainStrategy
+
+PATIENCE = timedelta(hours=12)  # while the first process reads the data
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What started this process, and which one it is.
+
+    Attributes:
+        launcher: What started it, for messages.
+        environment: Tells Fabric who is who.
+        rank: Of this process among all.
+        local_world: Processes on this machine.
+        nodes: Machines.
+    """
+
+    launcher: str
+    environment: ClusterEnvironment
+    rank: int
+    local_world: int
+    nodes: int
+
+    @property
+    def world(self) -> int:
+        """How many processes there are."""
+        return self.local_world * self.nodes
+
+
+def this_cluster() -> Cluster | None:
+    """Return the cluster that this process was started in; None where it was started alone.
+
+    Raises:
+        UserError: It is not said how many processes each machine has, or they have different
+            numbers.
+    """
+    if TorchElasticEnvironment.detect():
+        return _cluster("torchrun", TorchElasticEnvironment(), int(os.environ["LOCAL_WORLD_SIZE"]))
+    if SLURMEnvironment.detect() and os.environ["SLURM_NTASKS"] != "1":
+        if "SLURM_NTASKS_PER_NODE" not in os.environ:
+            raise UserError(
+                "SLURM does not say how many processes each machine has; start them with "
+                "--ntasks-per-node"
+            )
+        local_world = int(os.environ["SLURM_NTASKS_PER_NODE"])
+        return _cluster("SLURM", SLURMEnvironment(auto_requeue=False), local_world)
+    return None
+
+
+def _cluster(launcher: str, environment: ClusterEnvironment, local_world: int) -> Cluster | None:
+    world = environment.world_size()
+    if world == 1:
+        return None
+    if world % local_world:
+        raise UserError(
+            f"{launcher} started {world} processes, {local_world} of them here; expected as many "
+            "on each machine"
+        )
+    nodes = world // local_world
+    return Cluster(launcher, environment, environment.global_rank(), local_world, nodes)
+
+
+def check_devices(cluster: Cluster | None, training: config.Training) -> None:
+    """Refuse a number of devices that is not that of the processes.
+
+    Raises:
+        UserError: That is so.
+    """
+    if cluster is not None and training.devices not in (1, cluster.local_world):
+        raise UserError(
+            f"training.devices = {training.devices}, but {cluster.launcher} started "
+            f"{cluster.local_world} processes on this machine; leave it at 1"
+        )
+
+
+class ClusterStrategy(PlainStrategy):
+    """Data-parallel training in processes that meet as their launcher says."""
+
+    def __init__(self) -> None:
+        super().__init__(timeout=PATIENCE)

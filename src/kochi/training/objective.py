@@ -1,0 +1,86 @@
+"""What a training step makes smaller: the loss of a batch."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from kochi import config
+from kochi.attention.scopes.coverage import coverage_loss
+from kochi.data.padding import EOS
+from kochi.training.ctc import ctc_loss
+from kochi.training.doubly_stochastic import doubly_stochastic_penalty
+from kochi.training.output_loss import output_loss
+from kochi.training.reinforce import next_baseline, reinforce
+
+if TYPE_CHECKING:
+    from kochi.memory import Memory
+    from kochi.models.seq2seq import Seq2Seq
+
+
+class Objective(nn.Module):
+    """The loss of a batch, with all that the run file adds to the cross-entropy.
+
+    Args:
+        model: The model.
+        training_options: The run file's table.
+
+    Attributes:
+        baseline: Moving average of what was gained before, for the Monte-Carlo gradient; NaN before
+            the first batch.
+        num_without_path: How many sentences (of this process, since it started) had fewer positions
+            than CTC needs for their tokens.
+    """
+
+    def __init__(self, model: "Seq2Seq", training_options: config.Training) -> None:
+        super().__init__()
+        self.model = model
+        self.training_options = training_options
+        self.baseline: Tensor
+        self.register_buffer("baseline", torch.tensor(torch.nan))
+        self.num_without_path = 0
+
+    def forward(
+        self, source: Tensor, source_mask: Tensor, inputs: Tensor, outputs: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what is trained, and the plain negative log-likelihood; summed, in nats.
+
+        Args:
+            source: As the encoder reads it; all are parts of a `kochi.data.batches.Batch`.
+            source_mask: True at positions of a source.
+            inputs: Tokens that the decoder reads.
+            outputs: Tokens that it is to write.
+            mask: True at these tokens.
+        """
+        decoder, training = self.model.decoder, self.training_options
+        memory = self.model.encode(source, source_mask)
+        looked = training.coverage_weight > 0 or training.doubly_stochastic_weight > 0
+        written = decoder.write(memory, inputs, need_alignment=looked)
+        loss, nll = output_loss(decoder, written.features, outputs, mask, training.label_smoothing)
+        if written.looks is not None:
+            options = training.reinforce
+            following = next_baseline(self.baseline, nll, mask, options.baseline_decay)
+            # A baseline must not depend on what it is taken from: that of the batches before. Only
+            # the very first batch has none.
+            baseline = torch.where(self.baseline.isnan(), following, self.baseline)
+            loss = loss + reinforce(written.looks, nll, mask, baseline, options)
+            self.baseline = following
+        if training.coverage_weight and written.alignment is not None:
+            coverage = coverage_loss(written.alignment.unsqueeze(1), mask).sum()
+            loss = loss + training.coverage_weight * coverage
+        if training.doubly_stochastic_weight and written.alignment is not None:
+            penalty = doubly_stochastic_penalty(written.alignment, mask, memory.mask).sum()
+            loss = loss + training.doubly_stochastic_weight * penalty
+        if self.model.ctc is not None:
+            loss = self._with_ctc(loss, memory, outputs, mask, self.model.ctc)
+        return loss, nll.sum()
+
+    def _with_ctc(
+        self, loss: Tensor, memory: "Memory", outputs: Tensor, mask: Tensor, layer: nn.Linear
+    ) -> Tensor:
+        """Mix in the loss of CTC; sentences too short for it keep the decoder's alone."""
+        words = mask & (outputs != EOS)
+        ctc = ctc_loss(layer, memory.values, memory.mask, outputs, words)
+        self.num_without_path += ctc.num_skipped
+        weight = self.training_options.ctc_weight
+        return (1.0 - weight) * loss + weight * ctc.loss

@@ -1,0 +1,99 @@
+"""Services that curves are sent to."""
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from kochi import config
+from kochi.errors import UserError
+from kochi.training.checkpoints import newest
+from kochi.training.layout import Layout
+from kochi.training.loggers import LOGGERS, RunLogger
+from kochi.training.loggers.wandb import WeightsAndBiases
+from kochi.training.progress import Progress
+from kochi.training.run import train
+
+MakeRun = Callable[..., config.Run]
+SILENT = Progress(silent=True)
+
+
+class Recorder(RunLogger):
+    """Keeps what it is told."""
+
+    opened: ClassVar[list["Recorder"]] = []
+
+    def __init__(self, *, label: str = "") -> None:
+        self.label = label
+        self.told: list[tuple[int, dict[str, float]]] = []
+        self.closed = False
+
+    def open(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        assert folder.is_dir() and settings["training"]["max_steps"] == 4
+        self.opened.append(self)
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self.told.append((step, dict(values)))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Recorder]:
+    monkeypatch.setitem(LOGGERS.builtin, "recorder", Recorder)
+    monkeypatch.setattr(Recorder, "opened", [])
+    return Recorder.opened
+
+
+def test_a_logger_gets_what_the_files_get(make_run: MakeRun, recorded: list[Recorder]) -> None:
+    run = make_run(
+        max_steps=4, evaluate_every=2, metric="per", loggers=[{"kind": "recorder", "label": "mine"}]
+    )
+    train(run, progress=SILENT, log_every=2)
+    [logger] = Recorder.opened
+    assert logger.label == "mine" and logger.closed
+    with (run.output / "training" / "train.csv").open() as file:
+        rows = {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file)}
+    told = {step: values["train/loss"] for step, values in logger.told if "train/loss" in values}
+    assert told == pytest.approx(rows, rel=1e-6) and set(rows) == {2, 4}
+    assert [step for step, values in logger.told if "dev/loss" in values] == [2, 4]
+
+
+def test_a_package_that_is_not_there_is_one_line(make_run: MakeRun) -> None:
+    run = make_run(max_steps=4, loggers="wandb")
+    with pytest.raises(UserError, match=r"'wandb' needs the package wandb; .*pip install wandb"):
+        train(run, progress=SILENT)
+
+
+def test_a_service_that_fails_is_one_line_and_the_run_goes_on_without(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        experiment = None
+
+        def log_hyperparams(self, settings: dict[str, Any]) -> None:
+            assert settings["seed"] == 1
+
+        def log_metrics(self, values: dict[str, float], step: int) -> None:
+            if step == 4:
+                raise ConnectionError("no\nroute")
+
+        def finalize(self, status: str) -> None:
+            pass
+
+    monkeypatch.setattr(WeightsAndBiases, "make", lambda self, folder: Failing())
+    options: dict[str, Any] = {"max_steps": 6, "checkpoint_every": 2}
+    with pytest.raises(UserError, match=r"'wandb': ConnectionError: no route; .*--resume"):
+        train(make_run(loggers=["wandb"], **options), progress=SILENT, log_every=2)
+    run = make_run(**options)
+    assert newest(Layout(run.output)) is not None
+    train(run, resume=True, progress=SILENT)
+    assert (run.output / "model.safetensors").exists()
+
+
+def test_an_unknown_logger_is_named(make_run: MakeRun) -> None:
+    with pytest.raises(UserError, match=r"training.loggers: got 'wandbb'.*did you mean 'wandb'"):
+        make_run(loggers=["wandbb"])
