@@ -1,7 +1,8 @@
 # make demo   train a model that reads spelling and writes phones, in a few minutes
 # make demo-speech  speak commands, train a model that hears them, in some minutes
 # make demo-image   train a model that names emoji, in some minutes
-# make test   check, then every test
+# make test   check, then the tests that take seconds each; some minutes in all
+# make test-all  check, then every test: half an hour on two slow cores
 # make check  lint, format and types only
 # make fuzz   give 20,000 damaged and hostile files to the command; SEED=2 for others
 # make bench DATA=...  measure speed beside other toolkits, see benchmarks/README.md
@@ -17,7 +18,7 @@ PINS := $(shell cat requirements/torch.txt requirements/dev.txt requirements/pic
 READY := .venv/ready-$(PINS)
 INSTALL := .venv/bin/python -m pip --disable-pip-version-check -qq install --no-compile
 
-.PHONY: demo demo-speech demo-image test check fuzz bench
+.PHONY: demo demo-speech demo-image test test-all check fuzz bench
 .DEFAULT_GOAL := test
 
 demo: $(READY)
@@ -30,6 +31,9 @@ demo-image: $(READY)
 	.venv/bin/python demos/look.py
 
 test: check
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto -m "not slow"
+
+test-all: check
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
 
 check: $(READY)

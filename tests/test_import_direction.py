@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "kochi"
 # Which rooms (or single modules) each room may import; a room may always import itself.
 BASE = {
     "errors",
+    "extras",
     "components",
     "schema",
     "config",
@@ -30,6 +31,7 @@ MODEL_PARTS = {"attention", "components", "inputs", "layers", "memory", "schema"
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
     "errors": set(),
+    "extras": {"errors"},
     "normal_forms": set(),
     "contents": set(),
     "quiet": set(),
@@ -100,7 +102,7 @@ DIRECTION: dict[str, set[str]] = {
         "printing",
     },
     "streams": set(),
-    "cli": {"commands", "errors", "reading", "streams", "printing"},
+    "cli": {"commands", "errors", "extras", "reading", "streams", "printing"},
     "kochi": {"attention", "errors", "modalities", "inference"},
     "__main__": {"cli"},
 }

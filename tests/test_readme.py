@@ -11,7 +11,7 @@ INSTALLING = (
     "make demo",
     ".venv/bin/kochi show demo/model photograph",
     "python -m pip install torch",
-    "python -m pip install .",
+    "python -m pip install '.[all]'",
     "kochi study all --minutes 30",
 )
 

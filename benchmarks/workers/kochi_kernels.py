@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kochi.attention import Attention, MultiHeadAttention, AttentionMask, build
+from kochi.attention import Attention, AttentionMask, MultiHeadAttention, build
 from kochi.attention.components import Components
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.dispatch import KERNELS, Case, choose

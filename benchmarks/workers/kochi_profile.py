@@ -23,8 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from kochi.attention.products import linear
-from kochi.training.module import TrainingModule
 from kochi.training.run import train
+from kochi.training.trainer import Trainer
 
 WARM = 5
 aten = torch.ops.aten
@@ -142,7 +142,7 @@ def timed(
     profiler = profile(activities=[ProfilerActivity.CPU])
 
     def wrap(step: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(self: TrainingModule, group: Any) -> Any:
+        def wrapped(self: Trainer, group: Any) -> Any:
             number = len(found["starts"])
             found["starts"].append(time.perf_counter())
             found["tokens"].append(group.num_tokens)
@@ -168,7 +168,7 @@ def main() -> None:
     text, folder = map(Path, sys.argv[3:5])
     steps = int(sys.argv[5])
     wrap, found = timed(steps)
-    TrainingModule.training_step = wrap(TrainingModule.training_step)
+    Trainer.step = wrap(Trainer.step)
     train(make_run(model, precision, text, folder, WARM + 2 * steps + 2), overwrite=True)
     torch.set_float32_matmul_precision(precision)
     starts, tokens, kinds = found["starts"], found["tokens"], found["kinds"]

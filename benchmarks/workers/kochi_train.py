@@ -17,8 +17,8 @@ from typing import Any
 
 from kochi_runs import VOCABULARY, make_run
 
-from kochi.training.module import TrainingModule
 from kochi.training.run import train
+from kochi.training.trainer import Trainer
 
 
 class Recorder:
@@ -28,15 +28,15 @@ class Recorder:
         self.starts: list[float] = []
         self.tokens: list[int] = []
         self.parameters = 0
-        TrainingModule.training_step = self._recorded(TrainingModule.training_step)
+        Trainer.step = self._recorded(Trainer.step)
 
     def _recorded(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        def recorded(module: TrainingModule, group: Any) -> Any:
+        def recorded(trainer: Trainer, group: Any) -> Any:
             self.starts.append(time.perf_counter())
             self.tokens.append(group.num_tokens)
-            self.parameters = sum(p.numel() for p in module.model.parameters())
-            assert module.model.decoder.output_bias.shape == (VOCABULARY,)
-            return step(module, group)
+            self.parameters = sum(p.numel() for p in trainer.model.parameters())
+            assert trainer.model.decoder.output_bias.shape == (VOCABULARY,)
+            return step(trainer, group)
 
         return recorded
 

@@ -8,6 +8,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,7 @@ from kochi.commands.show import show
 from kochi.commands.study import study
 from kochi.commands.train import train
 from kochi.errors import Interrupted, UserError
+from kochi.extras import EXTRAS, missing
 from kochi.printing import guard_stderr, say
 from kochi.reading import shortened
 from kochi.streams import forget_output, is_closed, open_closed_streams
@@ -88,12 +90,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(list(arguments))
     open_closed_streams()
     guard_stderr()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt_once)
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:  # came while an error was reported
         code = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """End at a Ctrl-C; further ones do not spoil the way out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+_interrupt_once.only_once = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _run(words: list[str]) -> int:
@@ -104,6 +117,11 @@ def _run(words: list[str]) -> int:
         return _complain(f"{_usage(error)} (see '{_path(error)} --help')", USER_ERROR)
     except UserError as error:
         return _complain(str(error), USER_ERROR)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        return _complain(str(missing(package)), USER_ERROR)
     except Interrupted as error:
         return _complain(str(error), INTERRUPTED)
     except KeyboardInterrupt:

@@ -288,7 +288,7 @@ class Training(Table):
     start_from: Path | None = None
     loggers: Loggers = Field(default_factory=list)
     devices: Positive = 1
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
 
 
 class Search(Table):

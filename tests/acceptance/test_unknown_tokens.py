@@ -14,6 +14,7 @@ def predictor(copier):
     return kochi.load(copier)
 
 
+@pytest.mark.slow
 def test_the_unknown_token_is_never_written(predictor):
     """The model has learned to write it; every search leaves it out."""
     for options in ({"beam": 1}, {"beam": 4}, {"beam": 8, "n_best": 8}):

@@ -11,6 +11,7 @@ def files(translator):
     return translator.parent / "test.source", translator.parent / "test.target"
 
 
+@pytest.mark.slow
 def test_links_of_a_made_up_language_are_found(kochi, translator, files, tmp_path):
     gold, out = translator.parent / "test.links", tmp_path / "found.links"
     arguments = [translator, *files, "--gold", gold, "--out", out]
@@ -67,6 +68,7 @@ def spelled(tmp_path):
     return tmp_path / "words", tmp_path / "phones"
 
 
+@pytest.mark.slow
 def test_spelling_to_sound_is_linked_between_tokens(kochi, tiny, spelled):
     result = kochi("align", tiny, *spelled)
     assert result.code == 0, result.err

@@ -91,6 +91,7 @@ def test_errors_of_times_are_counted_in_spans(demo, capsys):
     assert "spread evenly: 33 ms" in out
 
 
+@pytest.mark.slow
 def test_runs_from_voices_to_pictures(demo, tmp_path, monkeypatch, capsys):
     (tmp_path / "recipes").mkdir()
     shutil.copy(demo.RECIPE, tmp_path / "recipes")

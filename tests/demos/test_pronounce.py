@@ -36,6 +36,7 @@ def test_invented_words_are_not_in_the_dictionary(demo):
     assert len([word for word in demo.INVENTED if word not in words]) >= demo.NUM_INVENTED
 
 
+@pytest.mark.slow
 def test_runs_from_dictionary_to_pictures(demo, tmp_path, monkeypatch, capsys):
     rows = demo.pronunciations()[:: len(demo.pronunciations()) // 600]
     (tmp_path / "recipes").mkdir()

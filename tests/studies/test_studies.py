@@ -98,9 +98,10 @@ def test_cells_can_be_built_and_nothing_found_is_reported(name, small):
     assert {one.show() for one in judged} == {"not judged: not measured"}
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("shapes_unchecked")  # they take a third of the time
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(
+    "name", ["focus", *(pytest.param(n, marks=pytest.mark.slow) for n in STUDIES if n != "focus")]
+)
 def test_a_small_study_for_real(name, small, tmp_path):
     """A few steps of the smallest models with one learning rate; every figure is there."""
     draws = shrunk(small(name), max_steps=4, evaluate_every=2)
@@ -226,6 +227,7 @@ def test_waiting_does_not_count_as_training():
     assert clock.share < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shapes_unchecked")
 def test_whether_a_model_trained_is_told_by_its_own_loss(small, tmp_path):
     """One that takes no step is no better than one that reads no source; others are."""
@@ -300,6 +302,7 @@ def test_own_pairs(kochi, task, tmp_path, monkeypatch):
     assert (tmp_path / "found" / "index.html").exists()
 
 
+@pytest.mark.slow
 def test_own_recordings(kochi, tmp_path, monkeypatch):
     """A manifest is all that is needed; the studies of text are left out."""
     monkeypatch.chdir(tmp_path)
@@ -314,6 +317,7 @@ def test_own_recordings(kochi, tmp_path, monkeypatch):
     assert [len(row) for row in record["rows"]] == [6, 6, 6]
 
 
+@pytest.mark.slow
 def test_own_pictures(kochi, pictures_task, tmp_path, monkeypatch):
     """Pointing in place of alignment errors; the studies of text and speech are left out."""
     monkeypatch.chdir(tmp_path)
@@ -330,6 +334,7 @@ def test_own_pictures(kochi, pictures_task, tmp_path, monkeypatch):
     assert "pointing accuracy, exact marginal minus soft, points" in result.out
 
 
+@pytest.mark.slow
 def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
     """Nothing is said of pointing then."""
     text = pictures_task.read_text().replace('boxes_column = "boxes"\n', "")
@@ -343,6 +348,7 @@ def test_pictures_without_boxes(kochi, pictures_task, tmp_path, monkeypatch):
     assert "aligns better" not in result.out
 
 
+@pytest.mark.slow
 def test_studies_that_the_minutes_cannot_decide_are_left_out(kochi, tmp_path, monkeypatch):
     """It says what they would need; one study alone is begun all the same."""
     monkeypatch.setattr("kochi.studies.pace.slowness", lambda: 1.0)
@@ -358,6 +364,7 @@ def test_studies_that_the_minutes_cannot_decide_are_left_out(kochi, tmp_path, mo
     assert not (tmp_path / "studies" / "sparse").exists()
 
 
+@pytest.mark.slow
 def test_what_was_left_out_is_not_reported(kochi, tmp_path, monkeypatch):
     """Cut off by its time: the page names what ran, which is nothing here."""
     monkeypatch.setattr("kochi.studies.study.FIRST_RESERVE_SECONDS", 1000.0)
@@ -381,6 +388,7 @@ def test_thirty_minutes_decide_some_claims(monkeypatch):
     assert pace.affordable(STUDIES.values(), 2, 0.1) == {}
 
 
+@pytest.mark.slow
 def test_verdicts_of_another_run_are_set_beside(kochi, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ("study", "parallel", "--size", 8, "--jobs", 1)
@@ -476,6 +484,7 @@ def test_data_without_a_part(kochi, task, split, purpose):
     assert "kochi init DATA --split 0.8/0.1/0.1" in line
 
 
+@pytest.mark.slow
 def test_fewer_seeds_than_a_verdict_needs(kochi, task, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     changes = ("--set", "training.max_steps=3", "--size", 8, "--seeds", 2, "--jobs", 1)

@@ -45,6 +45,20 @@ def test_value_and_gradients(smoothing, chunk_rows, monkeypatch):
         torch.testing.assert_close(one, other)
 
 
+def test_an_evaluation_computes_no_gradient(monkeypatch):
+    def never(*_):
+        raise AssertionError("a gradient of weights was computed")
+
+    features, weight, bias, targets, mask = example()
+    expected = cross_entropy(features, weight, bias, targets, mask, 0.1)
+    monkeypatch.setattr(losses, "add_weight_gradient", never)
+    with pytest.raises(AssertionError):
+        cross_entropy(features, weight, bias, targets, mask, 0.1)
+    with torch.no_grad():
+        found = cross_entropy(features, weight, bias, targets, mask, 0.1)
+    torch.testing.assert_close(found, (expected[0].detach(), expected[1]))
+
+
 def test_without_bias():
     features, weight, _, targets, mask = example()
     loss, _ = cross_entropy(features, weight, None, targets, mask, 0.1)

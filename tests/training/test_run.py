@@ -386,8 +386,18 @@ def test_gpus_that_are_not_there_are_one_line(
     with pytest.raises(UserError, match="torch finds no GPU here; set it to 'auto' or 'cpu'"):
         _train(make_run(accelerator="gpu"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UserError, match=r"training\.devices = 3: torch finds 2 here"):
+    with pytest.raises(UserError, match=r"training\.devices = 3: torch finds 2 GPUs here"):
         _train(make_run(accelerator="auto", devices=3))
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_kind_of_gpu_that_is_not_there(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"accelerator = '{name}': torch finds none here"):
+        _train(make_run(accelerator=name))
 
 
 def test_what_training_wrote_is_plain_data(make_run: MakeRun) -> None:

@@ -31,7 +31,9 @@ Beam = Annotated[
 BatchSize = Annotated[
     int | None, typer.Option(min=1, help="Sources computed together. Default: the run file's.")
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1; auto is a GPU if there is one.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is a CUDA GPU if there is one.")
+]
 Trust = Annotated[
     list[str] | None,
     typer.Option(

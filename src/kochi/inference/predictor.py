@@ -772,7 +772,8 @@ def load(
 
     Args:
         folder: The model folder.
-        device: What torch calls it ("cpu", "cuda", "cuda:1"); "auto" is a GPU if there is one.
+        device: What torch calls it ("cpu", "cuda", "cuda:1", "mps"); "auto" is a CUDA GPU if there
+            is one, else the CPU.
         precision: "bf16" halves the weights and is faster on many GPUs. Numbers are rounded to 8
             bits, and how a matrix product is rounded depends on how many rows it has: an answer
             may differ from that of "fp32", and, unlike there, with what shares its batch and with

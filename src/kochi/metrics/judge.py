@@ -45,6 +45,7 @@ def wer_unit(data: BaseData, sources: Sequence[Any]) -> WerUnit:
         data: The data table of a run file.
         sources: The sources that are scored.
 
+    >>> from kochi.modalities.text.tables import TsvData
     >>> table = {"kind": "tsv", "train": "a.tsv", "source": {"tokens": "characters"}}
     >>> table["target"] = {"tokens": "whitespace"}
     >>> sounds = TsvData.model_validate(table)

@@ -1,5 +1,6 @@
 """Charts of figures with their intervals, told apart by marks and strokes as well as by colour."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from kochi.view.figures import save_figure, set_fonts
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", "-.", ":", "-", "--", "-.")
+SCORES = ("BLEU", "chrF", "exact match, %")
+LARGEST = 102.0  # of a score in percent, with room for its mark
+LINE = 84  # characters below a chart
 HATCHES = ("", "//", "..", "xx", "--", "\\\\", "++")
 
 
@@ -31,6 +35,8 @@ def draw(chart: Chart, title: str, path: Path) -> None:
     else:
         _bars(axes, chart)
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    if chart.y_label in SCORES:  # an interval may reach beyond
+        axes.set_ylim(top=min(LARGEST, axes.get_ylim()[1]))
     axes.grid(alpha=0.25, axis="both" if chart.kind == "lines" else "y")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=11, wrap=True)
@@ -86,9 +92,9 @@ def _bars(axes: Axes, chart: Chart) -> None:
             edgecolor="white",
             capsize=3,
         )
-    axes.set_xticks(range(len(chart.places)), [str(place) for place in chart.places])
-    if max((len(str(place)) for place in chart.places), default=0) * len(chart.places) > 70:
-        axes.tick_params(axis="x", labelrotation=30)
+    room = max(8, LINE // max(1, len(chart.places)))
+    names = [textwrap.fill(str(place), room, break_long_words=False) for place in chart.places]
+    axes.set_xticks(range(len(names)), names, fontsize=8 if len(names) > 5 else None)
 
 
 def _reach(points: list[Estimate]) -> "np.ndarray":

@@ -6,6 +6,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kochi.extras import need
+
 if TYPE_CHECKING:
     from kochi.training.run import train
 
@@ -14,5 +16,6 @@ __all__ = ["train"]
 
 def __getattr__(name: str) -> Any:
     if name == "train":
+        need("lightning", "tensorboard")
         return import_module("kochi.training.run").train
     raise AttributeError(f"module 'kochi.training' has no attribute {name!r}")

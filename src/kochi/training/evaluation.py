@@ -241,6 +241,7 @@ def name_in_data(name: str, data: BaseData) -> str:
     """Return the name of a source without the folders of the data: logs may be published.
 
     >>> from pathlib import Path
+    >>> from kochi.modalities.audio.tables import SoundData
     >>> data = SoundData(kind="sound", train=Path("a"), folder=Path("/home/me/data"))
     >>> name_in_data("/home/me/data/one.wav", data)
     'one.wav'

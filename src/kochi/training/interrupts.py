@@ -57,7 +57,9 @@ class Interrupts:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # The command has had its Ctrl-C then, and ends.
+            done = isinstance(error, Interrupted) and getattr(handler, "only_once", False)
+            signal.signal(number, signal.SIG_IGN if done else handler)
 
     def install(self) -> None:
         """Take the signals (again: Lightning puts a handler of its own in place)."""

@@ -42,6 +42,8 @@ def cross_entropy(
     wanted = targets.flatten().index_select(0, rows)
     if bias is None:
         bias = weight.new_zeros(weight.shape[0])
+    if not torch.is_grad_enabled():  # else the gradients would be computed all the same
+        chosen, weight, bias = chosen.detach(), weight.detach(), bias.detach()
     loss, nll = _LinearCrossEntropy.apply(chosen, weight, bias, wanted, label_smoothing)  # pyright: ignore[reportGeneralTypeIssues]
     nll = nll.detach()
     return loss, nll.new_zeros(mask.numel()).index_copy(0, rows, nll).view(mask.shape)
@@ -63,7 +65,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         x, w = features.to(dtype), weight.to(dtype)
         total, vocabulary = x.shape[0], w.shape[0]
         needs = any(ctx.needs_input_grad)
-        grads = (torch.empty_like(x), x.new_zeros(w.shape[::-1]).t(), torch.zeros_like(bias))
+        grads: tuple[Tensor, ...] = ()
+        if needs:
+            grads = (torch.empty_like(x), x.new_zeros(w.shape[::-1]).t(), torch.zeros_like(bias))
         step = max(1, CHUNK_BYTES // (4 * vocabulary))
         loss = features.new_zeros((), dtype=sum_dtype(features))
         every_nll = [loss.new_zeros(0)]
@@ -115,7 +119,7 @@ def _normalise(logits: Tensor, targets: Tensor, mean: Tensor) -> tuple[Tensor, T
 
 
 def _accumulate(
-    grads: tuple[Tensor, Tensor, Tensor],
+    grads: tuple[Tensor, ...],
     part: slice,
     exponentials: Tensor,
     norm: Tensor,
@@ -134,7 +138,7 @@ def _accumulate(
 
 
 def _uniform_part(
-    grads: tuple[Tensor, Tensor, Tensor], features: Tensor, weight: Tensor, share: float
+    grads: tuple[Tensor, ...], features: Tensor, weight: Tensor, share: float
 ) -> None:
     grads[0].sub_(weight.sum(0) * share)
     grads[1].sub_(features.sum(0) * share)

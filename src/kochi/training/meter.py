@@ -24,7 +24,7 @@ class Meter:
         self.gradient_norm = 0.0
 
     def add(self, step: int, outcome: torch.Tensor, tokens: int) -> None:
-        """Add a step; see ``TrainingModule.outcome``."""
+        """Add a step; see ``Trainer.outcome``."""
         self._pending.append((step, outcome, tokens))
         if outcome.device.type == "cpu" or len(self._pending) >= PENDING:
             self.check()

@@ -29,6 +29,9 @@ def mixture_cross_entropy(
     rows = mask.flatten().nonzero().squeeze(1)
     of_target, of_places, alignment, sentences, kept = mixture.rows(rows)
     wanted = targets.flatten().index_select(0, rows)
+    if not torch.is_grad_enabled():  # else the gradients would be computed all the same
+        of_target, of_places, alignment = of_target.detach(), of_places.detach(), alignment.detach()
+        weight, bias = weight.detach(), bias.detach()
     loss, nll = _MixtureCrossEntropy.apply(  # pyright: ignore[reportGeneralTypeIssues]
         of_target, of_places, alignment, weight, bias, sentences, kept, wanted, label_smoothing
     )

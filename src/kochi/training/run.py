@@ -286,7 +286,12 @@ def check_accelerator(training: config.Training, cluster: Cluster | None = None)
         raise UserError(
             "training.accelerator = 'gpu': torch finds no GPU here; set it to 'auto' or 'cpu'"
         )
-    if training.accelerator != "cpu" and 0 < gpus < wanted:
+    for name, there in (("cuda", gpus > 0), ("mps", torch.backends.mps.is_available())):
+        if training.accelerator == name and not there:
+            raise UserError(
+                f"training.accelerator = {name!r}: torch finds none here; set it to 'auto' or 'cpu'"
+            )
+    if training.accelerator not in ("cpu", "mps") and 0 < gpus < wanted:
         what = f"training.devices = {wanted}" if cluster is None else f"{wanted} processes"
         raise UserError(
             f"{what}: torch finds {gpus} GPUs here; take at most as many, or set "

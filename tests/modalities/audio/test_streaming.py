@@ -20,7 +20,11 @@ def read(folder: Path, *changes: str):
     return read_run(write_sounds(folder), [*STREAMING, *changes])
 
 
-@pytest.fixture(scope="module", params=ENCODERS, ids=list(ENCODERS))
+OTHERS = [name for name in ENCODERS if name != "conv_rnn"]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS]
+
+
+@pytest.fixture(scope="module", params=["conv_rnn", *SLOW])
 def model(request, tmp_path_factory):
     """A model that can listen; it has learned to hear tones."""
     if request.param == "conv_rnn":

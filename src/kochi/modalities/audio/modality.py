@@ -10,6 +10,7 @@ from kochi.contents import File
 from kochi.data.left_out import Bad, usable
 from kochi.data.manifest import Row
 from kochi.data.pair import Pair, Split
+from kochi.extras import need
 from kochi.modalities.audio.files import Recording
 from kochi.modalities.audio.rows import folder_recordings, row_recording, sound_files
 from kochi.modalities.audio.tables import SoundData
@@ -66,12 +67,14 @@ class Audio(OfFrames[SoundData]):
 
     @override
     def reader(self) -> "SoundReader":
+        need("soundfile", "soxr")
         from kochi.modalities.audio.reader import SoundReader
 
         return SoundReader.like(self.data)
 
     @override
     def load(self, file: File) -> "SoundReader":
+        need("soundfile", "soxr")
         from kochi.modalities.audio.reader import SoundReader
 
         return SoundReader.load(file)

@@ -12,6 +12,7 @@ from kochi.data.left_out import Bad, usable
 from kochi.data.manifest import Row
 from kochi.data.pair import Pair, Split
 from kochi.errors import UserError
+from kochi.extras import need
 from kochi.inputs import Input, PictureInput
 from kochi.memory import Grid, Layout
 from kochi.modalities.attended import Attended
@@ -90,12 +91,14 @@ class Image(Modality[PictureData]):
 
     @override
     def reader(self) -> "PictureReader":
+        need("PIL")
         from kochi.modalities.image.reader import PictureReader
 
         return PictureReader(front_end=self.data.front_end)
 
     @override
     def load_reader(self, file: File) -> "PictureReader":
+        need("PIL")
         from kochi.modalities.image.reader import PictureReader
 
         return PictureReader.load(file)

@@ -40,7 +40,7 @@ class Text(Modality[TextSources]):
     """Text, cut into characters, words or pieces of words."""
 
     name = "text"
-    sources = "texts"
+    sources = "text"
     tables: ClassVar[dict[str, Any]] = {
         "tsv": TsvData,
         "jsonl": JsonlData,

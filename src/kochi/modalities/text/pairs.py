@@ -14,6 +14,7 @@ from kochi.data.records import get_field, json_type, read_records
 from kochi.data.tables import form_of, read_cells, read_header
 from kochi.data.tags import with_tags
 from kochi.errors import UserError
+from kochi.extras import need
 from kochi.modalities.tables import Column
 from kochi.modalities.text.tables import HuggingFaceData, JsonlData, TsvData
 from kochi.reading import parsing
@@ -141,13 +142,8 @@ def _unequal_error(
 
 def read_huggingface(data: HuggingFaceData, split: str, bad: Bad) -> Iterator[Pair]:
     """Stream the rows of a data set of the Hugging Face hub, or of local files."""
-    try:
-        library = importlib.import_module("datasets")
-    except ImportError:
-        raise UserError(
-            "data.kind = 'huggingface' needs the package datasets; install it with: "
-            "pip install 'kochi[huggingface]'"
-        ) from None
+    need("datasets")
+    library = importlib.import_module("datasets")
     with parsing(f"data set {data.name} ({split})", "a data set", "check the data table"):
         rows = library.load_dataset(
             data.name, data.configuration, data_files=data_files(data) or None, split=split
