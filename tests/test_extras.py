@@ -92,6 +92,14 @@ def test_a_missing_extra_is_one_line(package, words, extra, tmp_path, monkeypatc
     assert f"the package {package}; install it with: pip install 'kochi[{extra}]'" in line
 
 
+def test_init_writes_a_run_file_where_nothing_can_be_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("pairs.tsv").write_text("".join(f"a{n}\tb{n}\n" for n in range(60)))
+    done = without(["lightning"], COMMAND, "init", "pairs.tsv")
+    assert done.returncode == 0 and Path("run.toml").exists()
+    assert "no step could be timed: training needs the package lightning" in done.stderr
+
+
 def test_every_extra_is_one_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     known = project["optional-dependencies"]

@@ -24,17 +24,14 @@ from pydantic import (
 
 from kochi.components import Choice, ComponentError
 from kochi.errors import UserError
+from kochi.inputs import TokenInput
 from kochi.modalities import MODALITIES, data_table, modality_of
 from kochi.modalities.audio.tables import SoundData
 from kochi.modalities.features.tables import FeaturesData
 from kochi.modalities.image.tables import PictureData
 from kochi.modalities.tables import BaseData
 from kochi.modalities.text.tables import (
-    HuggingFaceData,
-    JsonlData,
-    ParallelData,
     TextSources,
-    TsvData,
 )
 from kochi.reading import LARGEST_TOML, parse_toml, parsing, read_file, shortened
 from kochi.schema import COMPONENT, Chosen, ChosenName
@@ -340,7 +337,8 @@ class Run(Table):
             raise ValueError(
                 "search.ctc_weight needs a model trained with CTC: set training.ctc_weight, too"
             )
-        if self.search.unknown == "copy" and modality_of(self.data).in_files:
+        of_text = isinstance(modality_of(self.data).like(), TokenInput)
+        if self.search.unknown == "copy" and not of_text:
             raise ValueError("search.unknown = 'copy' needs sources of text; use 'mark' or 'drop'")
         if self.search.unknown == "copy" and isinstance(self.model, PlainModel):
             raise ValueError(
@@ -503,32 +501,22 @@ def _explain(error: ValidationError, tree: dict[str, Any], run_class: type[Run])
 
 
 def _kinds() -> dict[str, type[Table]]:
-    return {
-        "tsv": TsvData,
-        "jsonl": JsonlData,
-        "parallel": ParallelData,
-        "huggingface": HuggingFaceData,
-        "features": FeaturesData,
-        "sound": SoundData,
-        "picture": PictureData,
-        "plain": PlainModel,
-        "rnn": RnnModel,
-        "transformer": TransformerModel,
-    }
+    return _kinds_in(Data) | _kinds_in(Model)
+
+
+def _kinds_in(union: Any) -> dict[str, type[Table]]:
+    tables = get_args(get_args(union)[0])
+    return {get_args(table.model_fields["kind"].annotation)[0]: table for table in tables}
 
 
 def _kinds_of(name: str) -> str:
-    union = {"data": Data, "model": Model}[name]
-    tables = get_args(get_args(union)[0])
-    return ", ".join(repr(get_args(table.model_fields["kind"].annotation)[0]) for table in tables)
+    return ", ".join(map(repr, _kinds_in({"data": Data, "model": Model}[name])))
 
 
 def _kinds_with(kind: str, key: str) -> list[str]:
     """Name the kinds that could stand in the place of this one and have the key."""
-    for union in (Data, Model):
-        tables = get_args(get_args(union)[0])
-        if _kinds()[kind] in tables:
-            named = {name: table for name, table in _kinds().items() if table in tables}
+    for named in map(_kinds_in, (Data, Model)):
+        if kind in named:
             return [name for name, table in named.items() if key in table.model_fields]
     return []
 

@@ -19,7 +19,7 @@ NEAR = 2  # how many folders above the model folder a published path may begin
 
 
 def publish(run: config.Run, folder: Path, below: str = ".") -> config.Run:
-    """Return a run as it is written into a model folder.
+    """Return a run as it is written into a model folder: without where its curves were sent.
 
     Args:
         run: Its paths are absolute, or relative to ``data.folder``.
@@ -53,6 +53,7 @@ def publish(run: config.Run, folder: Path, below: str = ".") -> config.Run:
         near = _near(before, folder) is not None
         before = _relative(before, start) if near else Path(before.name)
         training = training.model_copy(update={"start_from": before})
+    training = training.model_copy(update={"loggers": []})  # of whoever trains: servers, packages
     output = _relative(folder, start)
     return run.model_copy(update={"data": data, "training": training, "output": output})
 

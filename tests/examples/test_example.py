@@ -152,6 +152,9 @@ def test_the_table_of_a_fifth_modality_is_checked_and_described(kochi, tmp_path)
         by_path.code == 2 and "data.kind: " in by_path.err and "cannot be imported" in by_path.err
     )
 
+    copied = kochi("train", run_file, "--set", "search.unknown=copy")
+    assert copied.code == 2 and "needs sources of text" in copied.err
+
     schema = json.loads(kochi("schema").out)
     table = next(one for one in schema["$defs"].values() if "series_column" in one["properties"])
     assert table["properties"]["kind"]["const"] == "series"

@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from kochi import config
 from kochi.components import ComponentError
 from kochi.inputs import FrameInput, PictureInput, TokenInput
 from kochi.modalities import MODALITIES, data_table, modality_of
@@ -32,6 +34,13 @@ def test_only_a_modality_asks_what_it_reads():
     assert len(others) > 100
     asking = [str(path) for path in others if ASKS.search(path.read_text(encoding="utf-8"))]
     assert not asking
+
+
+def test_run_files_know_every_kind():
+    tables = get_args(get_args(config.Data)[0])
+    assert {get_args(table.model_fields["kind"].annotation) for table in tables} == {
+        (kind,) for kind in MODALITIES.builtin
+    }
 
 
 @pytest.mark.parametrize("kind", list(MODALITIES.builtin))

@@ -12,7 +12,7 @@ import torch
 
 from kochi import folder
 from kochi.errors import UserError
-from kochi.training.checkpoints import read_checkpoint, write_checkpoint
+from kochi.training.checkpoints import read_checkpoint, read_state, write_checkpoint
 from kochi.training.sealed import Damaged, write_sealed
 
 
@@ -118,3 +118,10 @@ def test_a_refusal_of_the_system_names_the_file(tmp_path: Path) -> None:
     )
     assert "file.partial File too large" in done.stdout
     assert "b'old' ['file']" in done.stdout
+
+
+def test_a_checkpoint_of_another_version_is_named(tmp_path):
+    path = tmp_path / "last.ckpt"
+    write_checkpoint({"kochi": {}, "state_dict": {}, "optimizer_states": []}, path)
+    with pytest.raises(Damaged, match=r"last\.ckpt: written by another version of kochi"):
+        read_state(path)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from kochi import config
+from kochi import config, load
 from kochi.errors import UserError
 from kochi.training.checkpoints import newest
 from kochi.training.layout import Layout
@@ -32,6 +32,7 @@ class Recorder(RunLogger):
 
     def open(self, folder: Path, settings: Mapping[str, Any]) -> None:
         assert folder.is_dir() and settings["training"]["max_steps"] == 4
+        assert str(Path.cwd().anchor) not in {text[:1] for text in _texts(settings)}
         self.opened.append(self)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -39,6 +40,14 @@ class Recorder(RunLogger):
 
     def close(self) -> None:
         self.closed = True
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for one in value.values() for text in _texts(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    return [value] if isinstance(value, str) else []
 
 
 @pytest.fixture
@@ -60,6 +69,20 @@ def test_a_logger_gets_what_the_files_get(make_run: MakeRun, recorded: list[Reco
     told = {step: values["train/loss"] for step, values in logger.told if "train/loss" in values}
     assert told == pytest.approx(rows, rel=1e-6) and set(rows) == {2, 4}
     assert [step for step, values in logger.told if "dev/loss" in values] == [2, 4]
+
+
+def test_a_model_needs_no_logger(
+    make_run: MakeRun, recorded: list[Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Lightning's #5180: whoever loads a model has no use for where its curves were sent."""
+    logger = {"kind": "recorder", "label": "user:password@server"}
+    folder = train(make_run(max_steps=4, loggers=[logger]), progress=SILENT)
+    monkeypatch.delitem(LOGGERS.builtin, "recorder")
+    assert load(folder).predict(["a b"])[0].error is None
+    for file in ("run.toml", "training/run.toml", "README.md", "manifest.json"):
+        assert "password" not in (folder / file).read_text(encoding="utf-8")
+    run = make_run(max_steps=4)
+    train(run, resume=True, progress=SILENT)  # goes on without the logger
 
 
 def test_a_package_that_is_not_there_is_one_line(make_run: MakeRun) -> None:

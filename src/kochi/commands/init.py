@@ -9,6 +9,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.errors import UserError
+from kochi.extras import need
 from kochi.printing import say
 
 MOST_SHOWN = 60  # characters of one side
@@ -109,9 +110,10 @@ def init(
     for pair in started.pairs:
         say(f"  {_shown(pair.source)}  ->  {_shown(pair.references[0])}")
     if estimate:
-        from kochi.training.estimate import estimate_training
-
         try:
+            need("lightning")
+            from kochi.training.estimate import estimate_training
+
             say(estimate_training(out))
         except UserError as error:  # the run file is there; training says the same
             say(f"kochi: no step could be timed: {error}", error=True)

@@ -62,7 +62,9 @@ def read_state(path: Path) -> RunState:
         Damaged: The checkpoint is not what this version of kochi wrote.
     """
     try:
-        return RunState.from_dict(read_checkpoint(path)[STATE_KEY])
+        found = read_checkpoint(path)
+        _ = found["objective"], found["optimizer"]
+        return RunState.from_dict(found[STATE_KEY])
     except (KeyError, TypeError) as error:
         raise Damaged(f"{path}: written by another version of kochi ({error})") from None
 

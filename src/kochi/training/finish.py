@@ -11,6 +11,7 @@ import kochi
 from kochi import config, folder
 from kochi.data.corpus import Corpus
 from kochi.models.build import build_model
+from kochi.publishing import publish
 from kochi.schema import packages_of
 from kochi.training import monitor
 from kochi.training.checkpoints import weights_bytes
@@ -173,7 +174,7 @@ def _card(run: config.Run, prepared: Prepared, metrics: dict[str, Any]) -> str:
     score = ""
     if dev["value"] is not None:
         score = f"- dev {dev['metric']} ({dev['search']}): {dev['value']:.2f} %\n"
-    packages = packages_of(run)
+    packages = packages_of(publish(run, run.output))
     trust = f", trust={list(packages)}" if packages else ""
     options = "".join(f" --trust {name}" for name in packages)
     code = "Nothing in this folder can run code."

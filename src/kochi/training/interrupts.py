@@ -62,7 +62,7 @@ class Interrupts:
             signal.signal(number, signal.SIG_IGN if done else handler)
 
     def install(self) -> None:
-        """Take the signals (again: Lightning puts a handler of its own in place)."""
+        """Take the signals."""
         for number in self._before:
             signal.signal(number, signal.SIG_IGN if self._ignore else self._handle)
 

@@ -45,7 +45,6 @@ FREE = (
     "training.patience",
     "training.checkpoint_every",
     "training.examples",
-    "training.loggers",
     "training.devices",
     "training.accelerator",
     "search.beam",

@@ -18,6 +18,7 @@ from kochi.modalities import modality_of
 from kochi.modalities.readers import check_augmentation
 from kochi.models.build import build_model
 from kochi.models.outline import check_memory, outline
+from kochi.publishing import publish
 from kochi.schema import packages_of
 from kochi.training import monitor
 from kochi.training.checkpoints import newest, read_checkpoint, read_state, take_up
@@ -116,6 +117,12 @@ def train(
 def _take_part(run: config.Run, interrupts: Interrupts, cluster: Cluster) -> None:
     """Do the steps of a process that is not the first one."""
     fabric = make_fabric(run.training, cluster=cluster)  # waits until the data are ready
+    place = Layout(run.output).data
+    if not place.is_dir():
+        raise UserError(
+            f"{place}: not there, where process {cluster.rank} runs; all processes must see the "
+            "output folder of the first one: let it be on a disk that they share"
+        )
     prepared = load_data(run)
     silent = Progress(silent=True)
     fit(run, prepared, build_evaluator(run, prepared), interrupts, silent, 10, fabric)
@@ -233,13 +240,18 @@ def _fit(
 
 
 def _open_logs(run: config.Run, layout: Layout, state: RunState) -> Logs:
-    settings = run.model_dump(mode="json", exclude_none=True)
-    loggers = [choice.build() for choice in run.training.loggers]
-    for logger in loggers:
-        folder = layout.training / "loggers"
-        folder.mkdir(exist_ok=True)
-        logger.open(folder, settings)
-    return Logs(layout.training, state, run.training.metric, loggers)
+    """Open the files and the services that curves go to; these learn no path of this machine."""
+    settings = publish(run, run.output).model_dump(mode="json", exclude_none=True)
+    place = layout.training / "loggers"
+    with contextlib.ExitStack() as opened:
+        loggers = [choice.build() for choice in run.training.loggers]
+        for logger in loggers:
+            place.mkdir(exist_ok=True)
+            logger.open(place, settings)
+            opened.callback(logger.close)
+        logs = Logs(layout.training, state, run.training.metric, loggers)
+        opened.pop_all()
+    return logs
 
 
 def build_evaluator(run: config.Run, prepared: Prepared) -> Evaluator | None:
