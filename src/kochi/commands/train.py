@@ -52,6 +52,7 @@ def train(
     machine, ends in the same model, bit for bit.
     """
     from kochi.config import read_run
+    from kochi.publishing import publish
     from kochi.schema import packages_of
 
     count = [] if devices is None else [f"training.devices={devices}"]
@@ -69,7 +70,7 @@ def train(
     cluster = this_cluster()
     if cluster is not None and cluster.rank:
         return  # the first process says where the model is
-    trust = [word for name in packages_of(run) for word in ("--trust", name)]
+    trust = [word for name in packages_of(publish(run, run.output)) for word in ("--trust", name)]
     read = ["kochi", "predict", folder, modality_of(run.data).example]
     commands = [*_measured(run, folder), list(filter(None, read))]
     nexts = [[*words, *trust] for words in commands]
