@@ -30,6 +30,7 @@ DATA = BASE | {"data", "modality", "modalities"}
 MODEL_PARTS = {"attention", "components", "inputs", "layers", "memory", "schema", "tables"}
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
+    "ahead": set(),
     "errors": set(),
     "extras": {"errors"},
     "normal_forms": set(),
@@ -71,7 +72,7 @@ DIRECTION: dict[str, set[str]] = {
     "word_alignment": {"errors", "data", "metrics"},
     "training": DATA
     | MODELS
-    | {"metrics", "decoding", "view", "folder", "timestamps", "publishing", "printing"},
+    | {"ahead", "metrics", "decoding", "view", "folder", "timestamps", "publishing", "printing"},
     "studies": DATA
     | MODELS
     | {
@@ -84,7 +85,7 @@ DIRECTION: dict[str, set[str]] = {
         "view",
         "folder",
     },
-    "inference": DATA | MODELS | {"decoding", "folder", "timestamps", "word_alignment"},
+    "inference": DATA | MODELS | {"ahead", "decoding", "folder", "timestamps", "word_alignment"},
     "streaming": DATA | MODELS | {"decoding", "inference"},
     "pointing": DATA | {"memory", "metrics", "inference"},
     "run_schema": {"config", "folder", "modality"},

@@ -3,9 +3,8 @@
 import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -15,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kochi.ahead import run_ahead
 from kochi.config import Run, TransformerModel
 from kochi.data.padding import BOS, EOS, UNK
 from kochi.data.readers.base import Reader, Unreadable
@@ -428,14 +428,7 @@ class Predictor:
         if self._reads_tokens:
             yield from chunks
             return
-        with ThreadPoolExecutor(1) as thread:
-            reading: list[Future[list[_Read]]] = []
-            for chunk in chunks:
-                reading.append(thread.submit(self._read_all, chunk, None))
-                if len(reading) > 1:
-                    yield reading.pop(0).result()
-            for last in reading:
-                yield last.result()
+        yield from run_ahead((partial(self._read_all, chunk, None) for chunk in chunks), count=1)
 
     def _predict(self, sources: Any, find: DecodingStrategy, asked: _Asked) -> list[Prediction]:
         settle_threads()

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from kochi import config
+from kochi.ahead import iterate_ahead
 from kochi.errors import Interrupted
 from kochi.folder import pack_weights, weights_of
 from kochi.training import monitor
@@ -16,10 +17,11 @@ from kochi.training.layout import Layout
 from kochi.training.logs import Logs
 from kochi.training.meter import Meter
 from kochi.training.progress import Progress, Window, estimate_time_left
-from kochi.training.read_ahead import read_ahead
 from kochi.training.state import Evaluation, RunState
 from kochi.training.stream import Group, StepStream, is_due
 from kochi.training.trainer import Trainer
+
+AHEAD = 4  # groups of batches that wait at most
 
 
 class Loop:
@@ -77,7 +79,11 @@ class Loop:
         if self._begin(trainer):
             return
         # Tokens are laid into a batch in no time; sound and pictures take as long as a step.
-        groups = iter(self._stream) if self._stream.batches.of_tokens else read_ahead(self._stream)
+        groups = (
+            iter(self._stream)
+            if self._stream.batches.of_tokens
+            else iterate_ahead(self._stream, AHEAD)
+        )
         with contextlib.closing(groups):
             for group in groups:
                 trainer.step(group)
