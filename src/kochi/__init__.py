@@ -1,4 +1,4 @@
-"""kochi: models that read one thing and write another by deciding, at each step, where to look.
+"""kochi: models that read one thing and write another by deciding, at each step, what to attend to.
 
     import kochi
 

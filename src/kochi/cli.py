@@ -72,7 +72,7 @@ def kochi(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
     ] = False,
 ) -> None:
-    """Train and use models that read one thing and write another, deciding where to look.
+    """Train and use models that read one thing and write another, deciding what to attend to.
 
     Start with 'kochi init DATA', then 'kochi train run.toml'.
     """

@@ -396,7 +396,7 @@ def test_a_kind_of_gpu_that_is_not_there(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UserError, match=f"accelerator = '{name}': torch finds none here"):
+    with pytest.raises(UserError, match=f"accelerator = '{name}': torch finds no such device here"):
         _train(make_run(accelerator=name))
 
 

@@ -20,7 +20,7 @@ def picture_reader(predictor: Predictor) -> PictureReader:
     if not isinstance(predictor.source, PictureReader):
         raise UserError("this model reads no pictures; expected one trained on data of that kind")
     if predictor.run.model.kind == "plain":
-        raise UserError("a plain model has no attention, so it looks nowhere")
+        raise UserError("a plain model has no attention, so it points nowhere")
     return predictor.source
 
 
