@@ -106,6 +106,7 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+# A training that took the Ctrl-C has the command end: it is not to come a second time.
 _interrupt_once.only_once = True  # pyright: ignore[reportFunctionMemberAccess]
 
 

@@ -301,7 +301,8 @@ def check_accelerator(training: config.Training, cluster: Cluster | None = None)
     for name, there in (("cuda", gpus > 0), ("mps", torch.backends.mps.is_available())):
         if training.accelerator == name and not there:
             raise UserError(
-                f"training.accelerator = {name!r}: torch finds no such device here; set it to 'auto' or 'cpu'"
+                f"training.accelerator = {name!r}: torch finds no such device here; set it to "
+                "'auto' or 'cpu'"
             )
     if training.accelerator not in ("cpu", "mps") and 0 < gpus < wanted:
         what = f"training.devices = {wanted}" if cluster is None else f"{wanted} processes"
