@@ -285,6 +285,7 @@ class Training(Table):
     start_from: Path | None = None
     loggers: Loggers = Field(default_factory=list)
     devices: Positive = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
 
 

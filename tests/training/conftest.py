@@ -26,7 +26,10 @@ def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_run(letters: Path, tmp_path: Path) -> MakeRun:
-    """Return a maker of run files; keywords change the training table, others by their table."""
+    """Return a maker of run files; keywords change the training table, others by their table.
+
+    A key of the model that is None is left out.
+    """
     from kochi import config
 
     def make(
@@ -66,6 +69,7 @@ def make_run(letters: Path, tmp_path: Path) -> MakeRun:
                 **training,
             },
         }
+        tree["model"] = {key: value for key, value in tree["model"].items() if value is not None}
         return config.check_run(tree, "test")
 
     return make

@@ -90,7 +90,11 @@ def check_devices(cluster: Cluster | None, training: config.Training) -> None:
 
 
 class ClusterStrategy(PlainStrategy):
-    """Data-parallel training in processes that meet as their launcher says."""
+    """Data-parallel training in processes that meet as their launcher says.
 
-    def __init__(self) -> None:
-        super().__init__(timeout=PATIENCE)
+    Args:
+        sharded: As in `PlainStrategy`.
+    """
+
+    def __init__(self, sharded: bool = False) -> None:
+        super().__init__(sharded, timeout=PATIENCE)

@@ -7,7 +7,7 @@ from typing import Any
 from kochi import config
 from kochi.ahead import iterate_ahead
 from kochi.errors import Interrupted
-from kochi.folder import pack_weights, weights_of
+from kochi.folder import pack_weights
 from kochi.training import monitor
 from kochi.training.checkpoints import prune_weights, write_weights
 from kochi.training.evaluation import Abandoned, Evaluator, Measured
@@ -154,14 +154,15 @@ class Loop:
         state = trainer.state
         self._meter.check()
         self._progress.evaluating()
-        try:
-            measured = self._measure(trainer)
-        except Abandoned:
-            return  # the evaluation stays pending in the checkpoint that is written now
         sha256 = ""
+        with trainer.gathered():
+            try:
+                measured = self._measure(trainer)
+            except Abandoned:
+                return  # the evaluation stays pending in the checkpoint that is written now
+        weights = trainer.weights()
         if trainer.fabric.is_global_zero:
-            content = pack_weights(weights_of(trainer.model))
-            sha256 = write_weights(self._layout, state.step, content)
+            sha256 = write_weights(self._layout, state.step, pack_weights(weights))
         evaluation = Evaluation(
             step=state.step,
             epoch=state.epoch + 1,

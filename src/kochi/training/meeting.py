@@ -11,18 +11,35 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed
 from lightning.fabric.strategies.ddp import DDPStrategy
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
+
+from kochi.training.sharding import shard
 
 Value = TypeVar("Value")
 
 
 class PlainStrategy(DDPStrategy):
-    """Fabric's data-parallel strategy, without pickled objects sent from process to process."""
+    """Fabric's data-parallel strategy, without pickled objects sent from process to process.
+
+    Args:
+        sharded: Whether each process keeps a part of the model only; see `sharding`.
+        options: Those of Fabric's strategy.
+    """
+
+    def __init__(self, sharded: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self._sharded = sharded
+
+    @override
+    def setup_module(self, module: nn.Module) -> Any:
+        """Return the module that trains it on all processes."""
+        return shard(module, self.root_device) if self._sharded else super().setup_module(module)
 
     def broadcast(self, obj: Value, src: int = 0) -> Value:
         """Return the JSON value of process ``src``."""
@@ -37,10 +54,11 @@ class LocalStrategy(PlainStrategy):
     Args:
         store: File through which the processes meet; it does not exist yet.
         world: Number of processes.
+        sharded: As in `PlainStrategy`.
     """
 
-    def __init__(self, store: Path, world: int) -> None:
-        super().__init__()
+    def __init__(self, store: Path, world: int, sharded: bool = False) -> None:
+        super().__init__(sharded)
         self._meeting = store
         self._world = world
 

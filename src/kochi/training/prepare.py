@@ -47,6 +47,7 @@ FREE = (
     "training.examples",
     "training.devices",
     "training.accelerator",
+    "training.strategy",
     "search.beam",
     "search.length_penalty",
     "search.batch_size",

@@ -218,6 +218,8 @@ def _fit(
         _start(model, run.training.start_from, prepared, packages_of(run), progress)
     machine = describe_machine(run.training, fabric.world_size)
     first = fabric.is_global_zero
+    if run.training.strategy == "fsdp" and fabric.world_size == 1:
+        progress.message("training.strategy = 'fsdp' has no effect: there is one process")
     logs = _open_logs(run, layout, state) if first else None
     loop = Loop(run, stream, evaluator, interrupts, logs, progress, log_every, machine)
     if checkpoint is not None:
@@ -348,11 +350,12 @@ def make_fabric(
         cluster: What else started several processes.
     """
     options: dict[str, Any] = {"devices": training.devices}
+    sharded = training.strategy == "fsdp"
     if cluster is not None:
         options = {"devices": cluster.local_world, "num_nodes": cluster.nodes}
-        options |= {"strategy": ClusterStrategy(), "plugins": [cluster.environment]}
+        options |= {"strategy": ClusterStrategy(sharded), "plugins": [cluster.environment]}
     elif training.devices > 1:
-        strategy = LocalStrategy(store, training.devices)
+        strategy = LocalStrategy(store, training.devices, sharded)
         options |= {"strategy": strategy, "plugins": [LocalProcesses(rank)]}
     precision = "bf16-mixed" if training.precision == "bf16" else "32-true"
     fabric = Fabric(accelerator=training.accelerator, precision=precision, **options)

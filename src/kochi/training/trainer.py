@@ -1,5 +1,6 @@
 """The optimizer steps of a run, one at a time."""
 
+import contextlib
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,14 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from kochi import config
+from kochi.folder import weights_of
 from kochi.training.checkpoints import STATE_KEY, write_checkpoint
 from kochi.training.interrupts import Interrupts
 from kochi.training.objective import Objective
 from kochi.training.optimizers import build_optimizer
 from kochi.training.schedules import Course
 from kochi.training.seeds import derive, seed_generators
+from kochi.training.sharding import gathered, load_optimizer, synchronise, whole
 from kochi.training.state import RunState
 from kochi.training.stream import Group, is_due
 
@@ -69,7 +72,7 @@ class Trainer:
         self._module = fabric.setup_module(self.objective)
         self._optimizer = build_optimizer(model, run.training)
         if checkpoint is not None:
-            self._optimizer.load_state_dict(checkpoint["optimizer"])
+            load_optimizer(self._optimizer, checkpoint["optimizer"])
         self._steps: Any = fabric.setup_optimizers(self._optimizer)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self.learning_rate = 0.0
@@ -99,14 +102,22 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all; the first process alone does."""
+        content = {
+            "objective": whole(self.objective.state_dict()),
+            "optimizer": whole(self._optimizer.state_dict()),
+            STATE_KEY: self.state.to_dict(),
+        }
         if self.fabric.is_global_zero:
-            content = {
-                "objective": self.objective.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                STATE_KEY: self.state.to_dict(),
-            }
             write_checkpoint(content, path)
         self.fabric.barrier()
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """Have the model whole in every process, to evaluate it; all processes must take part."""
+        return gathered(self.objective)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights of a model folder; all processes must take part."""
+        return whole(weights_of(self.model))
 
     def _tensors(self, batch: "Batch") -> tuple[Tensor, ...]:
         moved = batch if self.fabric.device.type == "cpu" else batch.to(self.fabric.device)
@@ -119,11 +130,14 @@ class Trainer:
 
     def _synchronise(self, last: bool) -> AbstractContextManager[Any]:
         several = self.fabric.world_size > 1
+        if several and self.run.training.strategy == "fsdp":
+            synchronise(self.objective, last)
+            return contextlib.nullcontext()
         return self.fabric.no_backward_sync(self._module, enabled=several and not last)
 
     def _clip(self) -> Tensor:
         limit = self.run.training.gradient_clip or float("inf")
-        return torch.nn.utils.clip_grad_norm_(self._trained, limit, foreach=True)
+        return whole(torch.nn.utils.clip_grad_norm_(self._trained, limit, foreach=True))
 
     def _over_processes(self, outcome: Tensor) -> Tensor:
         """Add the losses of all processes, and let all of them know whether one is to stop."""
