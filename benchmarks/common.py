@@ -1,4 +1,4 @@
-"""What the benchmarks share: their options, interleaved rounds, and the dated result page."""
+"""What the benchmarks share: options, interleaved rounds, the result page and the history."""
 
 import argparse
 import datetime
@@ -18,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = ROOT / "docs" / "results"
+HISTORY = "history.jsonl"  # every figure of every run, one a line
 WORKERS = HERE / "workers"
 PEER_SCRIPTS = HERE / "peers"
 CPU_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
@@ -168,12 +169,13 @@ def _fingerprint(contestants: Mapping[str, Command], options: Options) -> str:
 
 @dataclass
 class Page:
-    """One dated result: what was asked, on what machine, what came out, what was demanded."""
+    """The latest result of one question: on what machine, what came out, what was demanded."""
 
     name: str
     title: str
     options: Options
     parts: list[str] = field(default_factory=list)
+    records: list[dict[str, object]] = field(default_factory=list)
 
     def add(self, text: str) -> None:
         self.parts.append(text)
@@ -189,6 +191,7 @@ class Page:
             values = [measures[measure] for measures in rounds if measure in measures]
             if values:
                 numbers = [statistics.median(values), min(values), max(values)]
+                self._record(contestant, unit, numbers)
                 rows.append(
                     [contestant, *(f"{v:,.4g}" if v < 100 else f"{v:,.0f}" for v in numbers)]
                 )
@@ -197,17 +200,34 @@ class Page:
     def add_ratios(self, ratios: Sequence["Ratio"]) -> None:
         head = ["ratio", "of medians", "over rounds", "demanded", "verdict"]
         self.add_table(head, [ratio.row() for ratio in ratios])
+        for ratio in ratios:
+            self._record(ratio.label, "ratio", [ratio.value, min(ratio.pairs), max(ratio.pairs)])
+
+    def _record(self, label: str, unit: str, numbers: Sequence[float]) -> None:
+        figures = dict(zip(("median", "min", "max"), numbers, strict=True))
+        self.records.append({"label": label, "unit": unit, **figures})
 
     def write(self) -> Path:
-        """Write the page as RESULTS/YYYY-MM-DD-name.md and print it."""
-        today = datetime.date.today().isoformat()
+        """Write the page RESULTS/name.md, print it, and append its figures to the history."""
         head = [f"# {self.title}", machine(self.options), f"Command: `{shown_command()}`"]
         if self.options.quick:
             head.append("**A quick run: it shows that the script works; the numbers say nothing.**")
         text = "\n\n".join([*head, *self.parts]) + "\n"
         self.options.results.mkdir(parents=True, exist_ok=True)
-        path = self.options.results / f"{today}-{self.name}.md"
+        path = self.options.results / f"{self.name}.md"
         path.write_text(text, encoding="utf-8")
+        shared = {
+            "question": self.name,
+            "date": datetime.datetime.now().isoformat(" ", "minutes"),
+            "commit": commit(),
+            "machine": processor(),
+            "torch": metadata.version("torch"),
+            "threads": self.options.threads,
+            "rounds": self.options.rounds,
+        }
+        with (self.options.results / HISTORY).open("a", encoding="utf-8") as file:
+            for record in self.records:
+                file.write(json.dumps(shared | record) + "\n")
         print(f"\n{text}\nwritten: {path}", flush=True)
         return path
 
@@ -229,8 +249,12 @@ class Ratio:
     def value(self) -> float:
         return statistics.median(self.upper) / statistics.median(self.lower)
 
+    @property
+    def pairs(self) -> list[float]:
+        """The ratio of each round."""
+        return [a / b for a, b in zip(self.upper, self.lower, strict=True)]
+
     def row(self) -> list[str]:
-        pairs = [a / b for a, b in zip(self.upper, self.lower, strict=True)]
         demand, verdict = "", ""
         if self.at_least is not None:
             demand = f"at least {self.at_least:g}"
@@ -238,7 +262,7 @@ class Ratio:
         if self.at_most is not None:
             demand = f"at most {self.at_most:g}"
             verdict = "met" if self.value <= self.at_most else "**not met**"
-        spread = f"{min(pairs):.2f} to {max(pairs):.2f}"
+        spread = f"{min(self.pairs):.2f} to {max(self.pairs):.2f}"
         return [self.label, f"{self.value:.2f}", spread, demand, verdict]
 
 
@@ -246,18 +270,23 @@ def values(found: dict[str, list[Measures]], contestant: str, measure: str) -> l
     return [measures[measure] for measures in found[contestant]]
 
 
-def machine(options: Options) -> str:
-    """Say on what the numbers were made: date, processor, memory, load, versions."""
+def processor() -> str:
+    """Return the processor's name, its cores and the instructions that matter."""
     with open("/proc/cpuinfo") as file:
         info = dict(line.split(":", 1) for line in file if ":" in line)
     info = {key.strip(): value.strip() for key, value in info.items()}
     features = [name for name in CPU_FEATURES if name in info.get("flags", "").split()]
+    name = info.get("model name", platform.processor())
+    return f"{name}, {len(os.sched_getaffinity(0))} cores ({', '.join(features)})"
+
+
+def machine(options: Options) -> str:
+    """Describe what the figures were measured on: date, processor, memory, load, versions."""
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
     lines = [
         f"- Date: {datetime.datetime.now():%Y-%m-%d %H:%M}",
-        f"- Machine: {info.get('model name', platform.processor())}, "
-        f"{len(os.sched_getaffinity(0))} cores ({', '.join(features)}), {gigabytes:.0f} GiB, "
+        f"- Machine: {processor()}, {gigabytes:.0f} GiB, "
         f"{platform.system()} {platform.release()}; load when this was written: {load}",
         f"- Threads per contestant: {options.threads}; rounds: {options.rounds}, interleaved",
         f"- kochi: {commit()}; Python {platform.python_version()}, "
