@@ -138,7 +138,7 @@ def report(folder: Path) -> None:
     predictor = kochi.load(folder / "model")
     times = json.loads((folder / "times.json").read_text(encoding="utf-8"))
     say("Sentences it has never heard, 95 % intervals:")
-    right: list[tuple[Path, kochi.Prediction]] = []
+    right: list[tuple[Path, kochi.AudioPrediction]] = []
     for split, whose in (("test", "voices it knows"), ("new-voice", "a voice it does not know")):
         rows = [line.split("\t") for line in (folder / f"{split}.tsv").read_text().splitlines()]
         files, texts = [folder / row[0] for row in rows[1:]], [row[1] for row in rows[1:]]
@@ -146,14 +146,18 @@ def report(folder: Path) -> None:
         heard = [answer.text for answer in answers]
         say(f"  {evaluate(['wer'], heard, [[text] for text in texts])['wer']}   {whose}")
         found = zip(files, answers, texts, strict=True)
-        right += [(file, answer) for file, answer, text in found if answer.text == text]
+        right += [
+            (file, answer)
+            for file, answer, text in found
+            if isinstance(answer, kochi.AudioPrediction) and answer.text == text
+        ]
     say_times(right, times)
     if right:
         draw_one(folder, right[-1][0])
 
 
 def say_times(
-    right: list[tuple[Path, kochi.Prediction]], times: dict[str, list[tuple[str, float, float]]]
+    right: list[tuple[Path, kochi.AudioPrediction]], times: dict[str, list[tuple[str, float, float]]]
 ) -> None:
     """Hold the words' times of sentences heard right against the synthesiser's."""
     starts, ends, inside, even = [], [], [], []
@@ -179,7 +183,7 @@ def say_times(
 
 
 def joined(
-    answer: kochi.Prediction, spans: list[tuple[str, float, float]]
+    answer: kochi.AudioPrediction, spans: list[tuple[str, float, float]]
 ) -> Iterator[tuple[float, float]]:
     """Join the answer's words to spans of as many words as the synthesiser's."""
     words = list(answer.words or ())

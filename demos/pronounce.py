@@ -115,7 +115,7 @@ def try_words(predictor: kochi.Predictor, held_out: list[Pair]) -> None:
     for prediction in predictions:
         title = f"{prediction.source}: {prediction.text}"
         assert prediction.alignment is not None
-        sides = prediction.alignment, prediction.source_tokens, prediction.tokens
+        sides = prediction.alignment, prediction.column_labels, prediction.tokens
         drawings.append(draw_alignment(*sides, title=title))
         panels.append(label_alignment(*sides, title=title))
     console.print(draw_alignments(drawings))

@@ -31,6 +31,7 @@ MODEL_PARTS = {"attention", "components", "inputs", "layers", "memory", "schema"
 MODELS = MODEL_PARTS | {"encoders", "decoders", "models"}
 DIRECTION: dict[str, set[str]] = {
     "ahead": set(),
+    "allocator": set(),
     "errors": set(),
     "extras": {"errors"},
     "normal_forms": set(),
@@ -85,13 +86,16 @@ DIRECTION: dict[str, set[str]] = {
         "view",
         "folder",
     },
-    "inference": DATA | MODELS | {"ahead", "decoding", "folder", "timestamps", "word_alignment"},
+    "inference": DATA
+    | MODELS
+    | {"ahead", "allocator", "decoding", "folder", "timestamps", "word_alignment"},
     "streaming": DATA | MODELS | {"decoding", "inference"},
     "pointing": DATA | {"memory", "metrics", "inference"},
     "run_schema": {"config", "folder", "modality"},
     "detection": DATA | {"run_schema"},
     "commands": DATA
     | {
+        "allocator",
         "attention",
         "metrics",
         "view",
@@ -119,6 +123,7 @@ DIRECTION: dict[str, set[str]] = {
 # Files of `modalities` that are rooms of their own: the interface lies below the data, and what
 # needs a loaded model above it.
 PLACES = {
+    r"prediction": "modality",
     r"modalities(\.__init__|\.base|\.attended|(\.\w+)?\.tables|\.\w+\.__init__)?": "modality",
     r"modalities\.audio\.streaming": "streaming",
     r"modalities\.image\.pointing": "pointing",

@@ -148,7 +148,7 @@ def decode(
     beam: int,
     batch: int,
 ) -> list[list[int]]:
-    """Decode as `kochi.inference.predictor.Predictor` does: longest first, batches side by side."""
+    """Decode as `kochi.Predictor` does: longest first, batches side by side."""
     order = sorted(range(len(sources)), key=lambda i: -len(sources[i]))
     size = share_size(len(order), batch, num_workers(CPU))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
@@ -211,6 +211,7 @@ def main() -> None:
     text, work, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     lines = (text / "test.en.ids").read_text().splitlines()[:count]
     sources = [translate(list(map(int, line.split()))) for line in lines]
+    keep_pages()  # as the command does
     result = {}
     for name in sys.argv[4:]:
         contestant = Contestant(work, name)

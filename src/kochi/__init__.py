@@ -16,33 +16,46 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kochi import attention
     from kochi.errors import UserError
-    from kochi.inference.predictor import Prediction, Predictor, load
+    from kochi.inference.loading import load
+    from kochi.inference.predictor import Predictor
     from kochi.modalities.audio.files import Recording
+    from kochi.modalities.audio.prediction import AudioPrediction
+    from kochi.modalities.features.prediction import FeaturesPrediction
     from kochi.modalities.features.row import FeatureRow
     from kochi.modalities.image.files import Picture
+    from kochi.modalities.image.prediction import ImagePrediction
+    from kochi.modalities.text.prediction import TextPrediction
+    from kochi.prediction import Prediction
 
 __version__ = "0.1.0"
+_HOMES = {
+    "AudioPrediction": "kochi.modalities.audio.prediction",
+    "FeatureRow": "kochi.modalities.features.row",
+    "FeaturesPrediction": "kochi.modalities.features.prediction",
+    "ImagePrediction": "kochi.modalities.image.prediction",
+    "Picture": "kochi.modalities.image.files",
+    "Prediction": "kochi.prediction",
+    "Predictor": "kochi.inference.predictor",
+    "Recording": "kochi.modalities.audio.files",
+    "TextPrediction": "kochi.modalities.text.prediction",
+    "UserError": "kochi.errors",
+    "load": "kochi.inference.loading",
+}
 __all__ = [
+    "AudioPrediction",
     "FeatureRow",
+    "FeaturesPrediction",
+    "ImagePrediction",
     "Picture",
     "Prediction",
     "Predictor",
     "Recording",
+    "TextPrediction",
     "UserError",
     "__version__",
     "attention",
     "load",
 ]
-
-_HOMES = {
-    "FeatureRow": "kochi.modalities.features.row",
-    "Picture": "kochi.modalities.image.files",
-    "Recording": "kochi.modalities.audio.files",
-    "Prediction": "kochi.inference.predictor",
-    "Predictor": "kochi.inference.predictor",
-    "UserError": "kochi.errors",
-    "load": "kochi.inference.predictor",
-}
 
 
 def __getattr__(name: str) -> Any:

@@ -41,6 +41,11 @@ class Timed:
     start_seconds: float
     end_seconds: float
 
+    def to_record(self) -> dict[str, str | float]:
+        """Return plain values for JSON, to the millisecond."""
+        start, end = round(self.start_seconds, 3), round(self.end_seconds, 3)
+        return {"text": self.text, "start_seconds": start, "end_seconds": end}
+
 
 @dataclass(frozen=True)
 class Stretches:

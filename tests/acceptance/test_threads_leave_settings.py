@@ -1,6 +1,7 @@
 """Calls from several threads answer as single calls do, and leave what is global as it was."""
 
 import ast
+import itertools
 import os
 import subprocess
 import sys
@@ -14,10 +15,14 @@ import pytest
 import torch
 
 import kochi
+from kochi.data.tokenizer import train_tokenizer
+from kochi.inputs import TokenInput
+from kochi.modalities.tables import Tokens
+from kochi.models.build import build_model
 from kochi.quiet import Quiet
 
 WORDS = ["abc", "de", "fab", "c", "abcdef", "fed", "cab", "deaf"] * 8
-NUM_THREADS = 4
+NUM_THREADS = 6
 
 
 def settings() -> dict[str, Any]:
@@ -87,6 +92,8 @@ def test_the_first_calls_of_a_process_are_those_of_several_threads(tiny: Path) -
         "    return [one.text for one in model.predict(WORDS)], torch.get_num_threads()\n"
         "found = in_threads(work)\n"
         "assert settings() == before\n"
+        "from kochi.allocator import keep_pages\n"
+        "assert not keep_pages.cache_info().currsize, 'the allocator was set'\n"
         "assert all(one == found[0] for one in found), found\n"
         "assert found[0][1] == 2, found\n"
         "print('as it was')\n"
@@ -97,6 +104,41 @@ def test_the_first_calls_of_a_process_are_those_of_several_threads(tiny: Path) -
         [sys.executable, "-c", program, str(tiny)], env=environment, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("as it was\n", "")
+
+
+def test_calls_with_other_options_share_nothing(tiny: Path) -> None:
+    """One model, several threads, each with options of its own, again and again.
+
+    In transformers concurrent calls overwrote each other's state
+    (https://github.com/huggingface/transformers/issues/48286), and a tokenizer set anew at each
+    call was "Already borrowed" (https://github.com/huggingface/tokenizers/issues/537).
+    """
+    model = kochi.load(tiny, "cpu")
+    pieces = train_tokenizer(Tokens(tokens="bpe", vocabulary_size=20), WORDS)
+    target = train_tokenizer(Tokens(tokens="bpe", vocabulary_size=20), ["A B C D E F"])
+    built = build_model(model.run.model, TokenInput(pieces.size), target.size)
+    bpe = kochi.Predictor(built, pieces, target, model.run, {}, torch.device("cpu"))
+
+    def seeded() -> torch.Generator:
+        return torch.Generator().manual_seed(3)
+
+    calls: list[Callable[[], list[kochi.Prediction]]] = [
+        lambda: model.predict(WORDS, beam=1),
+        lambda: model.predict(WORDS, beam=4, n_best=3, need_heads=True),
+        lambda: model.sample(WORDS, 2, generator=seeded()),
+        lambda: model.align(WORDS, [" ".join(word.upper()) for word in WORDS]),
+        lambda: bpe.predict(WORDS, beam=3, need_alignment=True, max_source_length=9),
+        lambda: bpe.predict(WORDS, beam=1, unknown="mark"),
+    ]
+    single = [call() for call in calls]
+    turn = itertools.count()
+    for number, found in in_threads(
+        lambda: [(n, calls[n]()) for n in [next(turn) % len(calls)] * 3][-1]
+    ):
+        for one, other in zip(single[number], found, strict=True):
+            assert one.n_best == other.n_best
+            if one.alignment is not None:
+                assert torch.equal(one.alignment, other.alignment)
 
 
 def test_loading_draws_no_random_numbers_of_the_user(tiny: Path) -> None:

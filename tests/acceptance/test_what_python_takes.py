@@ -142,7 +142,7 @@ def test_a_model_of_text_takes_no_files(tiny, tmp_path):
 def test_errors_are_raised_or_skipped(tiny, seer):
     model = kochi.load(tiny)
     sources = ["ab", "", "a" * 300, "b"]
-    with pytest.raises(kochi.inference.predictor.SourceError, match=r"sources\[1\]: empty"):
+    with pytest.raises(kochi.prediction.SourceError, match=r"sources\[1\]: empty"):
         model.predict(sources)
     for found in (model.predict(sources, errors="skip"), model.sample(sources, errors="skip")):
         assert [one.error is None for one in found] == [True, True, False, True]

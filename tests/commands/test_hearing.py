@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 import kochi
-from kochi.inference.predictor import SourceError
+from kochi.prediction import SourceError
 from tests.hearing import FRAMES, RATE_HZ, frames_of, samples_of
 
 

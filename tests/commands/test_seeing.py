@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import kochi
-from kochi.inference.predictor import SourceError
+from kochi.prediction import SourceError
 from tests.seeing import COLOURS, SIDE, picture_of, save
 
 

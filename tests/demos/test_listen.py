@@ -82,7 +82,7 @@ def test_the_new_voice_says_the_test_sentences_and_no_other(demo, tmp_path):
 
 def test_errors_of_times_are_counted_in_spans(demo, capsys):
     words = (Timed("turn", 0.0, 0.2), Timed("on", 0.2, 0.3), Timed("the", 0.3, 0.5))
-    answer = kochi.Prediction("a.wav", "turn on the", 0.0, (), (), (), None, (), words=words)
+    answer = kochi.AudioPrediction("a.wav", "turn on the", 0.0, (), (), words=words)
     times = {"a.wav": [("turn", 0.0, 0.3), ("on the", 0.3, 0.7)]}
     demo.say_times([(Path("a.wav"), answer)], times)
     out = capsys.readouterr().out

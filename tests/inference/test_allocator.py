@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from kochi.inference.allocator import keep_pages
+from kochi.allocator import keep_pages
 
 BLOCKS = """
 import resource
 import torch
-from kochi.inference.allocator import keep_pages
+from kochi.allocator import keep_pages
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -6,9 +6,9 @@ import torch
 import kochi
 from kochi.config import check_run
 from kochi.errors import UserError
-from kochi.inference.predictor import SourceError, TargetError
 from kochi.inputs import TokenInput
 from kochi.models.build import build_model
+from kochi.prediction import SourceError, TargetError
 
 
 @pytest.fixture(scope="session")
@@ -169,7 +169,8 @@ def test_too_long_source_is_refused_where_positions_are_learned(predictor):
     learned = kochi.Predictor(
         made, predictor.source, predictor.target, run, {}, torch.device("cpu")
     )
-    assert len(learned.predict(["abcdefa"])[0].source_tokens) == 8
+    [found] = learned.predict(["abcdefa"])
+    assert isinstance(found, kochi.TextPrediction) and len(found.source_tokens) == 8
     with pytest.raises(SourceError, match="8 tokens; the model reads at most 7"):
         learned.predict(["abcdefab"])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kochi
-from kochi.inference.predictor import SourceError
+from kochi.prediction import SourceError
 from tests.seeing import ROWS, picture_of
 
 

@@ -94,7 +94,7 @@ def test_a_blank_stands_between_equal_tokens():
 
 def test_a_run_with_ctc_trains_its_layer_and_answers_with_it(make_run):
     """Some targets need more places than there are letters: the run goes on and counts them."""
-    from kochi.inference.predictor import load
+    from kochi.inference.loading import load
     from kochi.training.progress import Progress
     from kochi.training.run import train
 

@@ -8,6 +8,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.messages import note
+from kochi.commands.model import open_model
 from kochi.commands.options import BatchSize, Device, ModelFolder, Trust, UnitName
 from kochi.errors import UserError
 from kochi.printing import put, put_json, say
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from kochi.inference.predictor import Prediction, Predictor
+    from kochi.inference.predictor import Predictor
     from kochi.metrics import Score
     from kochi.metrics.alignment import Link
+    from kochi.prediction import Prediction
     from kochi.word_alignment import Unit
 
 CHUNK = 1024  # pairs read at a time
@@ -81,11 +83,10 @@ def align(
     if as_json and gold is None:
         raise UserError("--json prints scores, and there are none without --gold")
     from kochi.folder import write_output
-    from kochi.inference.predictor import load
     from kochi.metrics.alignment import alignment_scores
     from kochi.word_alignment import find_links, pharaoh, read_gold, word_counts
 
-    predictor = load(model, device, trust=trust or ())
+    predictor = open_model(model, device, trust=trust)
     _check_reads_text(predictor, model)
     found: list[list[Link]] = []
     sizes: list[tuple[int, int]] = []
@@ -187,7 +188,7 @@ def _forced(
     before: int,
     batch_size: int | None,
 ) -> "list[Prediction]":
-    from kochi.inference.predictor import SourceError, TargetError
+    from kochi.prediction import SourceError, TargetError
 
     try:
         return predictor.align(*texts, batch_size=batch_size, need_heads=True)

@@ -10,6 +10,7 @@ import typer
 from kochi.commands.evaluate import answer, default_metrics, read_data, search_signature
 from kochi.commands.example import worked_example
 from kochi.commands.messages import Summary
+from kochi.commands.model import open_model
 from kochi.commands.options import (
     BatchSize,
     Beam,
@@ -68,13 +69,12 @@ def compare(
     if len(models) < 2:
         raise UserError(f"{' '.join(names)}: expected two models or more, and then the data")
     from kochi.commands.metrics import check_metric
-    from kochi.inference.predictor import load
     from kochi.metrics import Judge
 
     if metric is not None:
         check_metric(metric)
     predictors = {
-        name: load(Path(name), device, trust=trust or ()) for name in dict.fromkeys(models)
+        name: open_model(Path(name), device, trust=trust) for name in dict.fromkeys(models)
     }
     if len(predictors) < len(models):
         raise UserError("the same model is named twice; expected different ones")
@@ -192,8 +192,8 @@ def _print_pair(
     for name, predictor in predictors.items():
         options = options | {"need_alignment": True, "errors": "skip"}
         [prediction] = predictor.predict([pair.source], **options)
-        if prediction.alignment is not None and prediction.source_tokens:
-            sides = prediction.source_tokens, prediction.tokens
+        if prediction.alignment is not None and not predictor.modality.in_files:
+            sides = prediction.column_labels, prediction.tokens
             drawings.append(draw_alignment(prediction.alignment, *sides, title=name))
     if drawings:
         draw(draw_alignments(drawings))

@@ -9,6 +9,7 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.messages import Summary, one_line, warn
+from kochi.commands.model import open_model
 from kochi.commands.options import (
     BatchSize,
     Beam,
@@ -83,13 +84,12 @@ def evaluate(
     from kochi.commands.metrics import check_metric
     from kochi.data.pair import count_rows, show_counts
     from kochi.folder import write_output
-    from kochi.inference.predictor import load
     from kochi.metrics import Judge
     from kochi.metrics.pointing import POINTING
 
     for name in metric or []:
         check_metric(name, also=POINTING)
-    predictor = load(model, device, precision.value, processes, trust or ())
+    predictor = open_model(model, device, precision.value, processes, trust)
     beam = beam or predictor.run.search.beam
     pairs = read_data(predictor.run, data)
     summary = Summary(predictor, "source {} of the data".format)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from kochi.commands.model import open_model
 from kochi.errors import UserError
 from kochi.printing import put, put_json, say
 
@@ -80,10 +81,9 @@ def listen(asked: Stream) -> None:
         UserError: The model cannot listen, or something is wrong with the sound.
     """
     _check(asked)
-    from kochi.inference.predictor import load
     from kochi.modalities.audio.streaming import Listener
 
-    predictor = load(asked.model, asked.device, asked.precision, trust=asked.trust)
+    predictor = open_model(asked.model, asked.device, asked.precision, trust=asked.trust)
     listener, clock = Listener(predictor), Clock()
     show = _show_json if asked.as_json else _Text()
     heard_seconds, began = 0.0, time.monotonic()

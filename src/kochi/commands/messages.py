@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from kochi.printing import say
 
 if TYPE_CHECKING:
-    from kochi.inference.predictor import Prediction, Predictor
+    from kochi.inference.predictor import Predictor
+    from kochi.prediction import Prediction
 
 NAMED = 20  # sources without an answer that get a line of their own
 LISTED = 10  # unknown characters or words that are named
@@ -69,7 +70,8 @@ class Summary:
             self._unknown.update(prediction.unknown)
             self._first_unknown = self._first_unknown or where
         seen = self._predictor.longest_trained
-        if seen is not None and prediction.grid is None and prediction.length > seen:
+        comparable = self._predictor.modality.has_length
+        if seen is not None and comparable and prediction.length > seen:
             self._num_longer += 1
             if prediction.length > self._longest:
                 self._longest, self._longest_at = prediction.length, where
@@ -104,7 +106,7 @@ class Summary:
             )
 
     def _warn_unknown(self, total: str) -> None:
-        what = f"{self._predictor.source_parts} never seen in training"
+        what = f"{self._predictor.source.parts} never seen in training"
         most = self._unknown.most_common(LISTED)
         more = len(self._unknown) - len(most)
         others = f" and {more:,} more" if more else ""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from kochi.errors import UserError
 
 if TYPE_CHECKING:
-    from kochi.inference.predictor import Prediction, Predictor
+    from kochi.inference.predictor import Predictor
     from kochi.modalities.attended import Attended
+    from kochi.prediction import Prediction
 
 
 def check_page(path: Path) -> None:
@@ -36,7 +37,7 @@ def write_answer(
         prediction.tokens,
         tuple("".join(prediction.pieces).split()),
         tuple(words_of_pieces(prediction.pieces, prediction.tokens)),
-        tuple(time.start_seconds for time in prediction.times or ()),
+        prediction.token_seconds,
     )
     read = predictor.modality.side(attended)
     write_page(path, read, written, prediction.heads.numpy(), title)

@@ -14,6 +14,7 @@ from kochi.commands.example import worked_example
 from kochi.commands.lines import Stream as Bytes
 from kochi.commands.lines import name_of
 from kochi.commands.messages import Summary, one_line
+from kochi.commands.model import open_model
 from kochi.commands.options import (
     BatchSize,
     Beam,
@@ -32,8 +33,8 @@ from kochi.errors import UserError
 from kochi.printing import put, put_json, say
 
 if TYPE_CHECKING:
-    from kochi.inference.predictor import Prediction, Predictor
-    from kochi.timestamps import Timed
+    from kochi.inference.predictor import Predictor
+    from kochi.prediction import Prediction
 
 
 class Form(Enum):
@@ -136,9 +137,9 @@ def predict(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
     from kochi.commands.sources import read_sources
-    from kochi.inference.predictor import READ_AHEAD, load
+    from kochi.inference.predictor import READ_AHEAD
 
-    predictor = load(model, device, precision.value, processes, trust or ())
+    predictor = open_model(model, device, precision.value, processes, trust)
     named = files or [Path("-")]
     text = not predictor.modality.in_files
     _check_files(predictor, named, subtitles)
@@ -241,8 +242,9 @@ class _Printer:
         """Write the answer to a source, the next one."""
         self._number += 1
         if self._as_json:
-            record = as_record(prediction) | _in_source(self._predictor, source, prediction)
-            put_json(record)
+            predictor = self._predictor
+            in_source = predictor.modality.record(predictor.source, source, prediction)
+            put_json(prediction.to_record() | in_source)
         elif self._subtitles is not None:
             _print_subtitles(prediction, self._subtitles)
         else:
@@ -261,68 +263,11 @@ class _Printer:
 
 
 def _print_subtitles(prediction: "Prediction", form: Form) -> None:
+    from kochi.modalities.frames_prediction import FramesPrediction
     from kochi.view.subtitles import srt, vtt
 
     if prediction.error is not None:
         return
-    if prediction.words is None:
+    if not isinstance(prediction, FramesPrediction) or prediction.words is None:
         raise UserError("a plain model has no attention, so no times are known for subtitles")
     put((srt if form is Form.SRT else vtt)(prediction.words))
-
-
-def as_record(prediction: "Prediction") -> dict[str, Any]:
-    """Return a prediction as plain values for JSON; of an unanswered source, why it is."""
-    if prediction.error is not None:
-        return {"source": prediction.source, "text": "", "error": prediction.error}
-    weights = prediction.alignment
-    return {
-        "source": prediction.source,
-        "text": prediction.text,
-        "score": prediction.score,
-        "tokens": list(prediction.tokens),
-        "source_tokens": list(prediction.source_tokens),
-        "n_best": [
-            {"text": one.text, "score": one.score, "tokens": list(one.tokens)}
-            for one in prediction.n_best
-        ],
-        "alignment": None
-        if weights is None
-        else [[round(w, 6) for w in row] for row in weights.tolist()],
-        "unknown": list(prediction.unknown),
-    } | _places(prediction)
-
-
-def _places(prediction: "Prediction") -> dict[str, Any]:
-    """Return where the alignment's columns are, and when tokens and words were said.
-
-    Columns are frames at equal distances, or the cells of a grid of rows and columns, row after
-    row, each so many pixels high and wide (of the picture as the model reads it).
-    """
-    from kochi.memory import Frames, Grid
-
-    if isinstance(prediction.layout, Grid):
-        cell = prediction.layout.cell_height, prediction.layout.cell_width
-        return {"grid": prediction.grid, "cell": cell}
-    if not isinstance(prediction.layout, Frames):
-        return {}
-    frames = prediction.layout
-    record: dict[str, Any] = {
-        "hop_seconds": frames.hop_seconds,
-        "first_seconds": frames.first_seconds,
-    }
-    for name, timed in (("times", prediction.times), ("words", prediction.words)):
-        record[name] = None if timed is None else [_span(one) for one in timed]
-    return record
-
-
-def _in_source(predictor: "Predictor", source: Any, prediction: "Prediction") -> dict[str, Any]:
-    """Return where the cells of a grid are in the source."""
-    if prediction.grid is None:
-        return {}
-    layout, shape = prediction.layout, prediction.grid
-    return predictor.modality.record(predictor.source, source, layout, shape)
-
-
-def _span(timed: "Timed") -> dict[str, Any]:
-    start, end = round(timed.start_seconds, 3), round(timed.end_seconds, 3)
-    return {"text": timed.text, "start_seconds": start, "end_seconds": end}

@@ -8,14 +8,16 @@ import typer
 
 from kochi.commands.example import worked_example
 from kochi.commands.messages import Summary, short, warn
+from kochi.commands.model import open_model
 from kochi.commands.options import Beam, Device, MaxSourceLength, ModelFolder, Trust
 from kochi.commands.page import check_page, write_answer
 from kochi.errors import UserError
 from kochi.printing import draw, say
 
 if TYPE_CHECKING:
-    from kochi.inference.predictor import Prediction, Predictor
+    from kochi.inference.predictor import Predictor
     from kochi.modalities.attended import Attended
+    from kochi.prediction import Prediction
 
 
 MOST_CELLS = 100_000  # drawn in the terminal; more take minutes and nobody scrolls through them
@@ -62,10 +64,10 @@ def show(
         from kochi.view.figures import picture_format
 
         picture_format(out, others=("html",))  # what cannot be written is refused at once
-    from kochi.inference.predictor import SourceError, load
+    from kochi.prediction import SourceError
     from kochi.view.terminal import draw_alignment
 
-    predictor = load(model, device, trust=trust or ())
+    predictor = open_model(model, device, trust=trust)
     if not predictor.modality.in_files and os.path.isfile(text):
         warn(f"{text}: is a file, but this model reads text: it reads the name, not the file")
     try:
@@ -93,7 +95,7 @@ def show(
         for line in lines:
             say(line)
     elif prediction.alignment.numel() <= MOST_CELLS:
-        columns = prediction.source_tokens or _clock(prediction)
+        columns = prediction.column_labels
         draw(draw_alignment(prediction.alignment, columns, prediction.tokens, legend=True))
     else:
         rows, columns = prediction.alignment.shape
@@ -117,22 +119,7 @@ def _write(
         write_answer(predictor, attended, prediction, out, title)
         return
     predictor.modality.draw(attended, out, title)
-    drawn = (title, *prediction.source_tokens, *prediction.tokens)
+    drawn = (title, *attended.source_tokens, *attended.tokens)
     missing = missing_glyphs(map(visible, drawn), picture_format(out))
     if missing:
         warn(f"{out}: {font_advice(missing)}")
-
-
-def _clock(prediction: "Prediction") -> tuple[str, ...]:
-    """Label the places of a memory of sound: tenths of a second, where a new one begins."""
-    from kochi.memory import Frames
-
-    layout, weights = prediction.layout, prediction.alignment
-    if weights is None or not isinstance(layout, Frames):
-        return ()
-    labels, before = [], -1
-    for place in range(weights.shape[1]):
-        tenth = int(layout.centre_seconds(place) * 10 + 1e-6)
-        labels.append(f"{tenth / 10:.1f}" if tenth != before else "·")
-        before = tenth
-    return tuple(labels)

@@ -16,8 +16,6 @@ from typing import TypeVar
 
 import torch
 
-from kochi.inference.allocator import keep_pages
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -48,8 +46,6 @@ def in_parallel(
             the last to finish leaves the other threads idle.
         device: Where the work computes.
     """
-    if device.type == "cpu":
-        keep_pages()
     workers = num_workers(device)
     if min(workers, len(batches)) <= 1:
         return list(map(work, batches))

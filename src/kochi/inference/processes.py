@@ -27,8 +27,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from kochi.allocator import keep_pages
 from kochi.errors import UserError
-from kochi.inference.allocator import keep_pages
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

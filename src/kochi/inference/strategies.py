@@ -1,12 +1,10 @@
-"""The ways a predictor comes to its answers: by search, by drawing, or because they are given.
+"""Decoding strategies: beam search, sampling, and forced decoding of given targets.
 
-Each can be pickled and cut to some of the sources, so that other processes can find them too.
+Each can be pickled and cut to some of the sources, so that other processes can run it too.
 """
 
 import abc
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
 
 from jaxtyping import Int
 from torch import Tensor
@@ -18,58 +16,35 @@ from kochi.models.seq2seq import Seq2Seq
 
 
 class DecodingStrategy(abc.ABC):
-    """A way to the answers of some sources."""
+    """How hypotheses for some sources are found."""
 
     @abc.abstractmethod
-    def of(self, places: list[int]) -> "DecodingStrategy":
-        """Return the way to the answers of some of them."""
+    def select(self, indices: list[int]) -> "DecodingStrategy":
+        """Return the strategy for some of the sources."""
 
     @abc.abstractmethod
     def __call__(
         self, model: Seq2Seq, memory: Memory, limits: Int[Tensor, " batch"]
     ) -> list[list[Hypothesis]]:
-        """Return the answers to each source, best first.
+        """Return the hypotheses for each source, best first.
 
         Args:
-            model: Whose decoder writes.
+            model: The model that decodes.
             memory: What its encoder made of the sources.
-            limits: Most tokens each answer may have.
+            limits: The most tokens of each target.
         """
-
-
-class Task(NamedTuple):
-    """A batch to be answered.
-
-    Attributes:
-        find: The way to the answers.
-        rows: The sources as the reader encoded them.
-        need_alignment: Whether the best answers' alignment is wanted.
-        need_heads: Whether it is wanted of every layer and head.
-        need_origins: Whether the alignment of every answer is wanted where a source or an answer
-            holds an unknown token.
-    """
-
-    find: DecodingStrategy
-    rows: Sequence[Any]
-    need_alignment: bool
-    need_heads: bool
-    need_origins: bool = False
-
-    def of(self, places: list[int]) -> "Task":
-        """Return the task of some of the sources."""
-        return self._replace(find=self.find.of(places), rows=[self.rows[one] for one in places])
 
 
 @dataclass(frozen=True)
 class BeamSearch(DecodingStrategy):
-    """Answers found by beam search; see `kochi.inference.predictor.Predictor.predict`.
+    """Beam search; see `kochi.Predictor.predict`.
 
     Attributes:
         beam: Hypotheses kept.
-        n_best: Answers to each source.
+        n_best: Hypotheses kept at the end.
         length_penalty: Exponent of the length in the score.
         ctc_weight: Share of the model's CTC output, where it has one, in the score.
-        unknown: Whether the unknown token may be part of an answer.
+        unknown: Whether the unknown token may be written.
     """
 
     beam: int
@@ -79,7 +54,7 @@ class BeamSearch(DecodingStrategy):
     unknown: bool = False
 
     @override
-    def of(self, places: list[int]) -> "BeamSearch":
+    def select(self, indices: list[int]) -> "BeamSearch":
         return self
 
     @override
@@ -103,10 +78,10 @@ class BeamSearch(DecodingStrategy):
 
 @dataclass(frozen=True)
 class ForcedDecoding(DecodingStrategy):
-    """Answers that are given, and only scored.
+    """Given targets, which are only scored.
 
     Attributes:
-        rows: The tokens of each answer, without the end mark.
+        rows: The tokens of each target, without the end mark.
         length_penalty: Exponent of the length in the score.
     """
 
@@ -114,8 +89,8 @@ class ForcedDecoding(DecodingStrategy):
     length_penalty: float
 
     @override
-    def of(self, places: list[int]) -> "ForcedDecoding":
-        return replace(self, rows=[self.rows[place] for place in places])
+    def select(self, indices: list[int]) -> "ForcedDecoding":
+        return replace(self, rows=[self.rows[index] for index in indices])
 
     @override
     def __call__(
@@ -130,15 +105,15 @@ class ForcedDecoding(DecodingStrategy):
 
 @dataclass(frozen=True)
 class Sampling(DecodingStrategy):
-    """Answers drawn from the model's distribution; see `kochi.decoding.sample`.
+    """Targets drawn from the model's distribution; see `kochi.decoding.sample`.
 
     Attributes:
         seeds: One a source.
-        num_samples: Answers to each source.
+        num_samples: Targets drawn for each source.
         temperature: Divides the logits.
         top_k: Draw from so many tokens, or None: from all.
         length_penalty: Exponent of the length in the score.
-        unknown: Whether the unknown token may be part of an answer.
+        unknown: Whether the unknown token may be written.
     """
 
     seeds: Int[Tensor, " sources"]
@@ -149,8 +124,8 @@ class Sampling(DecodingStrategy):
     unknown: bool = False
 
     @override
-    def of(self, places: list[int]) -> "Sampling":
-        return replace(self, seeds=self.seeds[places])
+    def select(self, indices: list[int]) -> "Sampling":
+        return replace(self, seeds=self.seeds[indices])
 
     @override
     def __call__(

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from kochi.data.pair import Pair
     from kochi.data.readers.base import Reader
     from kochi.modalities.attended import Attended
+    from kochi.modalities.frames_prediction import FramesPrediction
     from kochi.modalities.manifests import manifest_rows
     from kochi.modalities.pairs import read_pairs
     from kochi.modalities.tables import BaseData, ManifestData
+    from kochi.prediction import Prediction
 
 _TEXT = "kochi.modalities.text.modality:Text"
 MODALITIES: Slot[Modality[Any]] = Slot(
@@ -58,8 +60,10 @@ def data_table(modality: type[Modality[Any]], kind: str) -> Any:
 _HOMES = {
     "Attended": "kochi.modalities.attended",
     "BaseData": "kochi.modalities.tables",
+    "FramesPrediction": "kochi.modalities.frames_prediction",
     "ManifestData": "kochi.modalities.tables",
     "Pair": "kochi.data.pair",
+    "Prediction": "kochi.prediction",
     "Reader": "kochi.data.readers.base",
     "manifest_rows": "kochi.modalities.manifests",
     "read_pairs": "kochi.modalities.pairs",
@@ -69,9 +73,11 @@ __all__ = [
     "MODALITIES",
     "Attended",
     "BaseData",
+    "FramesPrediction",
     "ManifestData",
     "Modality",
     "Pair",
+    "Prediction",
     "Reader",
     "data_table",
     "manifest_rows",

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from kochi.data.pair import Pair, Split
     from kochi.data.readers.base import Reader
     from kochi.data.tokenizer import Tokenizer
-    from kochi.memory import Layout
     from kochi.modalities.attended import Attended
+    from kochi.prediction import Prediction
     from kochi.view.page import Side
 
 Data = TypeVar("Data")
@@ -36,6 +36,7 @@ class Modality(ABC, Generic[Data]):
         augmentations: The tables of ``training`` that change such sources.
         in_files: Whether a source is a file, or a part of one; else it stands in the data itself.
         lasts: Whether a source lasts for some time, so that words have times.
+        has_length: Whether sources can be compared by length; pictures cannot.
         example: How a user names a source to `kochi predict`; "" where it is not named.
         detection: What finds such sources for `kochi init`, as "module:Class" of a
             `kochi.modalities.detection.base.Detection`; None: nothing does.
@@ -48,6 +49,7 @@ class Modality(ABC, Generic[Data]):
     augmentations: ClassVar[frozenset[str]] = frozenset()
     in_files: ClassVar[bool] = True
     lasts: ClassVar[bool] = False
+    has_length: ClassVar[bool] = True
     example: ClassVar[str] = ""
     detection: ClassVar[str | None] = None
     instead_of_words: ClassVar[str] = "'kochi show' draws what it attends to"
@@ -153,6 +155,14 @@ class Modality(ABC, Generic[Data]):
         """Save a reader of another model where it reads as this run's own would."""
         return
 
+    # ---------------------------------------------------------------------------------- prediction
+
+    def prediction(self) -> "type[Prediction]":
+        """Return the type of a prediction: the base, or what extends it for such sources."""
+        from kochi.prediction import Prediction
+
+        return Prediction
+
     # ---------------------------------------------------------------------------------- evaluation
 
     @abstractmethod
@@ -186,16 +196,13 @@ class Modality(ABC, Generic[Data]):
             UserError: The source cannot be read any more, or the picture cannot be written.
         """
 
-    def record(
-        self, reader: Any, source: Any, layout: "Layout", shape: tuple[int, int]
-    ) -> dict[str, Any]:
-        """Return what JSON says of where an alignment's columns are in the source.
+    def record(self, reader: Any, source: Any, prediction: "Prediction") -> dict[str, Any]:
+        """Return what JSON adds about where an alignment's columns are in the source.
 
         Args:
             reader: Reads the source.
             source: As the user named it; perhaps it cannot be read a second time.
-            layout: What the columns are.
-            shape: Rows and columns of a grid.
+            prediction: Of the source.
         """
         return {}
 

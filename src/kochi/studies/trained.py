@@ -175,7 +175,7 @@ class Trained(Cell):
 
     def measure(self, folder: Path) -> Result:
         """Train (or go on, or find the model) and measure."""
-        from kochi.inference.predictor import load
+        from kochi.inference.loading import load
 
         try:
             output = self.train(folder)
@@ -255,7 +255,7 @@ class Pilot(Trained):
 
     @override
     def measure(self, folder: Path) -> Result:
-        from kochi.inference.predictor import load
+        from kochi.inference.loading import load
 
         try:
             trust = packages_of(self.run())

@@ -12,6 +12,7 @@ from kochi import UserError
 from kochi.inputs import FrameInput
 from kochi.modalities import (
     Attended,
+    FramesPrediction,
     ManifestData,
     Modality,
     Pair,
@@ -124,6 +125,10 @@ class Series(Modality[SeriesData]):
     def load_reader(self, file: Any) -> SeriesReader:
         """Make a reader: nothing was learned."""
         return SeriesReader()
+
+    def prediction(self) -> type[FramesPrediction]:
+        """Predictions have times: numbers follow each other once a second."""
+        return FramesPrediction
 
     def metrics(self, wer: str) -> list[str]:
         """Name the usual metrics."""

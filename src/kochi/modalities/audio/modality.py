@@ -18,6 +18,7 @@ from kochi.modalities.frames import OfFrames
 from kochi.modalities.manifests import manifest_rows, normal, with_test_manifest
 
 if TYPE_CHECKING:
+    from kochi.modalities.audio.prediction import AudioPrediction
     from kochi.modalities.audio.reader import SoundReader
 
 
@@ -78,3 +79,9 @@ class Audio(OfFrames[SoundData]):
         from kochi.modalities.audio.reader import SoundReader
 
         return SoundReader.load(file)
+
+    @override
+    def prediction(self) -> "type[AudioPrediction]":
+        from kochi.modalities.audio.prediction import AudioPrediction
+
+        return AudioPrediction

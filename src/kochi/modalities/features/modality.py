@@ -18,6 +18,7 @@ from kochi.modalities.manifests import for_manifest, manifest_rows, normal
 from kochi.modalities.pairs import read_pairs
 
 if TYPE_CHECKING:
+    from kochi.modalities.features.prediction import FeaturesPrediction
     from kochi.modalities.features.reader import FeatureReader
 
 
@@ -91,3 +92,9 @@ class Features(OfFrames[FeaturesData]):
         from kochi.modalities.features.reader import FeatureReader
 
         return FeatureReader.load(file)
+
+    @override
+    def prediction(self) -> "type[FeaturesPrediction]":
+        from kochi.modalities.features.prediction import FeaturesPrediction
+
+        return FeaturesPrediction

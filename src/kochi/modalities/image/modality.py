@@ -14,7 +14,7 @@ from kochi.data.pair import Pair, Split
 from kochi.errors import UserError
 from kochi.extras import need
 from kochi.inputs import Input, PictureInput
-from kochi.memory import Grid, Layout
+from kochi.memory import Grid
 from kochi.modalities.attended import Attended
 from kochi.modalities.base import Modality
 from kochi.modalities.image.boxes import row_boxes
@@ -25,7 +25,9 @@ from kochi.modalities.manifests import manifest_rows, normal, with_test_manifest
 
 if TYPE_CHECKING:
     from kochi.modalities.image.overlay import Looked
+    from kochi.modalities.image.prediction import ImagePrediction
     from kochi.modalities.image.reader import PictureReader
+    from kochi.prediction import Prediction
     from kochi.view.page import PictureSide
 
 
@@ -36,6 +38,7 @@ class Image(Modality[PictureData]):
     sources = "pictures"
     detection = "kochi.modalities.image.detection:ImageDetection"
     example = "PICTURE.png"
+    has_length = False
     tables: ClassVar[dict[str, Any]] = {"picture": PictureData}
     augmentations = frozenset({"distortion"})
     instead_of_words = "'kochi show' says where each word was seen"
@@ -106,6 +109,12 @@ class Image(Modality[PictureData]):
     # ---------------------------------------------------------------------------------- evaluation
 
     @override
+    def prediction(self) -> "type[ImagePrediction]":
+        from kochi.modalities.image.prediction import ImagePrediction
+
+        return ImagePrediction
+
+    @override
     def metrics(self, wer: str) -> list[str]:
         return ["exact", "bleu", "chrf"]
 
@@ -136,9 +145,7 @@ class Image(Modality[PictureData]):
         save_overlay(_overlay(attended), path, title)
 
     @override
-    def record(
-        self, reader: Any, source: Any, layout: Layout, shape: tuple[int, int]
-    ) -> dict[str, Any]:
+    def record(self, reader: Any, source: Any, prediction: "Prediction") -> dict[str, Any]:
         """Return the box around all cells in the picture's own pixels: left, top, right, bottom.
 
         It is None where the picture came from a pipe, which cannot be read a second time.
@@ -146,11 +153,14 @@ class Image(Modality[PictureData]):
         from kochi.data.readers.taking import file_of
         from kochi.modalities.image.attention_maps import grid_box
 
-        assert isinstance(layout, Grid)
+        shape = cast("ImagePrediction", prediction).grid
+        if shape is None:
+            return {}
+        assert isinstance(prediction.layout, Grid)
         file = file_of(source)
         if file is None or not file.is_file():
             return {"grid_box": None}
-        box = grid_box(reader, reader.taken(file), layout, shape)
+        box = grid_box(reader, reader.taken(file), prediction.layout, shape)
         return {"grid_box": [round(side, 2) for side in box]}
 
     @override

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from kochi.data.pair import Pair
 from kochi.errors import UserError
-from kochi.inference.predictor import Prediction, Predictor
-from kochi.memory import Grid
+from kochi.inference.predictor import Predictor
 from kochi.metrics.pointing import point
 from kochi.modalities.image.attention_maps import mean_alignments, positions_of
+from kochi.modalities.image.prediction import ImagePrediction
 from kochi.modalities.image.reader import PictureReader
+from kochi.prediction import Prediction
 
 
 def picture_reader(predictor: Predictor) -> PictureReader:
@@ -22,12 +23,6 @@ def picture_reader(predictor: Predictor) -> PictureReader:
     if predictor.run.model.kind == "plain":
         raise UserError("a plain model has no attention, so it points nowhere")
     return predictor.source
-
-
-def cell_of(prediction: Prediction) -> tuple[int, int]:
-    """Return height and width of a cell, in pixels as the model reads them."""
-    assert isinstance(prediction.layout, Grid)
-    return prediction.layout.cell_height, prediction.layout.cell_width
 
 
 def points_of(
@@ -50,12 +45,13 @@ def points_of(
     for pair, one in zip(pairs, written, strict=True):
         height, width = reader.pixels(pair.source).shape[:2]
         placement = reader.placement(height, width)
-        assert one.alignment is not None and one.grid is not None
+        assert isinstance(one, ImagePrediction)
+        assert one.alignment is not None and one.grid is not None and one.cell is not None
         words = positions_of(predictor.target.words(pair.references[0]))
         weights = mean_alignments(one.alignment, one.grid, words)
         rows.append(
             [
-                point(of_word, *cell_of(one), [placement.box(b, height, width) for b in boxes])
+                point(of_word, *one.cell, [placement.box(b, height, width) for b in boxes])
                 for of_word, boxes in zip(weights, pair.boxes, strict=False)
                 if boxes
             ]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kochi.contents import File
     from kochi.data.readers.base import Reader
     from kochi.data.tokenizer import Tokenizer
+    from kochi.modalities.text.prediction import TextPrediction
     from kochi.view.page import Side
 
 
@@ -131,6 +132,12 @@ class Text(Modality[TextSources]):
             known.save(file)
 
     # ---------------------------------------------------------------------------------- evaluation
+
+    @override
+    def prediction(self) -> "type[TextPrediction]":
+        from kochi.modalities.text.prediction import TextPrediction
+
+        return TextPrediction
 
     @override
     def metrics(self, wer: str) -> list[str]:

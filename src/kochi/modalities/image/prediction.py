@@ -1,0 +1,36 @@
+"""What a model predicts for a picture."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from typing_extensions import override
+
+from kochi.data.readers.base import Reader
+from kochi.memory import Grid
+from kochi.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class ImagePrediction(Prediction):
+    """What a model predicts for a picture. See `kochi.Prediction` for the other attributes.
+
+    Attributes:
+        grid: Rows and columns of the cells that the alignment's columns are, row after row.
+        cell: Height and width of a cell, in pixels of the picture as the model reads it.
+    """
+
+    grid: tuple[int, int] | None = None
+    cell: tuple[int, int] | None = None
+
+    @override
+    def with_source(self, reader: Reader[Any], source: Any, row: Any) -> "ImagePrediction":
+        extent = reader.extent(row)
+        if extent is None or not isinstance(self.layout, Grid):
+            return self
+        cell = self.layout.cell_height, self.layout.cell_width
+        return replace(self, grid=self.layout.shape(*extent), cell=cell)
+
+    @override
+    def to_record(self) -> dict[str, Any]:
+        record = super().to_record()
+        return record if self.grid is None else record | {"grid": self.grid, "cell": self.cell}
