@@ -1,6 +1,5 @@
 """Train a small model with each mechanism and draw its alignments.
 
-
     python docs/mechanisms/draw.py            draws what is not drawn yet
     python docs/mechanisms/draw.py additive   draws one again
 
