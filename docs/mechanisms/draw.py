@@ -1,4 +1,4 @@
-"""Train a small model with each mechanism and draw where it looks.
+"""Train a small model with each mechanism and draw its alignments.
 
     python docs/mechanisms/draw.py            draws what is not drawn yet
     python docs/mechanisms/draw.py additive   draws one again
@@ -231,7 +231,7 @@ def listening(layer: nn.Module) -> Iterator[list[tuple[Any, ...]]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Draw the mechanisms that are named, or all that are not drawn yet."""
-    parser = argparse.ArgumentParser(description="Draw where each mechanism looks.")
+    parser = argparse.ArgumentParser(description="Draw the alignments of each mechanism.")
     parser.add_argument("names", nargs="*", choices=[*MECHANISMS, []], metavar="NAME")
     names = parser.parse_args(arguments).names
     write_data(FOLDER)
