@@ -252,7 +252,8 @@ class Training(Table):
     on with more data; the rest is drawn. Tokens are those of that model where they are cut in the
     same way. At each evaluation ``examples`` dev rows, always the same ones, are shown with what
     the model writes (0 shows none). Curves are written as CSV and for TensorBoard;
-    ``loggers`` names services that they are sent to as well. Evaluations during training search
+    ``loggers`` names services that they are sent to as well. ``strategy`` "fsdp" shards the model
+    over the processes. Evaluations during training search
     greedily, whatever ``search`` says.
     """
 
