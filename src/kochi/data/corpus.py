@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -309,10 +310,11 @@ class _Numbers:
         self._path = path
         self._kind = kind
         try:
-            self._file = os.open(path, os.O_RDONLY)
+            self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
             raise _damaged(path.parent, str(error)) from None
         weakref.finalize(self, os.close, self._file)
+        self._lock = threading.Lock()
         self.count = os.fstat(self._file).st_size // kind.row_bytes
 
     def read(
@@ -321,7 +323,7 @@ class _Numbers:
         size = self._kind.row_bytes
         sizes = (lengths * size).tolist()
         places = (starts.astype(np.int64) * size).tolist()
-        parts = [os.pread(self._file, *part) for part in zip(sizes, places, strict=True)]
+        parts = [self._read_at(*part) for part in zip(sizes, places, strict=True)]
         content = b"".join(parts)
         if len(content) != sum(sizes):
             raise _damaged(self._path.parent, f"{self._path.name} was cut short meanwhile")
@@ -329,6 +331,13 @@ class _Numbers:
         if self._kind.unit == "tokens":
             return numbers.astype(np.int64)
         return numbers.reshape(-1, self._kind.width) if self._kind.unit == "frames" else numbers
+
+    def _read_at(self, size: int, place: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file, size, place)
+        with self._lock:  # Windows: to seek and to read are two calls
+            os.lseek(self._file, place, os.SEEK_SET)
+            return os.read(self._file, size)
 
 
 def _read_offsets(path: Path, rows: int, count: int) -> Integer[np.ndarray, " ends"]:

@@ -193,7 +193,8 @@ def _interrupts_held() -> Iterator[None]:
     held: list[Any] = []
     handler = signal.getsignal(signal.SIGINT)
     here = callable(handler) and threading.current_thread() is threading.main_thread()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    masks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else ()
     try:
         if here:
             signal.signal(signal.SIGINT, lambda *signalled: held.append(signalled))
@@ -201,7 +202,8 @@ def _interrupts_held() -> Iterator[None]:
     finally:
         if here:
             signal.signal(signal.SIGINT, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if held and callable(handler):
         handler(*held[0])
 

@@ -1,5 +1,6 @@
 """The sizes of a model before any of its memory is taken."""
 
+import contextlib
 import os
 import sys
 from itertools import chain
@@ -84,7 +85,7 @@ def memory_bytes() -> int:
             continue
         if text.isdecimal():
             found.append(int(text))
-    if os.name != "nt":
+    with contextlib.suppress(ImportError):  # Windows
         import resource
 
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
