@@ -236,7 +236,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(kochi, task):
 @pytest.mark.parametrize(
     ("stdin", "expected"),
     [
-        (b"", "standard input: is empty; expected one source a line"),
+        (b"", "standard input: is empty; expected one source per line"),
         (b"\n", "standard input:1: empty line; nothing to read there: remove it"),
         (b"abc\n \t\n", "standard input:2: empty line; nothing to read there: remove it"),
         (b"abc\na\xe4\n", "standard input:2: not UTF-8: byte 0xe4 at byte 2 of the line"),
