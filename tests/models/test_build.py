@@ -128,7 +128,7 @@ def test_scopes_that_self_attention_refuses(scope, message):
 
 
 def test_input_feeding_belongs_to_luong():
-    with pytest.raises(UserError, match="input_feeding belongs to order = 'luong'"):
+    with pytest.raises(UserError, match="input_feeding is an option of order = 'luong'"):
         build({"kind": "rnn", "input_feeding": True})
 
 
