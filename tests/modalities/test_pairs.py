@@ -278,7 +278,7 @@ def test_broken_gzip(tmp_path, cut):
 
 def test_gzip_by_name_only(tmp_path):
     (tmp_path / "a.gz").write_bytes(b"plain\n")
-    with pytest.raises(UserError, match="is not gzip though its name"):
+    with pytest.raises(UserError, match="not a gzip file although its name"):
         list(lines(tmp_path / "a.gz"))
 
 

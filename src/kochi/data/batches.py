@@ -176,7 +176,7 @@ class TokenBatches:
         for name, value in self._identity().items():
             if state.get(name) != value:
                 raise UserError(
-                    f"the checkpoint was made with {name} = {state.get(name)}, found {value}; "
+                    f"the checkpoint was written with {name} = {state.get(name)}, found {value}; "
                     "resume with the same data, seed and training.batch_tokens"
                 )
         self._epoch, self._next = int(state["epoch"]), int(state["next_batch"])
@@ -279,7 +279,7 @@ class EvaluationBatches:
     ):
         if len(targets) != len(sources):
             raise ValueError(
-                f"targets: found {len(targets)}, expected {len(sources)} as of sources"
+                f"targets: found {len(targets)}, expected {len(sources)}, one for each source"
             )
         if batch_tokens < 1:
             raise ValueError(f"batch_tokens: {batch_tokens}, expected at least 1")

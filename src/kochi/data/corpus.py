@@ -221,7 +221,7 @@ def _check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[i
         where = f"{pair.where}: " if pair.where else ""
         raise UserError(
             f"{where}{reader.describe(pair.source)} has {frames} frames, but its text has "
-            f"{len(target)} tokens; expected at least a frame for each: check that they belong "
+            f"{len(target)} tokens; expected at least one frame per token: check that they belong "
             "together"
         )
 
@@ -229,12 +229,12 @@ def _check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[i
 def _none_left(seen: int, reader: Reader[Any], max_length: int) -> str:
     if reader.longest is None:
         return (
-            f"no pair is left of {seen}: a side of each is longer than data.max_length = "
+            f"0 of {seen} pairs are left: a side of each is longer than data.max_length = "
             f"{max_length} tokens; raise it or split the texts"
         )
     return (
-        f"no pair is left of {seen}: each has more than {reader.longest} {reader.unit} or more "
-        f"than data.max_length = {max_length} tokens; raise the bounds or cut the rows"
+        f"0 of {seen} pairs are left: each has more than {reader.longest} {reader.unit} or "
+        f"more than data.max_length = {max_length} tokens; raise the limits or split the rows"
     )
 
 
@@ -324,7 +324,7 @@ class _Numbers:
         parts = [os.pread(self._file, *part) for part in zip(sizes, places, strict=True)]
         content = b"".join(parts)
         if len(content) != sum(sizes):
-            raise _damaged(self._path.parent, f"{self._path.name} was cut short meanwhile")
+            raise _damaged(self._path.parent, f"{self._path.name} was truncated while in use")
         numbers = np.frombuffer(content, self._kind.dtype)
         if self._kind.unit == "tokens":
             return numbers.astype(np.int64)
@@ -338,7 +338,7 @@ def _read_offsets(path: Path, rows: int, count: int) -> Integer[np.ndarray, " en
     except (OSError, ValueError) as error:
         raise _damaged(path.parent, str(error)) from None
     if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != count:
-        raise _damaged(path.parent, "the files do not have the sizes they should have")
+        raise _damaged(path.parent, "the files do not have the expected sizes")
     return np.array(offsets, np.uint32 if count < 1 << 32 else np.int64)
 
 
@@ -357,4 +357,4 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 
 def _damaged(folder: Path, reason: str) -> UserError:
-    return UserError(f"{folder}: not a whole corpus ({reason}); remove the folder")
+    return UserError(f"{folder}: not a complete corpus ({reason}); remove the folder")

@@ -78,7 +78,7 @@ def read_rows(
             yield row
     if empty:
         which = "" if split_column is None else f" with '{split}' in column '{split_column}'"
-        raise nothing_left(bad, f"{path}: holds no rows{which}; expected at least one")
+        raise nothing_left(bad, f"{path}: contains no rows{which}; expected at least one")
 
 
 def is_json(path: Path, encoding: str = "utf-8") -> bool:
@@ -99,7 +99,7 @@ def _rows(path: Path, form: TableForm, bad: Bad) -> Iterator[Row]:
     stream = read_cells(path, form)
     names = read_header(path, stream, form)
     if len(set(names)) < len(names):
-        raise UserError(f"{path}:1: a column name is there twice; found: {', '.join(names)}")
+        raise UserError(f"{path}:1: duplicate column name; found: {', '.join(names)}")
     for number, cells in stream:
         if len(cells) != len(names):
             bad(

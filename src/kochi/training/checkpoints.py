@@ -103,8 +103,8 @@ def take_up(layout: Layout, training: config.Training, say: Callable[[str], obje
         return state
     if len(found) > 1:
         raise UserError(
-            f"{'; '.join(map(str, problems))}: no checkpoint is whole; bring the files back from a "
-            "copy to resume, or start anew with --overwrite"
+            f"{'; '.join(map(str, problems))}: no checkpoint is intact; restore the files from a "
+            "copy to resume, or start over with --overwrite"
         )
     if found:
         os.replace(found[0], layout.damaged)

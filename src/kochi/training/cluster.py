@@ -47,15 +47,14 @@ def this_cluster() -> Cluster | None:
     """Return the cluster that this process was started in; None where it was started alone.
 
     Raises:
-        UserError: It is not said how many processes each machine has, or they have different
-            numbers.
+        UserError: The number of processes per machine is unknown, or differs between machines.
     """
     if TorchElasticEnvironment.detect():
         return _cluster("torchrun", TorchElasticEnvironment(), int(os.environ["LOCAL_WORLD_SIZE"]))
     if SLURMEnvironment.detect() and os.environ["SLURM_NTASKS"] != "1":
         if "SLURM_NTASKS_PER_NODE" not in os.environ:
             raise UserError(
-                "SLURM does not say how many processes each machine has; start them with "
+                "SLURM does not report the number of processes per machine; start them with "
                 "--ntasks-per-node"
             )
         local_world = int(os.environ["SLURM_NTASKS_PER_NODE"])
@@ -69,8 +68,8 @@ def _cluster(launcher: str, environment: ClusterEnvironment, local_world: int) -
         return None
     if world % local_world:
         raise UserError(
-            f"{launcher} started {world} processes, {local_world} of them here; expected as many "
-            "on each machine"
+            f"{launcher} started {world} processes, {local_world} of them here; start the same "
+            "number on each machine"
         )
     nodes = world // local_world
     return Cluster(launcher, environment, environment.global_rank(), local_world, nodes)

@@ -81,7 +81,7 @@ class Evaluator:
         bad = bad_rows(run.data)
         rows = encode_pairs(list(read_pairs(run.data, "dev", bad)), source, target, bad)
         if not rows:
-            raise nothing_left(bad, "the dev data hold no pairs; expected at least one")
+            raise nothing_left(bad, "the dev data contain no pairs; expected at least one")
         pairs, self.sources, self.targets = map(list, zip(*rows, strict=True))
         self._pairs: list[Pair] = pairs
         self.num_rows = count_rows(pairs)
@@ -131,7 +131,7 @@ class Evaluator:
         except NotFiniteError:
             raise Diverged(
                 "the model's scores of the dev data are NaN or infinite: training has diverged; "
-                "lower training.learning_rate, and start anew with --overwrite"
+                "lower training.learning_rate, and start over with --overwrite"
             ) from None
         finally:
             model.train(training)

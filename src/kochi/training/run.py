@@ -120,8 +120,8 @@ def _take_part(run: config.Run, interrupts: Interrupts, cluster: Cluster) -> Non
     place = Layout(run.output).data
     if not place.is_dir():
         raise UserError(
-            f"{place}: not there, where process {cluster.rank} runs; all processes must see the "
-            "output folder of the first one: let it be on a disk that they share"
+            f"{place}: not found by process {cluster.rank}; all processes must see the "
+            "output folder of the first one: put it on a shared disk"
         )
     prepared = load_data(run)
     silent = Progress(silent=True)
@@ -183,7 +183,7 @@ def fit(
             raise
         raise UserError(
             f"process {fabric.global_rank} of {fabric.world_size}: another process of this "
-            f"training is gone ({str(error).splitlines()[0]}); go on with --resume"
+            f"training is gone ({str(error).splitlines()[0]}); continue with --resume"
         ) from error
     finally:
         interrupts.deferred = False
@@ -296,18 +296,19 @@ def check_accelerator(training: config.Training, cluster: Cluster | None = None)
     gpus = torch.cuda.device_count()
     if training.accelerator == "gpu" and not (gpus or torch.backends.mps.is_available()):
         raise UserError(
-            "training.accelerator = 'gpu': torch finds no GPU here; set it to 'auto' or 'cpu'"
+            "training.accelerator = 'gpu': torch finds no GPU on this machine; set it to 'auto' "
+            "or 'cpu'"
         )
     for name, there in (("cuda", gpus > 0), ("mps", torch.backends.mps.is_available())):
         if training.accelerator == name and not there:
             raise UserError(
-                f"training.accelerator = {name!r}: torch finds no such device here; set it to "
-                "'auto' or 'cpu'"
+                f"training.accelerator = {name!r}: torch finds no such device on this machine; set "
+                "it to 'auto' or 'cpu'"
             )
     if training.accelerator not in ("cpu", "mps") and 0 < gpus < wanted:
         what = f"training.devices = {wanted}" if cluster is None else f"{wanted} processes"
         raise UserError(
-            f"{what}: torch finds {gpus} GPUs here; take at most as many, or set "
+            f"{what}: torch finds {gpus} GPUs on this machine; use at most that many, or set "
             "training.accelerator to 'cpu'"
         )
 
@@ -389,7 +390,7 @@ def _cannot_write(run: config.Run, error: OSError) -> UserError:
     if not layout.training.is_dir() and error.errno == errno.ENOENT:
         return UserError(
             f"{run.output}: the folder of this run is gone (moved, renamed or removed while it was "
-            "in use); give it its name back and go on with --resume, or start again"
+            "in use); give it its name back and continue with --resume, or start again"
         )
     saved = "no step was saved yet"
     with contextlib.suppress(UserError, OSError):
@@ -402,5 +403,5 @@ def _cannot_write(run: config.Run, error: OSError) -> UserError:
         remedy = "mend that"
     return UserError(
         f"{error.filename or run.output}: cannot be written ({error.strerror or error}); {saved}; "
-        f"{remedy} and go on with --resume"
+        f"{remedy} and continue with --resume"
     )

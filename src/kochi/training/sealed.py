@@ -46,7 +46,7 @@ def read_sealed(path: Path) -> bytes:
         raise Damaged(str(error)) from error
     content, line = whole[:-SEAL_BYTES], whole[-SEAL_BYTES:]
     if not _SEAL.fullmatch(line):
-        raise Damaged(f"{path}: damaged or cut short ({len(whole)} bytes, no checksum at the end)")
+        raise Damaged(f"{path}: damaged or truncated ({len(whole)} bytes, no checksum at the end)")
     if seal(content) != line:
         raise Damaged(f"{path}: damaged (SHA-256 differs from when it was written)")
     return content

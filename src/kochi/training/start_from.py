@@ -37,8 +37,8 @@ def start_from(
     ):
         if old.vocabulary != new.vocabulary:
             raise UserError(
-                f"training.start_from = {before}: the {side} tokens of that model are not those of "
-                "this run; expected a model whose text was cut in the same way"
+                f"training.start_from = {before}: the {side} vocabulary of that model differs from "
+                "that of this run; use a model that was trained with the same tokenization"
             )
     wanted = folder.weights_of(model)
     fitting = {
@@ -48,8 +48,8 @@ def start_from(
     }
     if not any(weight.ndim > 1 for weight in fitting.values()):
         raise UserError(
-            f"training.start_from = {before}: none of its matrices has the "
-            "name and shape of one of this model; expected a model of the same kind and sizes"
+            f"training.start_from = {before}: no matrix has the name and "
+            "shape of one in this model; use a model of the same kind and sizes"
         )
     model.load_state_dict(fitting, strict=False)
     return sorted(wanted.keys() - fitting.keys())
