@@ -145,7 +145,7 @@ def test_a_memory_or_a_state_of_another() -> None:
     ):
         looking(torch.zeros(1, 1, 8), looking.project(memory[:1]), state=state)
     with pytest.raises(
-        ValueError, match=r"state: got a past over 4 places, but the memory has onl"
+        ValueError, match=r"state: got alignments over 4 positions, but the memory has onl"
     ):
         looking(torch.zeros(2, 1, 8), looking.project(memory[:, :3]), state=state)
 

@@ -42,9 +42,7 @@ def test_long_pairs_are_skipped_and_counted(tmp_path):
     corpus = build(tmp_path / "c", pairs)
     assert (len(corpus), corpus.skipped) == (4, 2)
     assert Corpus(tmp_path / "c").skipped == 2
-    with pytest.raises(
-        UserError, match=r"0 of 6 pairs are left: .* data\.max_length = 0 tokens"
-    ):
+    with pytest.raises(UserError, match=r"0 of 6 pairs are left: .* data\.max_length = 0 tokens"):
         build(tmp_path / "d", pairs, max_length=0)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
@@ -188,9 +186,7 @@ def test_long_rows_of_frames_are_skipped_and_counted(tmp_path):
     pairs = [Pair(value, ("a",)) for value in (*VALUES, np.ones((6, 3)))]
     corpus = Corpus.build(pairs, FRAMES, TOKENIZER, tmp_path / "c", 9)
     assert (len(corpus), corpus.skipped) == (2, 1)
-    with pytest.raises(
-        UserError, match="0 of 1 pairs are left: each has more than 5 frames or"
-    ):
+    with pytest.raises(UserError, match="0 of 1 pairs are left: each has more than 5 frames or"):
         Corpus.build(pairs[2:], FRAMES, TOKENIZER, tmp_path / "d", 9)
 
 

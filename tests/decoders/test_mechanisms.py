@@ -54,7 +54,7 @@ def build(decoder: str, mechanism: dict[str, Any]) -> Seq2Seq | None:
     )
     torch.manual_seed(1)
     if table["kind"] == "rnn" and mechanism.get("relative") == "rotary":
-        with pytest.raises(ValueError, match="one head of `build` has none"):
+        with pytest.raises(ValueError, match="`build` with one head has no projections"):
             build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
         return None
     if mechanism.get("selection") == "marginal" and decoder != "luong without feeding":

@@ -107,7 +107,7 @@ def test_two_that_do_more_than_hide_cannot_join(pair: tuple[str, str]) -> None:
 
 def test_a_list_is_checked_like_a_name() -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
-    with pytest.raises(ValueError, match="scope: got an empty list, expected one scope or more"):
+    with pytest.raises(ValueError, match="scope: got an empty list, expected at least one scope"):
         build("dot", [], **sizes)
     with pytest.raises(ValueError, match="scope: got 'casual', expected one of 'global'"):
         build("dot", ["global", "casual"], **sizes)
