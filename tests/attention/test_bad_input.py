@@ -69,7 +69,7 @@ def test_arguments_of_build(options: dict[str, Any], message: str) -> None:
         ("selection", "entmax", "alpha", "1.5", "expected a number between 1.01 and 1.99"),
         ("selection", "hard", "expected_share", "half", "expected a number from 0 to 1"),
         ("relative", "shaw", "max_distance", 0, WHOLE.format(1)),
-        ("relative", "t5", "num_buckets", 5, "expected an even number for two sides"),
+        ("relative", "t5", "num_buckets", 5, "expected an even number with bidirectional"),
         ("relative", "t5", "max_distance", 8, WHOLE.format(9)),
     ],
 )
@@ -153,6 +153,6 @@ def test_a_memory_or_a_state_of_another() -> None:
 def test_a_memory_longer_than_what_was_learned() -> None:
     module = make({"kind": "location", "max_length": 4})
     with pytest.raises(
-        ValueError, match=r"score 'location': the memory has 9 places, but .*=4 onl"
+        ValueError, match=r"score 'location': the memory has 9 positions, but .*=4 onl"
     ):
         module(torch.zeros(1, 1, 8), module.project(torch.zeros(1, 9, 8)))
