@@ -330,5 +330,5 @@ def test_places_come_as_soon_as_their_frames():
 
 @pytest.mark.parametrize("name", ["pyramid", "conv_rnn", "conformer"])
 def test_encoders_that_wait_for_the_end_say_so(name):
-    with pytest.raises(ValueError, match="the encoder waits for the end of a recording"):
+    with pytest.raises(ValueError, match="the encoder needs the whole recording"):
         build(TABLES[name]).feed(frames(4)[0], None, True)
