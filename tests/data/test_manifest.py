@@ -32,7 +32,7 @@ def test_rows_of_a_split(tmp_path):
     ("content", "expected"),
     [
         ("", r"a\.tsv:1: no header"),
-        ("id\tid\n", r"a\.tsv:1: a column name is there twice; found: id, id"),
+        ("id\tid\n", r"a\.tsv:1: duplicate column name; found: id, id"),
         ("id\ttext\nx\n", r"a\.tsv:2: found 1 cells, expected 2"),
         ("id\ttext\n", r"a\.tsv: contains no rows; expected at least one"),
         ('{"id": 1}\n{', r"a\.tsv:2: not JSON"),

@@ -304,7 +304,7 @@ class Tokenizer(Reader[str]):
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise UserError(f"{path}: cannot write the file: {error.strerror or error}") from None
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
     @staticmethod
     def load(path: File) -> "Tokenizer":

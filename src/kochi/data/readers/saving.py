@@ -27,7 +27,7 @@ def write_kind(path: Path, kind: str, values: dict[str, Any]) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot write the file: {error.strerror or error}") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def read_kind(path: File, kind: str, table: type[Saved]) -> Saved:
