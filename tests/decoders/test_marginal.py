@@ -206,5 +206,5 @@ def test_what_it_cannot_sum_is_refused(change: dict[str, Any], message: str) -> 
 def test_a_transformer_refuses_it(where: str) -> None:
     table = {"kind": "transformer", where: {"num_heads": 4, "selection": "marginal"}}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
-    with pytest.raises(ValueError, match="layers and positions above read what was chosen"):
+    with pytest.raises(ValueError, match="the layers above depend on the positions"):
         build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)

@@ -264,7 +264,7 @@ def test_without_a_table_the_encoder_is_as_the_model():
                 "kind": "rnn",
                 "encoder": {"kind": "conformer", "self_attention": {"score": "location_aware"}},
             },
-            "self_attention: LocationAware looks back at earlier alignments or draws",
+            "self_attention: LocationAware depends on earlier alignments or samples",
         ),
         (
             {
