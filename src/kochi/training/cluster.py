@@ -21,14 +21,14 @@ PATIENCE = timedelta(hours=12)  # while the first process reads the data
 
 @dataclass(frozen=True)
 class Cluster:
-    """What started this process, and which one it is.
+    """The cluster that this process was started in.
 
     Attributes:
-        launcher: What started it, for messages.
-        environment: Tells Fabric who is who.
-        rank: Of this process among all.
-        local_world: Processes on this machine.
-        nodes: Machines.
+        launcher: Name of the launcher, for messages.
+        environment: The cluster environment for Fabric.
+        rank: Rank of this process.
+        local_world: Number of processes on this machine.
+        nodes: Number of machines.
     """
 
     launcher: str
@@ -39,12 +39,12 @@ class Cluster:
 
     @property
     def world(self) -> int:
-        """How many processes there are."""
+        """Total number of processes."""
         return self.local_world * self.nodes
 
 
 def this_cluster() -> Cluster | None:
-    """Return the cluster that this process was started in; None where it was started alone.
+    """Return the cluster that this process was started in; None for a single process.
 
     Raises:
         UserError: The number of processes per machine is unknown, or differs between machines.
@@ -76,10 +76,10 @@ def _cluster(launcher: str, environment: ClusterEnvironment, local_world: int) -
 
 
 def check_devices(cluster: Cluster | None, training: config.Training) -> None:
-    """Refuse a number of devices that is not that of the processes.
+    """Refuse a number of devices that differs from the number of processes.
 
     Raises:
-        UserError: That is so.
+        UserError: The numbers differ.
     """
     if cluster is not None and training.devices not in (1, cluster.local_world):
         raise UserError(
@@ -89,7 +89,7 @@ def check_devices(cluster: Cluster | None, training: config.Training) -> None:
 
 
 class ClusterStrategy(PlainStrategy):
-    """Data-parallel training in processes that meet as their launcher says."""
+    """Data-parallel training in processes that a launcher has started."""
 
     def __init__(self) -> None:
         super().__init__(timeout=PATIENCE)
