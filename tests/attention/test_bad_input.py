@@ -124,7 +124,7 @@ def test_positions() -> None:
         projected, query = module.project(torch.zeros(2, 4, 8)), torch.zeros(2, 3, 8)
         for wrong in (torch.arange(4), torch.zeros(3), torch.zeros(3, dtype=torch.bool)):
             with pytest.raises(
-                ValueError, match=r"positions: got torch\..* each of 3 places: \[3\]"
+                ValueError, match=r"positions: got torch\..* each of 3 positions: \[3\]"
             ):
                 module(query, projected, query_positions=wrong)
         with pytest.raises(ValueError, match=r"key_positions: got .* each of 4 places: \[4\] or"):
