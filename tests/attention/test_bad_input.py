@@ -127,7 +127,9 @@ def test_positions() -> None:
                 ValueError, match=r"positions: got torch\..* each of 3 positions: \[3\]"
             ):
                 module(query, projected, query_positions=wrong)
-        with pytest.raises(ValueError, match=r"key_positions: got .* each of 4 places: \[4\] or"):
+        with pytest.raises(
+            ValueError, match=r"key_positions: got .* each of 4 positions: \[4\] or"
+        ):
             module(query, projected, key_positions=torch.arange(3))
 
 
