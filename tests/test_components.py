@@ -94,7 +94,7 @@ def test_only_trusted_packages_are_imported(install):
         ("missing:Score", r"package missing cannot be imported: ModuleNotFoundError: No module"),
         (
             "kochi_distance:Unheard",
-            r"asks for 'temperature', and a score is given query_size, key_size, num_heads; opt",
+            r"requires 'temperature', but a score is given query_size, key_size, num_heads; make",
         ),
         ("kochi_distance:Sure", r"^score 'kochi_distance:Sure': the option 'power' is missing$"),
     ],

@@ -92,7 +92,7 @@ def test_init_writes_a_run_file_where_nothing_can_be_trained(tmp_path, monkeypat
     Path("pairs.tsv").write_text("".join(f"a{n}\tb{n}\n" for n in range(60)))
     done = without(["lightning"], COMMAND, "init", "pairs.tsv")
     assert done.returncode == 0 and Path("run.toml").exists()
-    assert "no step could be timed: training needs the package lightning" in done.stderr
+    assert "cannot estimate the training time: training needs the package lightning" in done.stderr
 
 
 def test_every_extra_is_one_of_the_project():

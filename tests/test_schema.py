@@ -106,8 +106,8 @@ def test_a_model_with_a_component_of_another_package(install, kochi, task):
     assert (refused.code, refused.err) == (
         2,
         f"kochi: {model}: the model runs code of the package kochi-distance 0.1, which is not "
-        "trusted; allow it with trust=['kochi-distance'] or --trust kochi-distance, if you know "
-        "it\n",
+        "trusted; if you trust it, allow it with trust=['kochi-distance'] or --trust "
+        "kochi-distance\n",
     )
     assert kochi("predict", model, "--trust", "kochi_distance", stdin=b"ab").code == 0
     on = ["--set", f"training.start_from={model}", "--set", "output=next"]
@@ -183,7 +183,7 @@ def test_a_model_whose_package_is_missing_or_another(install, tmp_path):
     needs({"kochi-distance": "0.1"})
     with pytest.raises(UserError, match=r"package kochi-distance 0.1, which is not trusted"):
         load_folder(folder)
-    with pytest.warns(UserWarning, match=r"kochi-distance 0.1; found 0.2: its answers may differ"):
+    with pytest.warns(UserWarning, match=r"kochi-distance 0.1; found 0.2: predictions may differ"):
         assert load_folder(folder, trust=["kochi-distance"]).run == whole
     for damaged in ([1], {"kochi-distance": 1}, 7):
         needs(damaged)

@@ -1,4 +1,4 @@
-"""kochi: models that read one thing and write another by deciding, at each step, what to attend to.
+"""kochi: attention models that turn text, speech or images into text.
 
     import kochi
 

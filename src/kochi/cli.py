@@ -1,7 +1,7 @@
-"""The command ``kochi``: its verbs, and what becomes of errors.
+"""The ``kochi`` command: its subcommands and its error handling.
 
-A mistake that the user can mend is one line on stderr and exit code 2; a stop on purpose is exit
-code 130. Anything else is a fault of ours and shows its traceback.
+An error that the user can fix prints one line to stderr and exits with code 2; an interrupt exits
+with code 130. Any other exception is a bug and prints its traceback.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ from kochi.streams import forget_output, is_closed, open_closed_streams
 
 USER_ERROR = 2
 INTERRUPTED = 130
-BROKEN_PIPE = 1  # as typer has it
-LONGEST_MESSAGE = 2_000  # characters: a message may repeat a cell or a key of the user's file
+BROKEN_PIPE = 1  # the same code as typer
+LONGEST_MESSAGE = 2_000  # characters: a message may quote a cell or a key of the user's file
 
 app = typer.Typer(
     add_completion=False,
@@ -69,22 +69,25 @@ def _print_version(wanted: bool) -> bool:
 def kochi(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
-    """Train and use models that read one thing and write another, deciding what to attend to.
+    """Train and use attention models that turn text, speech or images into text.
 
     Start with 'kochi init DATA', then 'kochi train run.toml'.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; without words it says its help.
+    """Run the command and return its exit code; without arguments, print the help.
 
     Args:
-        arguments: The words after ``kochi``. None: those of this process, which then ends: streams
-            that the caller closed are replaced, what others write to stderr is made visible, and a
-            further Ctrl-C on the way out is ignored.
+        arguments: The arguments after ``kochi``. None takes those of this process, which is
+            expected to exit afterwards: streams that the caller closed are replaced, control
+            characters that other code writes to stderr are made visible, and further Ctrl-Cs
+            during shutdown are ignored.
     """
     if arguments is not None:
         return _run(list(arguments))
@@ -94,19 +97,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, _interrupt_once)
     try:
         code = _run(sys.argv[1:])
-    except KeyboardInterrupt:  # came while an error was reported
+    except KeyboardInterrupt:  # raised while an error was being reported
         code = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return code
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """End at a Ctrl-C; further ones do not spoil the way out."""
+    """Stop at the first Ctrl-C and ignore further ones during shutdown."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-# A training that took the Ctrl-C has the command end: it is not to come a second time.
+# Training handles the Ctrl-C itself and then ends the command; it must not be raised again.
 _interrupt_once.only_once = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
@@ -129,16 +132,16 @@ def _run(words: list[str]) -> int:
         return _complain("stopped", INTERRUPTED)
     except MemoryError:
         return _complain(
-            "not enough memory; give less at once, or choose smaller sizes", USER_ERROR
+            "out of memory; use a smaller batch, shorter inputs or a smaller model", USER_ERROR
         )
     except BrokenPipeError:
-        forget_output()  # whoever read it has gone
+        forget_output()  # the reader has closed the pipe
         return BROKEN_PIPE
     except OSError as error:
         if is_closed(error):
             forget_output()
             return _complain(
-                "standard input or output is closed; open it, or give files", USER_ERROR
+                "standard input or output is closed; open it, or name files", USER_ERROR
             )
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", USER_ERROR)

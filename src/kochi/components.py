@@ -1,15 +1,15 @@
 """Slots, and the components that fill them.
 
-A slot is a place that one of several components fills: a score, an encoder, a metric. A component
-is a class whose constructor is its schema: keyword-only parameters are the options that a user may
-set, the others are what the surrounding model supplies, such as sizes. An option's type stands in
-the annotation, its meaning in the docstring: nothing is listed a second time.
+A slot takes one of several components: a score, an encoder, a metric. A component is a class whose
+constructor is its schema: keyword-only parameters are the options that a user may set; the model
+supplies the others, such as sizes. The annotation of an option gives its type and the docstring its
+meaning, so that nothing is listed twice.
 
-Components are built in, or come from an installed package (an entry point in the group
+Components are built in, come from an installed package (an entry point in the group
 ``kochi.<slot>``), or are named by their path (``"package.module:Class"``).
 
-This module needs the standard library alone, so that `kochi.attention` can use it by itself; run
-files are checked by `kochi.schema`.
+This module needs only the standard library, so that `kochi.attention` can use it on its own;
+`kochi.schema` checks run files.
 """
 
 import difflib
@@ -27,23 +27,23 @@ Reference = type | str  # a class, or "module:Class", imported when it is used
 
 
 class ComponentError(ValueError):
-    """Say in one line why a component cannot be used."""
+    """Raised when a component cannot be used; the message is one line."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """Where a component comes from that is not built in.
+    """The package of a component that is not built in.
 
     Attributes:
-        name: Of the distribution, or of the module where there is none.
-        version: Of the distribution; empty where there is none.
+        name: Name of the distribution, or of the module if it belongs to none.
+        version: Version of the distribution; empty if there is none.
     """
 
     name: str
     version: str = ""
 
     def __str__(self) -> str:
-        """Return name and version."""
+        """Return the name and version."""
         return f"{self.name} {self.version}".rstrip()
 
 
@@ -54,9 +54,9 @@ class Choice(Generic[Component]):
     Attributes:
         slot: The slot's name.
         kind: The component's name in the slot, or "package.module:Class".
-        component: Its class.
-        options: Keyword arguments of the constructor that were given.
-        package: Where it comes from; None if it is built in.
+        component: The component's class.
+        options: Keyword arguments for the constructor, as the user gave them.
+        package: The component's package; None if it is built in.
     """
 
     slot: str
@@ -69,28 +69,29 @@ class Choice(Generic[Component]):
         """Construct the component.
 
         Args:
-            supplied: What the model knows, by name: each constructor takes what it asks for.
+            supplied: Values that the model supplies, by name. The constructor gets those that it
+                has parameters for.
 
         Raises:
-            ValueError: Its own, for options or sizes that cannot be.
+            ValueError: The constructor refuses its options or sizes.
         """
         taken = {name: supplied[name] for name in _supplied(self.component) if name in supplied}
         return self.component(**taken, **self.options)
 
     def option(self, name: str) -> Any:
-        """Return an option as given, else its default; None where there is no such option."""
+        """Return the value of an option or its default; None if there is no such option."""
         parameter = options_of(self.component).get(name)
         default = None if parameter is None else parameter.default
         return self.options.get(name, default)
 
     @property
     def table(self) -> "str | dict[str, Any]":
-        """The choice as a user writes it: a name alone, or a table."""
+        """The choice as a user writes it: a name, or a table with options."""
         return {"kind": self.kind, **self.options} if self.options else self.kind
 
 
 class Slot(Collection[str], Generic[Component]):
-    """A place that one of several components fills. Iterating gives their names.
+    """A named set of alternative components. Iterating yields their names.
 
     >>> class Shape: ...
     >>> class Circle(Shape):
@@ -105,10 +106,10 @@ class Slot(Collection[str], Generic[Component]):
 'circle'?
 
     Args:
-        name: What the slot is called in run files, messages and entry points.
-        base: The class, or classes, one of which every component extends.
+        name: Name of the slot in run files, messages and entry points.
+        base: The base class of every component, or several alternatives.
         builtin: The components that come with kochi, by name.
-        supplies: What a model supplies to constructors, by name.
+        supplies: Names of the values that a model supplies to constructors.
     """
 
     def __init__(
@@ -125,20 +126,20 @@ class Slot(Collection[str], Generic[Component]):
 
     @property
     def bases(self) -> tuple[type, ...]:
-        """The classes, one of which every component extends."""
+        """The base classes, one of which every component extends."""
         return tuple(map(_resolved, self._base))
 
     def __iter__(self) -> Iterator[str]:
-        """Name the components: those built in first, then those installed."""
+        """Yield the names of the components: built-in ones first, then installed ones."""
         installed = {point.name for point in self._installed()}
         yield from (*self.builtin, *sorted(installed - self.builtin.keys()))
 
     def __len__(self) -> int:
-        """Count the components."""
+        """Return the number of components."""
         return len(list(iter(self)))
 
     def __contains__(self, kind: object) -> bool:
-        """Tell whether a component of that name is there."""
+        """Return whether there is a component of that name."""
         return kind in self.builtin or any(point.name == kind for point in self._installed())
 
     def choose(self, value: Any, trust: Collection[str] | None = None) -> Choice[Component]:
@@ -146,12 +147,12 @@ class Slot(Collection[str], Generic[Component]):
 
         Args:
             value: A name, or a table with the name as ``kind`` and options.
-            trust: Packages whose code may be imported; None: all, as for what the user wrote. A
-                model folder is read with what its reader allows.
+            trust: Packages whose code may be imported. None allows all, as for the user's own run
+                files; for a model folder, pass the packages that the caller trusts.
 
         Raises:
-            ComponentError: There is none of that name, it is not trusted, cannot be imported, is
-                no component of this slot, or has no such option.
+            ComponentError: There is no component of that name; it is not trusted, cannot be
+                imported, or does not belong to this slot; or an option is unknown or missing.
         """
         if not isinstance(value, str | Mapping):
             raise ComponentError(
@@ -164,7 +165,7 @@ class Slot(Collection[str], Generic[Component]):
             raise ComponentError(f"{self.name}: kind is missing; it must be one of {names}")
         kind = table.pop("kind")
         component, package = self._find(kind, trust)
-        assert isinstance(kind, str)  # else it would not have been found
+        assert isinstance(kind, str)  # `_find` raises otherwise
         known = options_of(component)
         for option in table:
             if option not in known:
@@ -179,7 +180,7 @@ class Slot(Collection[str], Generic[Component]):
         return Choice(self.name, kind, component, table, package)
 
     def component(self, kind: str) -> type[Component]:
-        """Return the class of a name.
+        """Return the class of a component by its name.
 
         Raises:
             ComponentError: As in `choose`.
@@ -201,19 +202,19 @@ class Slot(Collection[str], Generic[Component]):
         if not is_trusted(package.name, trust):
             raise ComponentError(
                 f"{self.name} {kind!r} runs code of the package {package}, which is not trusted; "
-                f"allow it with trust=[{package.name!r}] or --trust {package.name}, if you know it"
+                f"if you trust it, allow it with trust=[{package.name!r}] or --trust {package.name}"
             )
         return self._imported(path, kind, package), package
 
     def _points(self, kind: Any) -> list[EntryPoint]:
         points = [point for point in self._installed() if point.name == kind]
         if not points and not (isinstance(kind, str) and ":" in kind):
-            installed.cache_clear()  # perhaps a package was installed meanwhile, as in a notebook
+            installed.cache_clear()  # the package may have been installed since, as in a notebook
             points = [point for point in self._installed() if point.name == kind]
         return points
 
     def _only(self, points: list[EntryPoint]) -> Package:
-        """Return the package of an entry point, of which there must be one."""
+        """Return the package of the entry points, which must all belong to the same one."""
         packages = sorted({str(_package_of_point(point)) for point in points})
         if len(packages) > 1:
             raise ComponentError(
@@ -231,7 +232,7 @@ class Slot(Collection[str], Generic[Component]):
         module, _, attribute = path.partition(":")
         try:
             component = getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # code of somebody else: whatever it raises becomes one line
+        except Exception as error:  # third-party code: report any error in one line
             raise ComponentError(
                 f"{self.name} {kind!r} of the package {package} cannot be imported: "
                 f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -244,8 +245,8 @@ class Slot(Collection[str], Generic[Component]):
             if name not in self.supplies and parameter.default is parameter.empty:
                 supplied = ", ".join(self.supplies) or "nothing"
                 raise ComponentError(
-                    f"{self.name} {kind!r}: its constructor asks for {name!r}, and a {self.name} "
-                    f"is given {supplied}; options are keyword-only (after a *)"
+                    f"{self.name} {kind!r}: its constructor requires {name!r}, but a {self.name} "
+                    f"is given {supplied}; make options keyword-only (after a *)"
                 )
         return component
 
@@ -255,11 +256,11 @@ class Slot(Collection[str], Generic[Component]):
 
 @cache
 def installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group; packages are looked through once for each path.
+    """Return the entry points of a group; installed packages are scanned once per path.
 
     Args:
-        group: Of the entry points.
-        path: What Python searches for packages, `sys.path`.
+        group: The group of the entry points.
+        path: The search path of Python, `sys.path`.
     """
     return tuple(entry_points(group=group))
 
@@ -280,7 +281,7 @@ def options_of(component: type) -> Mapping[str, inspect.Parameter]:
 
 
 def is_trusted(package: str, trust: Collection[str] | None) -> bool:
-    """Tell whether a package is among those whose code may run; None allows all.
+    """Return whether a package is trusted to run code; None trusts all.
 
     >>> is_trusted("kochi-numbers", ["kochi_numbers"]), is_trusted("kochi-numbers", [])
     (True, False)
@@ -306,12 +307,12 @@ def _resolved(reference: Reference) -> type:
 
 
 def _package_of_point(point: EntryPoint) -> Package:
-    found = point.dist
-    return Package(point.value) if found is None else Package(found.name, found.version)
+    dist = point.dist
+    return Package(point.value) if dist is None else Package(dist.name, dist.version)
 
 
 def _package_of(module: str) -> Package:
-    """Return the distribution that a module is of, or the module itself."""
+    """Return the distribution that provides a module, or the module itself."""
     from importlib.metadata import packages_distributions
 
     name = next(iter(packages_distributions().get(module, ())), module)
@@ -322,7 +323,7 @@ def _package_of(module: str) -> Package:
 
 
 def _normal(name: str) -> str:
-    """Spell the name of a distribution or of its module alike (PEP 503)."""
+    """Normalise the name of a distribution or of its module (PEP 503)."""
     return name.lower().replace("-", "_").replace(".", "_")
 
 

@@ -1,7 +1,7 @@
 """The run file: data, model, training and search as a tree of frozen pydantic models.
 
-Alternatives are told apart by ``kind``. Unknown keys are refused with the nearest known name. The
-resolved tree is saved beside the model, so that a model folder says how it came to be.
+The key ``kind`` selects among alternatives. Unknown keys are refused with the nearest known name.
+The resolved tree is saved with the model, so that a model folder records how it was trained.
 """
 
 import difflib
@@ -64,11 +64,12 @@ Encoder = Annotated[Choice[Any], Chosen("kochi.encoders:ENCODERS")]
 
 
 class RecurrentModel(Table):
-    """What the recurrent models share. Sizes are widths; ``hidden_size`` is the decoder's.
+    """Options of all recurrent models. ``hidden_size`` is the width of the decoder.
 
-    A two-directional encoder has ``hidden_size`` in each direction. ``encoder`` says what reads
-    frames (by default a pyramid of that size) or pictures (by default a small residual network);
-    ``encoder_layers``, ``bidirectional`` and ``reverse_source`` are of the encoder of tokens.
+    A bidirectional encoder has width ``hidden_size`` in each direction. ``encoder`` selects the
+    encoder of frames (default: a pyramid of that width) or of images (default: a small residual
+    network). ``encoder_layers``, ``bidirectional`` and ``reverse_source`` apply to the encoder of
+    tokens only.
     """
 
     cell: Cell = "lstm"
@@ -84,13 +85,13 @@ class RecurrentModel(Table):
 
 
 class PlainModel(RecurrentModel):
-    """Encoder-decoder with one fixed vector (Sutskever et al. 2014; Cho et al. 2014)."""
+    """Encoder-decoder with one fixed-size vector (Sutskever et al. 2014; Cho et al. 2014)."""
 
     kind: Literal["plain"]
 
 
 def _with_input_feeding(schema: dict[str, Any]) -> None:
-    """Describe the key that stands for an option of ``order``."""
+    """Describe the key that is a shorthand for an option of ``order``."""
     about = "The option of Luong's decoder: feed the attentional vector to the next step."
     schema["properties"]["input_feeding"] = {"type": "boolean", "description": about}
 
@@ -98,12 +99,12 @@ def _with_input_feeding(schema: dict[str, Any]) -> None:
 class RnnModel(RecurrentModel):
     """Recurrent encoder-decoder with attention.
 
-    ``order`` is the decoder: "bahdanau" (attend with the previous state, then step), "xu" (the same
-    with a gate on the context, and a deep output) or "luong" (step, then attend, then an
-    attentional vector), as a name or a table with options. ``input_feeding`` is the option of
-    Luong's decoder (on unless it is false); in the others the context always enters the step. The
-    decoder's ``first_state`` comes from the encoder's summary, or is "learned" alone, for a decoder
-    that begins while the source still comes.
+    ``order`` selects the decoder, as a name or a table with options: "bahdanau" (attend with the
+    previous state, then step), "xu" (the same with a gate on the context and a deep output) or
+    "luong" (step, attend, then compute an attentional vector). ``input_feeding`` is an option of
+    Luong's decoder (default: true); in the other decoders the context always enters the step. The
+    decoder's first state is computed from the encoder's summary (``first_state = "summary"``), or
+    is a parameter ("learned"), for a streaming decoder that starts before the source is complete.
     """
 
     model_config = ConfigDict(json_schema_extra=_with_input_feeding)
@@ -116,7 +117,7 @@ class RnnModel(RecurrentModel):
     @model_validator(mode="before")
     @classmethod
     def _feeding_belongs_to_luong(cls, table: Any) -> Any:
-        """Take ``input_feeding`` beside ``order`` for the option of Luong's decoder."""
+        """Move ``input_feeding`` into the options of Luong's decoder."""
         if not isinstance(table, dict) or "input_feeding" not in table:
             return table
         rest = {name: value for name, value in table.items() if name != "input_feeding"}
@@ -126,7 +127,7 @@ class RnnModel(RecurrentModel):
         order = {"kind": order} if isinstance(order, str) else order
         if not isinstance(order, dict) or order.get("kind") != "luong":
             raise ValueError(
-                "input_feeding belongs to order = 'luong'; in Bahdanau's order and Xu's the "
+                "input_feeding is an option of order = 'luong'; with 'bahdanau' and 'xu' the "
                 "context always enters the step: remove the key"
             )
         return {**rest, "order": {**order, "input_feeding": table["input_feeding"]}}
@@ -135,9 +136,10 @@ class RnnModel(RecurrentModel):
 class TransformerModel(Table):
     """Transformer (Vaswani et al. 2017).
 
-    ``self_attention`` is that of the encoder and of the decoder, whose scope is causal beside it.
-    ``encoder`` says what reads frames or pictures: by default an encoder as this table has it, over
-    convolutions or over patches.
+    ``attention`` is the cross-attention from the decoder to the memory. ``self_attention`` applies
+    to the encoder and to the decoder, where it is also causal. ``encoder`` selects the encoder of
+    frames or images (default: a Transformer with the options of this table, over convolutions or
+    patches).
     """
 
     kind: Literal["transformer"]
@@ -162,17 +164,17 @@ Model = Annotated[PlainModel | RnnModel | TransformerModel, Field(discriminator=
 # --------------------------------------------------------------------------------------- training
 
 
-# What a resolved run file of a model older than 0.2 names for every kind of schedule.
+# Resolved run files of models older than 0.2 list these for every kind of schedule.
 _OF_ALL_SCHEDULES = {"final_fraction": 0.0, "factor": 0.5, "patience": 2}
 
 
 def _without_others(value: Any) -> Any:
-    """Drop options of other schedules that older model folders list with their defaults."""
+    """Drop options of other schedules, which older model folders list with their defaults."""
     if not isinstance(value, dict):
         return value
     table = {"kind": "inverse_sqrt", **value}
     if not isinstance(table["kind"], str):
-        return table  # the slot says what is wrong with it
+        return table  # the slot reports the error
     own = {"cosine": ("final_fraction",), "plateau": ("factor", "patience")}.get(table["kind"], ())
     return {
         name: one
@@ -195,10 +197,10 @@ Metric = Annotated[str, ChosenName("kochi.metrics:METRICS", also=("loss",))]
 
 
 class Reinforce(Table):
-    """The Monte-Carlo gradient of a selection that draws (Xu et al. 2015, section 4.1).
+    """Monte-Carlo gradient of a sampling selection (Xu et al. 2015, section 4.1).
 
-    The log-likelihood of a choice is weighed by ``weight`` times what the output gained over the
-    baseline, a moving average that keeps ``baseline_decay`` of itself at each step.
+    The log-likelihood of a sampled position is weighted by ``weight`` times the reward minus a
+    baseline. The baseline is a moving average with decay ``baseline_decay``.
     """
 
     weight: NotNegative = 1.0
@@ -207,12 +209,13 @@ class Reinforce(Table):
 
 
 class Augmentation(Table):
-    """How frames and sound are changed in training, anew in every epoch.
+    """Augmentation of audio and feature frames, drawn anew in every epoch.
 
-    ``speeds`` are those that a recording is played at, each as likely (Ko et al. 2015: 0.9, 1.0 and
-    1.1); features change their tempo only. The rest are masks as in SpecAugment (Park et al. 2019):
-    how many over time and over the numbers of a frame, and how wide at most: ``time_width`` frames
-    and ``time_share`` of the row, ``bin_width`` numbers (a third of them if it is not set).
+    ``speeds`` are the playback speeds of a recording, drawn with equal probability (Ko et al. 2015:
+    0.9, 1.0 and 1.1); of features only the tempo changes. The other options are masks as in
+    SpecAugment (Park et al. 2019): the number of masks over time and over the bins of a frame, and
+    their maximum widths: ``time_width`` frames and at most ``time_share`` of the row, ``bin_width``
+    bins (default: a third of them).
     """
 
     speeds: tuple[Annotated[float, Field(ge=0.1, le=10.0)], ...] = ()
@@ -224,7 +227,11 @@ class Augmentation(Table):
 
 
 class Distortion(Table):
-    """How far pictures are changed in training, at most."""
+    """Augmentation of images: the maximum of each distortion, drawn anew in every epoch.
+
+    ``shift``, ``zoom`` and ``contrast`` are fractions; ``mirror`` flips half of the images left to
+    right.
+    """
 
     shift: Fraction = 0.05
     turn_degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
@@ -236,25 +243,33 @@ class Distortion(Table):
 class Training(Table):
     """How the model is trained.
 
-    ``batch_tokens`` bounds rows times the longer padded side, in tokens, in frames where the source
-    is sound or features (10 ms frames: 6000 are a minute), or in squares of 8 x 8 pixels where it
-    is pictures. The best on dev is the best in ``metric``, of equals the one with the lower loss;
-    training stops when no better one came for ``patience`` evaluations. ``evaluate_every`` and
-    ``checkpoint_every`` count optimizer steps (0 means every epoch). ``average_last`` = 1 takes the
-    best evaluated checkpoint; more average the weights of that many, the last or the best ones (see
-    ``average``). ``matmul_precision`` "medium" lets matrix products use bfloat16 inputs with
-    float32 sums where the machine gains from it. ``coverage_weight`` is that of the coverage loss
-    (See et al. 2017, equation 12), ``doubly_stochastic_weight`` that of Xu et al. 2015, equation
-    14. ``ctc_weight`` w makes the loss (1 - w) times the decoder's plus w times that of CTC over
-    the memory (Watanabe et al. 2017). ``augmentation`` is for frames, ``distortion`` for pictures.
-    ``start_from`` is the folder of a model whose weights begin this run, where name and shape are
-    the same, such as a model with soft attention for one with hard attention, or one to be trained
-    on with more data; the rest is drawn. Tokens are those of that model where they are cut in the
-    same way. At each evaluation ``examples`` dev rows, always the same ones, are shown with what
-    the model writes (0 shows none). Curves are written as CSV and for TensorBoard;
-    ``loggers`` names services that they are sent to as well. ``strategy`` "fsdp" shards the model
-    over the processes. Evaluations during training search
-    greedily, whatever ``search`` says.
+    ``batch_tokens`` limits the size of a batch: rows times the length of the longer padded side. A
+    length counts tokens for text, frames for audio and features (at 10 ms per frame, 6000 are a
+    minute), and squares of 8 x 8 pixels for images.
+
+    The best checkpoint is the one with the best dev ``metric``, among equals the one with the
+    lowest loss. Training stops after ``patience`` evaluations without a better one.
+    ``evaluate_every`` and ``checkpoint_every`` count optimizer steps (0: every epoch). Evaluations
+    during training always use greedy search. ``average_last = 1`` keeps the best checkpoint; a
+    larger number averages the weights of that many checkpoints, the last or the best ones (see
+    ``average``).
+
+    With ``matmul_precision = "medium"``, matrix products may use bfloat16 inputs with float32 sums
+    where the hardware is faster with them. ``coverage_weight`` is the weight of the coverage loss
+    (See et al. 2017, equation 12), ``doubly_stochastic_weight`` that of the regularisation in Xu et
+    al. 2015, equation 14. With ``ctc_weight`` w the loss is (1 - w) times the decoder's plus w
+    times the CTC loss over the memory (Watanabe et al. 2017). ``augmentation`` applies to frames,
+    ``distortion`` to images.
+
+    ``start_from`` is the folder of a model whose weights initialise those of the same name and
+    shape, for instance to start hard attention from a model with soft attention, or to continue
+    training on more data. All other weights are drawn. Vocabularies are taken over from that model
+    where the tokenization is the same.
+
+    Each evaluation prints the model's output for ``examples`` dev rows, always the same ones (0
+    prints none). Training curves are written as CSV and for TensorBoard; ``loggers`` names services
+    that receive them as well. With ``strategy = "fsdp"`` each of several processes
+    keeps a part of the model only.
     """
 
     epochs: Positive = 20
@@ -291,21 +306,21 @@ class Training(Table):
 
 
 class Search(Table):
-    """How answers are searched; ``beam = 1`` is greedy.
+    """How predictions are searched; ``beam = 1`` is greedy search.
 
-    ``length_penalty`` is the exponent a of length ** a that divides the log-probability, at most
-    10. An answer has at most ``max_length_ratio`` times the source's tokens plus
-    ``max_length_extra``. With ``ctc_weight`` w, beginnings are scored by 1 - w times the decoder's
-    log-probability plus w times CTC's, for a model that was trained with CTC.
+    The log-probability of a hypothesis is divided by length ** ``length_penalty``. A hypothesis has
+    at most ``max_length_ratio`` times the number of source tokens, plus ``max_length_extra``. With
+    ``ctc_weight`` w, prefixes are scored by 1 - w times the decoder's log-probability plus w times
+    that of CTC; the model must have been trained with CTC.
 
-    ``unknown`` says what becomes of words (or characters) of the source that training never saw:
-    "drop" reads them as the unknown token and never writes it; "copy" copies them into the answer
-    where the alignment is clear, and "mark" writes ⟨unk⟩ there. With these two the model may write
-    the unknown token, which it has learned where ``target.vocabulary_size`` cuts tokens off; it is
-    replaced in the same way. "drop" is the default because a copy makes sense only where both sides
-    are written alike: a letter is no phone.
+    ``unknown`` sets how to treat words (or characters) of the source that training never saw.
+    "drop" reads them as the unknown token, which is never written. "copy" copies them into the
+    prediction where the alignment is clear, and "mark" writes ⟨unk⟩ there. With "copy" and "mark"
+    the model may also write the unknown token (which it learns where ``target.vocabulary_size``
+    cuts off tokens); it is replaced in the same way. "drop" is the default because copying needs
+    both sides to share a script: a letter is not a phone.
 
-    Texts of more than ``max_source_length`` tokens are not answered. Default: four times the
+    Source texts of more than ``max_source_length`` tokens are refused. Default: four times the
     longest source of the training data, and at least ``data.max_length``.
     """
 
@@ -320,10 +335,10 @@ class Search(Table):
 
 
 class Run(Table):
-    """A whole run file. Relative paths start at its folder.
+    """A complete run file. Paths are relative to its folder.
 
-    ``output`` becomes the model folder. It is a folder of its own: one that holds anything but what
-    ``kochi train`` wrote is refused.
+    ``output`` is the model folder. A folder that contains anything but the output of ``kochi
+    train`` is refused. ``seed`` is the random seed of training.
     """
 
     seed: Annotated[int, Field(ge=0)] = 1
@@ -337,14 +352,14 @@ class Run(Table):
     def _search_knows_what_was_trained(self) -> "Run":
         if self.search.ctc_weight and not self.training.ctc_weight:
             raise ValueError(
-                "search.ctc_weight needs a model trained with CTC: set training.ctc_weight, too"
+                "search.ctc_weight needs a model trained with CTC: also set training.ctc_weight"
             )
         of_text = isinstance(modality_of(self.data).like(), TokenInput)
         if self.search.unknown == "copy" and not of_text:
             raise ValueError("search.unknown = 'copy' needs sources of text; use 'mark' or 'drop'")
         if self.search.unknown == "copy" and isinstance(self.model, PlainModel):
             raise ValueError(
-                "search.unknown = 'copy' needs attention, which a plain model has not; use 'mark' "
+                "search.unknown = 'copy' needs attention, which a plain model lacks; use 'mark' "
                 "or 'drop'"
             )
         return self
@@ -373,7 +388,7 @@ def read_run(path: Path, changes: list[str] | None = None) -> Run:
 
 
 def resolve(run: Run, folder: Path) -> Run:
-    """Return a run with the paths of `read_run`, which start at the folder of its run file."""
+    """Return a run whose paths are resolved against the folder of its run file."""
     base = folder.resolve()
     data = run.data.model_copy(update={"folder": _join(base, run.data.folder)})
     training = run.training
@@ -385,7 +400,7 @@ def resolve(run: Run, folder: Path) -> Run:
 
 
 def _join(base: Path, path: Path) -> Path:
-    """Return a path from a folder without links; where it begins with .., without these."""
+    """Join a path to a folder without symbolic links, resolving leading ``..`` parts."""
     parts = list(path.parts)
     while parts[:1] == [".."]:
         base, parts = base.parent, parts[1:]
@@ -393,10 +408,10 @@ def _join(base: Path, path: Path) -> Path:
 
 
 def read_toml(content: bytes, where: str) -> dict[str, Any]:
-    """Turn the bytes of a run file into a tree; see `kochi.reading.parse_toml`.
+    """Parse the bytes of a run file; see `kochi.reading.parse_toml`.
 
     Raises:
-        UserError: They are no TOML.
+        UserError: The content is not valid TOML.
     """
     with parsing(where, "TOML", "expected text in UTF-8"):
         text = content.decode()
@@ -404,15 +419,18 @@ def read_toml(content: bytes, where: str) -> dict[str, Any]:
 
 
 def check_run(tree: dict[str, Any], where: str, trust: Collection[str] | None = None) -> Run:
-    """Turn a parsed tree into a `Run`, or raise one `UserError` line that names the key.
+    """Validate a parsed run file; errors are one line that names the key.
 
     Args:
-        tree: What the run file says.
-        where: What messages call it.
-        trust: Packages whose code it may use; None: all, as in a run file of the user's own.
+        tree: The parsed run file.
+        where: Its name in error messages.
+        trust: Packages whose code it may use. None allows all, as for the user's own run files.
+
+    Raises:
+        UserError: A key is unknown or missing, or a value has the wrong type or range.
     """
     if (key := _find_nul(tree)) is not None:
-        raise UserError(f"{where}: {shortened(key)}: holds a NUL character; remove it")
+        raise UserError(f"{where}: {shortened(key)}: contains a NUL character; remove it")
     try:
         run_class = _run_class(tree, trust)
     except ComponentError as error:
@@ -424,7 +442,7 @@ def check_run(tree: dict[str, Any], where: str, trust: Collection[str] | None = 
 
 
 def _run_class(tree: dict[str, Any], trust: Collection[str] | None) -> type[Run]:
-    """Return `Run`, with the data table of a modality that is not built in where one is named."""
+    """Return `Run`, with another data table if a modality that is not built in is named."""
     data = tree.get("data")
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(kind, str) or kind in MODALITIES.builtin:
@@ -438,13 +456,13 @@ def _run_with(table: type[BaseData]) -> type[Run]:
 
 
 def _find_nul(value: Any, key: str = "") -> str | None:
-    """Name the first key whose text holds a NUL character, which no name of a file can."""
+    """Return the first key whose value contains a NUL character, which file names cannot."""
     if isinstance(value, str):
         return key if "\0" in value else None
     items = value.items() if isinstance(value, dict) else ()
     items = enumerate(value) if isinstance(value, list) else items
-    found = (_find_nul(one, f"{key}.{name}" if key else str(name)) for name, one in items)
-    return next((name for name in found if name is not None), None)
+    keys = (_find_nul(one, f"{key}.{name}" if key else str(name)) for name, one in items)
+    return next((name for name in keys if name is not None), None)
 
 
 def write_run(run: Run, path: Path) -> None:
@@ -483,8 +501,8 @@ def _explain(error: ValidationError, tree: dict[str, Any], run_class: type[Run])
         known = _known_keys(path, run_class)
         if path[-2:-1] and path[-2] in _kinds() and (others := _kinds_with(path[-2], names[-1])):
             return (
-                f"{key} is of kind {' or '.join(map(repr, others))}, not of {path[-2]!r}; take it "
-                f"out of the run file (known: {', '.join(sorted(known))})"
+                f"{key} is an option of kind {' or '.join(map(repr, others))}, not of "
+                f"{path[-2]!r}; remove it from the run file (known: {', '.join(sorted(known))})"
             )
         near = difflib.get_close_matches(names[-1], known, n=1, cutoff=0.0)
         return f"unknown key {key}; did you mean {near[0]}? (known: {', '.join(sorted(known))})"
@@ -498,8 +516,8 @@ def _explain(error: ValidationError, tree: dict[str, Any], run_class: type[Run])
         return f"{key}: kind must be one of {context['expected_tags']}"
     if not key and first["type"] == "value_error":
         return str(context["error"])
-    found = shortened(repr(first["input"]))
-    return f"{key} = {found}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    value = shortened(repr(first["input"]))
+    return f"{key} = {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _kinds() -> dict[str, type[Table]]:
@@ -516,7 +534,7 @@ def _kinds_of(name: str) -> str:
 
 
 def _kinds_with(kind: str, key: str) -> list[str]:
-    """Name the kinds that could stand in the place of this one and have the key."""
+    """Return the alternatives to a kind that have the key."""
     for named in map(_kinds_in, (Data, Model)):
         if kind in named:
             return [name for name, table in named.items() if key in table.model_fields]
@@ -530,9 +548,9 @@ def _known_keys(path: list[str], run_class: type[Run]) -> list[str]:
             table = _kinds()[part]
         elif part in table.model_fields:
             annotation = table.model_fields[part].annotation
-            for found in (annotation, *get_args(annotation)):  # of "table or None", the table
-                if isinstance(found, type) and issubclass(found, BaseModel):
-                    table = found
+            for member in (annotation, *get_args(annotation)):  # of "table or None", the table
+                if isinstance(member, type) and issubclass(member, BaseModel):
+                    table = member
     return list(table.model_fields)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """The bytes of a file, opened and read as a `Path` is.
+    """The bytes of a file, with the reading methods of a `Path`.
 
     Attributes:
         content: The bytes.
-        name: What messages call the file.
+        name: Name of the file in messages.
     """
 
     content: bytes
@@ -26,7 +26,7 @@ class Contents:
         return self.content
 
     def is_file(self) -> bool:
-        """Return True: the bytes are there."""
+        """Return True, since the bytes exist."""
         return True
 
     def __str__(self) -> str:

@@ -1,17 +1,17 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""Exceptions that are reported to the user."""
 
 
 class UserError(Exception):
-    """Report something the user can mend, in one line.
+    """An error that the user can fix, reported in one line.
 
-    The message says where (file and line or row number), what was found, what was expected and
+    The message states where (file and line or row number), what was found, what was expected and
     what to do. The command prints it without a traceback and exits with code 2.
     """
 
 
 class Diverged(UserError):
-    """Report a training whose loss, gradient or scores are no longer finite."""
+    """Training diverged: its loss, gradient or scores are no longer finite."""
 
 
 class Interrupted(Exception):
-    """Report that a run was stopped on purpose after its state was saved (exit code 130)."""
+    """A run was interrupted after its state was saved (exit code 130)."""

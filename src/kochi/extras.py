@@ -1,4 +1,4 @@
-"""Packages that only some uses need, and the extras of kochi that bring them."""
+"""Optional packages, and the extras of kochi that install them."""
 
 import sys
 from importlib.util import find_spec
@@ -18,13 +18,13 @@ EXTRAS = {
 
 
 def need(*packages: str) -> None:
-    """Refuse what cannot be done without packages that are not installed.
+    """Require optional packages.
 
     Args:
-        packages: As they are imported; of `EXTRAS`.
+        packages: Import names, from `EXTRAS`.
 
     Raises:
-        UserError: One is not there; the line names the extra.
+        UserError: A package is not installed; the message names the extra.
     """
     for package in packages:
         there = sys.modules[package] if package in sys.modules else find_spec(package)

@@ -1,9 +1,9 @@
-"""The model folder: all that a trained model needs, as data that cannot run code.
+"""The model folder: everything a trained model needs, as data that cannot run code.
 
     run.toml  model.safetensors  source.json  target.json  metrics.json  README.md  manifest.json
 
-The manifest holds the size and SHA-256 of every other file. It is written last, so a folder with a
-manifest is whole, and a file that was cut short or altered later is noticed when it is loaded.
+The manifest contains the size and SHA-256 of every other file. It is written last, so that a folder
+with a manifest is complete, and truncated or altered files are detected on loading.
 """
 
 import contextlib
@@ -65,14 +65,14 @@ _building = threading.Lock()
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What a model folder holds.
+    """The content of a model folder.
 
     Attributes:
         run: The resolved run file.
-        weights: Tensors by name; of tied weights only the first name is there.
+        weights: Tensors by name; tied weights are stored once, under their first name.
         source: Reader of the source side.
         target: Tokenizer of the target side.
-        metrics: What was measured when the training ended.
+        metrics: Metrics at the end of training.
     """
 
     run: config.Run
@@ -82,14 +82,14 @@ class ModelFolder:
     metrics: dict[str, Any]
 
     def model(self) -> "Seq2Seq":
-        """Build the model and give it the weights, ready to answer.
+        """Build the model and load its weights.
 
         Raises:
-            UserError: The weights do not belong to the model that the run file describes.
+            UserError: The weights do not match the model that the run file describes.
         """
         from kochi.models.build import build_model
 
-        # Weights are drawn first; the user's random numbers must not change by that.
+        # Building draws initial weights; it must not advance the user's random state.
         with _building, torch.random.fork_rng(devices=[]):
             model = build_model(
                 self.run.model,
@@ -105,12 +105,12 @@ class ModelFolder:
 
 
 def write_atomic(path: Path, content: bytes, previous: Path | None = None) -> None:
-    """Write a file so that, whatever happens, the old or the new content is there, whole.
+    """Write a file atomically: after a crash, either the old or the new content is complete.
 
     Args:
         path: The file.
-        content: What to write.
-        previous: The old file is kept under this name. A crash may leave it there alone.
+        content: The new content.
+        previous: Name under which to keep the old file. After a crash, only this one may exist.
 
     Raises:
         OSError: The content could not be written; the old file is still there.
@@ -128,7 +128,7 @@ def write_atomic(path: Path, content: bytes, previous: Path | None = None) -> No
 
 
 def write_output(path: Path, content: bytes) -> None:
-    """Write what somebody asked for: a file all or nothing, a device or a pipe as it comes.
+    """Write a requested output: atomically to a file, directly to a device or a pipe.
 
     Raises:
         OSError: The content could not be written; an older file is still there.
@@ -141,7 +141,7 @@ def write_output(path: Path, content: bytes) -> None:
 
 
 def write_through(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
+    """Write a file and wait until it is on the disk."""
     with naming(path), path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -150,7 +150,7 @@ def write_through(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give the name of a file to every `OSError`: one of a write has none."""
+    """Add the name of a file to every `OSError`, since errors of a write have none."""
     try:
         yield
     except OSError as error:
@@ -176,7 +176,7 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Give a model's tensors with their names; tied ones once, by their first name."""
+    """Yield a model's tensors with their names; tied ones once, by their first name."""
     seen: set[int] = set()
     for name, tensor in model.state_dict(keep_vars=True).items():
         if id(tensor) not in seen:
@@ -185,10 +185,10 @@ def _once(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
-    """Copy weights that `weights_of` gave into a model of the same making.
+    """Copy weights returned by `weights_of` into a model of the same architecture.
 
     Raises:
-        UserError: A tensor is missing, has no place or has another shape; the first is named.
+        UserError: A tensor is missing, unexpected or has another shape; the first is named.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     _check_shapes(shapes, {name: tuple(tensor.shape) for name, tensor in _once(model)}, where)
@@ -201,7 +201,7 @@ def _check_shapes(found: Shapes, expected: Shapes, where: str) -> None:
         if is_there != wanted:
             raise UserError(
                 f"{where}: weight {shortened(name)} has shape {is_there}, the model of run.toml "
-                f"expects {wanted}; weights and run file must be of one training"
+                f"expects {wanted}; weights and run file must be from one run"
             )
 
 
@@ -214,23 +214,23 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Raises:
-        UserError: The file is missing or is no whole safetensors file.
+        UserError: The file is missing or not a complete safetensors file.
     """
     return unpack_weights(_read(path), path)
 
 
 def unpack_weights(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Read what `pack_weights` gave.
+    """Parse the result of `pack_weights`.
 
     Raises:
-        UserError: It is no whole safetensors file.
+        UserError: It is not a complete safetensors file.
     """
     with parsing(str(path), "a safetensors file", _REMEDY):
         return load_tensors(content)
 
 
 def _read_shapes(file: io.BufferedIOBase, size: int, where: str) -> Shapes:
-    """Read the shapes that the header of a safetensors file announces, before anything else."""
+    """Read the shapes in the header of a safetensors file, before anything else."""
     with parsing(where, "a safetensors file", _REMEDY):
         count = int.from_bytes(file.read(8), "little")
         if count > min(LARGEST_HEADER, size - 8):
@@ -256,7 +256,7 @@ def _read_shapes(file: io.BufferedIOBase, size: int, where: str) -> Shapes:
 
 
 def is_whole(folder: Path) -> bool:
-    """Say whether a model was written there to its end (the files are not read)."""
+    """Return whether a complete model was written there (without reading the files)."""
     return (folder / MANIFEST).is_file()
 
 
@@ -274,13 +274,13 @@ def save_folder(
     metrics: dict[str, Any],
     card: str,
 ) -> None:
-    """Write a model folder. All files are written beside their names, then renamed.
+    """Write a model folder: all files under temporary names, which are then renamed.
 
     An older model in the same folder stays until every new file is on the disk. Paths in the run
     file are relative to the folder, see `kochi.publishing`.
 
     Raises:
-        OSError: A file could not be written; an older model is still whole.
+        OSError: A file could not be written; an older model is still intact.
     """
     folder.mkdir(parents=True, exist_ok=True)
     contents = {
@@ -315,7 +315,7 @@ def save_folder(
 
 
 def written_files(folder: Path) -> set[str]:
-    """Name the files of a folder that are, byte for byte, what `save_folder` wrote there."""
+    """Return the files of a folder that are byte for byte what `save_folder` wrote there."""
     known: set[tuple[str, str]] = set()
     found = set()
     for name in (MANIFEST, REPLACED, MANIFEST + PARTIAL):
@@ -343,7 +343,7 @@ def load_folder(folder: Path, trust: Collection[str] = ()) -> ModelFolder:
         trust: Installed packages whose code it may run, for components that are not built in.
 
     Raises:
-        UserError: The folder or one of its files is missing, cut short or altered, or it needs a
+        UserError: The folder or one of its files is missing, truncated or altered, or it needs a
             package that is not installed or not trusted.
     """
     from kochi.data.tokenizer import Tokenizer
@@ -381,7 +381,7 @@ def load_folder(folder: Path, trust: Collection[str] = ()) -> ModelFolder:
 
 
 def _read_metrics(found: Any) -> dict[str, Any] | None:
-    """Return metrics if what is used of them is of the right form."""
+    """Return the metrics if the used fields have the right types."""
     if not isinstance(found, dict):
         return None
     parts = [found.get(name, {}) for name in ("dev", "longest")]
@@ -411,7 +411,7 @@ def _entries(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def _check_packages(folder: Path, trust: Collection[str]) -> None:
-    """Refuse a model whose packages are not there or not trusted; warn of other versions."""
+    """Refuse a model whose packages are not installed or trusted; warn about other versions."""
     for name, wanted in _packages(folder).items():
         needs = f"{folder}: the model runs code of the package {name} {wanted}".rstrip()
         try:
@@ -424,11 +424,11 @@ def _check_packages(folder: Path, trust: Collection[str]) -> None:
             there = wanted
         if not is_trusted(name, trust):
             raise UserError(
-                f"{needs}, which is not trusted; allow it with trust=[{name!r}] or --trust {name}, "
-                "if you know it"
+                f"{needs}, which is not trusted; if you trust it, allow it with trust=[{name!r}] "
+                f"or --trust {name}"
             )
         if there != wanted:
-            warnings.warn(f"{needs}; found {there}: its answers may differ", stacklevel=4)
+            warnings.warn(f"{needs}; found {there}: predictions may differ", stacklevel=4)
 
 
 def _packages(folder: Path) -> dict[str, str]:
@@ -474,7 +474,7 @@ def _checked(
     """Read a file of a model folder whose size, shapes and checksum are as expected.
 
     Raises:
-        UserError: They are not, or the file is missing, no regular file or outside of the folder.
+        UserError: They are not, or the file is missing, not regular or outside of the folder.
     """
     path, (size, digest) = folder / name, entries[name]
     _check_link(path, folder)

@@ -1,11 +1,11 @@
-"""What a model reads: tokens, frames or pixels, and what its encoder must know of them."""
+"""Descriptions of model inputs (tokens, frames or pixels) for encoders."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TokenInput:
-    """Tokens: their encoder embeds them.
+    """Tokens, which the encoder embeds.
 
     Attributes:
         vocabulary: Number of tokens, special ones included.
@@ -21,11 +21,11 @@ class TokenInput:
 
 @dataclass(frozen=True)
 class FrameInput:
-    """Frames of numbers at equal distances in time, as a front end makes them of sound.
+    """Frames of features that are equally spaced in time, as an audio front end computes them.
 
     Attributes:
-        size: Numbers a frame.
-        hop_seconds: Time from one frame's centre to the next one's.
+        size: Number of features per frame.
+        hop_seconds: Time from the centre of one frame to that of the next.
         first_seconds: Time of the first frame's centre.
     """
 
@@ -41,12 +41,12 @@ class FrameInput:
 
 @dataclass(frozen=True)
 class PictureInput:
-    """Pixels of pictures, which may be of different sizes.
+    """Pixels of images, which may differ in size.
 
     Attributes:
-        channels: Numbers a pixel.
-        height: Pixels of the highest picture.
-        width: Pixels of the widest picture.
+        channels: Number of channels.
+        height: Maximum height, in pixels.
+        width: Maximum width, in pixels.
     """
 
     channels: int

@@ -1,4 +1,4 @@
-"""What an encoder leaves to be looked at."""
+"""The memory that an encoder computes and a decoder attends to."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Frames:
-    """Layout of a memory whose positions follow each other in time at equal distances.
+    """Layout of a memory whose positions are equally spaced in time.
 
     Attributes:
         hop_seconds: Time from the centre of one position to that of the next.
@@ -34,18 +34,18 @@ class Frames:
 
 @dataclass(frozen=True)
 class Grid:
-    """Layout of a memory whose positions are cells of a picture, row after row.
+    """Layout of a memory whose positions are the cells of an image, row by row.
 
     Attributes:
-        cell_height: Pixels of the picture as the model reads it, from one row to the next.
-        cell_width: The same from one column to the next.
+        cell_height: Height of a cell, in pixels of the image as the model reads it.
+        cell_width: Width of a cell.
     """
 
     cell_height: int
     cell_width: int
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
-        """Return how many rows and columns a picture of so many pixels has.
+        """Return the number of rows and columns of an image of this size in pixels.
 
         >>> Grid(8, 8).shape(64, 20)
         (8, 3)
@@ -58,13 +58,13 @@ Layout = Words | Frames | Grid
 
 @dataclass(frozen=True)
 class Memory:
-    """An encoder's vectors, where they may be looked at, and what they were read from.
+    """The output of an encoder: vectors to attend to, their mask, and their layout.
 
     Attributes:
-        values: One vector a source position.
-        mask: True where there is something to look at; padding is False.
-        summary: The fixed-length vector that a plain encoder-decoder gets instead.
-        layout: What the positions are, so that an alignment can be drawn over the input.
+        values: One vector per source position.
+        mask: True at the source, False at padding.
+        summary: The fixed-length vector for a plain encoder-decoder.
+        layout: The meaning of the positions, so that an alignment can be drawn over the input.
     """
 
     values: Float[Tensor, "batch source size"]
@@ -73,7 +73,7 @@ class Memory:
     layout: Layout = Words()
 
     def rows(self, index: Int[Tensor, " rows"]) -> "Memory":
-        """Return the memory of some rows of the batch, in the order of ``index``."""
+        """Select rows of the batch, in the order of ``index``."""
         return Memory(self.values[index], self.mask[index], self.summary[index], self.layout)
 
 

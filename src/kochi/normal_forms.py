@@ -13,7 +13,7 @@ _FORMS: dict[str, Literal["NFC", "NFD", "NFKC", "NFKD"]] = {
 
 
 def normalize(text: str, normalization: Normalization) -> str:
-    r"""Bring a text to a Unicode normal form; "none" leaves it as it is.
+    r"""Convert a text to a Unicode normal form; "none" leaves it unchanged.
 
     >>> len("e\u0301"), len(normalize("e\u0301", "nfc"))
     (2, 1)

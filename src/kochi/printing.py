@@ -1,9 +1,9 @@
-"""All that the command prints: the one way to the terminal, safe for it.
+"""Output of the command, made safe for terminals.
 
-Names of files, texts and answers of models may hold characters that a terminal obeys: ESC and the
-C1 controls set its title or its keyboard, line breaks and overrides of the writing direction forge
-what the user reads. What is for people is therefore always made visible (`visible_text`). Answers
-are data: in a file or a pipe they stay as they are, in a terminal they are made visible, too.
+File names, texts and predictions may contain characters that a terminal interprets: ESC and the C1
+controls can set its title or remap its keyboard; line breaks and direction overrides can forge what
+the user reads. Messages are therefore always escaped (`visible_text`). Predictions are data: they
+are written unchanged to a file or a pipe, but escaped in a terminal.
 """
 
 import json
@@ -17,11 +17,11 @@ _FORM = "\t\n"  # what holds lines of answers together; harmless
 
 
 def say(text: str = "", *, error: bool = False) -> None:
-    """Print one line for people.
+    """Print one line of a message.
 
     Args:
-        text: The line; what a terminal would obey is spelt out, line breaks included.
-        error: Print it on stderr, so that it never mixes with answers.
+        text: The line; control characters, including line breaks, are escaped.
+        error: Print it to stderr, so that it does not mix with predictions.
     """
     stream = sys.stderr if error else sys.stdout
     if stream is None:  # it was closed before the command began
@@ -32,7 +32,7 @@ def say(text: str = "", *, error: bool = False) -> None:
 
 
 def put(text: str, end: str = "\n") -> None:
-    """Print an answer, or some lines of answers; tabs and line breaks in it are kept."""
+    """Print one or more lines of predictions; tabs and line breaks are kept."""
     if sys.stdout is None:
         return
     if sys.stdout.isatty():
@@ -41,9 +41,9 @@ def put(text: str, end: str = "\n") -> None:
 
 
 def put_json(record: Any) -> None:
-    """Print a value as a line of JSON; in a terminal with escapes for what it would obey.
+    """Print a value as a line of JSON, with control characters escaped in a terminal.
 
-    What Unicode calls a line break is escaped everywhere, as many programs end a line there.
+    Unicode line breaks are always escaped, since many programs end a line there.
     """
     text = json.dumps(record, ensure_ascii=False).translate(_LINE_BREAKS)
     if sys.stdout is not None and sys.stdout.isatty():
@@ -52,32 +52,32 @@ def put_json(record: Any) -> None:
 
 
 def draw(drawing: Any) -> None:
-    """Print what rich draws in colours; its labels are visible already."""
+    """Print a rich renderable; its labels must already be escaped."""
     from rich.console import Console
 
     Console(highlight=False).print(drawing)
 
 
 class Guarded:
-    """A stream that makes visible what is written to it, such as others' warnings and tracebacks.
+    """A stream that escapes everything written to it, such as warnings and tracebacks.
 
     Attributes:
-        unguarded: The stream behind it, for drawings.
+        unguarded: The underlying stream, for drawings.
     """
 
     def __init__(self, stream: Any) -> None:
         self.unguarded = stream
 
     def write(self, text: str) -> int:
-        """Write some text; line breaks and tabs are kept."""
+        """Write text; line breaks and tabs are kept."""
         return self.unguarded.write(visible_text(text, keep=_FORM))
 
     def flush(self) -> None:
-        """Let it be seen."""
+        """Flush the underlying stream."""
         self.unguarded.flush()
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """Return whether it is a terminal."""
         return self.unguarded.isatty()
 
     def __getattr__(self, name: str) -> Any:
@@ -85,17 +85,17 @@ class Guarded:
 
 
 def guard_stderr() -> None:
-    """Make visible what others write to stderr, from now on."""
+    """Escape everything that other code writes to stderr from now on."""
     if sys.stderr is not None and not isinstance(sys.stderr, Guarded):
         sys.stderr = Guarded(sys.stderr)
 
 
 def unguarded(stream: Any) -> Any:
-    """Return the stream behind a `Guarded` one, or the stream itself."""
+    """Return the stream underlying a `Guarded` one, or the stream itself."""
     return stream.unguarded if isinstance(stream, Guarded) else stream
 
 
 def _encodable(text: str, stream: Any) -> str:
-    """Spell out what the stream's encoding lacks, such as the pictures of control characters."""
+    """Escape characters that the stream's encoding lacks, such as symbols of control characters."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,8 +1,8 @@
-"""What a run file that lies in a model folder says of paths: nothing of the machine it was made on.
+"""Paths in the run file of a model folder, which reveal nothing about the machine.
 
 A model folder may be moved, copied and published. A path in its run file is therefore relative to
-the folder of the file, where what it names lies near (in the folder that holds the model folder, or
-one above, such as the data of the same project); of anything else only the name stays.
+the folder of the file if the target is near (in the parent of the model folder or one level above,
+such as the data of the same project); otherwise only the name is kept.
 """
 
 import os
@@ -19,12 +19,12 @@ NEAR = 2  # how many folders above the model folder a published path may begin
 
 
 def publish(run: config.Run, folder: Path, below: str = ".") -> config.Run:
-    """Return a run as it is written into a model folder: without where its curves were sent.
+    """Return a run as it is written to a model folder, without its loggers.
 
     Args:
-        run: Its paths are absolute, or relative to ``data.folder``.
+        run: The run; its paths are absolute, or relative to ``data.folder``.
         folder: The model folder.
-        below: The folder in it that the run file lies in.
+        below: The subfolder that contains the run file.
     """
     data_folder = _near(run.data.folder, folder)
     start = folder / below
@@ -59,7 +59,7 @@ def publish(run: config.Run, folder: Path, below: str = ".") -> config.Run:
 
 
 def published_data(run: config.Run) -> BaseData:
-    """Return the data table that the model folder of a run leads to."""
+    """Return the data table that the model folder of a run refers to."""
     return config.resolve(publish(run, run.output), run.output).data
 
 

@@ -1,4 +1,4 @@
-"""Warnings of other packages kept from the user, in a way that several threads may use at once."""
+"""Thread-safe suppression of warnings from other packages."""
 
 import re
 import threading
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 
 class Quiet:
-    """Ignore warnings while at least one thread is in a ``with`` block of it.
+    """Ignore warnings while at least one thread is inside its ``with`` block.
 
-    `warnings.catch_warnings` puts back a copy of all filters, so that two threads may leave each
-    other's behind (https://github.com/python/cpython/issues/128384). This adds one filter, and
-    takes that one away again. Call it where a ``with`` block begins.
+    `warnings.catch_warnings` restores a copy of all filters, so that two threads may leave each
+    other's filters behind (https://github.com/python/cpython/issues/128384). This adds one filter
+    and removes it again. Call the instance to enter a ``with`` block.
 
     Args:
         message: Regular expression that the start of the message matches.

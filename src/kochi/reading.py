@@ -1,8 +1,8 @@
-"""The boundary between files, which anybody may have written, and the code that uses them.
+"""The boundary between untrusted files and the code that uses them.
 
-`open_file` opens regular files only, `read_file` checks the size before it reads, and `parsing`
-turns whatever a parser raises into one `UserError`. Only the call of the parser belongs inside
-`parsing`: a fault of our own code must stay a traceback. See ``docs/decisions/0062-*.md``.
+`open_file` opens regular files only, `read_file` checks the size before reading, and `parsing`
+turns any exception of a parser into one `UserError`. Only the call of the parser belongs inside
+`parsing`, so that bugs in our own code keep their traceback. See ``docs/decisions/0062-*.md``.
 """
 
 import io
@@ -44,12 +44,12 @@ _KINDS = (
 
 @contextmanager
 def parsing(name: str | Callable[[], str], what: str, remedy: str = COPY_AGAIN) -> Iterator[None]:
-    """Turn whatever a parser raises into one `UserError`; the cause is kept for debugging.
+    """Turn any exception of a parser into one `UserError`; the cause is kept for debugging.
 
     Args:
-        name: What the message calls the file, with the line or row if there is one; a function
-            where that is not known before.
-        what: What was expected, such as "a picture".
+        name: Name of the file in the message, with the line or row if there is one; a function if
+            it is not known in advance.
+        what: The expected content, such as "a picture".
         remedy: What the user can do.
 
     Raises:
@@ -79,7 +79,7 @@ def _name(name: str | Callable[[], str]) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of what an error says, shortened; its type if it says nothing."""
+    """Return the first line of an error's message, shortened; its type if it has none."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, OSError) and error.strerror:
@@ -94,7 +94,7 @@ def reason(error: BaseException) -> str:
 
 
 def shortened(text: str, most: int = LONGEST_REASON) -> str:
-    """Return a text with its middle left out where it is too long for a message.
+    """Shorten a text that is too long for a message in its middle.
 
     >>> shortened("a" * 10, 7)
     'aaa...a'
@@ -119,20 +119,20 @@ def open_file(
 ) -> io.BufferedIOBase:
     """Open a regular file, or one that is held in memory.
 
-    A file that is named in a manifest or lies in a model folder may be a link to a device or a
-    pipe, from which reading never ends or never starts; such are refused without waiting.
+    A file in a manifest or a model folder may be a link to a device or a pipe, from which reading
+    never ends or never starts; these are refused without waiting.
 
     Args:
         path: The file.
-        what: What is expected, such as "a picture", for messages.
-        name: What messages call the file. Default: its path.
-        missing: What messages say of a missing file.
+        what: The expected content, such as "a picture", for messages.
+        name: Name of the file in messages. Default: its path.
+        missing: Message for a missing file.
         folder: What to do if it is a folder.
-        pipes: Whether pipes and terminals are taken, too: for what the user names on the command
-            line, such as /dev/stdin.
+        pipes: Also accept pipes and terminals, for files that the user names on the command line,
+            such as /dev/stdin.
 
     Raises:
-        UserError: There is no such file, it cannot be opened, or is no regular file.
+        UserError: The file is missing, cannot be opened, or is not a regular file.
     """
     if isinstance(path, Contents):
         return path.open()
@@ -157,7 +157,7 @@ def open_file(
 
 
 def _is_endless(file: io.BufferedIOBase, mode: int) -> bool:
-    """Say whether an open file is a device such as /dev/zero: neither a terminal nor /dev/null."""
+    """Return whether an open file is a device such as /dev/zero, not a terminal or /dev/null."""
     if not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
         return False
     return not (file.isatty() or os.path.samestat(os.fstat(file.fileno()), os.stat(os.devnull)))
@@ -177,19 +177,19 @@ def read_file(
     folder: str = "check the path",
     pipes: bool = False,
 ) -> bytes:
-    """Read a whole file whose size was checked before.
+    """Read a whole file after checking its size.
 
     Args:
         path: As in `open_file`.
         what: As in `open_file`.
-        most: How many bytes it may have.
+        most: Maximum number of bytes.
         name: As in `open_file`.
         missing: As in `open_file`.
         folder: As in `open_file`.
         pipes: As in `open_file`.
 
     Raises:
-        UserError: As in `open_file`; or the file is larger, cannot be read, or changes meanwhile.
+        UserError: As in `open_file`; or the file is larger, cannot be read, or is being changed.
     """
     name = name or str(path)
     with open_file(path, what, name=name, missing=missing, folder=folder, pipes=pipes) as file:
@@ -218,7 +218,7 @@ def read_open(file: io.BufferedIOBase, what: str, most: int, name: str) -> bytes
 
 
 def size_of(file: io.BufferedIOBase) -> int | None:
-    """Return how many bytes are left in a regular file or in memory; None for a pipe."""
+    """Return the number of remaining bytes of a regular file or in memory; None for a pipe."""
     if hasattr(file, "getbuffer"):
         return len(file.getbuffer()) - file.tell()  # pyright: ignore[reportAttributeAccessIssue]
     status = os.fstat(file.fileno())
@@ -289,7 +289,7 @@ def parse_toml(text: str, name: str, remedy: str = "correct it") -> dict[str, An
 
 
 def check_nesting(value: Any) -> None:
-    """Refuse what recursive code such as ``repr`` or pydantic cannot walk through.
+    """Refuse values that are too deep for recursive code such as ``repr`` or pydantic.
 
     Raises:
         ValueError: It is deeper than `DEEPEST`, or a whole number in it has more than 64 bits.
@@ -310,7 +310,7 @@ def check_nesting(value: Any) -> None:
 
 
 def inside(path: Path, folder: Path) -> bool:
-    """Say whether a file, once all links are followed, lies in a folder."""
+    """Return whether a file is inside a folder after following all links."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # links in a circle, which lead to no file

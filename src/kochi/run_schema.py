@@ -36,9 +36,9 @@ def _run_of_all_modalities() -> type[config.Run]:
 
 
 def write_beside(run_file: Path) -> None:
-    """Write the schema where the first line of a run file says that it is.
+    """Write the schema beside a run file, where its first line refers to it.
 
     Raises:
-        UserError: It cannot be written.
+        UserError: The file cannot be written.
     """
     write_output(run_file.parent / FILE, run_schema())

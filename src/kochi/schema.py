@@ -1,4 +1,4 @@
-"""Components in run files: options are checked and described by what constructors say of them."""
+"""Components in run files: constructors and docstrings provide the schema of options."""
 
 import inspect
 from collections.abc import Collection, Iterable
@@ -26,15 +26,15 @@ COMPONENT = "component"  # the type of pydantic's error where a component cannot
 
 
 class Chosen:
-    """Say of a field that it holds a component: ``Annotated[Choice, Chosen("module:SLOT")]``.
+    """Annotate a field that holds a component: ``Annotated[Choice, Chosen("module:SLOT")]``.
 
-    A name, or a table with the name as ``kind`` and options, becomes a `Choice`, and is written as
-    the same again. Components of a model folder are imported only if the validation's context
-    allows it: ``context={"trust": ["package"]}``.
+    A name, or a table with the name as ``kind`` and options, is validated to a `Choice`, which is
+    serialised in the same form. Components of a model folder are imported only if the validation
+    context allows it: ``context={"trust": ["package"]}``.
 
     Args:
-        slot: Where the slot is; it is imported when the first value is checked.
-        several: Take a list of components, too, which becomes a list of choices.
+        slot: Path of the slot, which is imported when the first value is validated.
+        several: Also accept a list of components, which becomes a list of choices.
     """
 
     def __init__(self, slot: str, several: bool = False) -> None:
@@ -49,7 +49,7 @@ class Chosen:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Check values by the slot, and write choices as tables."""
+        """Validate values against the slot, and serialise choices as tables."""
 
         def check(value: Any, info: Any) -> Any:  # a pydantic.ValidationInfo
             trust = (info.context or {}).get("trust")
@@ -77,11 +77,11 @@ class Chosen:
 
 
 class ChosenName:
-    """Say of a field that it holds the name of a component that takes no options of a user.
+    """Annotate a field that holds the name of a component without options.
 
     Args:
-        slot: Where the slot is.
-        also: Other words that may stand there.
+        slot: Path of the slot.
+        also: Other values to accept.
     """
 
     def __init__(self, slot: str, also: Collection[str] = ()) -> None:
@@ -94,20 +94,20 @@ class ChosenName:
         return _slot(self._path)
 
     def package(self, name: str) -> Package | None:
-        """Return where a component comes from that is not built in."""
+        """Return the package of a component; None if it is built in."""
         return None if name in self._also else self.slot.choose(name).package
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Check names by the slot."""
+        """Validate names against the slot."""
 
         def check(value: Any, info: Any) -> str:  # a pydantic.ValidationInfo
             if value in self._also:
                 return value
             choice = _choose(self.slot, value, (info.context or {}).get("trust"))
             if choice.options:
-                reason = f"{choice.kind!r} is named alone, without options"
+                reason = f"{choice.kind!r} takes no options here; give its name only"
                 raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason})
             return choice.kind
 
@@ -116,14 +116,14 @@ class ChosenName:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Name all components of the slot."""
+        """Describe the names of all components of the slot."""
         return {"anyOf": [{"enum": [*self.slot, *self._also]}, _BY_PATH]}
 
 
 @cache
 def schema_of(component: type) -> type[BaseModel]:
     """Return the schema of a component's options, from its constructor and docstring."""
-    said = {
+    descriptions = {
         entry.arg_name: " ".join((entry.description or "").split())
         for entry in docstring_parser.parse(inspect.getdoc(component) or "").params
     }
@@ -133,7 +133,7 @@ def schema_of(component: type) -> type[BaseModel]:
             hints.get(name, Any),
             Field(
                 ... if parameter.default is parameter.empty else parameter.default,
-                description=said.get(name),
+                description=descriptions.get(name),
             ),
         )
         for name, parameter in options_of(component).items()
@@ -143,28 +143,28 @@ def schema_of(component: type) -> type[BaseModel]:
 
 
 def packages_of(table: Any) -> dict[str, str]:
-    """Return the packages that components in a table of a run file come from, with versions.
+    """Return the packages of all components in a table of a run file, with their versions.
 
     Args:
-        table: A model of pydantic, or anything in one.
+        table: A pydantic model, or any value of its fields.
     """
-    found: dict[str, str] = {}
+    packages: dict[str, str] = {}
     if isinstance(table, Choice):
         if table.package is not None:
-            found[table.package.name] = table.package.version
+            packages[table.package.name] = table.package.version
         table = dict(table.options)
     if isinstance(table, BaseModel):
         for name, about in type(table).model_fields.items():
             for chosen in (one for one in about.metadata if isinstance(one, ChosenName)):
                 package = chosen.package(getattr(table, name))
-                found |= {} if package is None else {package.name: package.version}
+                packages |= {} if package is None else {package.name: package.version}
         table = dict(table)
     values = table.values() if isinstance(table, dict) else table
     if isinstance(values, str) or not isinstance(values, Iterable):
-        return found
+        return packages
     for value in values:
-        found |= packages_of(value)
-    return found
+        packages |= packages_of(value)
+    return packages
 
 
 def _slot(path: str) -> Slot[Any]:
@@ -178,7 +178,7 @@ def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choic
     try:
         choice = slot.choose(value, trust)
     except ComponentError as error:
-        reason = str(error).removeprefix(f"{slot.name}: ")  # the key of the run file says it
+        reason = str(error).removeprefix(f"{slot.name}: ")  # the run file's key already names it
         raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason}) from None
     try:
         options = schema_of(choice.component).model_validate(
@@ -193,7 +193,7 @@ def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choic
 
 
 def _table(value: Any) -> Any:
-    """Write choices, and tables in their options, as a user writes them."""
+    """Serialise choices, and tables in their options, as a user writes them."""
     match value:
         case Choice():
             return _table(value.table)

@@ -1,7 +1,7 @@
 """Standard streams that the caller closed, as ``kochi train run.toml <&- >&- 2>&-`` does.
 
-Python then has no ``sys.stdin`` (``stdout``, ``stderr``), and the next file that is opened gets
-the number that was theirs, so that what a library writes to them would end in that file.
+Python then has no ``sys.stdin`` (``stdout``, ``stderr``), and the next file that is opened reuses
+their descriptor, so that the output of a library would end up in that file.
 """
 
 import errno
@@ -12,10 +12,10 @@ _NAMES = ("stdin", "stdout", "stderr")
 
 
 def open_closed_streams() -> None:
-    """Put something in place of each standard stream that is closed.
+    """Open a placeholder for each closed standard stream.
 
-    Reading from standard input and writing to standard output then fail (with EBADF), so that
-    nobody takes what was lost for done; what is written to standard error is dropped.
+    Reading from standard input and writing to standard output then fail (with EBADF), so that lost
+    output is not mistaken for success; output to standard error is dropped.
     """
     for number, name in enumerate(_NAMES):
         try:
@@ -29,12 +29,12 @@ def open_closed_streams() -> None:
 
 
 def is_closed(error: OSError) -> bool:
-    """Say whether an error comes from a stream that `open_closed_streams` put in place."""
+    """Return whether an error comes from a stream that `open_closed_streams` opened."""
     return error.errno == errno.EBADF and error.filename is None
 
 
 def forget_output() -> None:
-    """Point standard output at nothing, so that no later flush complains."""
+    """Redirect standard output to the null device, so that no later flush fails."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Tables that a run file and the components that it names have in common, and types of options."""
+"""Tables and option types that run files share with the components they name."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 AboveZero = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-# Limits that no use comes near: a model folder of somebody else must not keep the machine busy.
+# Far above any real use: a model folder from somebody else must not exhaust the machine.
 Layers = Annotated[int, Field(gt=0, le=1_000)]
 Heads = Annotated[int, Field(gt=0, le=10_000)]
 Positions = Annotated[int, Field(gt=0, le=10_000_000)]
@@ -23,18 +23,18 @@ Activation = Literal["relu", "gelu", "silu"]
 
 
 class Table(BaseModel):
-    """Base of every table: nothing unknown is accepted, nothing changes after reading."""
+    """Base class of every table: unknown keys are refused, and instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def part(slot: str, several: bool = False) -> Chosen:
-    """Return the slot of a part of attention."""
+    """Return the annotation of a field that selects a component of attention."""
     return Chosen(f"kochi.attention:{slot}", several)
 
 
 def by_default(kind: str) -> Any:
-    """Return a default that is checked as if a user had written it."""
+    """Return a default that is validated like a value from the user."""
     return Field(default=kind, validate_default=True)
 
 
@@ -42,10 +42,10 @@ Part = Choice[Any]
 
 
 class Attention(Table):
-    """The parts of one attention; see ``kochi.attention.build``.
+    """The components of an attention; see ``kochi.attention.build``.
 
-    Each is a name, or a table with the name as ``kind`` and the part's own options. A list of
-    scopes sees what all of them see.
+    Each is a name, or a table with the name as ``kind`` and the component's own options. A list of
+    scopes allows the positions that all of them allow.
     """
 
     score: Annotated[Part, part("SCORES")] = by_default("additive")
@@ -57,7 +57,7 @@ class Attention(Table):
 
 
 class HeadsAttention(Attention):
-    """An attention of a Transformer: what the table leaves out is as in Vaswani et al. 2017."""
+    """The components of a Transformer's attention; the defaults are Vaswani et al. 2017."""
 
     score: Annotated[Part, part("SCORES")] = by_default("scaled_dot")
     num_heads: Heads = 4

@@ -1,4 +1,4 @@
-"""Text of users, files and models made safe to show: nothing in it is obeyed or hidden."""
+"""Escape text from users, files and models, so that nothing is interpreted or invisible."""
 
 import unicodedata
 
@@ -6,14 +6,14 @@ _JOINERS = "\u200c\u200d"  # belong to words of some scripts and to emoji
 
 
 def visible_text(text: str, keep: str = "") -> str:
-    r"""Make a text safe and visible on one line, with its spaces as they are.
+    r"""Escape a text to one safe and visible line; spaces are kept.
 
-    Control characters (C0, DEL and C1, which a terminal obeys) become their pictures or numbers;
-    so do line separators, and what is invisible or turns the writing direction.
+    Control characters (C0, DEL and C1, which a terminal interprets), line separators, invisible
+    characters and those that change the writing direction are replaced by symbols or numbers.
 
     Args:
         text: Any text.
-        keep: Characters that stay as they are, such as the line breaks of a form.
+        keep: Characters to keep, such as line breaks.
 
     >>> visible_text("two\twords \x1b[31m\x9b0m\x7f\u202e")
     'two␉words ␛[31m<009B>0m<007F><202E>'
@@ -22,11 +22,10 @@ def visible_text(text: str, keep: str = "") -> str:
 
 
 def visible(token: str) -> str:
-    r"""Make a token safe and visible in one line.
+    r"""Escape a token to one safe and visible line.
 
-    White space becomes "␣", control characters their pictures, what would be invisible or would
-    turn the writing direction its number, and a combining mark that stands alone gets a circle to
-    sit on.
+    White space becomes "␣"; control characters become symbols; invisible characters and those that
+    change the writing direction become numbers; a lone combining mark gets a dotted circle.
 
     >>> visible(" "), visible("a\tb"), visible("\u0301"), visible("\u202e")
     ('␣', 'a␉b', '◌́', '<202E>')
@@ -49,5 +48,5 @@ def _visible_character(character: str) -> str:
 
 
 def _is_noncharacter(number: int) -> bool:
-    """Say whether Unicode reserves the number as no character (XML, and so SVG, refuses them)."""
+    """Return whether the code point is a noncharacter, which XML (and so SVG) forbids."""
     return 0xFDD0 <= number <= 0xFDEF or number & 0xFFFE == 0xFFFE

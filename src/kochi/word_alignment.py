@@ -1,16 +1,16 @@
-"""Which words or tokens belong together, read off an alignment between tokens.
+"""Word or token alignments, derived from an alignment between tokens.
 
 The rule for words:
 
-1. What a token of the target looked at is added up over the tokens of each source word. What lies
-   on no word (the end mark, spaces between letters) is added up for itself.
-2. A target word of several tokens looks where these look on average.
-3. A target word is linked to the source word that it looks at most. Where it looks most at no word,
-   or looks nowhere, it has no link. With a threshold it is linked to every source word that gets at
-   least so much.
+1. The alignment of a target token is summed over the tokens of each source word. The rest (the end
+   mark, spaces between letters) is summed separately.
+2. The alignment of a target word is the mean over its tokens.
+3. A target word is linked to the source word with the largest weight. It has no link if the rest is
+   larger, or if it attends to nothing. With a threshold, it is linked to every source word with at
+   least this weight.
 
-Links between tokens follow step 3 alone. `choose_unit` says when they are the ones that tell
-something: between letters and phones of one word every link between words is the same.
+Links between tokens follow step 3 only. `choose_unit` decides between both: within a single word,
+all links between words are the same and only those between tokens are informative.
 """
 
 import re
@@ -42,12 +42,11 @@ def merge_words(
 
     Args:
         alignment: A row for each target token, a column for each source token.
-        source_words: Which word each source token is of; None: of no word.
-        target_words: Which word each target token is of; None: the row is left out.
+        source_words: The word index of each source token; None for no word.
+        target_words: The word index of each target token; None leaves out the row.
 
     Returns:
-        A row for each target word; a column for each source word, and a last one for what lies on
-        no word.
+        A row for each target word; a column for each source word, and a last one for the rest.
 
     >>> weights = np.array([[0.5, 0.25, 0.25], [0.0, 0.5, 0.5]])
     >>> merge_words(weights, [0, 0, None], [0, 0]).tolist()
@@ -68,12 +67,12 @@ def merge_words(
 
 
 def choose_unit(pairs: Iterable[tuple[int, int]]) -> Unit:
-    """Say what links are between: tokens where one side is one word in at least half of the pairs.
+    """Choose the unit of links: tokens if one side is a single word in at least half of the pairs.
 
-    A side of one word leaves nothing to choose between words: all links lead to it.
+    With a single word on one side, links between words are trivial.
 
     Args:
-        pairs: How many words the source and the target of each pair have.
+        pairs: The number of words of the source and the target of each pair.
 
     >>> choose_unit([(1, 6)]), choose_unit([(7, 8), (1, 1), (5, 4)])
     ('tokens', 'words')
@@ -92,12 +91,12 @@ def word_counts(texts: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
 
 
 def words_of_pieces(pieces: Sequence[str], tokens: Sequence[str] = ()) -> list[int | None]:
-    """Say which word of a text each token is of, by what the tokens add to the text.
+    """Return the word index of each token, by the piece of text that it stands for.
 
     Args:
-        pieces: Joined, they are the text; spaces part its words.
-        tokens: Their names, by which a space that is a word mark by itself is told from one that
-            is a character: the mark belongs to the word it begins. Default: no marks.
+        pieces: The pieces, which joined are the text; spaces separate its words.
+        tokens: Names of the tokens, which distinguish a word mark from a space character: a mark
+            belongs to the word it begins. Default: no marks.
 
     >>> words_of_pieces([" un", "like", " us", " "])
     [0, 0, 1, None]
@@ -120,9 +119,9 @@ def find_links(
     """Link words, or tokens, by the rule above.
 
     Args:
-        words: As `merge_words` gives it; or an alignment between tokens whose last column is the
+        words: The result of `merge_words`, or an alignment between tokens whose last column is the
             end mark.
-        threshold: The least share of the attention of a target word that makes a link.
+        threshold: Minimum weight of a link. Default: only the largest weight is linked.
 
     Returns:
         Pairs of a source and a target position, in order.
@@ -142,7 +141,7 @@ def find_links(
 
 
 def pharaoh(links: Sequence[tuple[int, int]]) -> str:
-    """Write links in the Pharaoh format.
+    """Format links in the Pharaoh format.
 
     >>> pharaoh([(0, 1), (2, 0)])
     '0-1 2-0'
@@ -153,16 +152,16 @@ def pharaoh(links: Sequence[tuple[int, int]]) -> str:
 def read_gold(
     path: Path, sizes: Sequence[tuple[int, int]], unit: Unit = "words"
 ) -> "list[GoldLinks]":
-    """Read the right links of some pairs of texts, a line for each pair.
+    """Read gold links, one line per pair.
 
     Args:
         path: The file, in the Pharaoh format.
-        sizes: How many words or tokens the source and the target of each pair have.
-        unit: Which of them.
+        sizes: The number of words or tokens of the source and the target of each pair.
+        unit: The unit of the links.
 
     Raises:
-        UserError: The file cannot be read, there are more or fewer lines than pairs, or a link
-            leads past the end of a text.
+        UserError: The file cannot be read, the number of lines differs from that of the pairs, or a
+            link is beyond the end of a text.
     """
     from kochi.metrics.alignment import read_links
 
@@ -175,7 +174,7 @@ def read_gold(
     if len(rows) != len(sizes):
         raise UserError(
             f"{path}: {len(rows):,} lines of links, but there are {len(sizes):,} pairs; expected "
-            "a line for each pair"
+            "one line per pair"
         )
     other = "tokens" if unit == "words" else "words"
     for number, (row, (sources, targets)) in enumerate(zip(rows, sizes, strict=True), 1):

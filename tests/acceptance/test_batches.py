@@ -27,7 +27,7 @@ def test_in_bfloat16_scores_are_nearly_the_same_in_every_batch(tiny):
 
 def test_the_help_says_what_differs(kochi, tiny):
     text = " ".join(kochi("predict", "--help").out.split())
-    assert "With bf16 an answer may differ" in text
+    assert "With bf16, a prediction may differ" in text
     assert "reads at most" not in text
 
 

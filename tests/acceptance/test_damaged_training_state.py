@@ -87,7 +87,7 @@ def test_no_whole_state_is_left(project: Path, resume: Callable[[], Result]) -> 
     result = resume()
     assert result.code == 2
     assert result.err.count("\n") == 1
-    assert "no checkpoint is whole" in result.err
+    assert "no checkpoint is intact" in result.err
     assert _weights(project) == before
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_corpus_with_other_data(project: Path, resume: Callable[[], Re
         file.write("abc\tA B C\n")
     result = resume()
     assert result.code == 2
-    assert "prepared again, the data are not the same" in result.err
+    assert "the data were prepared again and differ" in result.err
     assert _weights(project) == before
 
 
@@ -129,7 +129,7 @@ def test_a_damaged_run_file_hides_no_change(project: Path, kochi: Callable[..., 
     changes = ["--set", "seed=5", "--set", "training.max_steps=8"]
     result = kochi("train", project / "run.toml", "--resume", *changes)
     assert result.code == 2
-    assert "the run file is not the one that the run was started with" in result.err
+    assert "the run file differs from the one that the run was started with" in result.err
 
 
 def test_a_damaged_mark_of_the_end(project: Path, kochi: Callable[..., Result]) -> None:

@@ -111,7 +111,7 @@ def test_an_array_or_picture_that_cannot_be_read_costs_only_itself(kochi, heard,
     arrays = [tmp_path / name for name in ("none.npz", "bad.npz", "a.npy")]
     result = kochi("predict", heard, *arrays)
     assert (result.code, result.out) == (1, "\n\nab\n")
-    assert "none.npz: holds no arrays" in result.err and "bad.npz: " in result.err
+    assert "none.npz: contains no arrays" in result.err and "bad.npz: " in result.err
     save(picture_of(("red", "blue")), tmp_path / "a.png")
     (tmp_path / "bad.png").write_bytes(b"\x89PNG")
     result = kochi("predict", seer, tmp_path / "bad.png", tmp_path / "a.png", "--n-best", 1)

@@ -58,7 +58,7 @@ def test_a_full_disk_in_training(
     refuse(name, errno.ENOSPC)
     result = resume()
     _one_line(result, name, "No space left on device")
-    assert "is whole; make room and go on with --resume" in result.err
+    assert "is whole; make room and continue with --resume" in result.err
     refuse("", 0)
     assert resume().code == 0
     assert (project / "model" / "model.safetensors").read_bytes() == at_step_8
@@ -118,5 +118,5 @@ def test_a_corpus_that_is_cut_short_in_training(project: Path) -> None:
     corpus = Corpus(folder)
     with (folder / "source.tokens").open("r+b") as file:
         file.truncate(4)
-    with pytest.raises(UserError, match=r"source\.tokens was cut short meanwhile"):
+    with pytest.raises(UserError, match=r"source\.tokens was truncated while in use"):
         corpus.source(len(corpus) - 1)

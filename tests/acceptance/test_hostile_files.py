@@ -123,7 +123,7 @@ def test_damaged_files_are_one_line_each(kochi, model, tmp_path, request):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ('data.train="a\\u0000b.tsv"', "data.train: holds a NUL character"),
+        ('data.train="a\\u0000b.tsv"', "data.train: contains a NUL character"),
         ("data.train=loop", "loop"),
         ("training.learning_rate=1e308", "not finite|NaN or infinite"),
     ],

@@ -102,7 +102,7 @@ def test_what_kochi_wrote_is_replaced(project: Path) -> None:
     (model / ".DS_Store").write_text("of the system")
     result = train_steps(run_file, 4)
     assert result.code == 2
-    assert "holds a finished model; go on with --resume" in result.err
+    assert "holds a finished model; continue with --resume" in result.err
     assert train_steps(run_file, 2, "--overwrite").code == 0
     assert _contents(model)["model.safetensors"] != before["model.safetensors"]
     shutil.rmtree(model)

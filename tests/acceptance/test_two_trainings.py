@@ -33,7 +33,7 @@ def test_the_second_is_refused_until_the_first_has_died(task: Path) -> None:
         result = train_steps(task, 2, *options)
         assert result.code == 2
         assert result.err.count("\n") == 1
-        assert "another training is at work in this folder" in result.err
+        assert "another training run is using this folder" in result.err
     assert list(output.iterdir()) == []
     first.send_signal(signal.SIGKILL)
     first.communicate()

@@ -76,4 +76,4 @@ def test_a_model_chosen_by_another_wer_is_told_apart(kochi, task, tmp_path):
     save_folder(tmp_path / "old", one.run, weights, one.source, one.target, one.metrics, "")
     result = kochi("evaluate", tmp_path / "old", "dev")
     assert result.code == 0, result.err
-    assert "was trained by a kochi whose 'wer' counted the target's tokens" in result.err
+    assert "trained by an older kochi whose 'wer' counted the target's tokens" in result.err

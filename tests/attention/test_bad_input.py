@@ -69,7 +69,7 @@ def test_arguments_of_build(options: dict[str, Any], message: str) -> None:
         ("selection", "entmax", "alpha", "1.5", "expected a number between 1.01 and 1.99"),
         ("selection", "hard", "expected_share", "half", "expected a number from 0 to 1"),
         ("relative", "shaw", "max_distance", 0, WHOLE.format(1)),
-        ("relative", "t5", "num_buckets", 5, "expected an even number for two sides"),
+        ("relative", "t5", "num_buckets", 5, "expected an even number with bidirectional"),
         ("relative", "t5", "max_distance", 8, WHOLE.format(9)),
     ],
 )
@@ -124,10 +124,12 @@ def test_positions() -> None:
         projected, query = module.project(torch.zeros(2, 4, 8)), torch.zeros(2, 3, 8)
         for wrong in (torch.arange(4), torch.zeros(3), torch.zeros(3, dtype=torch.bool)):
             with pytest.raises(
-                ValueError, match=r"positions: got torch\..* each of 3 places: \[3\]"
+                ValueError, match=r"positions: got torch\..* each of 3 positions: \[3\]"
             ):
                 module(query, projected, query_positions=wrong)
-        with pytest.raises(ValueError, match=r"key_positions: got .* each of 4 places: \[4\] or"):
+        with pytest.raises(
+            ValueError, match=r"key_positions: got .* each of 4 positions: \[4\] or"
+        ):
             module(query, projected, key_positions=torch.arange(3))
 
 
@@ -145,7 +147,7 @@ def test_a_memory_or_a_state_of_another() -> None:
     ):
         looking(torch.zeros(1, 1, 8), looking.project(memory[:1]), state=state)
     with pytest.raises(
-        ValueError, match=r"state: got a past over 4 places, but the memory has onl"
+        ValueError, match=r"state: got alignments over 4 positions, but the memory has onl"
     ):
         looking(torch.zeros(2, 1, 8), looking.project(memory[:, :3]), state=state)
 
@@ -153,6 +155,6 @@ def test_a_memory_or_a_state_of_another() -> None:
 def test_a_memory_longer_than_what_was_learned() -> None:
     module = make({"kind": "location", "max_length": 4})
     with pytest.raises(
-        ValueError, match=r"score 'location': the memory has 9 places, but .*=4 onl"
+        ValueError, match=r"score 'location': the memory has 9 positions, but .*=4 onl"
     ):
         module(torch.zeros(1, 1, 8), module.project(torch.zeros(1, 9, 8)))

@@ -118,7 +118,7 @@ def test_relative_terms_are_terms_of_a_dot_product(score: str, relative: str) ->
 
 def test_refusals_of_relative_terms() -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
-    with pytest.raises(ValueError, match=r"relative: 'rotary' turns .* use build_multihead"):
+    with pytest.raises(ValueError, match=r"relative: 'rotary' rotates .* use build_multihead"):
         build("dot", relative="rotary", **sizes)
     with pytest.raises(ValueError, match=r"relative 'rotary': got the option 'bas', expected"):
         build("dot", relative={"kind": "rotary", "bas": 7}, num_heads=2, **sizes)

@@ -30,7 +30,7 @@ EVERYTHING = [
     *itertools.product(SCORES, SCOPES, ("soft", "sparsemax"), RELATIVES),
     *itertools.product(SCORES, JOINED, ("soft", "sparsemax", "monotonic"), (None,)),
 ]
-REFUSED = r"needs|is a term of a dot product|only in a dot product|one head of `build` has none"
+REFUSED = r"needs|needs a dot product|need a dot product|`build` with one head has no projections"
 
 Named = tuple[str, str | tuple[str, ...], str, str | None]
 Module = Attention | MultiHeadAttention

@@ -150,7 +150,7 @@ def test_the_windows_are_what_the_scope_says(scope: LocalM | LocalP | SlidingWin
         assert windows is not None
         assert seen is not None
         assert torch.equal(windows.mask(torch.arange(9))[0, 0], seen)
-        with pytest.raises(ValueError, match="prior: these windows have no sigma"):
+        with pytest.raises(ValueError, match="prior: these windows have no Gaussian"):
             windows.prior(torch.arange(9))
         assert scope.windows(Positions(5, 9, CPU, key=1)) is None
     assert scope.reach == (windows.left, windows.right)

@@ -110,9 +110,9 @@ def test_gold_is_scored_in_the_unit_of_the_links(kochi, tiny, spelled, tmp_path)
 @pytest.mark.parametrize(
     ("gold", "expected"),
     [
-        ("0-0\n", "gold: 1 lines of links, but there are 60 pairs; expected a line for each pair"),
+        ("0-0\n", "gold: 1 lines of links, but there are 60 pairs; expected one line per pair"),
         ("0-0\n" * 59 + "90-0\n", "gold:60: link 90-0, but the pair has "),
-        ("0-0\n" * 59 + "a-b\n", "gold:60: 'a-b' is not a link; expected such as 0-0 (sure)"),
+        ("0-0\n" * 59 + "a-b\n", "gold:60: 'a-b' is not a link; expected links such as 0-0 (sure)"),
     ],
 )
 def test_gold_that_does_not_fit(kochi, translator, files, tmp_path, gold, expected):

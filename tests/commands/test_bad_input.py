@@ -140,8 +140,8 @@ def test_resume_with_a_changed_model(kochi, task):
     assert kochi("train", task, "--set", "training.max_steps=2").code == 0
     line = complaint(kochi("train", task, "--resume", "--set", "model.hidden_size=16"))
     assert "model.hidden_size was 32 when the run was started and is 16 now" in line
-    assert "set it back to resume" in line
-    assert "holds a finished model; go on with --resume" in complaint(kochi("train", task))
+    assert "change it back to resume" in line
+    assert "holds a finished model; continue with --resume" in complaint(kochi("train", task))
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_full_disk_keeps_the_last_checkpoint(kochi, task, monkeypatch):
     assert result.code == 2
     last = result.err.splitlines()[-1]
     assert "No space left on device" in last
-    assert "make room and go on with --resume" in last
+    assert "make room and continue with --resume" in last
     assert "Traceback" not in result.err
     monkeypatch.undo()
     assert kochi("train", task, *limited, "--resume").code == 0
@@ -236,7 +236,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(kochi, task):
 @pytest.mark.parametrize(
     ("stdin", "expected"),
     [
-        (b"", "standard input: is empty; expected one source a line"),
+        (b"", "standard input: is empty; expected one source per line"),
         (b"\n", "standard input:1: empty line; nothing to read there: remove it"),
         (b"abc\n \t\n", "standard input:2: empty line; nothing to read there: remove it"),
         (b"abc\na\xe4\n", "standard input:2: not UTF-8: byte 0xe4 at byte 2 of the line"),

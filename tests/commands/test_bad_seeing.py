@@ -113,12 +113,12 @@ def test_options_that_belong_elsewhere(kochi, pictures_task):
         kochi("train", pictures_task, *masks), "is for features and recordings; remove it"
     )
     frames = ("--set", 'model.encoder={kind="pyramid"}')
-    check_one_line(kochi("train", pictures_task, *frames), "reads frames, and the source is pict")
+    check_one_line(kochi("train", pictures_task, *frames), "reads frames, but the source is pict")
 
 
 def test_a_key_of_another_kind_is_to_be_taken_out(kochi, pictures_task):
     result = kochi("train", pictures_task, "--set", "model.kind=transformer")
-    check_one_line(result, "model.order is of kind 'rnn', not of 'transformer'; take it out")
+    check_one_line(result, "model.order is an option of kind 'rnn', not of 'transformer'; remove")
     small = ("--set", "model.encoder=cnnn")
     check_one_line(
         kochi("train", pictures_task, *small),

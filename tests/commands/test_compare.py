@@ -51,8 +51,8 @@ def test_models_that_answer_alike(kochi, translator, tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ([], "expected two models or more, and then the data"),
-        (["{model}"], "the same model is named twice"),
+        ([], "expected at least two models, followed by the data"),
+        (["{model}"], "the same model is given twice"),
         (["{heard}"], "reads frames, but"),
         (["none"], "none: no such model folder"),
         (["{heard}", "--metric", "blue"], "--metric: got 'blue', expected one of 'bleu', 'chrf'"),

@@ -29,7 +29,7 @@ def test_an_existing_run_file_is_kept(kochi, words):
     result = kochi("init", "words.tsv")
     assert result.code == 2
     assert result.err == (
-        "kochi: run.toml: is there already; give --out another name, or --overwrite\n"
+        "kochi: run.toml: already exists; choose another name with --out, or --overwrite\n"
     )
     assert (words / "run.toml").read_text() == "mine"
     assert kochi("init", "words.tsv", "--overwrite").code == 0
@@ -47,4 +47,4 @@ def test_the_same_data_split_the_same_way(kochi, words):
 def test_a_folder_that_is_missing(kochi, words):
     result = kochi("init", "words.tsv", "--out", "no/run.toml")
     assert result.code == 2
-    assert result.err == "kochi: no/run.toml: the folder no does not exist; make it first\n"
+    assert result.err == "kochi: no/run.toml: the folder no does not exist; create it first\n"

@@ -15,7 +15,7 @@ def test_the_table_names_the_kernel_or_the_reason(kochi):
     lines = [line.split() for line in result.out.splitlines()]
     expected = ["dot", "sdpa", "sdpa", "banded", "windowed", "windowed", "reference", "soft"]
     assert expected in lines
-    assert "(1) refused: relative: Shaw is a term of a dot product" in result.out
+    assert "(1) refused: relative: Shaw needs a dot product" in result.out
 
 
 def test_heads_that_do_not_divide(kochi):

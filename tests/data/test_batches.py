@@ -210,7 +210,9 @@ def test_state_of_another_run_is_refused():
         TokenBatches(drawn(), 400, seed=1),
         TokenBatches(drawn(996), 300, seed=1),
     ):
-        with pytest.raises(UserError, match=r"the checkpoint was made with \w+ = \d+, found \d+"):
+        with pytest.raises(
+            UserError, match=r"the checkpoint was written with \w+ = \d+, found \d+"
+        ):
             other.load_state_dict(state)
 
 

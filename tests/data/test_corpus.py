@@ -42,7 +42,7 @@ def test_long_pairs_are_skipped_and_counted(tmp_path):
     corpus = build(tmp_path / "c", pairs)
     assert (len(corpus), corpus.skipped) == (4, 2)
     assert Corpus(tmp_path / "c").skipped == 2
-    with pytest.raises(UserError, match=r"no pair is left of 6: .* data\.max_length = 0 tokens"):
+    with pytest.raises(UserError, match=r"0 of 6 pairs are left: .* data\.max_length = 0 tokens"):
         build(tmp_path / "d", pairs, max_length=0)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
@@ -89,7 +89,7 @@ def test_damaged_corpus(tmp_path, side, part, change):
         path.unlink()
     else:
         os.truncate(path, path.stat().st_size - 8)
-    with pytest.raises(UserError, match=r"not a whole corpus .*; remove the folder"):
+    with pytest.raises(UserError, match=r"not a complete corpus .*; remove the folder"):
         Corpus(tmp_path / "c")
 
 
@@ -100,7 +100,7 @@ def test_damaged_corpus(tmp_path, side, part, change):
 def test_damaged_description(tmp_path, content):
     build(tmp_path / "c")
     (tmp_path / "c" / "corpus.json").write_text(content)
-    with pytest.raises(UserError, match="not a whole corpus"):
+    with pytest.raises(UserError, match="not a complete corpus"):
         Corpus(tmp_path / "c")
 
 
@@ -186,7 +186,7 @@ def test_long_rows_of_frames_are_skipped_and_counted(tmp_path):
     pairs = [Pair(value, ("a",)) for value in (*VALUES, np.ones((6, 3)))]
     corpus = Corpus.build(pairs, FRAMES, TOKENIZER, tmp_path / "c", 9)
     assert (len(corpus), corpus.skipped) == (2, 1)
-    with pytest.raises(UserError, match="no pair is left of 1: each has more than 5 frames or"):
+    with pytest.raises(UserError, match="0 of 1 pairs are left: each has more than 5 frames or"):
         Corpus.build(pairs[2:], FRAMES, TOKENIZER, tmp_path / "d", 9)
 
 
@@ -213,5 +213,5 @@ def test_damaged_description_of_frames(tmp_path, old, new):
     about = (tmp_path / "c" / "corpus.json").read_text()
     assert old in about
     (tmp_path / "c" / "corpus.json").write_text(about.replace(old, new))
-    with pytest.raises(UserError, match="not a whole corpus"):
+    with pytest.raises(UserError, match="not a complete corpus"):
         Corpus(tmp_path / "c")

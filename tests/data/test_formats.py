@@ -57,7 +57,7 @@ def test_what_is_wrong_with_an_encoding(tmp_path):
     data = table(tmp_path, "a\tb\n".encode("utf-16-le"), encoding="latin-1", **numbered)
     with pytest.raises(UserError, match=r"a\.csv:1: a NUL character; expected text in latin-1"):
         list(read_pairs(data, "train"))
-    with pytest.raises(ValueError, match="unknown encoding 'utf-9'; such as"):
+    with pytest.raises(ValueError, match="unknown encoding 'utf-9'; expected a name such as"):
         table(tmp_path, b"", encoding="utf-9")
 
 

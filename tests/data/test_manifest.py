@@ -24,7 +24,7 @@ def test_tab_separated_and_json_rows(tmp_path):
 def test_rows_of_a_split(tmp_path):
     path = write(tmp_path / "a.tsv", "id\tsplit\na\ttrain\nb\tdev\nc\ttrain\n")
     assert [row.text("id") for row in read_rows(path, None, "split", "train")] == ["a", "c"]
-    with pytest.raises(UserError, match=r"a\.tsv: holds no rows with 'test' in column 'split'"):
+    with pytest.raises(UserError, match=r"a\.tsv: contains no rows with 'test' in column 'split'"):
         list(read_rows(path, None, "split", "test"))
 
 
@@ -32,9 +32,9 @@ def test_rows_of_a_split(tmp_path):
     ("content", "expected"),
     [
         ("", r"a\.tsv:1: no header"),
-        ("id\tid\n", r"a\.tsv:1: a column name is there twice; found: id, id"),
+        ("id\tid\n", r"a\.tsv:1: duplicate column name; found: id, id"),
         ("id\ttext\nx\n", r"a\.tsv:2: found 1 cells, expected 2"),
-        ("id\ttext\n", r"a\.tsv: holds no rows; expected at least one"),
+        ("id\ttext\n", r"a\.tsv: contains no rows; expected at least one"),
         ('{"id": 1}\n{', r"a\.tsv:2: not JSON"),
         ('{"id": 1}\n[]', r"a\.tsv:2: found a list, expected an object"),
     ],

@@ -188,10 +188,10 @@ def test_dropout_drops_the_same_features_at_all_places() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"input_feeding": True}, "next state reads what was looked at.*exponentially many"),
+        ({"input_feeding": True}, "next state depends on the context.*exponentially many"),
         ({"input_feeding": None}, "set order = 'luong' and input_feeding = false"),
-        ({"order": "bahdanau", "input_feeding": None}, "next state reads what was looked at"),
-        ({"attention": {"num_heads": 2}}, "number of places to the power of 2; set num_heads = 1"),
+        ({"order": "bahdanau", "input_feeding": None}, "next state depends on the context"),
+        ({"attention": {"num_heads": 2}}, "source length to the power of 2; set num_heads = 1"),
     ],
 )
 def test_what_it_cannot_sum_is_refused(change: dict[str, Any], message: str) -> None:
@@ -206,5 +206,5 @@ def test_what_it_cannot_sum_is_refused(change: dict[str, Any], message: str) -> 
 def test_a_transformer_refuses_it(where: str) -> None:
     table = {"kind": "transformer", where: {"num_heads": 4, "selection": "marginal"}}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
-    with pytest.raises(ValueError, match="layers and positions above read what was chosen"):
+    with pytest.raises(ValueError, match="the layers above depend on the positions"):
         build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)

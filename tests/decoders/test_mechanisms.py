@@ -54,11 +54,11 @@ def build(decoder: str, mechanism: dict[str, Any]) -> Seq2Seq | None:
     )
     torch.manual_seed(1)
     if table["kind"] == "rnn" and mechanism.get("relative") == "rotary":
-        with pytest.raises(ValueError, match="one head of `build` has none"):
+        with pytest.raises(ValueError, match="`build` with one head has no projections"):
             build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
         return None
     if mechanism.get("selection") == "marginal" and decoder != "luong without feeding":
-        with pytest.raises(ValueError, match=r"'marginal' sums over the choice .* exponentially"):
+        with pytest.raises(ValueError, match=r"'marginal' sums over positions .* exponentially"):
             build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
         return None
     return build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
@@ -81,7 +81,7 @@ def named(mechanism: dict[str, Any]) -> str:
 def test_a_sequence_that_looks_at_itself_neither_looks_back_nor_draws(part: dict[str, Any]) -> None:
     table = {"kind": "transformer", "size": 16, "self_attention": {"num_heads": 2} | part}
     run = config.check_run({"data": {"kind": "tsv", "train": "x"}, "model": table}, "test")
-    with pytest.raises(ValueError, match=r"self_attention: .* looks back at earlier alignments"):
+    with pytest.raises(ValueError, match=r"self_attention: .* depends on earlier alignments"):
         build_model(run.model, TokenInput(VOCABULARY), VOCABULARY)
 
 

@@ -37,5 +37,5 @@ def test_nothing_to_score(toys):
 
 
 def test_one_target_a_sentence(toys):
-    with pytest.raises(ValueError, match="targets: expected 2, one a sentence, got 1"):
+    with pytest.raises(ValueError, match="targets: expected 2, one per sentence, got 1"):
         score_targets(toys.Decoder(5), toys.some_memory(2), [[4]])

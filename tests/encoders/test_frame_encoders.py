@@ -264,7 +264,7 @@ def test_without_a_table_the_encoder_is_as_the_model():
                 "kind": "rnn",
                 "encoder": {"kind": "conformer", "self_attention": {"score": "location_aware"}},
             },
-            "self_attention: LocationAware looks back at earlier alignments or draws",
+            "self_attention: LocationAware depends on earlier alignments or samples",
         ),
         (
             {
@@ -330,5 +330,5 @@ def test_places_come_as_soon_as_their_frames():
 
 @pytest.mark.parametrize("name", ["pyramid", "conv_rnn", "conformer"])
 def test_encoders_that_wait_for_the_end_say_so(name):
-    with pytest.raises(ValueError, match="the encoder waits for the end of a recording"):
+    with pytest.raises(ValueError, match="the encoder needs the whole recording"):
         build(TABLES[name]).feed(frames(4)[0], None, True)

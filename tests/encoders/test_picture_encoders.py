@@ -228,7 +228,7 @@ def test_every_model_takes_every_encoder(kind, name):
                 "encoder": {"kind": "vit", "self_attention": {"score": "location_aware"}},
             },
             INPUT,
-            "self_attention: LocationAware looks back at earlier alignments or draws",
+            "self_attention: LocationAware depends on earlier alignments or samples",
         ),
     ],
 )

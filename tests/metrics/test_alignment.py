@@ -44,7 +44,7 @@ def test_both_signs_of_possible_links():
 
 @pytest.mark.parametrize("line", ["0", "0-", "a-b", "0-0,1-1", "-1-0", "0--1"])
 def test_what_is_no_link_is_named(line):
-    with pytest.raises(ValueError, match="is not a link; expected such as 0-0"):
+    with pytest.raises(ValueError, match="is not a link; expected links such as 0-0"):
         read_links(line)
 
 

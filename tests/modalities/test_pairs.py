@@ -176,7 +176,7 @@ BAD_TSV = {
         {"source_column": "word"},
         r":1: column 'target' is missing; found: word, phones",
     ),
-    "doubled column": ("source\ttarget\ttarget\n", {}, "column 'target' is there twice"),
+    "doubled column": ("source\ttarget\ttarget\n", {}, "column 'target' occurs twice"),
     "no header": ("", {}, ":1: no header"),
     "one side": ("a\tb\nc\n", NUMBERED, ":2: one side is missing: found 1 cells, expected 2"),
     "too many cells": ("source\ttarget\na\tb\tc\n", {}, ":2: found 3 cells, expected 2"),
@@ -278,7 +278,7 @@ def test_broken_gzip(tmp_path, cut):
 
 def test_gzip_by_name_only(tmp_path):
     (tmp_path / "a.gz").write_bytes(b"plain\n")
-    with pytest.raises(UserError, match="is not gzip though its name"):
+    with pytest.raises(UserError, match="not a gzip file although its name"):
         list(lines(tmp_path / "a.gz"))
 
 

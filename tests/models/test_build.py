@@ -116,7 +116,7 @@ def test_scopes_reach_the_encoder_as_they_are_and_the_decoder_beside_causal(tmp_
     ("scope", "message"),
     [
         ("local_p", "self_attention: a scope that predicts its window, .* while the target is"),
-        (["sliding_window", "local_p"], "choose scopes that go by positions"),
+        (["sliding_window", "local_p"], "use scopes that depend on positions"),
         ("coverage", "self_attention: Coverage looks back"),
         ([], "scope: got an empty list"),
         (["local_p", "coverage"], "LocalP and Coverage cannot join"),
@@ -128,7 +128,7 @@ def test_scopes_that_self_attention_refuses(scope, message):
 
 
 def test_input_feeding_belongs_to_luong():
-    with pytest.raises(UserError, match="input_feeding belongs to order = 'luong'"):
+    with pytest.raises(UserError, match="input_feeding is an option of order = 'luong'"):
         build({"kind": "rnn", "input_feeding": True})
 
 

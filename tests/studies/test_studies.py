@@ -311,7 +311,7 @@ def test_own_recordings(kochi, tmp_path, monkeypatch):
     changes += ("--set", "model.encoder.hidden_size=8", "--set", "model.embedding_size=8")
     result = kochi("study", "all", "--data", "own/train.tsv", *changes, "--seeds", 1)
     assert result.code == 0, result.err
-    assert "left out, as they need other data: focus, cost, " in result.err
+    assert "skipping studies that need other data: focus, cost, " in result.err
     record = json.loads((tmp_path / "studies" / "long-speech" / "report.json").read_text())
     assert "22 of 1, 11 of 2, 4 of 5, 2 of 10" in record["notes"][0]
     assert [len(row) for row in record["rows"]] == [6, 6, 6]
@@ -324,8 +324,9 @@ def test_own_pictures(kochi, pictures_task, tmp_path, monkeypatch):
     changes = ("--set", "training.max_steps=3", "--size", 8, "--seeds", 1)
     result = kochi("study", "all", "--data", pictures_task, *changes)
     assert result.code == 0, result.err
-    assert "left out, as they need other data: focus, cost, parallel, mechanisms, local, lon" in (
-        result.err
+    assert (
+        "skipping studies that need other data: focus, cost, parallel, mechanisms, local, lon"
+        in (result.err)
     )
     record = json.loads((tmp_path / "studies" / "hard" / "report.json").read_text())
     assert record["columns"][1:4] == ["exact match, %", "nats per token", "pointing accuracy, %"]
@@ -358,8 +359,8 @@ def test_studies_that_the_minutes_cannot_decide_are_left_out(kochi, tmp_path, mo
     command = ("--minutes", 10, "--size", 8, "--seeds", 1, "--jobs", 2)
     result = kochi("study", "all", *command)
     assert result.code == 0, result.err
-    assert "parallel: 2 claims decided in 10 minutes; it needs 2" in result.err
-    assert "sparse: 3 claims not decided in 10 minutes; it needs 250" in result.err
+    assert "parallel: 2 claims decided in 10 minutes; needs 2" in result.err
+    assert "sparse: 3 claims not decided in 10 minutes; needs 250" in result.err
     assert {file.name for file in (tmp_path / "studies").iterdir()} >= {"parallel"}
     assert not (tmp_path / "studies" / "sparse").exists()
 
@@ -420,9 +421,9 @@ def test_list(kochi):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["focsu"], "no study 'focsu'; expected list, all or one of focus, cost"),
+        (["focsu"], "unknown study 'focsu'; expected list, all or one of focus, cost"),
         (["focus", "--size", 6], "--size 6: expected a multiple of 4"),
-        (["focus", "--gold", "x"], "--gold and --set are about data of your own; give them with"),
+        (["focus", "--gold", "x"], "--gold and --set need your own data; give it with --data"),
         (["focus", "--data", "none.toml"], "none.toml: no such run file"),
         (["focus", "--minutes", 0], "Invalid value for '--minutes'"),
         (["focus", "--first", 0], "Invalid value for '--first'"),
@@ -490,7 +491,7 @@ def test_fewer_seeds_than_a_verdict_needs(kochi, task, tmp_path, monkeypatch):
     changes = ("--set", "training.max_steps=3", "--size", 8, "--seeds", 2, "--jobs", 1)
     result = kochi("study", "sparse", "--data", task, *changes)
     assert result.code == 0, result.err
-    assert "--seeds 2: a verdict needs 4 draws, so there will be figures alone" in result.err
+    assert "--seeds 2: a verdict needs 4 seeds; reporting measurements only" in result.err
     assert "not judged" in result.out and "holds" not in result.out
 
 

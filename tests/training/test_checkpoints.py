@@ -51,7 +51,7 @@ def test_a_short_checkpoint_is_one_line(tmp_path: Path, share: float) -> None:
     path = tmp_path / "last.ckpt"
     write_checkpoint({"w": torch.ones(100)}, path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(UserError, match=r"damaged or cut short \(\d+ bytes, no checksum"):
+    with pytest.raises(UserError, match=r"damaged or truncated \(\d+ bytes, no checksum"):
         read_checkpoint(path)
 
 

@@ -345,7 +345,7 @@ def test_a_run_that_never_got_its_data_is_not_in_the_way(make_run: MakeRun) -> N
 
 def test_two_trainings_do_not_share_a_folder(make_run: MakeRun) -> None:
     run = make_run(max_steps=1)
-    with alone_in(run.output), pytest.raises(UserError, match="another training is at work"):
+    with alone_in(run.output), pytest.raises(UserError, match="another training run is using"):
         _train(run)
     _train(run)
 
@@ -383,10 +383,12 @@ def test_gpus_that_are_not_there_are_one_line(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UserError, match="torch finds no GPU here; set it to 'auto' or 'cpu'"):
+    with pytest.raises(
+        UserError, match="torch finds no GPU on this machine; set it to 'auto' or 'cpu'"
+    ):
         _train(make_run(accelerator="gpu"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UserError, match=r"training\.devices = 3: torch finds 2 GPUs here"):
+    with pytest.raises(UserError, match=r"training\.devices = 3: torch finds 2 GPUs on this"):
         _train(make_run(accelerator="auto", devices=3))
 
 
@@ -396,7 +398,7 @@ def test_a_kind_of_gpu_that_is_not_there(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(UserError, match=f"accelerator = '{name}': torch finds no such device here"):
+    with pytest.raises(UserError, match=f"accelerator = '{name}': torch finds no such device on"):
         _train(make_run(accelerator=name))
 
 

@@ -21,7 +21,7 @@ def test_a_tensor_that_wants_a_gradient_will_do():
 
 
 def test_tokens_must_fit():
-    with pytest.raises(ValueError, match=r"shape \(2, 3\), but .* tokens ask for \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), but .* tokens need \(3, 2\)"):
         label_alignment(torch.ones(2, 3), ["a", "b"], ["c", "d", "e"])
 
 

@@ -1,4 +1,4 @@
-"""Attention as freely combined parts: score, scope, selection, and the kernel that computes them.
+"""Attention as a combination of components: score, scope, selection and kernel.
 
 >>> import torch
 >>> attention = build("additive", query_size=8, memory_size=6)
@@ -6,7 +6,7 @@
 >>> attention(torch.zeros(2, 3, 8), memory).context.shape
 torch.Size([2, 3, 6])
 
-This package imports torch and nothing else of kochi: it can be used alone.
+This package imports torch and nothing else of kochi, so that it can be used on its own.
 """
 
 from kochi.attention.alignment_request import AlignmentOf

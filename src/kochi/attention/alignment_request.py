@@ -1,4 +1,4 @@
-"""Which part of an alignment is wanted."""
+"""Requests for a part of an alignment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,21 +8,22 @@ Indices = slice | Sequence[int]
 
 @dataclass(frozen=True)
 class AlignmentOf:
-    """Ask for the alignment of some queries and heads: ``need_alignment=AlignmentOf(queries=[0])``.
+    """Request the alignment of a subset of queries and heads.
 
-    The alignment that comes back has only these rows and heads, in this order. Kernels that make
-    one pass more for an alignment make it for these alone, so that three rows of 10,000 are cheap.
-    Indices count as in a Python list: -1 is the last.
+    Pass it as ``need_alignment=AlignmentOf(queries=[0])``. The returned alignment has only these
+    rows and heads, in this order. Kernels that need an extra pass for the alignment compute only
+    these rows, so that three rows of 10,000 are cheap. Indices are those of a Python list: -1 is
+    the last.
 
     >>> AlignmentOf(queries=[-1, 0], heads=slice(2)).rows(target_length=5)
     [4, 0]
 
     Args:
-        queries: Of this call, a slice or whole numbers; ``None``: all.
-        heads: A slice or whole numbers; ``None``: all.
+        queries: Indices of queries of the call, as a slice or integers; ``None`` means all.
+        heads: Indices of heads, as a slice or integers; ``None`` means all.
 
     Raises:
-        ValueError: Something else than a slice or whole numbers is given.
+        ValueError: An argument is neither a slice nor a sequence of integers.
     """
 
     queries: Indices | None = None
@@ -35,13 +36,13 @@ class AlignmentOf:
                 continue
             if isinstance(given, str) or not isinstance(given, Sequence) or not _whole(given):
                 raise ValueError(
-                    f"need_alignment: got {what}={given!r}, expected a slice, a sequence of whole "
-                    "numbers or None (all)"
+                    f"need_alignment: got {what}={given!r}, expected a slice, a sequence of "
+                    "integers or None (all)"
                 )
             object.__setattr__(self, what, tuple(given))
 
     def rows(self, target_length: int) -> list[int] | None:
-        """Return the wanted queries, counted from 0; ``None``: all.
+        """Return the non-negative indices of the requested queries; ``None`` means all.
 
         Raises:
             ValueError: There is no such query.
@@ -49,7 +50,7 @@ class AlignmentOf:
         return _resolve("queries", self.queries, target_length)
 
     def of_heads(self, num_heads: int) -> list[int] | None:
-        """Return the wanted heads, counted from 0; ``None``: all.
+        """Return the non-negative indices of the requested heads; ``None`` means all.
 
         Raises:
             ValueError: There is no such head.
@@ -61,7 +62,7 @@ NeedAlignment = bool | AlignmentOf
 
 
 def check_need(need_alignment: object) -> None:
-    """Refuse what does not say whether an alignment is wanted.
+    """Refuse a value of ``need_alignment`` of the wrong type.
 
     >>> check_need([0, 1])
     Traceback (most recent call last):

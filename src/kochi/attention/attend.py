@@ -1,4 +1,4 @@
-"""Attention over one memory: what all attentions share, and the single-head one."""
+"""Attention over one memory: the base class and the single-head attention."""
 
 import abc
 from dataclasses import dataclass, replace
@@ -37,20 +37,20 @@ PARTS = {"score", "scope", "selection", "relative"}
 
 
 class AttentionBase(nn.Module, abc.ABC):
-    """What all attentions share: the parts, the mask, the positions and the choice of kernel.
+    """Base class of all attentions: components, masks, positions and the choice of kernel.
 
     Args:
         parts: Score, scope, selection and relative term, built for the sizes inside a head.
         query_size: Size of a query.
         memory_size: Size of a memory value.
         dropout: Fraction of the alignment dropped in training.
-        kernel: "auto", or the name of the kernel that must serve.
+        kernel: "auto", or the name of the kernel to use.
 
     Attributes:
-        parts: The parts; each is a submodule too.
+        parts: The components; each is also a submodule.
 
     Raises:
-        ValueError: The named kernel cannot serve these parts, or an argument is out of range.
+        ValueError: The kernel does not support these components, or an argument is out of range.
     """
 
     context_size: int
@@ -77,7 +77,7 @@ class AttentionBase(nn.Module, abc.ABC):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in PARTS and "parts" in self.__dict__:  # a part was exchanged
+        if name in PARTS and "parts" in self.__dict__:  # a component was replaced
             self.parts = replace(self.parts, **{name: value})
 
     @abc.abstractmethod
@@ -86,15 +86,15 @@ class AttentionBase(nn.Module, abc.ABC):
         memory_values: Float[Tensor, "batch source memory_size"],
         mask: Bool[Tensor, "batch source"] | None = None,
     ) -> Projected:
-        """Compute once per memory what does not depend on the query.
+        """Compute once per memory everything that does not depend on the query.
 
         Args:
-            memory_values: What will be looked at.
-            mask: True where any query may attend. Given here it holds for every call, and need not
-                be given again.
+            memory_values: The vectors to attend to.
+            mask: True where any query may attend. It applies to every call and need not be passed
+                again.
 
         Raises:
-            ValueError: The memory or the mask does not fit.
+            ValueError: The memory or the mask has the wrong shape or type.
         """
 
     @abc.abstractmethod
@@ -108,24 +108,26 @@ class AttentionBase(nn.Module, abc.ABC):
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
     ) -> Readout:
-        """Ask the memory.
+        """Attend to the memory.
 
-        The queries of a call are asked one after the other where the parts look back, else all at
-        once.
+        All queries of a call are processed at once, or one after the other if a component is
+        recurrent.
 
         Args:
-            query: What asks.
+            query: The queries.
             projected: The memory, from `project`.
-            mask: True where a query may attend, ``[batch, source]`` or ``[batch, target, source]``,
-                on top of the mask given to `project`.
-            state: From the previous call when asking step by step; ``None`` at the start.
-            need_alignment: Also return the alignment, whole (True) or of some queries and heads
-                (`AlignmentOf`). The context stays the same, bit for bit.
-            query_positions: Where the queries stand, if not at ``state.position, + 1, ...``.
-            key_positions: Where the keys stand, if not at ``0, 1, ...``.
+            mask: True where a query may attend, ``[batch, source]`` or ``[batch, target, source]``;
+                combined with the mask given to `project`.
+            state: The state from the previous call when decoding step by step; ``None`` at the
+                start.
+            need_alignment: Also return the alignment, in full (True) or for a subset of queries and
+                heads (`AlignmentOf`). The context is the same bit for bit either way.
+            query_positions: Positions of the queries; by default ``state.position``,
+                ``state.position + 1``, ...
+            key_positions: Positions of the keys; by default ``0, 1, ...``.
 
         Raises:
-            ValueError: The query, the mask or what is wanted of the alignment does not fit.
+            ValueError: The query, the mask or the requested alignment has the wrong shape or type.
         """
 
     @abc.abstractmethod
@@ -137,12 +139,12 @@ class AttentionBase(nn.Module, abc.ABC):
         mask: Bool[Tensor, "..."] | None = None,
         need_alignment: NeedAlignment = False,
     ) -> Readout:
-        """Ask with queries that all stand at ``state.position``: the beams of each sentence.
+        """Attend with queries that are all at ``state.position``: the beams of each sentence.
 
         Args:
-            query: What asks.
+            query: The queries, one per beam.
             projected: The memory, from `project`.
-            state: From the previous step; ``AttentionState()`` at the start.
+            state: The state from the previous step; ``AttentionState()`` at the start.
             mask: As in `forward`.
             need_alignment: As in `forward`.
         """
@@ -156,21 +158,23 @@ class AttentionBase(nn.Module, abc.ABC):
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
     ) -> AttentionMask:
-        """Work out what a call may see; modules of the same scope may share it.
+        """Compute the attention mask of a call; modules with the same scope can share it.
 
         Args:
             target_length: Number of queries.
-            projected: The memory; only its length and its mask are looked at.
+            projected: The memory; only its length and its mask are used.
             mask: As in `forward`.
-            position: Where the first query stands.
+            position: Position of the first query.
             query_positions: As in `forward`.
             key_positions: As in `forward`.
 
         Raises:
-            ValueError: The scope or a relative term needs to see the query.
+            ValueError: The scope or the relative term depends on the query.
         """
         if self.parts.ask_the_query:
-            raise ValueError("visible: what may be seen depends on the query")
+            raise ValueError(
+                "visible: the mask of this scope or relative term depends on the query; use forward"
+            )
         assert isinstance(self.scope, Scope)
         length, device = projected.keys.shape[2], projected.keys.device
         positions = Positions(
@@ -187,9 +191,10 @@ class AttentionBase(nn.Module, abc.ABC):
         need_gradient: bool = True,
         batch: int = 1,
     ) -> str:
-        """Say in one line which kernel serves such a call, and why.
+        """Return one line that names the kernel for such a call and the reason for it.
 
-        The queries and keys are taken to stand at ``0, 1, ...``, with a mask of the memory or none.
+        Queries and keys are assumed to be at positions ``0, 1, ...``, with at most a mask of the
+        memory.
         """
         name, why = self.choose(target_length, source_length, dtype, device, need_gradient, batch)
         return f"kernel {name!r}: {why}"
@@ -203,7 +208,7 @@ class AttentionBase(nn.Module, abc.ABC):
         need_gradient: bool = True,
         batch: int = 1,
     ) -> tuple[str, str]:
-        """Return the name of the kernel that serves such a call, and why; see `explain`."""
+        """Return the name of the kernel for such a call and the reason; see `explain`."""
         band, triangle = None, False
         if isinstance(self.scope, Scope):
             positions = Positions(target_length, source_length, torch.device(device))
@@ -256,13 +261,13 @@ class AttentionBase(nn.Module, abc.ABC):
         if list(projected.keys.shape[:2]) != ours:
             raise ValueError(
                 f"projected: got [batch, heads] = {list(projected.keys.shape[:2])}, but the "
-                f"query's is {ours}; project the memory with the module that asks it"
+                f"query's is {ours}; project the memory with the same module"
             )
         past = state.past
         if past is not None and list(past.previous.shape[:2]) != ours:
             raise ValueError(
                 f"state: got a past of [batch, heads] = {list(past.previous.shape[:2])}, but the "
-                f"query's is {ours}; use `AttentionState.keep` where sentences drop out"
+                f"query's is {ours}; use `AttentionState.keep` to drop finished sentences"
             )
 
     def _attend(
@@ -274,7 +279,7 @@ class AttentionBase(nn.Module, abc.ABC):
     ) -> tuple[Answer, AttentionState]:
         """Attend in every head with queries already projected by the score.
 
-        Queries are asked together, or one after the other where the parts look back.
+        Queries are processed together, or one after the other if a component is recurrent.
         """
         self._check_heads(query, projected, call.state)
         length = query.shape[2]
@@ -283,7 +288,7 @@ class AttentionBase(nn.Module, abc.ABC):
         wanted, rows, kept = call.need_alignment, None, range(length)
         if isinstance(wanted, AlignmentOf):
             rows = wanted.rows(length)
-            # Of one at least, so that there is something to pick nothing from.
+            # Keep at least one row, so that an empty selection has a tensor to index.
             kept = range(length) if rows is None else sorted({*(rows or [0])})
         answers, state = [], call.state
         for index in range(length):
@@ -344,7 +349,7 @@ class AttentionBase(nn.Module, abc.ABC):
             else:
                 alignment = some.pick(alignment)
             answer = answer._replace(alignment=alignment)
-        elif not wanted:  # the past may need it
+        elif not wanted:  # it was computed for the past only
             answer = answer._replace(alignment=None)
         position = state.position + (1 if call.together else length)
         return answer, AttentionState(position, past, draws, expected)
@@ -367,16 +372,16 @@ class AttentionBase(nn.Module, abc.ABC):
 
 @dataclass(frozen=True)
 class Call:
-    """How a memory is asked; see `AttentionBase.forward`.
+    """The arguments of a call; see `AttentionBase.forward`.
 
     Args:
         mask: The mask of the call.
-        state: From the call before.
-        need_alignment: Whether the alignment is wanted, or which part of it.
-        query_positions: Where the queries stand.
-        key_positions: Where the keys stand.
-        together: Whether all queries stand at ``state.position``.
-        visible: Stands for the mask and the positions.
+        state: The state from the previous call.
+        need_alignment: Whether the alignment is requested, or which part of it.
+        query_positions: Positions of the queries.
+        key_positions: Positions of the keys.
+        together: Whether all queries are at ``state.position``.
+        visible: A precomputed attention mask that replaces the mask and the positions.
     """
 
     mask: Tensor | None
@@ -391,14 +396,14 @@ class Call:
         check_need(self.need_alignment)
 
     def positions(self, length: int, keys: Tensor) -> Positions:
-        """Return where queries and keys stand."""
+        """Return the positions of queries and keys."""
         here = self.state.position if self.together else self.query_positions
         return Positions(
             length, keys.shape[2], keys.device, self.state.position, here, self.key_positions
         )
 
     def of_query(self, one: slice, state: AttentionState, show: bool) -> "Call":
-        """Return the call for one of its queries, whose alignment may be shown."""
+        """Return the call for one of the queries; ``show`` keeps the request for its alignment."""
         mask, positions = self.mask, self.query_positions
         if mask is not None and mask.dim() == 3:
             mask = mask[:, one]
@@ -411,10 +416,10 @@ class Call:
 
 
 class Attention(AttentionBase):
-    """Attention of one head without projections: the context is a sum of the memory values.
+    """Single-head attention without projections: the context is a weighted sum of memory values.
 
-    Bahdanau, Cho and Bengio 2015, section 3.1, equations 5 and 6, and Luong, Pham and Manning 2015,
-    section 3.1, by the choice of the score; https://arxiv.org/abs/1409.0473,
+    Bahdanau, Cho and Bengio 2015, section 3.1, equations 5 and 6, or Luong, Pham and Manning 2015,
+    section 3.1, depending on the score; https://arxiv.org/abs/1409.0473,
     https://arxiv.org/abs/1508.04025. Arguments and errors: see `AttentionBase`.
     """
 
@@ -484,7 +489,7 @@ class Attention(AttentionBase):
 def _join(
     answers: list[tuple[Answer, Draws | None]], state: AttentionState
 ) -> tuple[Answer, AttentionState]:
-    """Put the answers to queries asked one after the other behind each other."""
+    """Concatenate the outputs of queries that were processed one after the other."""
     contexts = torch.cat([answer.context for answer, _ in answers], dim=2)
     alignments = [answer.alignment for answer, _ in answers if answer.alignment is not None]
     alignment = torch.cat(alignments, dim=2) if alignments else None

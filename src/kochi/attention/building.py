@@ -1,4 +1,4 @@
-"""The public door: an attention from the names of its parts."""
+"""Build attention from the names of its components."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from kochi.attention.scores import SCORES, AnyScore
 from kochi.attention.selections import SELECTIONS, AnySelection
 from kochi.components import Choice, Slot
 
-Named = str | Mapping[str, Any] | Choice[Any]  # a component by its name, with its options or not
+Named = str | Mapping[str, Any] | Choice[Any]  # the name of a component, with or without options
 OneScope = Named | AnyScope
 
 
@@ -33,9 +33,9 @@ def build(
 ) -> Attention | MultiHeadAttention:
     """Build an attention: ``alignment = select(scope(score(query, key) + relative))``.
 
-    A part is a name, a table with its name and options (``{"kind": "soft", "temperature": 0.5}``),
-    or an object of a class of your own, built for the sizes inside a head. A name may also be that
-    of an installed component, or "package.module:Class".
+    A component is given as a name, as a table with its name and options (``{"kind": "soft",
+    "temperature": 0.5}``), or as an instance of your own class, built for the sizes inside a head.
+    A name may also be that of an installed component, or "package.module:Class".
 
     >>> import torch
     >>> attention = build("dot", query_size=2, memory_size=2)
@@ -46,23 +46,25 @@ def build(
     ([[[9.0, 0.0]]], [[[1.0, 0.0]]], 1)
 
     Args:
-        score: A name in `SCORES`, a table or an object.
-        scope: A name in `SCOPES`, a table or an object; or a list of them: a query then sees what
-            all of them let it see (see `kochi.attention.scopes.join_scopes`).
-        selection: A name in `SELECTIONS`, a table or an object.
+        score: A name in `SCORES`, a table or an instance.
+        scope: A name in `SCOPES`, a table or an instance; or a list of them, of which a query may
+            attend to the positions that all allow (see `kochi.attention.scopes.join_scopes`).
+        selection: A name in `SELECTIONS`, a table or an instance.
         query_size: Size of a query.
         memory_size: Size of a memory value.
-        num_heads: 1 gives `Attention`, without projections of its own and with a context of
-            ``memory_size``; more give `MultiHeadAttention`, with a context of ``query_size``.
-        relative: What positions add to the score: a name in `RELATIVES`, a table or an object.
-            "shaw" and "rotary" are for dot products; "rotary" needs projections and so more than
-            one head, or `build_multihead`.
+        num_heads: With 1, return an `Attention`, which has no projections and a context of
+            ``memory_size``. With more, return a `MultiHeadAttention`, with a context of
+            ``query_size``.
+        relative: The relative position term of the score: a name in `RELATIVES`, a table or an
+            instance. "shaw" and "rotary" need a dot-product score. "rotary" also needs projections:
+            more than one head, or `build_multihead`.
         dropout: Fraction of the alignment dropped in training.
-        kernel: "auto", or a kernel that must serve: "reference", "sdpa", "dense",
-            "blocked", "banded", "windowed".
+        kernel: "auto", or the kernel to use: "reference", "sdpa", "dense", "blocked", "banded",
+            "windowed".
 
     Raises:
-        ValueError: An unknown name or option, sizes that do not fit, or parts that cannot combine.
+        ValueError: A name or option is unknown, sizes do not match, or components cannot be
+            combined.
     """
     check_count("num_heads", num_heads)
     if num_heads == 1:
@@ -72,8 +74,8 @@ def build(
         parts, rotary = _make_parts(score, scope, selection, relative, sizes)
         if rotary is not None:
             raise ValueError(
-                "relative: 'rotary' turns queries and keys after their projections, and one head "
-                "of `build` has none; use build_multihead(..., num_heads=1)"
+                "relative: 'rotary' rotates projected queries and keys, but `build` with one head "
+                "has no projections; use build_multihead(..., num_heads=1)"
             )
         return Attention(parts, query_size, memory_size, dropout, kernel)
     return build_multihead(
@@ -104,7 +106,7 @@ def build_multihead(
 ) -> MultiHeadAttention:
     """Build `MultiHeadAttention`, also for one head; arguments and errors as in `build`.
 
-    ``rotary`` turns queries and keys by their positions beside another relative term.
+    ``rotary`` applies rotary positions in addition to another relative term.
     """
     size = head_size(query_size, num_heads)
     check_count("memory_size", memory_size)
@@ -124,7 +126,7 @@ def _make_parts(
 ) -> tuple[Components, Rotary | None]:
     made: AnyScore = _make(SCORES, score, sizes)
     made_scope, made_selection = _make_scope(scope, sizes), _make(SELECTIONS, selection, sizes)
-    # Without a dot product the parts are refused as soon as all are made.
+    # Without a dot product, `refuse` rejects the combination below.
     scale = 1.0 if made.dot_scale is None else made.dot_scale
     term = None if relative is None else _make(RELATIVES, relative, {**sizes, "dot_scale": scale})
     rotary, term = (term, None) if isinstance(term, Rotary) else (None, term)
@@ -136,13 +138,12 @@ def _make_parts(
 
 
 def refuse(parts: Components) -> str | None:
-    """Say why parts cannot combine; ``None`` if they can."""
+    """Return why components cannot be combined; ``None`` if they can."""
     relative = parts.relative
     if relative is not None and relative.needs_dot_product and parts.score.dot_scale is None:
         return (
-            f"relative: {type(relative).__name__} is a term of a dot product, which the "
-            f"score {type(parts.score).__name__} is not; use 'dot', 'scaled_dot', 'general' or "
-            "'cosine'"
+            f"relative: {type(relative).__name__} needs a dot product, which the score "
+            f"{type(parts.score).__name__} is not; use 'dot', 'scaled_dot', 'general' or 'cosine'"
         )
     return None
 
@@ -151,12 +152,12 @@ def _make_scope(scope: OneScope | Sequence[OneScope], sizes: dict[str, Any]) -> 
     if not isinstance(scope, list | tuple):
         return _make(SCOPES, scope, sizes)
     if not scope:
-        raise ValueError("scope: got an empty list, expected one scope or more, such as 'global'")
+        raise ValueError("scope: got an empty list, expected at least one scope, such as 'global'")
     return join_scopes([_make(SCOPES, one, sizes) for one in scope])
 
 
 def _make(slot: Slot[Any], part: Any, sizes: dict[str, Any]) -> Any:
-    """Make a part for the sizes inside a head; an object is kept as it is."""
+    """Build a component for the sizes inside a head; return an instance unchanged."""
     if isinstance(part, Choice):
         return part.build(**sizes)
     if not isinstance(part, nn.Module):

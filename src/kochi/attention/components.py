@@ -1,4 +1,4 @@
-"""The parts that an attention is made of."""
+"""The components of an attention."""
 
 from dataclasses import dataclass, field
 
@@ -14,13 +14,14 @@ class Components:
 
     Args:
         score: How well a query matches a key; built for the sizes inside a head.
-        scope: Which keys a query may see.
+        scope: Which keys a query may attend to.
         selection: How scores become an alignment.
-        relative: What positions add to the score.
+        relative: The relative position term of the score.
 
     Attributes:
-        ask_the_query: Whether what may be seen depends on more than positions and masks.
-        look_back: Whether queries must be asked one after the other.
+        ask_the_query: Whether the mask or bias depends on more than positions and masks.
+        look_back: Whether a component depends on earlier alignments, so that queries must be
+            processed one after the other.
     """
 
     score: AnyScore
@@ -31,7 +32,7 @@ class Components:
     look_back: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # Once: a check against an abstract class takes as long as a small matrix product.
+        # Computed once: isinstance with an abstract class costs as much as a small matrix product.
         asks = not isinstance(self.scope, Scope) or self.relative is not None
         back = (
             isinstance(self.score, RecurrentScore)
@@ -43,5 +44,5 @@ class Components:
 
 
 def name(part: object) -> str:
-    """Return what a message calls a part."""
+    """Return the name of a component for messages."""
     return type(part).__name__

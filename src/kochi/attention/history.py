@@ -1,4 +1,4 @@
-"""What earlier queries looked at, for parts that look back."""
+"""Alignments of earlier queries, for recurrent components."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Past:
-    """The alignments of the queries asked before; nothing (``None``) before the first.
+    """Alignments of the earlier queries; before the first query there is none (``None``).
 
     Args:
-        previous: Alignment of the query before.
+        previous: Alignment of the previous query.
         accumulated: Sum of all alignments so far.
-        standing: Where a walk stands, if that is not simply where it looked.
+        standing: Distribution over the position of a monotonic walk, where it differs from the
+            alignment.
     """
 
     previous: Float[Tensor, "batch heads target source"]
@@ -22,20 +23,20 @@ class Past:
     standing: Float[Tensor, "batch heads target source"] | None = None
 
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "Past":
-        """Let each new beam continue an old beam of its sentence."""
+        """Select, for each new beam, the old beam of the same sentence that it continues."""
         batch, heads, _, source = self.previous.shape
         index = beams[:, None, :, None].expand(batch, heads, -1, source)
         standing = None if self.standing is None else self.standing.gather(2, index)
         return Past(self.previous.gather(2, index), self.accumulated.gather(2, index), standing)
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "Past":
-        """Keep only some sentences."""
+        """Keep only the given rows of the batch."""
         standing = None if self.standing is None else self.standing.index_select(0, rows)
         previous = self.previous.index_select(0, rows)
         return Past(previous, self.accumulated.index_select(0, rows), standing)
 
     def over(self, source_length: int) -> "Past":
-        """Return the past over a memory that has grown: nobody looked at its new places.
+        """Extend to a longer memory, with zeros at its new positions.
 
         >>> import torch
         >>> past = Past(*torch.ones(3, 1, 1, 1, 2)).over(3)
@@ -43,15 +44,15 @@ class Past:
         ([[[[1.0, 1.0, 0.0]]]], [[[[1.0, 1.0, 0.0]]]])
 
         Raises:
-            ValueError: The memory has become shorter.
+            ValueError: The memory is shorter than before.
         """
         new = source_length - self.previous.shape[3]
         if new == 0:
             return self
         if new < 0:
             raise ValueError(
-                f"state: got a past over {self.previous.shape[3]} places, but the memory has only "
-                f"{source_length}; a memory may grow, not shrink"
+                f"state: got alignments over {self.previous.shape[3]} positions, but the memory "
+                f"has only {source_length}; a memory may grow, not shrink"
             )
         standing = None if self.standing is None else F.pad(self.standing, (0, new))
         return Past(F.pad(self.previous, (0, new)), F.pad(self.accumulated, (0, new)), standing)
@@ -62,7 +63,7 @@ def then(
     alignment: Float[Tensor, "batch heads target source"],
     standing: Float[Tensor, "batch heads target source"] | None = None,
 ) -> Past:
-    """Return the past after one query more.
+    """Return the past after one more query.
 
     >>> import torch
     >>> alignment = torch.tensor([[[[0.25, 0.75]]]])

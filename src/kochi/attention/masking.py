@@ -1,4 +1,4 @@
-"""What a call may see: its masks, the scope and the relative term brought together."""
+"""Combine the masks of a call with the scope and the relative term."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,9 +15,9 @@ from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
 def see(
     scope: Scope, positions: Positions, projected: Projected, mask: Tensor | None
 ) -> AttentionMask:
-    """Join the masks of memory, call and scope to one, ``[batch or 1, 1, target or 1, source]``.
+    """Combine the masks of memory, call and scope: ``[batch or 1, 1, target or 1, source]``.
 
-    A triangle, a band or windows are not made a mask: a kernel may do without one.
+    A triangle, a band or windows are not expanded to a mask, since some kernels need none.
     """
     whole = None if projected.mask is None else projected.mask.unsqueeze(1)
     own = whole
@@ -29,10 +29,10 @@ def see(
     windows = None if triangle or band is not None else scope.windows(positions)
     left = triangle or band is not None or windows is not None
     if not left:
-        seen = scope(positions)
-        if seen is not None:
-            seen = seen if seen.dim() == 3 else seen.unsqueeze(0)
-            whole = seen if whole is None else whole & seen
+        allowed = scope(positions)
+        if allowed is not None:
+            allowed = allowed if allowed.dim() == 3 else allowed.unsqueeze(0)
+            whole = allowed if whole is None else whole & allowed
     if whole is own and not left:
         return projected.visible
     if whole is None and triangle:
@@ -49,16 +49,16 @@ def see_with_query(
     mask: Tensor | None,
     past: Past | None,
 ) -> AttentionMask:
-    """Do as `see` for all kinds of scope and with the relative term.
+    """Like `see`, for all kinds of scope and with the relative term.
 
     Args:
-        parts: The parts of the attention.
+        parts: The components of the attention.
         raw_query: The queries inside the heads.
-        query: The queries as the score projected them.
-        positions: Where queries and keys stand.
+        query: The queries as projected by the score.
+        positions: Positions of queries and keys.
         projected: The memory.
         mask: The mask of the call.
-        past: Where earlier queries looked.
+        past: Alignments of earlier queries.
     """
     scope = parts.scope
     plain = scope if isinstance(scope, Scope) else scope.within or EVERYWHERE
@@ -66,9 +66,9 @@ def see_with_query(
     bias, prior, whole, windows = None, None, visible.mask, visible.windows
     if isinstance(scope, PredictedScope):
         lengths = _lengths(projected, mask)
-        found = scope.windows(raw_query, positions, lengths) if scope.within is None else None
-        if found is not None:
-            windows = found
+        predicted = scope.windows(raw_query, positions, lengths) if scope.within is None else None
+        if predicted is not None:
+            windows = predicted
         else:
             window = scope(raw_query, positions, lengths)
             whole = window.visible if whole is None else whole & window.visible
@@ -96,12 +96,12 @@ def check_mask(mask: Tensor, projected: Projected, positions: Positions) -> None
 
 
 def is_mask(mask: object) -> bool:
-    """Tell whether this is a tensor of true and false."""
+    """Return whether this is a boolean tensor."""
     return isinstance(mask, Tensor) and mask.dtype == torch.bool
 
 
 def describe(mask: object) -> str:
-    """Say what came where a mask was expected."""
+    """Describe a value that was passed as a mask, for messages."""
     if not isinstance(mask, Tensor):
         return f"a {type(mask).__name__}"
     return f"{mask.dtype} of shape {list(mask.shape)}"
@@ -110,10 +110,10 @@ def describe(mask: object) -> str:
 def propagate_nan(
     answer: Answer, visible: AttentionMask, finite: Bool[Tensor, "batch source"], target_length: int
 ) -> Answer:
-    """Give NaN to the queries that may see a NaN or infinite place, and to nobody else."""
+    """Return NaN for the queries that may attend to a non-finite position, and for no others."""
     mask = visible.whole(target_length, finite.shape[1], finite.device)
-    reader = _broken(mask, finite).any(-1, keepdim=True)
-    context = answer.context.masked_fill(reader, torch.nan)
+    affected = _broken(mask, finite).any(-1, keepdim=True)
+    context = answer.context.masked_fill(affected, torch.nan)
     if answer.alignment is None:
         return answer._replace(context=context)
     alignment = spoil_alignment(answer.alignment, mask, finite)
@@ -125,9 +125,9 @@ def spoil_alignment(
     mask: Bool[Tensor, "#batch #heads #target source"] | None,
     finite: Bool[Tensor, "batch source"],
 ) -> Float[Tensor, "batch heads target source"]:
-    """Put NaN in all that a query sees that may see a NaN or infinite place."""
-    reader = _broken(mask, finite).any(-1, keepdim=True)
-    return alignment.masked_fill(reader if mask is None else reader & mask, torch.nan)
+    """Set the visible alignment to NaN for queries that may attend to a non-finite position."""
+    affected = _broken(mask, finite).any(-1, keepdim=True)
+    return alignment.masked_fill(affected if mask is None else affected & mask, torch.nan)
 
 
 def _broken(mask: Tensor | None, finite: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ TRIANGLE = AttentionMask(triangle=True)
 
 
 def _lengths(projected: Projected, mask: Tensor | None) -> Tensor:
-    """Return how long each sentence is: the places that its masks leave, else all."""
+    """Return the length of each memory: the number of unmasked positions."""
     own = projected.mask
     if mask is not None and mask.dim() == 2:
         own = mask if own is None else own & mask

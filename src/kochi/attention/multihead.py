@@ -21,31 +21,32 @@ from kochi.attention.scores.base import AnyScore
 
 
 class Joined(NamedTuple):
-    """The projections of a sequence that attends to itself, as one."""
+    """The query, key and value projections of self-attention as one matrix."""
 
     weight: Float[Tensor, "three_sizes size"]
     bias: Float[Tensor, " three_sizes"]
 
 
 class MultiHeadAttention(AttentionBase):
-    """Attend in several heads of their own projections, and join what they read.
+    """Multi-head attention: attend in several heads with their own projections.
 
     Vaswani et al. 2017, section 3.2.2: ``context = W_O concat(head_1, ..., head_h)`` with
     ``head_i = attention(W_Q_i query, W_K_i memory, W_V_i memory)``, here with any score inside a
     head; https://arxiv.org/abs/1706.03762. With biases (the paper has none).
 
     Args:
-        parts: Built for ``query_size / num_heads`` on both sides, and for this number of heads.
+        parts: Components built for ``query_size / num_heads`` on both sides and this number of
+            heads.
         query_size: Size of a query, and of the context.
         memory_size: Size of a memory value.
-        num_heads: Divides ``query_size``.
+        num_heads: Number of heads; must divide ``query_size``.
         dropout: Fraction of the alignment dropped in training.
-        kernel: "auto", or the name of the kernel that must serve.
-        rotary: Turns queries and keys by their positions; for dot products.
+        kernel: "auto", or the name of the kernel to use.
+        rotary: Rotary positions, for dot-product scores.
 
     Raises:
-        ValueError: The heads do not divide ``query_size``, rotary cannot combine, the named kernel
-            cannot serve these parts, or an argument is out of range.
+        ValueError: ``num_heads`` does not divide ``query_size``, the score does not support rotary
+            positions, the kernel does not support these components, or an argument is out of range.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class MultiHeadAttention(AttentionBase):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw each of the four matrices as Glorot and Bengio (2010) do; biases start at 0."""
+        """Initialise the four matrices after Glorot and Bengio (2010) and the biases with 0."""
         key_weight, value_weight = self.memory_proj.weight.chunk(2)
         for weight in (self.query_proj.weight, key_weight, value_weight, self.output_proj.weight):
             nn.init.xavier_uniform_(weight)
@@ -87,9 +88,9 @@ class MultiHeadAttention(AttentionBase):
         """See `AttentionBase.project`; keys and values come from one matrix product.
 
         Args:
-            memory_values: What will be looked at.
+            memory_values: The vectors to attend to.
             mask: True where any query may attend.
-            positions: Where the places stand, if not at ``0, 1, ...``; only rotary looks at it.
+            positions: Positions of the memory, for rotary positions only; by default ``0, 1, ...``.
         """
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
@@ -103,41 +104,42 @@ class MultiHeadAttention(AttentionBase):
         positions: KeyPositions = None,
         joined: Joined | None = None,
     ) -> tuple[Float[Tensor, "batch heads length projected_size"], Projected]:
-        """Project queries, keys and values of a sequence that attends to itself, in one product.
+        """Project queries, keys and values for self-attention in one product.
 
-        ``attend_heads(*project_self(values, mask))`` is the same as ``module(values,
-        project(values, mask))``, and faster.
+        ``attend_heads(*project_self(values, mask))`` equals ``module(values, project(values,
+        mask))`` and is faster.
 
         Args:
             values: The sequence.
             mask: True where any query may attend.
-            positions: Where the places stand, if not at ``0, 1, ...``; only rotary looks at it.
-            joined: From `join`, for a caller that asks many times with the same weights.
+            positions: Positions of the sequence, for rotary positions only; by default ``0, 1,
+                ...``.
+            joined: The result of `join`, for repeated calls with the same weights.
 
         Raises:
             ValueError: ``memory_size`` is not ``query_size``, the scope predicts its windows, or an
-                argument does not fit.
+                argument has the wrong shape or type.
         """
         if self.memory_size != self.query_size:
             raise ValueError(
-                f"project_self: a sequence attends to itself only if memory_size == query_size, "
+                f"project_self: self-attention needs memory_size == query_size, "
                 f"got {self.memory_size} and {self.query_size}; use project"
             )
         if isinstance(self.scope, PredictedScope):
             raise ValueError(
-                f"project_self: the scope {type(self.scope).__name__} looks at the queries before "
+                f"project_self: the scope {type(self.scope).__name__} needs the queries before "
                 "the score projects them; use project and forward"
             )
         self._check_memory(values, mask)
         values, finite = clean_memory(values, mask)
-        # Joining the weights costs less than a second product.
+        # Concatenating the weights is cheaper than a second product.
         query, keys, read = self._heads(linear(values, *(joined or self.join())), 3)
         query = self._turn(self.score.project_query(query), positions)
         keys = self._turn(self.score.project_keys(keys), positions)
         return query, Projected(keys, read, mask, finite)
 
     def join(self) -> Joined:
-        """Return the weight and bias of queries, keys and values in one."""
+        """Concatenate the weights and biases of the query, key and value projections."""
         return Joined(
             torch.cat((self.query_proj.weight, self.memory_proj.weight)),
             torch.cat((self.query_proj.bias, self.memory_proj.bias)),
@@ -154,9 +156,9 @@ class MultiHeadAttention(AttentionBase):
         key_positions: KeyPositions = None,
         visible: AttentionMask | None = None,
     ) -> Readout:
-        """Ask with queries from `project_self`; arguments as in `AttentionBase.forward`.
+        """Attend with queries from `project_self`; arguments as in `AttentionBase.forward`.
 
-        ``visible``, from `AttentionBase.visible`, stands for the mask and the positions.
+        ``visible``, from `AttentionBase.visible`, replaces the mask and the positions.
         """
         call = Call(
             mask, state or START, need_alignment, query_positions, key_positions, visible=visible
@@ -205,7 +207,7 @@ class MultiHeadAttention(AttentionBase):
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int
     ) -> tuple[Float[Tensor, "batch heads length head_size"], ...]:
-        """Cut a product into its parts and each part into heads (views, nothing is copied)."""
+        """Split a product into its parts and each part into heads (views, without copying)."""
         batch, length, _ = joined.shape
         return tuple(
             part.view(batch, length, self.num_heads, self.head_size).transpose(1, 2)
@@ -218,7 +220,7 @@ class MultiHeadAttention(AttentionBase):
         positions: QueryPositions,
         start: int = 0,
     ) -> Float[Tensor, "batch heads length size"]:
-        """Turn queries or keys by their positions where the positions are rotary."""
+        """Apply rotary positions to queries or keys, if there are any."""
         if self.rotary is None:
             return vectors
         return self.rotary(vectors, stand(positions, vectors.shape[2], vectors.device, start))
@@ -227,9 +229,8 @@ class MultiHeadAttention(AttentionBase):
 def _check_rotary(score: AnyScore) -> None:
     if score.dot_scale is None:
         raise ValueError(
-            f"rotary: turned vectors tell their distance only in a dot product, which the score "
-            f"{type(score).__name__} is not; use 'dot', 'scaled_dot', 'general' or "
-            "'cosine'"
+            f"rotary: rotary positions need a dot product, which the score {type(score).__name__} "
+            "is not; use 'dot', 'scaled_dot', 'general' or 'cosine'"
         )
 
 
@@ -237,7 +238,8 @@ def head_size(query_size: int, num_heads: int) -> int:
     """Return the size of a head.
 
     Raises:
-        ValueError: A number is not a whole one above 0, or the heads do not divide ``query_size``.
+        ValueError: An argument is not a positive integer, or ``num_heads`` does not divide
+            ``query_size``.
     """
     check_count("query_size", query_size)
     check_count("num_heads", num_heads)

@@ -1,14 +1,13 @@
-"""What parts are built with: the sizes that they are given, and checks of their options."""
+"""Sizes that components are built with, and checks of their options."""
 
 import math
 
-# Of the inside of a head: of a query, of a key (that of both where they were projected), and how
-# many heads there are.
+# Sizes inside a head: of a query, of a key (equal after projection), and the number of heads.
 SIZES = ("query_size", "key_size", "num_heads")
 
 
 def check_count(name: str, value: int, lowest: int = 1) -> None:
-    """Refuse what is not a whole number of at least ``lowest``.
+    """Refuse a value that is not an integer of at least ``lowest``.
 
     >>> check_count("width", 0)
     Traceback (most recent call last):
@@ -19,7 +18,7 @@ def check_count(name: str, value: int, lowest: int = 1) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether something is a number, and finite; True and False are none.
+    """Return whether a value is a finite number; booleans are not numbers.
 
     >>> is_number(0), is_number(0.5), is_number(float("nan")), is_number("0"), is_number(True)
     (True, True, False, False, False)
@@ -28,7 +27,7 @@ def is_number(value: object) -> bool:
 
 
 def check_number(name: str, value: float) -> None:
-    """Refuse what is not a finite number.
+    """Refuse a value that is not a finite number.
 
     >>> check_number("offset", float("nan"))
     Traceback (most recent call last):
@@ -39,7 +38,7 @@ def check_number(name: str, value: float) -> None:
 
 
 def check_positive(name: str, value: float) -> None:
-    """Refuse what is not a finite number above 0.
+    """Refuse a value that is not a finite number above 0.
 
     >>> check_positive("ratio", -0.5)
     Traceback (most recent call last):

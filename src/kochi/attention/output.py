@@ -1,4 +1,4 @@
-"""What an attention answers, and what it must be told at the next call."""
+"""The output of an attention and its state between calls."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from kochi.attention.history import Past
 
 
 class Draws(NamedTuple):
-    """What a sampled selection drew, for a loss that weighs its gradient.
+    """Samples of a sampled selection, for a loss that weights their log-probability.
 
     Args:
-        log_probability: Of each choice, in nats; 0 where nothing was drawn.
-        entropy: Of what it was drawn from, in nats.
+        log_probability: Log-probability of each sample, in nats; 0 where nothing was drawn.
+        entropy: Entropy of the distribution it was drawn from, in nats.
     """
 
     log_probability: Float[Tensor, "batch heads target"]
@@ -23,13 +23,14 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class AttentionState:
-    """What one call leaves for the next.
+    """State that one call passes to the next.
 
     Args:
-        position: Number of queries asked so far: the position of the next one.
-        past: Where earlier queries looked, for parts that look back.
-        draws: What a sampled selection drew in this call; the next one does not need it.
-        expected: What a sampled selection decided for whole sentences (`SampledSelection.settle`).
+        position: Number of queries so far, which is the position of the next one.
+        past: Alignments of earlier queries, for recurrent components.
+        draws: Samples of a sampled selection in this call; not used by the next call.
+        expected: Decisions of a sampled selection for whole sentences (see
+            `SampledSelection.settle`).
     """
 
     position: int = 0
@@ -38,12 +39,12 @@ class AttentionState:
     expected: Bool[Tensor, " batch"] | None = None
 
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "AttentionState":
-        """Let each new beam continue an old beam of its sentence."""
+        """Select, for each new beam, the old beam of the same sentence that it continues."""
         past = None if self.past is None else self.past.reorder(beams)
         return replace(self, past=past, draws=None)
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "AttentionState":
-        """Keep only some sentences."""
+        """Keep only the given rows of the batch."""
         past = None if self.past is None else self.past.keep(rows)
         expected = None if self.expected is None else self.expected.index_select(0, rows)
         return replace(self, past=past, draws=None, expected=expected)
@@ -53,13 +54,13 @@ START = AttentionState()
 
 
 class Readout(NamedTuple):
-    """What was read: ``context, alignment, state = module(query, projected)``.
+    """The output of an attention: ``context, alignment, state = module(query, projected)``.
 
     Args:
         context: ``[batch, target, context_size]``.
         alignment: ``[batch, target, source]`` for one head without projections, else
-            ``[batch, heads, target, source]``; before dropout; ``None`` unless asked for.
-        state: What to give to the next call when asking step by step.
+            ``[batch, heads, target, source]``; before dropout. ``None`` unless requested.
+        state: The state to pass to the next call when decoding step by step.
     """
 
     context: Tensor

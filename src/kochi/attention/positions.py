@@ -1,4 +1,4 @@
-"""Where queries and keys stand."""
+"""Positions of queries and keys."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Positions:
-    """Where queries and keys stand.
+    """Positions of queries and keys.
 
     Args:
         query_length: Number of queries.
         key_length: Number of keys.
-        device: Where the tensors live.
+        device: Device of the tensors.
         start: Position of the first query when ``query`` is not given.
-        query: Positions of the queries (one number: all stand there); by default
+        query: Positions of the queries, or one position for all of them; by default
             ``start, start + 1, ...``.
-        key: Positions of the keys (one number: all stand there); by default ``0, 1, ...``.
+        key: Positions of the keys, or one position for all of them; by default ``0, 1, ...``.
     """
 
     query_length: int
@@ -29,13 +29,13 @@ class Positions:
     key: int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None = None
 
     def last_key(self) -> int | None:
-        """Return the largest position of a key where it is known without looking at a tensor."""
+        """Return the largest key position if it is known without reading a tensor."""
         if self.key is None:
             return self.key_length - 1
         return self.key if isinstance(self.key, int) else None
 
     def first_query(self) -> int | None:
-        """Return the smallest position of a query where it is known without a tensor."""
+        """Return the smallest query position if it is known without reading a tensor."""
         if self.query is None:
             return self.start
         return self.query if isinstance(self.query, int) else None
@@ -50,7 +50,7 @@ class Positions:
         return stand(self.key, self.key_length, self.device, what="key_positions").unsqueeze(-2)
 
     def distances(self) -> Int[Tensor, "... target source"]:
-        """Return how far each key stands after each query (before it: below 0).
+        """Return key position minus query position, for every pair.
 
         >>> Positions(query_length=1, key_length=3, device=torch.device("cpu"), start=1).distances()
         tensor([[-1,  0,  1]])
@@ -65,10 +65,10 @@ def stand(
     start: int = 0,
     what: str = "positions",
 ) -> Int[Tensor, " length"] | Int[Tensor, "batch length"]:
-    """Return positions as a tensor: one number means all stand there, ``None`` one after another.
+    """Return positions as a tensor; a number is repeated, ``None`` counts up from ``start``.
 
     Raises:
-        ValueError: A tensor is not of whole numbers, one for each place.
+        ValueError: A tensor is not integral, or does not hold one position per vector.
 
     >>> stand(None, 3, torch.device("cpu"), start=4).tolist()
     [4, 5, 6]
@@ -80,7 +80,7 @@ def stand(
     whole = not (positions.dtype.is_floating_point or positions.dtype == torch.bool)
     if not whole or positions.dim() not in (1, 2) or positions.shape[-1] != length:
         raise ValueError(
-            f"{what}: got {positions.dtype} of shape {list(positions.shape)}, expected whole "
-            f"numbers, one for each of {length} places: [{length}] or [batch, {length}]"
+            f"{what}: got {positions.dtype} of shape {list(positions.shape)}, expected "
+            f"integers, one for each of {length} positions: [{length}] or [batch, {length}]"
         )
     return positions

@@ -1,7 +1,7 @@
-"""Matrix products with weights, by the library that computes them faster on this processor.
+"""Matrix products with weights, computed by the faster library on this processor.
 
-torch leaves float32 products on the CPU to MKL, which uses half the width of the vectors that
-AMD's newer processors have; oneDNN, which comes with torch too, uses all of it. See `linear`.
+For float32 on the CPU torch uses MKL, which uses only half of the vector width of AMD's newer
+processors; oneDNN, which also ships with torch, uses all of it. See `linear`.
 """
 
 import functools
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kochi.attention.processor import this_processor
 
 LEAST = 2**21
-"""Multiplications from which oneDNN's greater cost for a call pays. Measured with torch 2.13 on
+"""Multiplications from which oneDNN's larger call overhead pays off. Measured with torch 2.13 on
 one core of an AMD EPYC (Zen 5), MKL against oneDNN in milliseconds: 0.020 against 0.020 at 64 rows
 of 128 numbers to 128, 0.058 against 0.038 to 384, 0.27 against 0.13 at 320 rows to 384, 5.6 against
 2.5 to 8,000; its gradients 0.28 against 0.13 by the rows, 0.29 against 0.15 by the weight. On an
@@ -28,9 +28,9 @@ def linear(
 ) -> Float[Tensor, "*rows output_size"]:
     """Compute ``x weight^T + bias``, as ``torch.nn.functional.linear`` does.
 
-    Where oneDNN is faster, it computes the product and its gradients: large ones in float32 on AMD
-    processors with 512-bit vectors. Everywhere else this is torch's function. Autocast, lower
-    ``torch.get_float32_matmul_precision()`` and compilation are left to torch.
+    Where oneDNN is faster (large float32 products on AMD processors with 512-bit vectors), it
+    computes the product and its gradients. Otherwise this calls torch's function, also under
+    autocast, compilation and a lower ``torch.get_float32_matmul_precision()``.
 
     >>> linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([5.0])).tolist()
     [[16.0]]
@@ -59,7 +59,7 @@ def linear_onto(
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` computed by `linear`; its weights have the same names."""
+    """``nn.Linear`` computed by `linear`, with the same parameter names."""
 
     def forward(self, input: Tensor) -> Tensor:
         """See `linear`."""
@@ -67,7 +67,7 @@ class Linear(nn.Linear):
 
 
 def onednn_serves(x: Tensor, weight: Tensor) -> bool:
-    """Say whether oneDNN computes ``x weight^T`` faster here."""
+    """Return whether oneDNN computes ``x weight^T`` faster here."""
     return (
         not torch.compiler.is_compiling()
         and x.numel() * weight.size(0) >= LEAST
@@ -82,7 +82,7 @@ def onednn_serves(x: Tensor, weight: Tensor) -> bool:
 
 @functools.cache
 def onednn_is_faster() -> bool:
-    """Say whether this is a processor on which MKL was measured slower: see `LEAST`."""
+    """Return whether this is a processor on which MKL was measured to be slower; see `LEAST`."""
     return (
         torch.backends.mkl.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -94,10 +94,10 @@ def onednn_is_faster() -> bool:
 def weight_gradient(
     grad: Float[Tensor, "rows output_size"], x: Float[Tensor, "rows input_size"]
 ) -> Float[Tensor, "output_size input_size"]:
-    """Compute ``grad^T x``, the gradient by the weight.
+    """Compute ``grad^T x``, the gradient of the weight.
 
-    oneDNN is faster where the wider side is written in rows: 66 against 129 ms for the gradient of
-    8,000 x 256 weights by 3,840 rows.
+    oneDNN is faster if the wider side is the row dimension of the result: 66 against 129 ms for the
+    gradient of 8,000 x 256 weights from 3,840 rows.
     """
     if grad.shape[1] >= x.shape[1]:
         return linear(x.t(), grad.t()).t()
@@ -109,7 +109,7 @@ def add_weight_gradient(
     grad: Float[Tensor, "rows output_size"],
     x: Float[Tensor, "rows input_size"],
 ) -> None:
-    """Add `weight_gradient` to ``total``; a wide one is best laid out transposed."""
+    """Add `weight_gradient` to ``total``; a wide ``total`` is best stored transposed."""
     if onednn_serves(grad, x.t()):
         total.add_(weight_gradient(grad, x))
     else:
@@ -117,28 +117,26 @@ def add_weight_gradient(
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None, total: Tensor | None) -> Tensor:
-    taking_part = x, weight, bias, total
-    if torch.is_grad_enabled() and any(
-        one is not None and one.requires_grad for one in taking_part
-    ):
-        product = _Product.apply(*taking_part)
+    operands = x, weight, bias, total
+    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in operands):
+        product = _Product.apply(*operands)
         assert isinstance(product, Tensor)
         return product
-    return _onednn(*taking_part)
+    return _onednn(*operands)
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, total: Tensor | None) -> Tensor:
-    # An operator that torch's own compiler calls; it has no gradient and no public name.
+    # A private operator that torch's compiler uses; it has no gradient.
     operator = torch.ops.mkldnn._linear_pointwise
     if not (weight.is_contiguous() or weight.t().is_contiguous()):
-        weight = weight.contiguous()  # other layouts take a thousand times as long
+        weight = weight.contiguous()  # other layouts are a thousand times slower
     if total is not None:
         return operator.binary(x, total, weight, bias, "add")
     return operator(x, weight, bias, "none", [], "")
 
 
 class _Product(torch.autograd.Function):
-    """The product with its gradients, which are products again."""
+    """The product and its gradients, which are also products."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]

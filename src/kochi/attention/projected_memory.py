@@ -1,4 +1,4 @@
-"""A memory made ready to be asked."""
+"""A memory that has been projected to keys and values."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,18 +12,18 @@ from kochi.attention.kernels.base import EVERYTHING, AttentionMask
 
 @dataclass(frozen=True)
 class Projected:
-    """What is computed once per memory and shared by all queries.
+    """Keys and values of a memory, computed once and shared by all queries.
 
-    Every number in it is finite unless a projection overflowed: a memory with NaN, infinite or huge
-    numbers was zeroed, before it was projected, where the mask given to ``project`` hid it, or,
-    without a mask, where it was not finite.
+    All values are finite unless a projection overflowed: a memory with NaN, infinite or huge values
+    is zeroed before projection, at the masked positions if ``project`` was given a mask, otherwise
+    at the non-finite positions.
 
     Args:
-        keys: What the score is computed from.
-        values: What the context is summed from.
-        mask: True where queries may attend, for all calls; ``None``: everywhere.
-        finite: False where the memory was NaN or infinite although no mask hid it: whoever may see
-            such a place reads NaN, nobody else. ``None``: it was finite everywhere.
+        keys: The vectors that queries are scored against.
+        values: The vectors that the context is a weighted sum of.
+        mask: True where queries may attend, for all calls; ``None`` means everywhere.
+        finite: False where an unmasked position was NaN or infinite. Queries that may attend to
+            such a position get NaN, and no others. ``None`` means that all were finite.
     """
 
     keys: Float[Tensor, "batch heads source key_size"]
@@ -33,10 +33,10 @@ class Projected:
 
     @property
     def visible(self) -> AttentionMask:
-        """Return what its own mask leaves to be seen, made ready once for all calls."""
+        """Return the attention mask of the memory alone; it is computed once for all calls."""
         if self.mask is None:
             return EVERYTHING
-        if torch.compiler.is_compiling():  # which cannot enter the lock of a cached property
+        if torch.compiler.is_compiling():  # the compiler cannot trace the lock of a cached property
             return AttentionMask(self.mask[:, None, None])
         return self._visible
 
@@ -46,7 +46,7 @@ class Projected:
         return AttentionMask(self.mask[:, None, None])
 
     def rows(self, rows: Int[Tensor, " chosen"]) -> "Projected":
-        """Keep the given rows of the batch, in the given order (finished sentences drop out)."""
+        """Select rows of the batch, in the given order, for instance the unfinished sentences."""
         keys = self.keys.index_select(0, rows)
         shared = self.values is self.keys
         return Projected(
@@ -57,13 +57,13 @@ class Projected:
         )
 
     def contiguous(self) -> "Projected":
-        """Lay keys and values out head by head, for a memory that will be asked many times."""
+        """Make keys and values contiguous per head, for a memory that is used many times."""
         keys = self.keys.contiguous()
         values = keys if self.values is self.keys else self.values.contiguous()
         return Projected(keys, values, self.mask, self.finite)
 
     def append(self, other: "Projected") -> "Projected":
-        """Put the places of another memory behind these (a step of causal self-attention)."""
+        """Append the positions of another memory, as in a step of causal self-attention."""
         keys = torch.cat((self.keys, other.keys), dim=2)
         shared = self.values is self.keys and other.values is other.keys
         return Projected(
@@ -90,10 +90,10 @@ def clean_memory(
     memory_values: Float[Tensor, "batch source memory_size"],
     mask: Bool[Tensor, "batch source"] | None,
 ) -> tuple[Float[Tensor, "batch source memory_size"], Bool[Tensor, "batch source"] | None]:
-    """Zero what must not be read; return the memory and, if needed, which places were finite.
+    """Zero masked or non-finite positions; return the memory and, if needed, the finite positions.
 
-    Zeroing has to come before any projection: the gradient of a weight is a sum over all places,
-    and 0 times NaN is NaN.
+    Zeroing must precede any projection: the gradient of a weight is a sum over all positions, and 0
+    times NaN is NaN.
     """
     if _surely_harmless(memory_values):
         return memory_values, None
@@ -104,9 +104,10 @@ def clean_memory(
 
 
 def _surely_harmless(memory_values: Tensor) -> bool:
-    """Tell by one norm whether all is finite and far from overflow (measured: 1/10 of zeroing).
+    """Check with one norm that all values are finite and far from overflow.
 
-    Only where looking at a number costs no wait for a device and no break of a graph.
+    This takes a tenth of the time of zeroing. It is skipped where reading a value would synchronise
+    with a device or break a compiled graph.
     """
     if memory_values.device.type != "cpu" or torch.compiler.is_compiling():
         return False

@@ -1,4 +1,4 @@
-"""``kochi compare``: models side by side, and where they differ."""
+"""``kochi compare``: compare models on the same data."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -39,17 +39,19 @@ def compare(
         list[str],
         typer.Argument(
             metavar="MODEL MODEL... DATA",
-            help="Model folders, then dev or test of the first one's run file, or a file of the "
-            "same form.",
+            help="Model folders, then the data: dev or test (of the first model's run file), or a "
+            "file in the same format.",
         ),
     ],
     metric: Annotated[
-        str | None, typer.Option(help="bleu, chrf, wer, cer, per or exact. Default: by the target.")
+        str | None,
+        typer.Option(help="bleu, chrf, wer, cer, per or exact. Default: depends on the target."),
     ] = None,
     show: Annotated[
-        int, typer.Option(min=0, help="How many sources to show where two models differ most.")
+        int,
+        typer.Option(min=0, help="Number of sources to show, those with the largest difference."),
     ] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     beam: Beam = None,
     batch_size: BatchSize = None,
     device: Device = "auto",
@@ -58,16 +60,15 @@ def compare(
     unknown: Unknown = None,
     max_source_length: MaxSourceLength = None,
 ) -> None:
-    """Answer the sources of DATA with every MODEL, and compare the others with the first.
+    """Predict the targets of DATA with every MODEL and compare each model with the first.
 
-    The interval and the p-value of a difference are those of the paired bootstrap over the pairs.
-    Below stand the sources where the answers differ most, with where the models looked. A source
-    that cannot be read or is too long counts as answered by nothing, with a warning; the exit code
-    is then 1.
+    Confidence intervals and p-values come from a paired bootstrap over the pairs. The sources whose
+    predictions differ most are shown with both alignments. A source that cannot be read or is too
+    long counts as an empty prediction, with a warning; the exit code is then 1.
     """
     *models, data = names
     if len(models) < 2:
-        raise UserError(f"{' '.join(names)}: expected two models or more, and then the data")
+        raise UserError(f"{' '.join(names)}: expected at least two models, followed by the data")
     from kochi.commands.metrics import check_metric
     from kochi.metrics import Judge
 
@@ -77,7 +78,7 @@ def compare(
         name: open_model(Path(name), device, trust=trust) for name in dict.fromkeys(models)
     }
     if len(predictors) < len(models):
-        raise UserError("the same model is named twice; expected different ones")
+        raise UserError("the same model is given twice; give different models")
     _check_alike(predictors)
     first = predictors[models[0]]
     pairs = read_data(first.run, [data])
@@ -89,22 +90,24 @@ def compare(
         summary.close()
         unanswered.update(summary.unanswered)
     sources, references = [pair.source for pair in pairs], [pair.references for pair in pairs]
-    judge = Judge(first.run.data, sources, references)  # how the first is evaluated counts for all
+    judge = Judge(first.run.data, sources, references)  # all are evaluated as the first one is
     metric = metric or default_metrics(first.run, judge.wer)[0]
-    found = {name: judge.compare(metric, answers[models[0]], answers[name]) for name in models[1:]}
+    comparisons = {
+        name: judge.compare(metric, answers[models[0]], answers[name]) for name in models[1:]
+    }
     scores = {name: judge.scores([metric], answers[name])[metric] for name in models}
     if as_json:
-        record = _record(data, pairs, scores, found) | {"unanswered": len(unanswered)}
+        record = _record(data, pairs, scores, comparisons) | {"unanswered": len(unanswered)}
         put_json(record)
     else:
         beams = [beam or one.run.search.beam for one in predictors.values()]
-        _print_scores(pairs, beams, scores, found)
+        _print_scores(pairs, beams, scores, comparisons)
         for name in models[1:]:
             two = {one: predictors[one] for one in (models[0], name)}
             texts = (answers[models[0]], answers[name])
-            for place in _most_different(judge, metric, *texts, show):
-                both = [text[place] for text in texts]
-                _print_pair(two, pairs[place], both, options)
+            for index in _most_different(judge, metric, *texts, show):
+                both = [text[index] for text in texts]
+                _print_pair(two, pairs[index], both, options)
     if unanswered:
         raise typer.Exit(1)
 
@@ -112,24 +115,24 @@ def compare(
 def _most_different(
     judge: "Judge", metric: str, first: list[str], second: list[str], count: int
 ) -> list[int]:
-    """Return the positions of the sources where one is better than the other by most.
+    """Return the indices of the sources where the two models differ most.
 
-    BLEU says little about one sentence, so chrF decides for it.
+    BLEU is unreliable for single sentences, so chrF stands in for it.
     """
     name = "chrf" if metric == "bleu" else metric
     one, two = (judge.row_values(name, answers).tolist() for answers in (first, second))
-    apart = [abs(value - other) for value, other in zip(one, two, strict=True)]
-    order = sorted(range(len(apart)), key=lambda place: -apart[place])
-    return [place for place in order[:count] if apart[place] > 0.0]
+    differences = [abs(value - other) for value, other in zip(one, two, strict=True)]
+    order = sorted(range(len(differences)), key=lambda index: -differences[index])
+    return [index for index in order[:count] if differences[index] > 0.0]
 
 
 def _check_alike(predictors: "dict[str, Predictor]") -> None:
-    """Refuse models that do not read the same kind of thing."""
+    """Refuse models whose sources are of different modalities."""
     (first, one), *others = predictors.items()
     for name, other in others:
         if one.source.unit != other.source.unit:
             raise UserError(
-                f"{name}: reads {other.source.unit}, but {first} reads {one.source.unit}; expected "
+                f"{name}: reads {other.source.unit}, but {first} reads {one.source.unit}; compare "
                 "models of the same kind of data"
             )
 
@@ -138,7 +141,7 @@ def _record(
     data: str,
     pairs: "list[Pair]",
     scores: "dict[str, Score]",
-    found: "dict[str, Comparison]",
+    comparisons: "dict[str, Comparison]",
 ) -> dict[str, Any]:
     from kochi.data.pair import count_rows
 
@@ -147,7 +150,7 @@ def _record(
         "rows": count_rows(pairs),
         "pairs": len(pairs),
         "scores": {name: dataclasses.asdict(score) for name, score in scores.items()},
-        "against_first": {name: one.to_dict() for name, one in found.items()},
+        "against_first": {name: one.to_dict() for name, one in comparisons.items()},
     }
 
 
@@ -155,7 +158,7 @@ def _print_scores(
     pairs: "list[Pair]",
     beams: list[int],
     scores: "dict[str, Score]",
-    found: "dict[str, Comparison]",
+    comparisons: "dict[str, Comparison]",
 ) -> None:
     from kochi.data.pair import count_rows, show_counts
 
@@ -163,9 +166,9 @@ def _print_scores(
     width = max(map(len, scores))
     for name, score in scores.items():
         say(f"{name:<{width}}  {score}")
-        if name not in found:
+        if name not in comparisons:
             continue
-        one = found[name]
+        one = comparisons[name]
         verdict = {"second": "better", "first": "worse", None: "no clear difference"}[one.better]
         line = f"{one.difference:+.1f} [{one.low:+.1f}, {one.high:+.1f}], p = {one.p_value:.3f}"
         say(f"{'':<{width}}  {line}: {verdict}")
@@ -179,7 +182,7 @@ def _print_pair(
     texts: Sequence[str],
     options: dict[str, Any],
 ) -> None:
-    """Show a source, the right answer, and both answers with their alignments."""
+    """Print a source, its reference, and both predictions with their alignments."""
     from kochi.view.terminal import draw_alignment, draw_alignments
 
     source = next(iter(predictors.values())).source.describe(pair.source)

@@ -1,4 +1,4 @@
-"""``kochi evaluate``: how good a model is on data with right answers."""
+"""``kochi evaluate``: score a model on data with references."""
 
 import sys
 from collections.abc import Iterable
@@ -44,27 +44,29 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="DATA...",
-            help="dev or test of the run file, or a file of the same form (source and target "
-            "file if the form is parallel).",
+            help="dev or test of the run file, or a file in the same format (source and target "
+            "file for parallel text).",
         ),
     ],
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="bleu, chrf, wer, cer, per, exact, or for pictures with boxes pointing and "
-            "pointing_mass; give it again for more. For spelling to sound wer is the share of "
-            "words with any error (data.row)."
+            help="bleu, chrf, wer, cer, per or exact; for images with boxes also pointing and "
+            "pointing_mass. Can be given several times. For pronunciation data, wer is the share "
+            "of words with any error (data.row)."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Write the answers, a line for each source.")
+        Path | None, typer.Option(help="Write the predictions to this file, one line per source.")
     ] = None,
     beam: Beam = None,
     batch_size: BatchSize = None,
     tokenize: Annotated[
         str | None,
-        typer.Option(help="For BLEU: 13a, or none for tokenised text. Default: as data.tokenized."),
+        typer.Option(
+            help="Tokenizer for BLEU: 13a, or none for tokenized text. Default: by data.tokenized."
+        ),
     ] = None,
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
     strict: Strict = False,
@@ -75,11 +77,12 @@ def evaluate(
     precision: Precision = PrecisionName.FP32,
     processes: Processes = 1,
 ) -> None:
-    """Answer the sources of DATA and compare with the right answers.
+    """Predict the targets of DATA and score them against the references.
 
-    Rows with the same source are one source with several right answers, of which the best counts.
-    Scores are percent, with a 95 % bootstrap interval over the sources. A source that cannot be
-    read or is too long counts as an empty prediction, with a warning; the exit code is then 1.
+    Rows with the same source count as one source with several references, of which the best match
+    counts. Scores are in percent, with a 95 % bootstrap interval over the sources. A source that
+    cannot be read or is too long counts as an empty prediction, with a warning; the exit code is
+    then 1.
     """
     from kochi.commands.metrics import check_metric
     from kochi.data.pair import count_rows, show_counts
@@ -104,7 +107,7 @@ def evaluate(
     names = metric or default_metrics(predictor.run, judge.wer)
     if "wer" in names and judge.wer == "rows" and _counted_phones(predictor):
         warn(
-            f"{model}: was trained by a kochi whose 'wer' counted the target's tokens, as 'per' "
+            f"{model}: trained by an older kochi whose 'wer' counted the target's tokens, as 'per' "
             "does; here 'wer' is the share of words with any error"
         )
     if metric is None and any(pair.boxes for pair in pairs):
@@ -115,9 +118,9 @@ def evaluate(
         unanswered = set(summary.unanswered)
         seen = [pair for number, pair in enumerate(pairs, 1) if number not in unanswered]
         if not seen:
-            raise UserError(f"none of the {len(pairs):,} pictures could be read")
-        found = _pointing(predictor, seen, batch_size)
-        scores |= {name: found[name] for name in names if name in POINTING}
+            raise UserError(f"none of the {len(pairs):,} images could be read")
+        pointed = _pointing(predictor, seen, batch_size)
+        scores |= {name: pointed[name] for name in names if name in POINTING}
     if as_json:
         values = {name: score.to_dict() for name, score in scores.items()}
         counts = {"rows": count_rows(pairs), "pairs": len(pairs), "beam": beam}
@@ -133,11 +136,11 @@ def evaluate(
 
 
 def default_metrics(run: "Run", wer: str) -> list[str]:
-    """Choose the metrics that are usual for the data; the run's own metric comes first.
+    """Return the usual metrics for the data, with the run's own metric first.
 
     Args:
         run: The run file.
-        wer: What "wer" counts; with "rows" it is shown beside "per".
+        wer: What "wer" counts. With "rows" it is reported beside "per".
     """
     from kochi.modalities import modality_of
 
@@ -146,13 +149,13 @@ def default_metrics(run: "Run", wer: str) -> list[str]:
 
 
 def _counted_phones(predictor: "Predictor") -> bool:
-    """Say whether the model was chosen by a "wer" of before there was ``data.row``."""
+    """Return whether the model was selected by the "wer" of a version without ``data.row``."""
     dev = predictor.metrics.get("dev", {})
     return predictor.run.training.metric == "wer" and "signature" not in dev
 
 
 def search_signature(beams: Iterable[int]) -> str:
-    """Say how answers were searched, in the form of a metric's signature.
+    """Return how predictions were searched, in the format of a metric's signature.
 
     >>> search_signature([5]), search_signature([1, 5, 1])
     ('search:beam-5', 'search:greedy,beam-5')
@@ -162,10 +165,10 @@ def search_signature(beams: Iterable[int]) -> str:
 
 
 def read_data(run: "Run", data: list[str]) -> "list[Pair]":
-    """Read what DATA names: dev or test of the run file, or files of the same form.
+    """Read the pairs that DATA names: dev or test of the run file, or files in the same format.
 
     Raises:
-        UserError: There is no such data, or it cannot be read.
+        UserError: The data do not exist or cannot be read.
     """
     from kochi.data.left_out import bad_rows, remark
     from kochi.data.pair import count_rows
@@ -186,19 +189,19 @@ def read_data(run: "Run", data: list[str]) -> "list[Pair]":
 
 
 def _check_there(data: "Data", split: "Split") -> None:
-    """Refuse a split whose files are not where the model folder leads to.
+    """Refuse a split whose files do not exist where the model folder expects them.
 
     Raises:
-        UserError: That is so, or the data have no such split.
+        UserError: A file is missing, or the data have no such split.
     """
     from kochi.modalities.pairs import split_files
 
     missing = [path for path in split_files(data, split) if not path.exists()]
     if missing:
         raise UserError(
-            f"{missing[0]}: not there; the model folder leads to its {split} data by a path that "
-            "starts at the folder, and was moved, or trained on data far from it: name the data "
-            "instead of the split, as in 'kochi evaluate MODEL FILE'"
+            f"{missing[0]}: no such file; the model folder stores the path of its {split} data "
+            "relative to itself, and either was moved or was trained on data outside its parent "
+            "folder: name the data instead of the split, as in 'kochi evaluate MODEL FILE'"
         )
 
 
@@ -209,17 +212,17 @@ def answer(
     strict: bool = False,
     **options: Any,
 ) -> list[str]:
-    """Answer the sources and show how far it is.
+    """Predict the targets of all sources, with a progress bar.
 
     Args:
         predictor: The model.
-        pairs: Whose sources are answered; one without an answer is answered by an empty line.
-        summary: Takes note of each prediction.
-        strict: Whether a source without an answer is an error.
-        options: Of `kochi.Predictor.predict`.
+        pairs: The pairs with the sources. A source that fails gets an empty prediction.
+        summary: Collects each prediction for the final report.
+        strict: Raise an error at the first source that fails.
+        options: Options of `kochi.Predictor.predict`.
 
     Raises:
-        UserError: With ``strict``: a source cannot be answered.
+        UserError: With ``strict``, a source failed.
     """
     from rich.console import Console
     from rich.progress import track
@@ -228,7 +231,7 @@ def answer(
     stream = predictor.predict_stream(sources, errors="skip", **options)
     shown = track(
         stream,
-        "answering",
+        "predicting",
         total=len(pairs),
         console=Console(file=unguarded(sys.stderr)),
         transient=True,
@@ -253,11 +256,11 @@ def _scores(judge: "Judge", names: list[str], answers: list[str]) -> "dict[str, 
 def _pointing(
     predictor: "Predictor", pairs: "list[Pair]", batch_size: int | None
 ) -> "dict[str, Score]":
-    """Score where the model attends while it writes the right answers, each row its own."""
+    """Score where the model attends while it is forced to write each row's reference."""
     from kochi.metrics.pointing import pointing
     from kochi.modalities.image.pointing import picture_reader, points_of
 
-    picture_reader(predictor)  # before all the work, whether it can look
+    picture_reader(predictor)  # fail early if the model does not attend to an image
     rows = [row for pair in pairs for row in pair.rows]
     texts = [row.references[0] for row in rows]
     written = predictor.align([row.source for row in rows], texts, batch_size)

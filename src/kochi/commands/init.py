@@ -1,4 +1,4 @@
-"""``kochi init``: look at data and write a run file."""
+"""``kochi init``: inspect data and write a run file."""
 
 import codecs
 import shlex
@@ -24,72 +24,85 @@ def init(
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="DATA", help="Pairs of text, recordings or pictures: a file or a folder."
+            metavar="DATA",
+            help="A file or folder of text pairs, or of recordings or images with their text.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The run file to write.")] = Path("run.toml"),
     source: Annotated[
         str | None,
-        typer.Option(help="The column of sources (name, or number from 1), or of files."),
+        typer.Option(
+            help="The column of sources, or of paths of recordings or images (name, or number "
+            "from 1)."
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="The column of targets (name, or number from 1).")
     ] = None,
     tags: Annotated[
         list[str] | None,
-        typer.Option(help="A column of tags, such as N;PL, read in front of the source."),
+        typer.Option(
+            help="A column of tags, such as N;PL, put in front of the source. Can be given "
+            "several times."
+        ),
     ] = None,
-    no_tags: Annotated[bool, typer.Option("--no-tags", help="Leave tags out.")] = False,
+    no_tags: Annotated[bool, typer.Option("--no-tags", help="Ignore tag columns.")] = False,
     header: Annotated[
         bool | None,
         typer.Option(
             "--header/--no-header",
-            help="Whether the first row names the columns. Default: by comparison with the rest.",
+            help="Whether the first row names the columns. Default: detected.",
         ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
             metavar="TRAIN/DEV/TEST",
-            help="Shares of rows, such as 0.8/0.1/0.1. Default: 5 % for dev and for test, at most "
-            "2,000 rows each, where there are no files for them.",
+            help="Shares of rows, such as 0.8/0.1/0.1. Default: 5 % each for dev and test, at most "
+            "2,000 rows, unless there are files for them.",
         ),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of the text files, such as cp1252. Default: detected.")
+        str | None,
+        typer.Option(help="Encoding of the text files, such as cp1252. Default: detected."),
     ] = None,
     separator: Annotated[
-        str | None, typer.Option(help="Between cells of a table. Default: detected.")
+        str | None,
+        typer.Option(help="Separator between the cells of a table. Default: detected."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Governs the split and the training.")] = 1,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run file.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the split and of training.")] = 1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate/--no-estimate", help="Time a few steps to say how long all take."),
+        typer.Option(
+            "--estimate/--no-estimate", help="Time a few steps to estimate how long training takes."
+        ),
     ] = True,
 ) -> None:
-    """Look at DATA and write a commented run file that trains on them.
+    """Inspect DATA and write a commented run file that trains a model on it.
 
-    DATA is a table (tabs, commas, semicolons, ...; as spreadsheets write it), a file of JSON
-    objects, one of two parallel files (such as train.en beside train.de), plain or gzip, or a
-    folder with such files. Files for dev and test are found by their names; if there are none, rows
-    are split off, always in the same way. What was found is printed, with the options that change
-    it.
+    DATA is a table (separated by tabs, commas or semicolons, or exported from a spreadsheet), a
+    file of JSON objects, one of two parallel files (such as train.en beside train.de), plain or
+    gzip, or a folder with such files. Dev and test files are found by their names; without them,
+    rows are split off, reproducibly. The command prints what it detected and the options that
+    override it.
 
-    For sound DATA is a table with a column of paths and one of text, or a folder of recordings with
-    a .txt file beside each. A table beside an .npz file of the same name lists features. For
-    pictures DATA is such a table or folder, or the captions of COCO, Karpathy or Flickr8k.
+    For speech, DATA is a table with a column of paths and one of text, or a folder of recordings
+    with a .txt file beside each. A table beside an .npz file of the same name lists features. For
+    images, DATA is such a table or folder, or the captions of COCO, Karpathy or Flickr8k.
     """
     if out.exists() and not overwrite:
-        raise UserError(f"{out}: is there already; give --out another name, or --overwrite")
+        raise UserError(f"{out}: already exists; choose another name with --out, or --overwrite")
     if not out.parent.is_dir():
-        raise UserError(f"{out}: the folder {out.parent} does not exist; make it first")
+        raise UserError(f"{out}: the folder {out.parent} does not exist; create it first")
     from kochi.modalities.detection.choices import Choices
     from kochi.modalities.detection.start import start
     from kochi.run_schema import write_beside
 
     if tags and no_tags:
-        raise UserError("--tags and --no-tags exclude each other")
+        raise UserError("--tags and --no-tags exclude each other; give one of them")
     choices = Choices(
         source,
         target,
@@ -106,7 +119,7 @@ def init(
     say(started.chosen)
     for note in started.notes:
         say(f"note: {note}")
-    say("the first pairs as they will be read:")
+    say("the first pairs as the model will read them:")
     for pair in started.pairs:
         say(f"  {_shown(pair.source)}  ->  {_shown(pair.references[0])}")
     if estimate:
@@ -115,13 +128,13 @@ def init(
             from kochi.training.estimate import estimate_training
 
             say(estimate_training(out))
-        except UserError as error:  # the run file is there; training says the same
-            say(f"kochi: no step could be timed: {error}", error=True)
+        except UserError as error:  # the run file is written; training reports the same error
+            say(f"kochi: cannot estimate the training time: {error}", error=True)
     say(f"wrote {out}; next: {shlex.join(['kochi', 'train', str(out)])}")
 
 
 def _shares(split: str | None) -> tuple[float, float, float] | None:
-    """Read shares such as 0.9/0.05/0.05 or 90/5/5."""
+    """Parse shares such as 0.9/0.05/0.05 or 90/5/5."""
     if split is None:
         return None
     try:
@@ -143,13 +156,14 @@ def _encoding(name: str | None) -> str | None:
         codecs.lookup(name)
     except LookupError:
         raise UserError(
-            f"--encoding {name}: unknown; such as utf-8, utf-16, cp1252, shift_jis"
+            f"--encoding {name}: unknown encoding; expected a name such as utf-8, utf-16, cp1252 "
+            "or shift_jis"
         ) from None
     return name
 
 
 def _shown(side: object) -> str:
-    """Show one side of a pair in one line: text with its tags, or the name of a file."""
+    """Format one side of a pair on one line: text with its tags, or a file name."""
     text = str(side)
     if isinstance(side, str):
         source, tab, tags = side.rpartition("\t")

@@ -1,4 +1,4 @@
-"""Lines to answer: from a file, or from a stream as they arrive."""
+"""Lines of input, from a file or from a stream as they arrive."""
 
 import io
 from collections import deque
@@ -18,12 +18,12 @@ Stream = io.BufferedReader | io.BytesIO
 
 
 class Arriving:
-    r"""The lines of a stream of bytes, knowing which are there without waiting.
+    r"""Iterate over the lines of a byte stream; `ready` tells whether one can be had at once.
 
     Args:
         stream: A buffered stream, such as ``sys.stdin.buffer``.
-        start: Bytes that were read from it already.
-        longest: Lines of more bytes are cut, somewhere after that many.
+        start: Bytes that were already read from it.
+        longest: Longer lines are cut, at some point after this many bytes.
 
     >>> stream = Arriving(io.BytesIO(b"a\nb\nc"))
     >>> next(stream), stream.ready, list(stream)
@@ -41,7 +41,7 @@ class Arriving:
 
     @property
     def ready(self) -> bool:
-        """Whether a whole line is there already."""
+        """Whether a whole line can be returned without waiting."""
         return bool(self._lines)
 
     def __iter__(self) -> "Arriving":
@@ -49,7 +49,7 @@ class Arriving:
 
     def __next__(self) -> bytes:
         while not self._lines:
-            piece = self._stream.read1(PIECE)  # waits for the first byte only
+            piece = self._stream.read1(PIECE)  # blocks for the first byte only
             if not piece:
                 return self._last()
             self._split(piece)
@@ -61,7 +61,7 @@ class Arriving:
             whole[0] = b"".join([*self._rest, whole[0]])
             self._lines.extend(line + b"\n" for line in whole)
             self._rest, self._size = [], 0
-        if self._size <= self._longest:  # what is left out shows already that it is too long
+        if self._size <= self._longest:  # the rest may be dropped: the line is too long anyway
             self._rest.append(rest)
             self._size += len(rest)
 
@@ -73,27 +73,27 @@ class Arriving:
 
 
 def name_of(file: Path) -> str:
-    """Return what messages call a file of lines."""
+    """Return the name of an input file for messages."""
     return STANDARD_INPUT if str(file) == "-" else str(file)
 
 
 def chunks(
     file: Path, stream: Stream, most: int, start: bytes = b""
 ) -> "Iterator[list[str | Unreadable]]":
-    """Give the lines of a file, or of ``stream`` if the file is "-", in lists.
+    """Yield the lines of a file, or of ``stream`` if the file is "-", in lists.
 
-    A list holds what is there already, at least one line and at most ``most``. A line that is not
-    text is `Unreadable`.
+    A list holds the lines that are available without waiting: at least one and at most ``most``. A
+    line that cannot be decoded is `Unreadable`.
 
     Args:
-        file: The file.
+        file: The file, or "-".
         stream: Standard input.
-        most: Lines in a list.
-        start: Bytes that were read from ``stream`` already.
+        most: Maximum number of lines in a list.
+        start: Bytes that were already read from ``stream``.
 
     Raises:
-        UserError: There are no lines, or the file cannot be read any further. The lines before are
-            given out first.
+        UserError: There are no lines, or the file cannot be read any further. The lines before
+            the error are yielded first.
     """
     from kochi.data.lines import LONGEST_LINE, decode_lines, lines
 
@@ -116,7 +116,7 @@ def chunks(
             yield chunk
         raise
     if empty:
-        raise UserError(f"{name_of(file)}: is empty; expected one source a line")
+        raise UserError(f"{name_of(file)}: is empty; expected one source per line")
     if chunk:
         yield chunk
 

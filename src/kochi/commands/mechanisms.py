@@ -1,4 +1,4 @@
-"""``kochi mechanisms``: what attention is made of here, what combines, and who computes it."""
+"""``kochi mechanisms``: list attention components, their combinations and their kernels."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -8,8 +8,8 @@ import typer
 from kochi.commands.example import worked_example
 from kochi.printing import draw, say
 
-SIZE = 8  # of the attentions that are built to see whether they can be
-HEADING = "{} x {} places in float32 on the {}, {}"
+SIZE = 8  # width of the modules that are built to check each combination
+HEADING = "{} x {} positions in float32 on {}, {}"
 
 
 @worked_example(
@@ -18,11 +18,15 @@ HEADING = "{} x {} places in float32 on the {}, {}"
 )
 def mechanisms(
     length: Annotated[
-        int, typer.Option(min=1, help="Number of queries, and of places to look at.")
+        int, typer.Option(min=1, help="Number of queries, and of positions they attend to.")
     ] = 128,
-    heads: Annotated[int, typer.Option(min=1, max=SIZE, help="A power of two.")] = 1,
+    heads: Annotated[int, typer.Option(min=1, max=SIZE, help="Number of heads: 1, 2, 4 or 8.")] = 1,
 ) -> None:
-    """List scores, scopes and selections; say what combines and which kernel serves it here."""
+    """List scores, scopes and selections, their valid combinations, and the kernel for each.
+
+    A number in the table, such as (1), refers to the reason below it why the combination is
+    refused. Kernels are those chosen on this machine, for training in float32.
+    """
     import torch
 
     from kochi.errors import UserError
@@ -55,7 +59,7 @@ def _list_parts() -> None:
 
 
 def _rows() -> Iterable[tuple[str, list[dict[str, str]]]]:
-    """Give every score with every selection, and with every relative term."""
+    """Yield every score with every selection, and with every relative term."""
     from kochi.attention import RELATIVES, SCORES, SELECTIONS
 
     for score in SCORES:
@@ -67,7 +71,7 @@ def _rows() -> Iterable[tuple[str, list[dict[str, str]]]]:
 
 
 def _table(length: int, heads: int, device: str, reasons: dict[str, int]) -> list[str]:
-    """Return lines; selections that are served alike share one."""
+    """Return the lines of the table; selections with the same kernels share one."""
     from kochi.attention import SCOPES
 
     lines = [_line("", *SCOPES, "selection")]
@@ -91,7 +95,7 @@ def _line(name: str, *cells: str) -> str:
 def _cell(
     parts: dict[str, str], length: int, heads: int, device: str, reasons: dict[str, int]
 ) -> str:
-    """Return the kernel that serves, or the number of the reason why nothing can."""
+    """Return the name of the kernel, or the number of the reason why there is none."""
     from kochi.attention import build
 
     chosen = (parts["score"], parts["scope"], parts["selection"])

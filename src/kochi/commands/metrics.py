@@ -7,14 +7,14 @@ from kochi.errors import UserError
 
 
 def check_metric(name: str, also: Collection[str] = ()) -> None:
-    """Refuse what is no metric.
+    """Refuse an unknown metric.
 
     Args:
         name: What the user typed: a name, or the path of a class.
-        also: Other names that are known.
+        also: Other names to accept.
 
     Raises:
-        UserError: That is so.
+        UserError: The metric is unknown.
     """
     from kochi.metrics import METRICS
 
@@ -25,5 +25,5 @@ def check_metric(name: str, also: Collection[str] = ()) -> None:
     except ComponentError as error:
         reason = str(error)
         if also and ":" not in name:
-            reason = f"{reason}; or, of pictures, {' or '.join(also)}"
+            reason = f"{reason}; or, for images, {' or '.join(also)}"
         raise UserError(f"--{reason}") from None

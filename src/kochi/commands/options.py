@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options that several subcommands share."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,14 +8,14 @@ import typer
 
 
 class PrecisionName(StrEnum):
-    """Number formats of the weights."""
+    """Number format of the weights."""
 
     FP32 = "fp32"
     BF16 = "bf16"
 
 
 class UnitName(StrEnum):
-    """What an alignment is told between."""
+    """Units of an alignment."""
 
     AUTO = "auto"
     WORDS = "words"
@@ -26,33 +26,37 @@ ModelFolder = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model folder that 'kochi train' wrote.")
 ]
 Beam = Annotated[
-    int | None, typer.Option(min=1, help="1 is greedy and fastest. Default: the run file's.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="Beam size; 1 is greedy search, the fastest. Default: the run file's.",
+    ),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Sources computed together. Default: the run file's.")
+    int | None, typer.Option(min=1, help="Number of sources per batch. Default: the run file's.")
 ]
 Device = Annotated[
-    str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is a CUDA GPU if there is one.")
+    str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto uses a CUDA GPU if there is one.")
 ]
 Trust = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PACKAGE",
         help="An installed package whose code the model may run, for components that are not built "
-        "in; repeat it for several.",
+        "in. Can be given several times.",
     ),
 ]
 Precision = Annotated[
     PrecisionName,
     typer.Option(
-        help="Number format of the weights. With bf16 an answer may differ from that of fp32, and "
-        "with what shares its batch, where two answers are nearly as good."
+        help="Number format of the weights. With bf16, a prediction may differ from that of fp32, "
+        "and depend on the rest of its batch, where two hypotheses have nearly the same score."
     ),
 ]
 
 
 class UnknownName(StrEnum):
-    """What becomes of unknown words and characters."""
+    """How to treat unknown words and characters."""
 
     COPY = "copy"
     MARK = "mark"
@@ -62,27 +66,28 @@ class UnknownName(StrEnum):
 Unknown = Annotated[
     UnknownName | None,
     typer.Option(
-        help="Words or characters never seen in training are copied into the answer where the "
-        "alignment is clear, marked there, or dropped. Default: the run file's."
+        help="How to treat words or characters that training never saw: copy them into the "
+        "prediction where the alignment is clear, mark them there, or drop them. Default: the "
+        "run file's."
     ),
 ]
 MaxSourceLength = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="The most tokens of a text that is answered. Default: the run file's, or 4 times the "
-        "longest one in training.",
+        help="Maximum number of tokens of a source text; longer ones are refused. Default: the run "
+        "file's, or 4 times the longest one in training.",
     ),
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Stop at the first source that cannot be answered.")
+    bool, typer.Option("--strict", help="Stop at the first source that cannot be predicted.")
 ]
 Processes = Annotated[
     int,
     typer.Option(
         min=1,
-        help="On the CPU answer in so many processes, a core each: with two a tenth faster "
-        "at beam 5, a third at beam 1, once they have begun (a second or more). Worth "
+        help="Number of processes that predict on the CPU, one core each. Two are a tenth faster "
+        "than one at beam 5 and a third at beam 1, after a second or more to start. Worth "
         "it for tens of thousands of sources.",
     ),
 ]
@@ -94,7 +99,7 @@ def search_options(
     unknown: UnknownName | None,
     max_source_length: int | None,
 ) -> dict[str, Any]:
-    """Return the options of `kochi.Predictor.predict` that these stand for."""
+    """Return these as options of `kochi.Predictor.predict`."""
     return {
         "beam": beam,
         "batch_size": batch_size,

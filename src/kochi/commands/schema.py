@@ -1,4 +1,4 @@
-"""``kochi schema``: what a run file may hold, for editors and other programs."""
+"""``kochi schema``: print the JSON schema of run files, for editors and other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +15,12 @@ from kochi.printing import put, say
 )
 def schema(
     out: Annotated[
-        Path | None, typer.Option(help="Write it to this file. Default: standard output.")
+        Path | None, typer.Option(help="Write the schema to this file. Default: standard output.")
     ] = None,
 ) -> None:
     """Print the JSON schema of run files, with the components of all installed packages.
 
-    An editor that knows TOML completes and checks a run file whose first line is
+    An editor with TOML support completes and checks a run file whose first line is
     '#:schema kochi.schema.json'; 'kochi init' writes both.
     """
     from kochi.folder import write_output

@@ -1,4 +1,4 @@
-"""What is to be answered, as the command line names it."""
+"""Sources, as the command line names them."""
 
 import codecs
 from collections.abc import Iterator
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from kochi.contents import File
     from kochi.data.readers.base import Unreadable
 
-# How files begin that a model may read: pictures, sound, arrays.
+# The first bytes of files that a model may read: images, audio, arrays.
 PICTURES = (b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 SOUND = (b"RIFF", b"fLaC", b"OggS", b"FORM", b".snd", b"ID3")
-ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # an .npz file is one; the second is empty
+ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # .npz files are zip archives; the second is an empty one
 ARRAYS = (b"\x93NUMPY", *ZIPS)
-MAGIC = (*PICTURES, *SOUND, *ARRAYS, b"\xff")  # RIFF is WebP, too; ff JPEG and MP3
-LARGEST = 1 << 28  # bytes of a file that comes through standard input
-ENOUGH = 16  # bytes by which a file is told from names of files
+MAGIC = (*PICTURES, *SOUND, *ARRAYS, b"\xff")  # RIFF is also WebP; ff is JPEG and MP3
+LARGEST = 1 << 28  # bytes of a file from standard input
+ENOUGH = 16  # bytes needed to tell a file from a list of file names
 
 
 def read_sources(
     in_lines: bool, files: list[Path], stream: Stream, most: int
 ) -> Iterator[list[Any]]:
-    """Give sources in lists of at most ``most``.
+    """Yield sources in lists of at most ``most``.
 
-    In lines they are the lines of the file; else the files themselves (an .npz file stands for all
-    its arrays). "-" stands for ``stream``: lines of text; or else one file, or names of files, one
-    a line. What cannot be read is `Unreadable`.
+    With ``in_lines`` the sources are the lines of the file; otherwise they are the files themselves
+    (an .npz file stands for all its arrays). "-" stands for ``stream``, which holds lines of text,
+    or else one file or file names, one per line. A source that cannot be read is `Unreadable`.
 
     Raises:
-        UserError: There is nothing to read, or a file of text cannot be read.
+        UserError: There is nothing to read, or a text file cannot be read.
     """
     if in_lines:
         yield from chunks(files[0], stream, most)
@@ -56,7 +56,7 @@ def _pieces(files: list[Path], most: int) -> Iterator[list[Any]]:
 
 
 def _standard_input(stream: Stream, most: int) -> Iterator[list[Any]]:
-    """Read one file, or names of files, whichever comes."""
+    """Read one file or a list of file names, whichever standard input holds."""
     from kochi.contents import Contents
     from kochi.data.readers.base import Unreadable
 
@@ -70,25 +70,25 @@ def _standard_input(stream: Stream, most: int) -> Iterator[list[Any]]:
         content = start + stream.read(LARGEST)
         if len(content) > LARGEST:
             raise UserError(
-                f"{STANDARD_INPUT}: more than {LARGEST:,} bytes; expected a file of at most that "
-                "many: save it and name the file"
+                f"{STANDARD_INPUT}: more than {LARGEST:,} bytes; save the file and give its name "
+                "instead"
             )
         yield list(_expand(Contents(content, STANDARD_INPUT)))
         return
     before = 0
     for lines in chunks(Path("-"), stream, most, start):
-        found: list[Any] = []
+        sources: list[Any] = []
         for number, line in enumerate(lines, 1):
             if isinstance(line, Unreadable):
-                found.append(Unreadable(f"{STANDARD_INPUT}:{before + number}", line.reason))
+                sources.append(Unreadable(f"{STANDARD_INPUT}:{before + number}", line.reason))
             else:
-                found += _expand(Path(line)) if line.strip() else [line]
+                sources += _expand(Path(line)) if line.strip() else [line]
         before += len(lines)
-        yield found
+        yield sources
 
 
 def _is_file(start: bytes) -> bool:
-    """Say whether bytes begin a file that is not text, as names of files are."""
+    """Return whether the bytes begin a binary file rather than a list of file names."""
     if not start.startswith(MAGIC):
         return False
     try:
@@ -113,6 +113,6 @@ def _expand(file: "File") -> "Iterator[File | Unreadable | Any]":
         yield Unreadable(str(file), str(error))
         return
     if not keys:
-        yield Unreadable(str(file), f"{file}: holds no arrays; expected at least one")
+        yield Unreadable(str(file), f"{file}: contains no arrays; expected at least one")
     for key in keys:
         yield FeatureRow(file, key)

@@ -1,4 +1,4 @@
-"""``kochi study``: measure again what papers say about attention."""
+"""``kochi study``: test claims of papers about attention."""
 
 import os
 import shlex
@@ -23,48 +23,63 @@ if TYPE_CHECKING:
     "$ kochi study parallel --seeds 1 --out found",
 )
 def study(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A study; or list, or all.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a study, or list, or all.")],
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="DATA",
-            help="Data of your own: a run file (.toml), or what 'kochi init' makes one of: pairs "
-            "of text; recordings for long-speech; pictures for hard. Default: made-up data.",
+            help="Your own data: a run file (.toml), or data as for 'kochi init': text pairs, "
+            "recordings for long-speech, or images for hard. Default: synthetic data.",
         ),
     ] = None,
     gold: Annotated[
-        Path | None, typer.Option(help="Right links of the test pairs, as for 'kochi align'.")
+        Path | None,
+        typer.Option(help="Gold alignment links of the test pairs, as for 'kochi align'."),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the run file of --data."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a key of the --data run file. Can be given several times.",
+        ),
     ] = None,
     size: Annotated[int, typer.Option(min=4, help="Width of the models; a multiple of 4.")] = 64,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Draws: data, weights and batches, or rounds of time.")
+        int,
+        typer.Option(
+            min=1,
+            help="Number of random seeds (of data, weights and batches), or of rounds of timing.",
+        ),
     ] = 5,
-    first: Annotated[
-        int, typer.Option(min=1, help="The first seed; other seeds are other draws.")
-    ] = 1,
+    first: Annotated[int, typer.Option(min=1, help="The first random seed.")] = 1,
     minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Begin nothing that would take longer.")
+        float | None,
+        typer.Option(min=0.1, help="Time limit; start nothing that would exceed it."),
     ] = None,
     against: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER", help="Another run, to set its verdicts beside these."),
+        typer.Option(
+            metavar="FOLDER",
+            help="The --out of another run, whose verdicts are shown beside these. Can be given "
+            "several times.",
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that train at once, on a core each. Default: all."),
+        typer.Option(
+            min=1, help="Number of models to train in parallel, one core each. Default: all cores."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of results; it is taken up again.")] = Path(
-        "studies"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder of results; an existing one is continued.")
+    ] = Path("studies"),
 ) -> None:
-    """Answer a question about attention by training small models and measuring them.
+    """Test claims about attention by training and measuring small models.
 
-    Writes a table (CSV, Markdown), a chart (PNG, SVG) and a page for people, index.html. What was
-    measured is kept: the same command goes on after a stop, and more --seeds add to what is there.
+    Writes a table (CSV, Markdown), a chart (PNG, SVG) and a report, index.html. Measurements are
+    kept: the same command continues after an interruption, and more --seeds add to the existing
+    ones.
     """
     from kochi.studies.names import STUDIES
 
@@ -72,9 +87,11 @@ def study(
         _list(STUDIES)
         return
     if name != "all" and name not in STUDIES:
-        raise UserError(f"no study {name!r}; expected list, all or one of {', '.join(STUDIES)}")
+        raise UserError(
+            f"unknown study {name!r}; expected list, all or one of {', '.join(STUDIES)}"
+        )
     if size % 4:
-        raise UserError(f"--size {size}: expected a multiple of 4, the heads of the Transformer")
+        raise UserError(f"--size {size}: expected a multiple of 4, the number of heads")
     chosen = list(STUDIES.values()) if name == "all" else [STUDIES[name]]
     from kochi.studies.estimates import FEWEST
     from kochi.studies.page import write_page
@@ -88,7 +105,7 @@ def study(
             )
     tasks = _tasks(chosen, data, gold, changes or [], size, out)
     if seeds < FEWEST:
-        _say(f"--seeds {seeds}: a verdict needs {FEWEST} draws, so there will be figures alone")
+        _say(f"--seeds {seeds}: a verdict needs {FEWEST} seeds; reporting measurements only")
     if data is None and minutes is not None:
         tasks = _affordable(tasks, jobs, minutes)
     command = shlex.join(["kochi", *sys.argv[1:]])
@@ -105,7 +122,7 @@ def study(
 
 
 def _affordable(tasks: "dict[Study, Draws]", jobs: int, minutes: float) -> "dict[Study, Draws]":
-    """Say which claims the minutes can decide; of several studies take those alone."""
+    """Report which claims the minutes can decide; of several studies keep only those."""
     from kochi.studies.pace import affordable, needed_minutes, slowness
 
     slow = slowness()
@@ -113,9 +130,7 @@ def _affordable(tasks: "dict[Study, Draws]", jobs: int, minutes: float) -> "dict
     for study, draws in tasks.items():
         needed, count = needed_minutes(study, jobs, slow), len(study.claims(draws))
         decided = "decided" if study in chosen else "not decided"
-        _say(
-            f"{study.name}: {count} claims {decided} in {minutes:g} minutes; it needs {needed:.0f}"
-        )
+        _say(f"{study.name}: {count} claims {decided} in {minutes:g} minutes; needs {needed:.0f}")
     if len(tasks) == 1 or not chosen:
         return tasks
     return {study: tasks[study] for study in tasks if study in chosen}
@@ -136,7 +151,7 @@ def _tasks(
 ) -> "dict[Study, Draws]":
     if data is None:
         if gold is not None or changes:
-            raise UserError("--gold and --set are about data of your own; give them with --data")
+            raise UserError("--gold and --set need your own data; give it with --data")
         return {one: one.default(out / "data", size) for one in chosen}
     from kochi.studies.task import own
 
@@ -150,12 +165,12 @@ def _tasks(
     for one in fitting:
         one.check(draws)
     others = ", ".join(one.name for one in chosen if one not in fitting)
-    _say(f"left out, as they need other data: {others}")
+    _say(f"skipping studies that need other data: {others}")
     return dict.fromkeys(fitting, draws)
 
 
 def _run_file(data: Path, out: Path) -> Path:
-    """Write the run file that ``kochi init`` would."""
+    """Write the run file that ``kochi init`` would write."""
     from kochi.modalities.detection.start import start
 
     out.mkdir(parents=True, exist_ok=True)
@@ -163,7 +178,7 @@ def _run_file(data: Path, out: Path) -> Path:
 
 
 def _cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

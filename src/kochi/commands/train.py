@@ -29,27 +29,31 @@ def train(
     ],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the run file for this time."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a key of the run file for this run. Can be given several times.",
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a stopped run was saved.")
+        bool, typer.Option("--resume", help="Continue an interrupted run from its last checkpoint.")
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="Replace the run or model in the output folder (nothing else may be there); a "
-            "model there answers until the new one is whole.",
+            help="Replace the run or model in the output folder, which must hold nothing else. An "
+            "existing model stays usable until the new one is complete.",
         ),
     ] = False,
     devices: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Train with N processes or GPUs.")
     ] = None,
 ) -> None:
-    """Train the model that a run file describes, and write a model folder.
+    """Train the model that a run file describes and write a model folder.
 
-    Ctrl-C (or SIGTERM, SIGHUP) saves; 'kochi train RUN.toml --resume' goes on and, on the same
-    machine, ends in the same model, bit for bit.
+    Ctrl-C (or SIGTERM, SIGHUP) saves a checkpoint and stops. 'kochi train RUN.toml --resume'
+    continues and, on the same machine, ends with the same model, bit for bit.
     """
     from kochi.config import read_run
     from kochi.publishing import publish
@@ -69,7 +73,7 @@ def train(
         raise Interrupted(f"{error}: {line}") from None
     cluster = this_cluster()
     if cluster is not None and cluster.rank:
-        return  # the first process says where the model is
+        return  # only the first process prints the path of the model
     trust = [word for name in packages_of(publish(run, run.output)) for word in ("--trust", name)]
     read = ["kochi", "predict", folder, modality_of(run.data).example]
     commands = [*_measured(run, folder), list(filter(None, read))]
@@ -84,7 +88,7 @@ def train(
 
 
 def _measured(run: "Run", folder: str) -> list[list[str]]:
-    """Return what measures the model: by name where its folder leads to the data, else by file."""
+    """Return commands that evaluate the model, on a split by name if its folder can find it."""
     from kochi.modalities import modality_of
     from kochi.modalities.pairs import split_files
     from kochi.modalities.text.tables import HuggingFaceData
@@ -99,6 +103,6 @@ def _measured(run: "Run", folder: str) -> list[list[str]]:
     files, found = split_files(run.data, split), split_files(published_data(run), split)
     if isinstance(run.data, HuggingFaceData) or files == found:
         return [[*words, split]]
-    if modality_of(run.data).in_files:  # its rows and folders are not named by files alone
+    if modality_of(run.data).in_files:  # file names alone do not identify its rows and folders
         return []
     return [[*words, *map(short, files)]]

@@ -1,6 +1,6 @@
-"""Batches of about equally many tokens, of pairs of about equal length.
+"""Batches of pairs with similar lengths and about the same number of tokens.
 
-The order is a pure function of seed and epoch, so that a run can go on in the middle of an epoch.
+The order is a pure function of seed and epoch, so that a run can resume in the middle of an epoch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,11 +29,11 @@ class Batch:
         source: Source tokens, each row ended by ``EOS``, padded by ``PAD``; or frames or pixels,
             padded by 0.
         source_mask: True at the tokens, ``EOS`` included, at the frames or at the pixels.
-        inputs: What the decoder reads: ``BOS``, then the target.
-        outputs: What it is to say: the target, then ``EOS``.
+        inputs: Inputs of the decoder: ``BOS``, then the target.
+        outputs: Expected outputs: the target, then ``EOS``.
         output_mask: True at the outputs that count.
-        num_tokens: Outputs that count in this batch.
-        global_num_tokens: Outputs that count in the batches of all processes at this step.
+        num_tokens: Number of outputs that count in this batch.
+        global_num_tokens: The same over the batches of all processes at this step.
     """
 
     source: Padded
@@ -57,7 +57,7 @@ class Batch:
 def batch_sources(
     sources: Sequence[Sequence[int]],
 ) -> tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]:
-    """Pad sources, each ended by ``EOS``.
+    """Append ``EOS`` to each source and pad.
 
     Returns:
         The tokens, and a mask that is True at tokens.
@@ -78,12 +78,12 @@ def batch_pairs(
     """Pad pairs of sources and targets to one batch.
 
     Args:
-        sources: Rows of numbers.
-        targets: As many rows of tokens.
-        reader: Whose rows the sources are; None means tokens.
+        sources: Encoded sources.
+        targets: Rows of tokens, one per source.
+        reader: The reader that encoded the sources; None means tokens.
 
     Raises:
-        ValueError: There are not as many targets as sources.
+        ValueError: The numbers of sources and targets differ.
     """
     if len(sources) != len(targets):
         raise ValueError(f"targets: found {len(targets)}, expected {len(sources)}")
@@ -102,22 +102,22 @@ class TokenBatches:
     are many more of them than tokens; ``batch_tokens`` then bounds rows times frames, or times
     squares of pixels.
 
-    Iterating yields what is left of the current epoch, or, if nothing is left, the next epoch.
+    Iterating yields the rest of the current epoch, or, if it is finished, the next epoch.
 
-    With several processes every one gets the rows ``rank::world`` of each batch. Where a batch has
-    fewer rows than there are processes, the ones left over get its first row with no output that
-    counts (``num_tokens`` 0): divide the sum of losses by ``global_num_tokens``, and such a row
-    adds nothing to loss or gradient.
+    With several processes, each gets the rows ``rank::world`` of every batch. If a batch has fewer
+    rows than there are processes, the others get its first row with no output that counts
+    (``num_tokens`` 0). Divide the sum of losses by ``global_num_tokens``: such a row then adds
+    nothing to loss or gradient.
 
     Args:
         corpus: The pairs.
-        batch_tokens: Bound on rows times longer padded side, over all processes.
-        seed: Governs the order, together with the epoch.
-        rank: Number of this process, from 0.
+        batch_tokens: Limit on rows times the longer padded side, over all processes.
+        seed: Random seed of the order, together with the epoch.
+        rank: Rank of this process, from 0.
         world: Number of processes.
-        shuffle: False gives the sorted order in every epoch.
-        reader: Makes batches of the corpus's sources; None means that they are tokens. What it
-            draws is a function of seed, epoch, number of the batch and rank.
+        shuffle: If false, use the sorted order in every epoch.
+        reader: Collates the corpus's sources; None means that they are tokens. Its random numbers
+            are a function of seed, epoch, batch number and rank.
 
     Raises:
         ValueError: ``batch_tokens`` or ``world`` is not positive, or ``rank`` is not below it.
@@ -159,24 +159,24 @@ class TokenBatches:
         return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; stay in place if it is the current one."""
+        """Go to the start of an epoch; do nothing if it is the current one."""
         if epoch != self._epoch:
             self._epoch, self._next = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
-        """Say where we are, as numbers: the next batch is the first that was not yielded yet."""
+        """Return the position as numbers; the next batch is the first that was not yielded yet."""
         return {"epoch": self._epoch, "next_batch": self._next, **self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where ``state`` was taken.
+        """Continue from the position of ``state``.
 
         Raises:
-            UserError: Seed, batches or corpus are not those of the state.
+            UserError: Seed, batches or corpus differ from those of the state.
         """
         for name, value in self._identity().items():
             if state.get(name) != value:
                 raise UserError(
-                    f"the checkpoint was made with {name} = {state.get(name)}, found {value}; "
+                    f"the checkpoint was written with {name} = {state.get(name)}, found {value}; "
                     "resume with the same data, seed and training.batch_tokens"
                 )
         self._epoch, self._next = int(state["epoch"]), int(state["next_batch"])
@@ -226,7 +226,7 @@ class TokenBatches:
 
     @property
     def of_tokens(self) -> bool:
-        """Whether sources are tokens, which need no more than to be laid into a batch."""
+        """Whether sources are tokens, which only need padding."""
         return self.reader is None or self.reader.unit == "tokens"
 
     def _batch(self, number: int) -> Batch:
@@ -258,16 +258,16 @@ class TokenBatches:
 class EvaluationBatches:
     """Pairs in batches of similar lengths, longest first, each row once.
 
-    Iterating yields row numbers (places in ``sources``) and their batch.
+    Iterating yields row numbers (indices into ``sources``) and their batch.
 
     Args:
-        sources: Token ids, without begin and end, or rows of other numbers.
-        targets: As many rows of tokens.
-        batch_tokens: Rows times longer padded side, at most; a longer row is a batch of its own.
-        reader: Whose rows the sources are; None means tokens.
+        sources: Encoded sources; token ids are without begin and end.
+        targets: Rows of tokens, one per source.
+        batch_tokens: Limit on rows times the longer padded side; a longer row is its own batch.
+        reader: The reader that encoded the sources; None means tokens.
 
     Raises:
-        ValueError: ``batch_tokens`` is not positive, or there are not as many targets as sources.
+        ValueError: ``batch_tokens`` is not positive, or the numbers of sources and targets differ.
     """
 
     def __init__(
@@ -279,7 +279,7 @@ class EvaluationBatches:
     ):
         if len(targets) != len(sources):
             raise ValueError(
-                f"targets: found {len(targets)}, expected {len(sources)} as of sources"
+                f"targets: found {len(targets)}, expected {len(sources)}, one for each source"
             )
         if batch_tokens < 1:
             raise ValueError(f"batch_tokens: {batch_tokens}, expected at least 1")
@@ -304,7 +304,7 @@ class EvaluationBatches:
 
 
 def _longest_first(widths: list[int], batch_tokens: int) -> list[list[int]]:
-    """Cut row numbers, sorted by falling length, into batches."""
+    """Split row numbers, sorted by decreasing length, into batches."""
     batches: list[list[int]] = []
     room = 0
     for row in sorted(range(len(widths)), key=lambda row: -widths[row]):
@@ -320,12 +320,12 @@ def _longest_first(widths: list[int], batch_tokens: int) -> list[list[int]]:
 
 
 def _narrow(lengths: Int32[np.ndarray, " rows"]) -> Integer[np.ndarray, " rows"]:
-    """Use 16 bits where they do: numpy then sorts in linear time."""
+    """Use 16 bits if they suffice: numpy then sorts in linear time."""
     return lengths.astype(np.uint16) if lengths.max() < 1 << 16 else lengths
 
 
 def _cut(widths: Int32[np.ndarray, " rows"], batch_tokens: int) -> Int64[np.ndarray, " starts"]:
-    """Cut rows greedily where rows times the greatest width would pass the bound."""
+    """Split rows greedily where rows times the maximum width would exceed the limit."""
     starts = [0]
     while (start := starts[-1]) < len(widths):
         window = widths[start : start + max(1, batch_tokens // int(widths[start]))]
@@ -343,9 +343,9 @@ def _collate(
     global_num_tokens: int | None = None,
     idle: bool = False,
 ) -> Batch:
-    """Put a padded source and tokens that lie one row after the other together.
+    """Combine a padded source and concatenated target tokens into a batch.
 
-    Idle means that no output counts.
+    ``idle`` means that no output counts.
     """
     outputs, output_mask = pad_tokens(target, target_lengths)
     inputs = np.full_like(outputs, PAD)

@@ -1,8 +1,7 @@
-"""The numbers of a whole training set on disk: tokens, samples of sound, frames, pixels.
+"""A whole encoded training set on disk: tokens, audio samples, frames, pixels.
 
-Pairs are read a chunk at a time, and numbers are read back a batch at a time: what stays in memory
-is where each row starts and how long it is, 8 bytes a row and side. Numbers come back as they were
-written, to the bit.
+Pairs are encoded in chunks and read back in batches. Only the start and length of each row stay in
+memory, 8 bytes per row and side. Numbers are read back bit for bit.
 """
 
 import errno
@@ -36,16 +35,16 @@ _UNITS = {
 
 
 class Corpus:
-    """Pairs of rows of numbers in files; of tokens neither begin nor end are stored.
+    """Encoded pairs in files; tokens are stored without begin and end marks.
 
     Args:
-        folder: What `Corpus.build` wrote.
+        folder: The folder that `Corpus.build` wrote.
 
     Attributes:
-        skipped: Pairs that were left out because a side was too long.
+        skipped: Number of pairs that were left out because a side was too long.
 
     Raises:
-        UserError: The folder is not a whole corpus.
+        UserError: The folder is not a complete corpus.
     """
 
     def __init__(self, folder: Path):
@@ -86,7 +85,7 @@ class Corpus:
         return self.gather(1, np.array([row]))
 
     def gather(self, side: int, rows: Integer[np.ndarray, " batch"]) -> Numbers:
-        """Return the numbers of several rows one after the other; tokens as 64-bit integers.
+        """Return the concatenated numbers of several rows; tokens as 64-bit integers.
 
         Args:
             side: 0 for the sources, 1 for the targets.
@@ -104,19 +103,19 @@ class Corpus:
         max_length: int,
         bad: Bad = refuse,
     ) -> "Corpus":
-        """Turn pairs into numbers and write them, all or nothing; keep a chunk of them in memory.
+        """Encode pairs and write them atomically; only a chunk is held in memory.
 
         The first reference of a pair is its target.
 
         Args:
-            pairs: Read once.
-            source: Reads the sources.
-            target: Reads the targets.
-            folder: Is made; what it holds is replaced.
-            max_length: Pairs with a side of more tokens, or a source longer than ``source.longest``
-                where that is not None, are skipped and counted.
-            bad: Called with what is wrong with a pair: its source cannot be read, or has fewer
-                frames than its target has tokens.
+            pairs: The pairs, which are iterated once.
+            source: Reader of the sources.
+            target: Reader of the targets.
+            folder: The output folder; an existing one is replaced.
+            max_length: Skip and count pairs with more tokens on a side, or with a source longer
+                than ``source.longest`` if that is not None.
+            bad: Called with the error of a pair whose source cannot be read, or has fewer frames
+                than its target has tokens.
 
         Raises:
             UserError: No pair is left, or the disk is full.
@@ -175,20 +174,20 @@ def _write(
 def encode_pairs(
     pairs: Sequence[Pair], source: Reader[Any], target: Reader[Any], bad: Bad = refuse
 ) -> list[tuple[Pair, Any, Any]]:
-    """Turn pairs into numbers, without those of which ``bad`` took note.
+    """Encode pairs, without those that are passed to ``bad``.
 
     Returns:
-        Each pair with the numbers of its source and of its first reference.
+        Each pair with its encoded source and first reference.
 
     Raises:
-        UserError: What ``bad`` raises.
+        UserError: ``bad`` raised it.
     """
     try:
         sources = source.encode_batch([pair.source for pair in pairs])
-    except UserError:  # read one by one, to know which
-        found = [(pair, _encode(pair, source, bad)) for pair in pairs]
-        pairs = [pair for pair, numbers in found if numbers is not None]
-        sources = [numbers for _, numbers in found if numbers is not None]
+    except UserError:  # encode one by one to find the bad ones
+        encoded = [(pair, _encode(pair, source, bad)) for pair in pairs]
+        pairs = [pair for pair, numbers in encoded if numbers is not None]
+        sources = [numbers for _, numbers in encoded if numbers is not None]
     targets = target.encode_batch([pair.references[0] for pair in pairs]) if pairs else []
     kept = []
     for row in zip(pairs, sources, targets, strict=True):
@@ -210,10 +209,10 @@ def _encode(pair: Pair, reader: Reader[Any], bad: Bad) -> Any:
 
 
 def _check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[int]) -> None:
-    """Refuse a source with fewer frames than its target has tokens, where they cannot belong.
+    """Refuse a source with fewer frames than its target has tokens: they cannot belong together.
 
     Raises:
-        UserError: That is so; the line names the pair.
+        UserError: There are fewer frames; the message names the pair.
     """
     if not reader.outlasts_target:
         return
@@ -222,7 +221,7 @@ def _check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[i
         where = f"{pair.where}: " if pair.where else ""
         raise UserError(
             f"{where}{reader.describe(pair.source)} has {frames} frames, but its text has "
-            f"{len(target)} tokens; expected at least a frame for each: check that they belong "
+            f"{len(target)} tokens; expected at least one frame per token: check that they belong "
             "together"
         )
 
@@ -230,12 +229,12 @@ def _check_room(reader: Reader[Any], pair: Pair, source: Any, target: Sequence[i
 def _none_left(seen: int, reader: Reader[Any], max_length: int) -> str:
     if reader.longest is None:
         return (
-            f"no pair is left of {seen}: a side of each is longer than data.max_length = "
+            f"0 of {seen} pairs are left: a side of each is longer than data.max_length = "
             f"{max_length} tokens; raise it or split the texts"
         )
     return (
-        f"no pair is left of {seen}: each has more than {reader.longest} {reader.unit} or more "
-        f"than data.max_length = {max_length} tokens; raise the bounds or cut the rows"
+        f"0 of {seen} pairs are left: each has more than {reader.longest} {reader.unit} or "
+        f"more than data.max_length = {max_length} tokens; raise the limits or split the rows"
     )
 
 
@@ -247,7 +246,7 @@ def _chunks(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What the rows of a side are made of."""
+    """Type, width and unit of the rows of a side."""
 
     dtype: "np.dtype[Any]"
     width: int
@@ -300,10 +299,10 @@ class _Writer:
 
 
 class _Numbers:
-    """Read stretches of a file of numbers, each by a call of its own.
+    """Read segments of a file of numbers, each with its own system call.
 
-    A memory map would count as memory of this process whatever the system maps around each
-    number that is read: up to 2 MiB where files are cached in large pages.
+    With a memory map, everything that the system maps around each number would count as memory of
+    this process: up to 2 MiB if files are cached in large pages.
     """
 
     def __init__(self, path: Path, kind: _Kind):
@@ -326,7 +325,7 @@ class _Numbers:
         parts = [self._read_at(*part) for part in zip(sizes, places, strict=True)]
         content = b"".join(parts)
         if len(content) != sum(sizes):
-            raise _damaged(self._path.parent, f"{self._path.name} was cut short meanwhile")
+            raise _damaged(self._path.parent, f"{self._path.name} was truncated while in use")
         numbers = np.frombuffer(content, self._kind.dtype)
         if self._kind.unit == "tokens":
             return numbers.astype(np.int64)
@@ -341,13 +340,13 @@ class _Numbers:
 
 
 def _read_offsets(path: Path, rows: int, count: int) -> Integer[np.ndarray, " ends"]:
-    """Read where each row starts and the last one ends; 32 bits each where they do."""
+    """Read the start of each row and the end of the last one, in 32 bits each if they suffice."""
     try:
         offsets = np.memmap(path, np.int64, mode="r")
     except (OSError, ValueError) as error:
         raise _damaged(path.parent, str(error)) from None
     if len(offsets) != rows + 1 or offsets[0] != 0 or offsets[-1] != count:
-        raise _damaged(path.parent, "the files do not have the sizes they should have")
+        raise _damaged(path.parent, "the files do not have the expected sizes")
     return np.array(offsets, np.uint32 if count < 1 << 32 else np.int64)
 
 
@@ -366,4 +365,4 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 
 def _damaged(folder: Path, reason: str) -> UserError:
-    return UserError(f"{folder}: not a whole corpus ({reason}); remove the folder")
+    return UserError(f"{folder}: not a complete corpus ({reason}); remove the folder")

@@ -1,4 +1,4 @@
-"""Rows that cannot be used: refused at once, or left out and counted."""
+"""Treatment of bad rows: refuse them at once, or leave them out and count them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,34 +9,34 @@ from kochi.modalities.tables import BaseData
 
 Row = TypeVar("Row")
 Made = TypeVar("Made")
-# Called with what is wrong with a row, before the row is left out; it may raise the error instead.
+# Called with the error of a row before the row is left out; it may raise the error instead.
 Bad = Callable[[UserError], None]
 
 
 def refuse(error: UserError) -> None:
-    """Raise what is wrong with a row."""
+    """Raise the error of a row."""
     raise error
 
 
 def bad_rows(data: BaseData) -> "Bad":
-    """Return what is done with the bad rows of a run's data: `refuse`, or a fresh `LeftOut`."""
+    """Return the treatment of bad rows for a run's data: `refuse`, or a new `LeftOut`."""
     return refuse if data.bad_rows == "refuse" else LeftOut()
 
 
 def remark(bad: Bad, used: int) -> str | None:
-    """Say how many rows were left out; see `LeftOut.remark`."""
+    """Return a note about rows that were left out; see `LeftOut.remark`."""
     return bad.remark(used) if isinstance(bad, LeftOut) else None
 
 
 def nothing_left(bad: Bad, message: str) -> UserError:
-    """Return the error for data without any row: what was wrong with the first, or ``message``."""
+    """Return the error for data without any usable row: that of the first one, or ``message``."""
     if isinstance(bad, LeftOut) and bad.first is not None:
         return bad.first
     return UserError(message)
 
 
 def usable(rows: Iterable[Row], make: Callable[[Row], Made], bad: Bad) -> Iterator[Made]:
-    """Make something of each row, without those of which nothing can be made."""
+    """Apply ``make`` to each row and leave out those for which it fails."""
     for row in rows:
         try:
             made = make(row)
@@ -51,8 +51,8 @@ class LeftOut:
     """Count rows that are left out, and remember the first.
 
     Attributes:
-        count: How many there were.
-        first: What was wrong with the first one.
+        count: Number of rows left out.
+        first: The error of the first one.
     """
 
     count: int = 0
@@ -64,13 +64,13 @@ class LeftOut:
         self.first = self.first or error
 
     def remark(self, used: int) -> str | None:
-        """Say how many rows were left out beside those that are used; None where none were.
+        """Return a note about the rows that were left out; None if there are none.
 
         Args:
-            used: How many rows are used.
+            used: Number of rows that are used.
 
         Raises:
-            UserError: More rows are left out than used: then something is wrong with all of them.
+            UserError: More rows are left out than used, so the data are probably misread.
         """
         if self.first is None:
             return None

@@ -202,7 +202,9 @@ def open_bytes(path: Path, pipes: bool = False) -> io.BufferedReader:
         return io.BufferedReader(_Gzip(raw), 1 << 16)
     if path.suffix == ".gz" and raw.peek(1):
         raw.close()
-        raise UserError(f"{path}: is not gzip though its name ends in .gz; rename or compress it")
+        raise UserError(
+            f"{path}: not a gzip file although its name ends in .gz; rename or compress it"
+        )
     return raw
 
 

@@ -1,4 +1,4 @@
-"""Manifests: files that list what is heard, a row each, with the text that belongs to it."""
+"""Manifests: files that list sources, one per row, with their text."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Row:
 
     Attributes:
         where: File and line, for messages.
-        cells: Values by column; of a tab-separated file they are text.
+        cells: Values by column; text if the manifest is a table.
     """
 
     where: str
@@ -39,7 +39,7 @@ class Row:
         """Return a cell of text.
 
         Raises:
-            UserError: As in `get`, or the cell holds something else.
+            UserError: As in `get`, or the cell is not text.
         """
         value = self.get(column)
         if not isinstance(value, str):
@@ -58,13 +58,13 @@ def read_rows(
 
     Args:
         path: The manifest; plain or gzip. It is JSON if it starts with "{" or "[".
-        form: How a table is written; by default between tabs.
-        split_column: Give only rows in which this column is ``split``; None gives all.
+        form: Format of a table; tab-separated by default.
+        split_column: Yield only rows in which this column is ``split``; None yields all.
         split: "train", "dev" or "test".
-        bad: Called with what is wrong with a row.
+        bad: Called with the error of a bad row.
 
     Raises:
-        UserError: At the first thing wrong with the file, or it has no rows (of the split).
+        UserError: The file is invalid, or has no rows (of the split).
     """
     empty = True
     for row in _rows(path, form or TableForm(), bad):
@@ -78,17 +78,17 @@ def read_rows(
             yield row
     if empty:
         which = "" if split_column is None else f" with '{split}' in column '{split_column}'"
-        raise nothing_left(bad, f"{path}: holds no rows{which}; expected at least one")
+        raise nothing_left(bad, f"{path}: contains no rows{which}; expected at least one")
 
 
 def is_json(path: Path, encoding: str = "utf-8") -> bool:
-    """Say whether a file of text starts as JSON does.
+    """Return whether a text file starts like JSON.
 
     Raises:
         UserError: The file cannot be read.
     """
-    found = lines(path, encoding, longest=LONGEST_DOCUMENT)
-    first = next((line for line in found if line.strip()), "")
+    stream = lines(path, encoding, longest=LONGEST_DOCUMENT)
+    first = next((line for line in stream if line.strip()), "")
     return first.lstrip().startswith(("{", "["))
 
 
@@ -99,7 +99,7 @@ def _rows(path: Path, form: TableForm, bad: Bad) -> Iterator[Row]:
     stream = read_cells(path, form)
     names = read_header(path, stream, form)
     if len(set(names)) < len(names):
-        raise UserError(f"{path}:1: a column name is there twice; found: {', '.join(names)}")
+        raise UserError(f"{path}:1: duplicate column name; found: {', '.join(names)}")
     for number, cells in stream:
         if len(cells) != len(names):
             bad(

@@ -1,4 +1,4 @@
-"""Rows of different lengths, one below the other in a padded batch."""
+"""Padding of rows with different lengths."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Integer
@@ -9,11 +9,11 @@ PAD, UNK, BOS, EOS = range(4)
 def pad_tokens(
     tokens: Int64[np.ndarray, " tokens"], lengths: Integer[np.ndarray, " batch"]
 ) -> tuple[Int64[np.ndarray, "batch ended"], Bool[np.ndarray, "batch ended"]]:
-    """Lay rows one below the other, each ended by ``EOS``.
+    """Pad rows of tokens, each followed by ``EOS``.
 
     Args:
-        tokens: The rows one after the other.
-        lengths: How many tokens each row has.
+        tokens: The concatenated rows.
+        lengths: The number of tokens of each row.
 
     Returns:
         The rows, padded by ``PAD``, and a mask that is True at tokens and ``EOS``.
@@ -28,11 +28,11 @@ def pad_tokens(
 def pad_frames(
     frames: Float32[np.ndarray, "frames size"], lengths: Integer[np.ndarray, " batch"]
 ) -> tuple[Float32[np.ndarray, "batch longest size"], Bool[np.ndarray, "batch longest"]]:
-    """Lay rows of frames one below the other, padded by zeros.
+    """Pad rows of frames with zeros.
 
     Args:
-        frames: The rows one after the other.
-        lengths: How many frames each row has.
+        frames: The concatenated rows.
+        lengths: The number of frames of each row.
 
     Returns:
         The rows and a mask that is True at frames.

@@ -1,4 +1,4 @@
-"""A source with its right answers."""
+"""A source with its references."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One source and its right answers (one in training data).
+    """One source and its references (one in training data).
 
     Attributes:
-        source: Text (with its tags, as `kochi.data.tags.with_tags` writes them); or what the data's
-            kind reads: a `FeatureRow`, a recording, a picture.
-        references: The right answers.
-        where: File and line that it stands in; of sources that are not text.
-        boxes: Where each word of the first answer is to be seen, if that is known.
-        grouped: The rows that were put together, in their order; empty where it is a single row.
+        source: Text (with its tags, as `kochi.data.tags.with_tags` writes them), or the source of
+            another kind of data: a `FeatureRow`, a recording, an image.
+        references: The references.
+        where: File and line, for sources that are not text.
+        boxes: The bounding boxes of each word of the first reference, if known.
+        grouped: The rows that were merged, in order; empty for a single row.
     """
 
     source: Any
@@ -29,12 +29,12 @@ class Pair:
 
     @property
     def rows(self) -> tuple["Pair", ...]:
-        """Return the rows of the data that the pair stands for, each with answers of its own."""
+        """Return the rows of the data that were merged to this pair, with their own references."""
         return self.grouped or (self,)
 
 
 def count_rows(pairs: Iterable[Pair]) -> int:
-    """Return how many rows of the data the pairs stand for.
+    """Return the number of rows of the data that the pairs were merged from.
 
     >>> count_rows([Pair("a", ("b",)), Pair("c", ("d",))])
     2
@@ -43,7 +43,7 @@ def count_rows(pairs: Iterable[Pair]) -> int:
 
 
 def show_counts(rows: int, sources: int) -> str:
-    """Say how many sources there are, and how many rows they were made of.
+    """Format the number of sources, and of the rows they were merged from.
 
     >>> show_counts(1000, 603), show_counts(30, 30)
     ('1,000 rows, 603 sources', '30 sources')

@@ -73,7 +73,7 @@ def _of_document(
         if len(found) != 1:
             what = ", ".join([*islice(value, SHOWN), *(["..."] * (len(value) > SHOWN))]) or "none"
             raise UserError(
-                f"{path}: found one JSON object (fields: {what}); expected an object a line, an "
+                f"{path}: found one JSON object (fields: {what}); expected one object per line, an "
                 "array of objects, or an object with one such array"
             )
         value = value[found[0]]

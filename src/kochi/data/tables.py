@@ -1,4 +1,4 @@
-"""Rows of tables: cells between separators, plain or quoted as spreadsheets write them.
+"""Rows of tables with separated cells, plain or quoted as spreadsheets write them.
 
 Rows without any text, such as the blank line at the end of a file, are skipped.
 """
@@ -19,7 +19,7 @@ SEPARATOR_NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", 
 
 @dataclass(frozen=True, slots=True)
 class TableForm:
-    r"""How a table is written.
+    r"""The format of a table.
 
     Attributes:
         separator: The character between cells.
@@ -33,17 +33,17 @@ class TableForm:
 
     @property
     def separated_by(self) -> str:
-        """Name the separator for people, such as "tabs"."""
+        """Name of the separator for messages, such as "tabs"."""
         return SEPARATOR_NAMES.get(self.separator, repr(self.separator))
 
 
 def form_of(data: TsvData | ManifestData) -> TableForm:
-    """Return how the tables of a run are written."""
+    """Return the format of the tables of a run."""
     return TableForm(data.separator, data.quoted, data.encoding)
 
 
 def read_cells(path: Path, form: TableForm) -> Iterator[tuple[int, list[str]]]:
-    """Stream the rows of a table: the number of the line in which each starts, and its cells.
+    """Stream the rows of a table: the line number where each starts, and its cells.
 
     Raises:
         UserError: The file cannot be read or decoded, or a quote is never closed.
@@ -53,7 +53,7 @@ def read_cells(path: Path, form: TableForm) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_header(path: Path, rows: Iterator[tuple[int, list[str]]], form: TableForm) -> list[str]:
-    """Take the header off the rows of a table.
+    """Read the header of a table from its rows.
 
     Raises:
         UserError: There are no rows.

@@ -1,4 +1,4 @@
-r"""Tags of a source, such as ``N;PL;DAT``, read as whole symbols in front of its text.
+r"""Tags of a source, such as ``N;PL;DAT``, read as single symbols in front of its text.
 
 As in the baselines of SIGMORPHON's shared tasks on inflection (Wu et al. 2021,
 https://aclanthology.org/2021.eacl-main.163, section 3.2), a tag is one symbol of the source. A
@@ -14,7 +14,7 @@ from kochi.errors import UserError
 
 
 def with_tags(text: str, tags: str) -> str:
-    r"""Write a source and its tags as one text.
+    r"""Join a source and its tags to one text.
 
     >>> with_tags("walk", "V;PST")
     'walk\tV;PST'
@@ -33,11 +33,11 @@ def without_tags(source: str) -> str:
 
 @dataclass(frozen=True)
 class Tags:
-    """The tags that a model knows, and how they are written.
+    """The tags that a model knows, and their separator.
 
     Attributes:
-        names: Each tag once; their order gives their ids.
-        separator: What stands between the tags of a source.
+        names: The tags, in order of their ids.
+        separator: Separator between the tags of a source.
     """
 
     names: tuple[str, ...]
@@ -45,7 +45,7 @@ class Tags:
 
     @staticmethod
     def learn(sources: Iterable[str], separator: str) -> "Tags":
-        """Collect the tags of sources, frequent ones first."""
+        """Collect the tags of sources, the most frequent first."""
         counts: Counter[str] = Counter()
         for source in sources:
             counts.update(_split(source, separator)[1])
@@ -61,7 +61,7 @@ class Tags:
         return _split(source, self.separator)
 
     def encode(self, tags: Sequence[str], first: int) -> list[int]:
-        """Return the ids of tags; that of the first one known is ``first``."""
+        """Return the ids of tags; the first known tag has the id ``first``."""
         ids = {name: first + place for place, name in enumerate(self.names)}
         return [ids.get(tag, UNK) for tag in tags]
 

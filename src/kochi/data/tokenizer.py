@@ -458,7 +458,7 @@ def _trainer(kind: Kind, size: int | None) -> Any:
 def _take_tags(text: str, tree: Any) -> tuple[str, Tags | None]:
     """Return the library's own part of a saved tokenizer, and the tags beside it."""
     if not isinstance(tree, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     if "tokenizer" not in tree:
         return text, None
     names, separator = tree["tags"], tree["separator"]

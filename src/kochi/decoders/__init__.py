@@ -1,4 +1,4 @@
-"""Decoders: what writes a target while it attends to a memory. One file a decoder."""
+"""Decoders, which generate a target while attending to a memory. One file per decoder."""
 
 from kochi.components import Slot
 from kochi.decoders.bahdanau import BahdanauDecoder
@@ -6,7 +6,7 @@ from kochi.decoders.decoder import Decoder
 from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.xu import XuDecoder
 
-# The recurrent ones, by the order of attending and stepping that their papers have.
+# The recurrent ones, named by their papers' order of attending and stepping.
 DECODERS = Slot(
     "decoder",
     Decoder,

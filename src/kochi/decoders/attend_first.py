@@ -1,4 +1,4 @@
-"""What the recurrent decoders share that attend first, then step."""
+"""Base class of the recurrent decoders that attend first, then step."""
 
 from abc import abstractmethod
 from dataclasses import replace
@@ -29,7 +29,7 @@ from kochi.memory import Memory
 
 
 class AttendFirstDecoder(Decoder):
-    """Look with the previous state, then step with what was seen.
+    """Attend with the previous state, then step with the context.
 
     c_i = seen(attention(s_(i-1))), s_i = cell([E y_(i-1); c_i], s_(i-1)), and features of
     s_i, E y_(i-1) and c_i.
@@ -38,12 +38,12 @@ class AttendFirstDecoder(Decoder):
         embedding: Embeds the target tokens.
         attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
         feature_size: Width of the features.
-        summary_size: Width of the encoder's summary; None: the first state is learned alone.
+        summary_size: Width of the encoder's summary; None for a learned first state.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
-        num_layers: Number of layers; the top one's output is the query.
-        dropout: Rate on embeddings, between layers and on features.
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        num_layers: Number of layers; the output of the top one is the query.
+        dropout: Dropout rate of embeddings, between layers, and of features.
+        tie_embeddings: Share the embedding's weight with the output layer.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class AttendFirstDecoder(Decoder):
         context: Float[Tensor, "*batch context_size"],
         query: Float[Tensor, "*batch hidden_size"],
     ) -> Float[Tensor, "*batch context_size"]:
-        """Return what is kept of what was looked at with a query."""
+        """Return the context as the cell receives it, for instance gated by the query."""
 
     @abstractmethod
     def features(

@@ -16,21 +16,21 @@ from kochi.layers.embedding import Embedding
 
 
 class BahdanauDecoder(AttendFirstDecoder):
-    """Look with the previous state, then step with what was seen.
+    """Attend with the previous state, then step with the context.
 
     c_i = attention(s_(i-1)), s_i = cell([E y_(i-1); c_i], s_(i-1)), and features
-    t_i = tanh(W [s_i; E y_(i-1); c_i]). The paper's output looks from s_(i-1) and takes a maxout;
-    here the new state and a tanh stand in their place.
+    t_i = tanh(W [s_i; E y_(i-1); c_i]). The paper's output layer uses s_(i-1) and a maxout; here it
+    uses the new state and a tanh.
 
     Args:
         embedding: Embeds the target tokens.
         attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
-        summary_size: Width of the encoder's summary; None: the first state is learned alone.
+        summary_size: Width of the encoder's summary; None for a learned first state.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
-        num_layers: Number of layers; the top one's output is the query.
-        dropout: Rate on embeddings, between layers and on features.
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        num_layers: Number of layers; the output of the top one is the query.
+        dropout: Dropout rate of embeddings, between layers, and of features.
+        tie_embeddings: Share the embedding's weight with the output layer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Keys and values of what was written so far, for self-attention one step at a time."""
+"""Cache of keys and values for step-by-step self-attention."""
 
 from dataclasses import dataclass, replace
 
@@ -8,20 +8,20 @@ from torch import Tensor
 
 from kochi.attention import Projected
 
-FIRST_CAPACITY = 128  # slots; what is not written is never read
+FIRST_CAPACITY = 128  # slots; unwritten ones are never read
 
 
 @dataclass(frozen=True)
 class Cache:
     """Keys and values in the order they were written, shared by the beams of a sentence.
 
-    A step writes one slot a beam. Reordering the beams copies no keys: a beam only remembers which
-    slots are its own past. Buffers grow by doubling; `write` fills a free slot in place, so that a
-    state may be continued once.
+    A step writes one slot per beam. Reordering beams copies no keys: a beam only records which
+    slots are its own past. Buffers grow by doubling. `write` fills a free slot in place, so a state
+    may be continued only once.
 
     Attributes:
-        keys: One buffer a layer.
-        values: One buffer a layer.
+        keys: One buffer per layer.
+        values: One buffer per layer.
         past: The slots of each beam's own past, in order; None while every beam owns every slot.
         slot_positions: The target position of each slot.
     """
@@ -53,7 +53,7 @@ class Cache:
         return len(self.slot_positions)
 
     def advance(self, width: int, position: int) -> "Cache":
-        """Take one slot a beam for target position ``position``, to be filled by `write`."""
+        """Reserve one slot per beam for target position ``position``, to be filled by `write`."""
         first, end = self.num_slots, self.num_slots + width
         added = torch.full((width,), position, device=self.slot_positions.device)
         past = self.past
@@ -66,7 +66,7 @@ class Cache:
         return Cache(keys, values, past, torch.cat([self.slot_positions, added]))
 
     def write(self, layer: int, step: Projected) -> Projected:
-        """Fill the slots that were taken last and return all slots in use."""
+        """Fill the slots reserved last and return all slots in use."""
         end = self.num_slots
         first = end - step.keys.shape[2]
         self.keys[layer][:, :, first:end] = step.keys
@@ -79,7 +79,7 @@ class Cache:
         return Projected(self.keys[layer][:, :, :end], self.values[layer][:, :, :end])
 
     def mask(self) -> Tensor | None:
-        """Return which slots each beam may see, [batch, width, slots]; None: every slot."""
+        """Return the slots each beam may attend to, [batch, width, slots]; None for all."""
         if self.past is None:
             return None
         batch, width, _ = self.past.shape
@@ -89,7 +89,7 @@ class Cache:
         return hidden.scatter_(2, self.past, True)
 
     def reorder(self, beams: Int[Tensor, "batch width"]) -> "Cache":
-        """Let each new beam have the past of an old one."""
+        """Give each new beam the past of an old one."""
         past = self.past
         if past is None:
             if beams.shape[1] == 1:
@@ -100,7 +100,7 @@ class Cache:
         return replace(self, past=past.gather(1, index))
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "Cache":
-        """Keep only some sentences."""
+        """Keep only the given sentences."""
         return Cache(
             tuple(buffer.index_select(0, rows) for buffer in self.keys),
             tuple(buffer.index_select(0, rows) for buffer in self.values),

@@ -1,4 +1,4 @@
-"""What every decoder offers to training and to search."""
+"""Base class of decoders, for training and search."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -15,20 +15,20 @@ from kochi.memory import Memory
 
 
 class Decoder(nn.Module, ABC):
-    """Write target tokens one by one.
+    """Generate target tokens one by one.
 
-    Training calls ``forward`` on whole targets; search calls ``start`` and ``step``. Both give the
-    same logits. All that a decoder remembers is in the state, which is a value: ``width`` beams of
-    a sentence share its memory, ``reorder`` lets beams continue other beams and ``keep`` drops
-    sentences.
+    Training calls ``forward`` on whole targets; search calls ``start`` and ``step``. Both compute
+    the same logits. The state is an immutable value that holds everything a decoder remembers:
+    ``width`` beams of a sentence share its memory, ``reorder`` makes beams continue other beams,
+    and ``keep`` drops sentences.
 
     Args:
         embedding: Embeds the target tokens.
-        feature_size: Width of the vectors that the output layer reads.
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        feature_size: Width of the input of the output layer.
+        tie_embeddings: Share the embedding's weight with the output layer.
 
     Raises:
-        ValueError: Tied weights of different widths.
+        ValueError: The embedding and the output layer have different widths but are tied.
     """
 
     output_weight: nn.Parameter
@@ -57,10 +57,10 @@ class Decoder(nn.Module, ABC):
         """Read whole targets; ``inputs`` start with the begin mark.
 
         Args:
-            memory: What may be looked at.
-            inputs: What has been written before each position.
-            need_alignment: Also return where each position looked, in the last layer that looks at
-                the memory, or in every layer.
+            memory: The memory to attend to.
+            inputs: The token before each target position.
+            need_alignment: Also return the alignments of the last layer that attends to the memory,
+                or of every layer.
         """
 
     def forward(
@@ -71,29 +71,29 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> Any:
-        """Return the state before the first token, for ``width`` beams a sentence."""
+        """Return the state before the first token, for ``width`` beams per sentence."""
 
     @abstractmethod
     def step(
         self, state: Any, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], Any]:
-        """Read one token a beam; return logits for the next one, and the next state.
+        """Read one token per beam; return logits for the next one, and the next state.
 
-        The caller may write over the logits.
+        The caller may overwrite the logits.
         """
 
     @abstractmethod
     def reorder(self, state: Any, beams: Int[Tensor, "batch width"]) -> Any:
-        """Let each new beam continue the old beam ``beams`` of its sentence."""
+        """Make each new beam continue the old beam ``beams`` of its sentence."""
 
     @abstractmethod
     def keep(self, state: Any, rows: Int[Tensor, " kept"]) -> Any:
-        """Keep only some sentences of the batch."""
+        """Keep only the given sentences of the batch."""
 
     def alignment(
         self, memory: Memory, inputs: Int[Tensor, "batch target"]
     ) -> Float[Tensor, "batch target source"] | None:
-        """Return where each target position looked, or None for a decoder that cannot look."""
+        """Return the alignment of each target position, or None for a decoder without attention."""
         return self.write(memory, inputs, need_alignment=True).alignment
 
     def logits(
@@ -102,7 +102,7 @@ class Decoder(nn.Module, ABC):
         """Apply the output layer.
 
         Args:
-            features: What the decoder made; of a `Mixture` the logits are log-probabilities.
+            features: The decoder's features; for a `Mixture` the logits are log-probabilities.
         """
         if isinstance(features, Mixture):
             return features.log_probabilities(self.output_weight, self.output_bias)

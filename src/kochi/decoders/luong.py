@@ -39,21 +39,21 @@ from kochi.memory import Memory
 
 
 class LuongDecoder(Decoder):
-    """Step, look with the new state, and join both in an attentional vector.
+    """Step, attend with the new state, and combine both in an attentional vector.
 
     h_i = cell([E y_(i-1); a_(i-1)], h_(i-1)), c_i = attention(h_i), a_i = tanh(W [c_i; h_i])
-    (equation 5). Without input feeding the cell does not see a_(i-1); then training runs the
-    recurrent layers over the whole target at once and looks for all positions together.
+    (equation 5). Without input feeding, a_(i-1) is not an input of the cell; training then runs the
+    recurrent layers over the whole target at once and attends for all positions together.
 
     Args:
         embedding: Embeds the target tokens.
         attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
-        summary_size: Width of the encoder's summary; None: the first state is learned alone.
+        summary_size: Width of the encoder's summary; None for a learned first state.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
-        num_layers: Number of layers; the top one's output is the query.
-        dropout: Rate on embeddings, between layers and on features.
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        num_layers: Number of layers; the output of the top one is the query.
+        dropout: Dropout rate of embeddings, between layers, and of features.
+        tie_embeddings: Share the embedding's weight with the output layer.
         input_feeding: Feed the attentional vector to the next step (section 3.3).
     """
 

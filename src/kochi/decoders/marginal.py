@@ -1,4 +1,4 @@
-"""Luong's order with hard attention that is trained exactly: the choice of a place is summed out.
+"""Luong's order with hard attention that is trained exactly, with the position summed out.
 
 Deng, Kim, Chiu, Guo and Rush 2018, "Latent alignment and variational attention", section 2,
 https://arxiv.org/abs/1807.03756, in the decoder of Luong, Pham and Manning 2015, section 3,
@@ -30,8 +30,8 @@ class MarginalState:
     """State between two steps.
 
     Attributes:
-        recurrent: What every recurrent decoder remembers.
-        of_places: The part of the attentional vector that comes from each place.
+        recurrent: The state of every recurrent decoder.
+        of_places: The part of the attentional vector that comes from each source position.
     """
 
     recurrent: RecurrentState
@@ -39,28 +39,28 @@ class MarginalState:
 
 
 class MarginalDecoder(Decoder):
-    """Step, look at one place with the new state, write; the probability sums over all places.
+    """Step, attend to one position with the new state; the probability sums over positions.
 
     h_i = cell(E y_(i-1), h_(i-1)), alignment_i = attention(h_i), a_i(s) = tanh(W [value_s; h_i])
     and p(y) = sum over s of alignment_i(s) softmax(output(a_i(s)))_y. It has the same parameters as
-    `kochi.decoders.luong.LuongDecoder` without input feeding, which reads the mean of the values
-    instead: one line of the run file compares the two. The alignment is divided by its sum, which a
-    window with a prior makes less than 1; where nothing may be seen, the value is zero, as in the
-    other decoders.
+    `kochi.decoders.luong.LuongDecoder` without input feeding, which uses the mean of the values
+    instead: the two differ in one line of the run file. The alignment is divided by its sum, which
+    a window with a prior makes less than 1. Where everything is masked, the value is zero, as in
+    the other decoders.
 
-    The sum is exact because nothing that comes later depends on the choice: the next state sees the
-    token alone. A score or scope that looks back sees the probabilities of earlier choices.
+    The sum is exact because nothing later depends on the position: the next state depends only on
+    the token. A recurrent score or scope uses the probabilities of earlier positions.
 
     Args:
         embedding: Embeds the target tokens.
-        attention: Of one head, made by ``kochi.attention.build`` with query_size = hidden_size and
-            the selection "marginal".
-        summary_size: Width of the encoder's summary; None: the first state is learned alone.
+        attention: A module with one head made by ``kochi.attention.build`` with query_size =
+            hidden_size and the selection "marginal".
+        summary_size: Width of the encoder's summary; None for a learned first state.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
-        num_layers: Number of layers; the top one's output is the query.
-        dropout: Rate on embeddings, between layers and on features (see `Mixture`).
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        num_layers: Number of layers; the output of the top one is the query.
+        dropout: Dropout rate of embeddings, between layers, and of features (see `Mixture`).
+        tie_embeddings: Share the embedding's weight with the output layer.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class MarginalDecoder(Decoder):
 def _shares(
     alignment: Float[Tensor, "batch target source"] | None,
 ) -> Float[Tensor, "batch target source"]:
-    """Divide each row by its sum, in float32 at least; a row of zeros stays."""
+    """Divide each row by its sum, at least in float32; rows of zeros stay unchanged."""
     assert alignment is not None  # it was asked for
     wide = alignment.to(torch.promote_types(alignment.dtype, torch.float32))
     total = wide.sum(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The output of hard attention whose choice is summed out: a mixture over the places."""
+"""The output of hard attention with the position summed out: a mixture over positions."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,19 +16,19 @@ CHUNK_ELSEWHERE = 2**25
 
 
 class Mixture(NamedTuple):
-    """What the output layer reads if a target position looks at one place, for every place.
+    """The input of the output layer for every source position that a target position may choose.
 
     ``features[s] = tanh(of_target + of_places[s]) * kept`` and
     ``p(y) = sum over s of alignment[s] * softmax(output(features[s]))[y]``. The features are held
-    in two parts because the whole is ``target x source`` vectors a sentence.
+    in two parts because together they are ``target x source`` vectors per sentence.
 
     Args:
         of_target: The part of each target position.
-        of_places: The part of each place.
-        alignment: The probability of each place; a row sums to 1.
-        kept: What dropout leaves of the features, and the factor that makes up for the rest. All
-            places of a target position lose the same ones: they are compared by one thinned output
-            layer, and the sum over places is exact in it. ``None``: nothing is dropped.
+        of_places: The part of each source position.
+        alignment: The probability of each source position; a row sums to 1.
+        kept: The dropout mask of the features, with its scale. All source positions of a target
+            position share it, so that the sum over them is exact for one thinned output layer.
+            ``None`` for no dropout.
     """
 
     of_target: Float[Tensor, "batch target feature_size"]
@@ -37,7 +37,7 @@ class Mixture(NamedTuple):
     kept: Float[Tensor, "batch target feature_size"] | None = None
 
     def rows(self, rows: Int[Tensor, " rows"]) -> "Rows":
-        """Take some target positions, counted through the batch."""
+        """Select target positions by their index in the flattened batch."""
         kept = self.kept
         return Rows(
             self.of_target.flatten(0, 1).index_select(0, rows),
@@ -54,8 +54,8 @@ class Mixture(NamedTuple):
     ) -> Float[Tensor, "batch target vocabulary"]:
         """Return the logarithm of p(y) for every token y, in nats.
 
-        Without a gradient it holds the outputs of few places at a time. For training, see
-        `kochi.training.mixture_loss`, which holds few at a time in any case.
+        Without a gradient, the outputs of only a few positions are held at a time. For training,
+        see `kochi.training.mixture_loss`, which also holds only a few.
 
         Args:
             weight: Output layer: logits = features @ weight.T + bias.

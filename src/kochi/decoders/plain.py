@@ -1,4 +1,4 @@
-"""The plain decoder: everything it knows of the source is one fixed vector.
+"""The plain decoder, which sees the source only as one fixed-size vector.
 
 Sutskever et al. 2014, https://arxiv.org/abs/1409.3215 (the vector starts the state); Cho et al.
 2014, https://arxiv.org/abs/1406.1078 (the vector is also an input of every step).
@@ -30,8 +30,8 @@ class PlainDecoder(Decoder):
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
         num_layers: Number of layers.
-        dropout: Rate on embeddings, between layers and on features.
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        dropout: Dropout rate of embeddings, between layers, and of features.
+        tie_embeddings: Share the embedding's weight with the output layer.
     """
 
     def __init__(

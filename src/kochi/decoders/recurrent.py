@@ -1,4 +1,4 @@
-"""What the recurrent decoders share: their state, its first value, and the output features."""
+"""Helpers of the recurrent decoders: their state, its first value, and the output features."""
 
 from dataclasses import dataclass, replace
 
@@ -15,15 +15,15 @@ from kochi.memory import Memory
 
 @dataclass(frozen=True)
 class RecurrentState:
-    """State of a recurrent decoder between two steps, for ``width`` beams a sentence.
+    """State of a recurrent decoder between two steps, for ``width`` beams per sentence.
 
     Attributes:
-        layers: One tensor [vectors, batch, width, hidden_size] a layer.
-        feed: What is fed to the next step beside the token: the attentional vector (Luong), or
-            nothing (width 0).
-        memory: What may be looked at; shared by the beams.
-        projected: The memory as attention wants it; None for the plain decoder.
-        looked: What attention must be told at the next step.
+        layers: One tensor [vectors, batch, width, hidden_size] per layer.
+        feed: The input of the next step besides the token: the attentional vector (Luong), or an
+            empty vector (width 0).
+        memory: The memory to attend to, shared by the beams.
+        projected: The memory as projected by the attention; None for the plain decoder.
+        looked: The state of the attention.
     """
 
     layers: tuple[Float[Tensor, "vectors batch width hidden_size"], ...]
@@ -33,7 +33,7 @@ class RecurrentState:
     looked: AttentionState = START
 
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "RecurrentState":
-        """Let each new beam continue an old beam of its sentence."""
+        """Make each new beam continue an old beam of its sentence."""
         return replace(
             self,
             layers=tuple(
@@ -44,7 +44,7 @@ class RecurrentState:
         )
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "RecurrentState":
-        """Keep only some sentences."""
+        """Keep only the given sentences."""
         return RecurrentState(
             tuple(layer.index_select(1, rows) for layer in self.layers),
             self.feed.index_select(0, rows),
@@ -60,13 +60,13 @@ def _take(values: Tensor, beams: Tensor) -> Tensor:
 
 
 class Bridge(nn.Module):
-    """Make a decoder's first state from the encoder's summary: tanh(W summary + b).
+    """Compute a decoder's first state from the encoder's summary: tanh(W summary + b).
 
-    Bahdanau et al. 2015, appendix A.2.2, for every layer and for the LSTM's cells too.
+    Bahdanau et al. 2015, appendix A.2.2, here for every layer and also for the LSTM's cells.
 
     Args:
-        summary_size: Width of the summary; None leaves it out: tanh(b), for a decoder that begins
-            before the encoder has ended.
+        summary_size: Width of the summary; None for tanh(b) without a summary, for a decoder that
+            starts before the encoder has finished.
         stack: The decoder's layers.
     """
 
@@ -114,7 +114,7 @@ def input_columns(
 def token_gates(
     stack: RecurrentStack, embedded: Float[Tensor, "batch target size"]
 ) -> Float[Tensor, "batch target gates"]:
-    """Multiply the tokens' vectors by their part of the input weights, all steps at once."""
+    """Multiply the token embeddings by their part of the input weights, for all steps at once."""
     token_weight, _ = input_columns(stack, embedded.shape[-1])
     return linear(embedded, token_weight, stack.input_bias)
 
@@ -122,6 +122,6 @@ def token_gates(
 def stack_steps(
     alignments: list[Tensor | None],
 ) -> tuple[Float[Tensor, "batch heads target source"], ...]:
-    """Join the alignments of single steps to that of the one layer, if there are any."""
+    """Stack the alignments of single steps to that of the only layer, if there are any."""
     steps = [alignment for alignment in alignments if alignment is not None]
     return (torch.cat(steps, 2),) if steps else ()

@@ -1,7 +1,7 @@
-"""A recurrent decoder that writes while its memory still grows.
+"""A recurrent decoder that generates output while its memory still grows.
 
-That needs an attention that walks forward and waits at the end of what is there: Raffel et al.
-2017, section 2.2, https://arxiv.org/abs/1704.00784.
+It needs a monotonic attention that waits at the end of the memory: Raffel et al. 2017, section 2.2,
+https://arxiv.org/abs/1704.00784.
 """
 
 from dataclasses import replace
@@ -20,30 +20,30 @@ from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.recurrent import RecurrentState
 from kochi.memory import Memory
 
-WORTH_DROPPING = 64  # places: dropping copies what is left
+WORTH_DROPPING = 64  # positions: dropping copies the remaining ones
 
 
 class StreamingDecoder:
-    """Let a decoder write along a memory whose places come one after the other.
+    """Run a decoder over a memory whose positions arrive one after the other.
 
-    The weights are the decoder's, in eval mode.
+    It shares the decoder's weights, in eval mode.
 
     Args:
-        decoder: A recurrent decoder of one head that walks (selection "monotonic" or "chunkwise",
-            scope "global"), whose first state is learned.
+        decoder: A recurrent decoder with one head, a monotonic attention (selection "monotonic" or
+            "chunkwise", scope "global") and a learned first state.
 
     Raises:
-        ValueError: It needs what is not there before the end; the message says what.
+        ValueError: The decoder needs the whole source; the message names the option.
     """
 
     def __init__(self, decoder: nn.Module) -> None:
         if not isinstance(decoder, BahdanauDecoder | LuongDecoder):
-            raise ValueError("model.kind: only 'rnn' writes while the source still comes")
+            raise ValueError("model.kind: only 'rnn' supports streaming")
         self.decoder = decoder
         self.attention = _walking(decoder.attention)
         if decoder.bridge.linear is not None:
             raise ValueError(
-                "model.first_state = 'summary' is known at the end only: train with 'learned'"
+                "model.first_state = 'summary' needs the whole source: train with 'learned'"
             )
         score, selection = self.attention.score, self.attention.selection
         self._behind = score.filters.shape[-1] // 2 if isinstance(score, LocationAware) else 0
@@ -59,7 +59,7 @@ class StreamingDecoder:
     def grow(
         self, state: RecurrentState, values: Float[Tensor, "1 places memory_size"]
     ) -> RecurrentState:
-        """Put places behind the memory."""
+        """Append positions to the memory."""
         assert state.projected is not None
         return replace(state, projected=state.projected.append(self.attention.project(values)))
 
@@ -70,14 +70,14 @@ class StreamingDecoder:
         return self.decoder.step(state, tokens)
 
     def standing(self, state: RecurrentState) -> int | None:
-        """Return the place where the walk stands; None where it walked off the end."""
+        """Return the position of the walk; None if it has moved past the end."""
         past = state.looked.past
         assert past is not None
         stands = past.previous if past.standing is None else past.standing
         return int(stands.argmax()) if stands.numel() and stands.any() else None
 
     def forget(self, state: RecurrentState) -> tuple[RecurrentState, int]:
-        """Drop places so far behind the walk that no step looks at them; return how many."""
+        """Drop positions too far behind the walk for any later step; return their number."""
         place, past, projected = self.standing(state), state.looked.past, state.projected
         count = 0 if place is None else place - self._behind
         if count < WORTH_DROPPING:
@@ -89,18 +89,16 @@ class StreamingDecoder:
 
 def _walking(attention: nn.Module) -> Attention:
     if not isinstance(attention, Attention):
-        raise ValueError("model.attention.num_heads: writing as the source comes needs one head")
+        raise ValueError("model.attention.num_heads: streaming needs one head")
     if not isinstance(attention.selection, Monotonic | Chunkwise):
         raise ValueError(
-            "model.attention.selection: only 'monotonic' and 'chunkwise' write while the source "
-            "still comes; the others look at all of it"
+            "model.attention.selection: only 'monotonic' and 'chunkwise' support streaming; the "
+            "others attend to the whole source"
         )
     if not isinstance(attention.scope, Global) or attention.relative is not None:
-        raise ValueError(
-            "model.attention: writing as the source comes needs scope 'global' and no relative term"
-        )
+        raise ValueError("model.attention: streaming needs scope 'global' and no relative term")
     if isinstance(attention.score, Location):
-        raise ValueError("model.attention.score: 'location' scores a source of known length")
+        raise ValueError("model.attention.score: 'location' needs a source of known length")
     return attention
 
 

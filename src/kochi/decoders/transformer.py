@@ -36,9 +36,9 @@ class TransformerState:
     Attributes:
         position: Number of tokens read so far.
         cache: Keys and values of the tokens read so far.
-        projected: The memory as each layer's attention wants it.
-        looked: What each layer's attention to the memory must be told at the next step.
-        joined: The weights of each layer's self-attention, laid side by side once.
+        projected: The memory as projected by each layer's attention.
+        looked: The state of each layer's attention to the memory.
+        joined: The concatenated weights of each layer's self-attention.
     """
 
     position: int
@@ -53,11 +53,11 @@ class TransformerDecoder(Decoder):
 
     Args:
         embedding: Embeds the target tokens; its width is the width of the model.
-        positions: Adds positions to the embeddings, or None where attention rotates.
+        positions: Adds positions to the embeddings; None if attention uses rotary positions.
         layers: The layers.
-        norm: Normalises the last layer's output (pre-norm), or the identity.
-        dropout: Rate on the embeddings.
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        norm: Normalises the output of the last layer (pre-norm), or the identity.
+        dropout: Dropout rate of the embeddings.
+        tie_embeddings: Share the embedding's weight with the output layer.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class TransformerDecoder(Decoder):
         return replace(state, cache=state.cache.keep(rows), projected=projected, looked=looked)
 
     def _past(self, width: int, position: int, cache: Cache) -> "_Past":
-        """Say once for all layers, which have one scope, which slots each beam may see."""
+        """Compute the slots each beam may attend to, once for all layers: they share a scope."""
         mask = cache.mask()
         slots = None if mask is None else cache.slot_positions
         attention = self.blocks[0].self_attention
@@ -160,7 +160,7 @@ class TransformerDecoder(Decoder):
 
 @dataclass(frozen=True)
 class _Past:
-    """What the beams of one step may see of their own writing."""
+    """The earlier outputs that the beams of one step may attend to."""
 
     position: int
     cache: Cache
@@ -173,11 +173,11 @@ class TransformerDecoderLayer(nn.Module):
     """Self-attention, attention to the memory, then feed-forward, with residuals and norms.
 
     Args:
-        self_attention: Attends from the target to itself, with a causal scope.
-        attention: Attends from the target to the memory.
-        feedforward: The position-wise part.
+        self_attention: Self-attention of the target, with a causal scope.
+        attention: Attention from the target to the memory.
+        feedforward: The position-wise feed-forward layer.
         norm: "pre" or "post".
-        dropout: Rate on what each part adds.
+        dropout: Dropout rate of each residual branch.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class TransformerDecoderLayer(nn.Module):
         projected: Projected,
         need_alignment: bool = False,
     ) -> tuple[Float[Tensor, "batch target size"], Readout]:
-        """Return the next layer's input, and what was read from the memory."""
+        """Return the input of the next layer and the output of the attention to the memory."""
         x = self._self_attend(x)
         query = self.attention_residual.before(x)
         readout = self.attention(query, projected, need_alignment=need_alignment)
@@ -218,7 +218,7 @@ class TransformerDecoderLayer(nn.Module):
         past: _Past,
         index: int,
     ) -> tuple[Float[Tensor, "batch width size"], AttentionState]:
-        """Read one token a beam; the new keys and values go into the cache."""
+        """Read one token per beam and write the new keys and values to the cache."""
         query, new = self.self_attention.project_self(
             self.self_residual.before(x), positions=past.position, joined=state.joined[index]
         )

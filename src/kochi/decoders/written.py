@@ -1,4 +1,4 @@
-"""What a decoder leaves when it has read a whole target."""
+"""The output of a decoder for a whole target."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -11,15 +11,15 @@ from kochi.attention import Draws, Readout
 from kochi.decoders.mixture import Mixture
 
 Need = bool | Literal["every layer"]
-"""Whether alignments are wanted: those of the last layer that looks at the memory, or of all."""
+"""Whether to return alignments: of the last layer that attends to the memory, or of all."""
 
 
 class Looks(NamedTuple):
-    """What was drawn at each target position, all heads and layers together.
+    """Samples of the attention at each target position, summed over heads and layers.
 
     Args:
-        log_probability: Of what was drawn, in nats.
-        entropy: Of what it was drawn from, in nats.
+        log_probability: Log-probability of the samples, in nats.
+        entropy: Entropy of the distributions they were drawn from, in nats.
     """
 
     log_probability: Float[Tensor, "batch target"]
@@ -27,14 +27,13 @@ class Looks(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Features for the output layer, and how they came about.
+    """Features for the output layer, with their alignments.
 
     Args:
-        features: For each target position; a `Mixture` where they depend on a choice of place that
-            is summed out.
-        layers: Where each position looked, if it was asked for: a tensor for the last layer that
-            looks at the memory, or for each, first to last; empty for a decoder that cannot look.
-        looks: What was drawn; None where nothing is left to chance.
+        features: Features of each target position; a `Mixture` if a source position is summed out.
+        layers: The requested alignments: of the last layer that attends to the memory, or of each
+            such layer, first to last. Empty for a decoder without attention.
+        looks: The samples of the attention; None if nothing is sampled.
     """
 
     features: Float[Tensor, "batch target feature_size"] | Mixture
@@ -43,18 +42,18 @@ class Written(NamedTuple):
 
     @property
     def alignment(self) -> Float[Tensor, "batch target source"] | None:
-        """Return where the last layer looked (the mean over its heads), if it was asked for."""
+        """Return the alignment of the last layer, averaged over its heads, if requested."""
         return self.layers[-1].mean(1) if self.layers else None
 
 
 def one_after_the_other(draws: Iterable[Draws | None]) -> Looks | None:
-    """Join the draws of single steps."""
+    """Concatenate the samples of single steps."""
     steps = [_over_heads(one) for one in draws if one is not None]
     return Looks(*(torch.cat(part, 1) for part in zip(*steps, strict=True))) if steps else None
 
 
 def on_top_of_each_other(draws: Iterable[Draws | None]) -> Looks | None:
-    """Add the draws of several layers: the log-probability of all of them together."""
+    """Sum over several layers, which gives the joint log-probability of their samples."""
     layers = [_over_heads(one) for one in draws if one is not None]
     return (
         Looks(*(torch.stack(part).sum(0) for part in zip(*layers, strict=True))) if layers else None
@@ -66,7 +65,7 @@ def _over_heads(draws: Draws) -> Looks:
 
 
 def every_head(readout: Readout) -> Float[Tensor, "batch heads target source"] | None:
-    """Return the alignment, if it was asked for, with an axis of heads also where there is one."""
+    """Return the alignment, if requested, with an axis of heads even if there is only one."""
     alignment = readout.alignment
     return alignment.unsqueeze(1) if alignment is not None and alignment.ndim == 3 else alignment
 
@@ -74,5 +73,5 @@ def every_head(readout: Readout) -> Float[Tensor, "batch heads target source"] |
 def layers_of(
     alignments: Iterable[Float[Tensor, "batch heads target source"] | None],
 ) -> tuple[Float[Tensor, "batch heads target source"], ...]:
-    """Return the alignments of layers; nothing where they were not asked for."""
+    """Return the alignments of the layers; empty if they were not requested."""
     return tuple(alignment for alignment in alignments if alignment is not None)

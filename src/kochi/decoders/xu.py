@@ -1,4 +1,4 @@
-"""The decoder that attends to pictures: attend, gate, step, and a deep output.
+"""The decoder of Show, Attend and Tell: attend, gate, step, and a deep output.
 
 Xu, Ba, Kiros, Cho, Courville, Salakhutdinov, Zemel and Bengio 2015, "Show, attend and tell: neural
 image caption generation with visual attention", sections 3.1.2 and 4.2.1,
@@ -16,22 +16,22 @@ from kochi.layers.embedding import Embedding
 
 
 class XuDecoder(AttendFirstDecoder):
-    """Look with the previous state, weigh what was seen, then step.
+    """Attend with the previous state, gate the context, then step.
 
     beta_t = sigmoid(f_beta(h_(t-1))), z_t = beta_t attention(h_(t-1)) (section 4.2.1),
     h_t = cell([E y_(t-1); z_t], h_(t-1)) (equations 1 to 3), and features
-    tanh(E y_(t-1) + L_h h_t + L_z z_t) for the output layer L_o (equation 7, whose tanh is that of
-    the authors' program). The first state comes from the mean of the memory.
+    tanh(E y_(t-1) + L_h h_t + L_z z_t) for the output layer L_o (equation 7; the tanh is from the
+    authors' code). The first state is computed from the mean of the memory.
 
     Args:
         embedding: Embeds the target tokens; its width is that of the features.
         attention: A module made by ``kochi.attention.build`` with query_size = hidden_size.
-        summary_size: Width of the encoder's summary; None: the first state is learned alone.
+        summary_size: Width of the encoder's summary; None for a learned first state.
         cell: "lstm" or "gru".
         hidden_size: Width of the state.
-        num_layers: Number of layers; the top one's output is the query.
-        dropout: Rate on embeddings, between layers and on features.
-        tie_embeddings: Use the embedding's weight as the output layer's.
+        num_layers: Number of layers; the output of the top one is the query.
+        dropout: Dropout rate of embeddings, between layers, and of features.
+        tie_embeddings: Share the embedding's weight with the output layer.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Decoding: from a decoder's next-token scores to whole answers.
+"""Decoding: from a decoder's next-token scores to whole outputs.
 
-`search` (beam; beam 1 is greedy) and `sample` are the two doors. A decoder is known only through
-``start``, ``step``, ``reorder`` and ``keep`` (`StepDecoder`). The answer to a sentence does not
-depend on what shares its batch: limits, stopping and random numbers are the sentence's own.
+The entry points are `search` (beam search; beam 1 is greedy) and `sample`. A decoder needs only
+``start``, ``step``, ``reorder`` and ``keep`` (`StepDecoder`). The output for a sentence does not
+depend on the rest of its batch: each sentence has its own limits, stopping and random numbers.
 """
 
 from kochi.decoding.beam import beam_search

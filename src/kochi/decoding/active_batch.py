@@ -1,4 +1,4 @@
-"""Which sentences are still being written, and what was chosen for them step by step."""
+"""The unfinished sentences of a batch, and a record of their steps."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ SHRINK_AT = 8
 class ActiveBatch:
     """The sentences of a shrinking batch.
 
-    A sentence that is done is closed at once, so that its answer cannot change. It leaves the batch
-    when an eighth of the batch is closed: dropping rows copies the decoder's whole state, which
-    costs about as much as carrying a few closed sentences along.
+    A finished sentence is closed at once, so that its output cannot change. It is removed when an
+    eighth of the batch is closed: dropping rows copies the decoder's whole state, which costs about
+    as much as keeping a few closed sentences.
 
     Args:
-        limits: Each sentence's maximum length.
+        limits: The maximum length of each sentence.
     """
 
     def __init__(self, limits: Int[Tensor, " batch"]) -> None:
@@ -28,18 +28,18 @@ class ActiveBatch:
 
     @property
     def empty(self) -> bool:
-        """Whether every sentence is done."""
+        """Whether every sentence is finished."""
         return self._num_open == 0
 
     def close(self, done: Bool[Tensor, " batch"]) -> Int[Tensor, " closed"]:
-        """Close what is done; return where in the batch the newly closed sentences stand."""
+        """Close finished sentences; return the batch indices of the newly closed ones."""
         closed = (done & self.open).nonzero().squeeze(1)
         self.open = self.open & ~done
         self._num_open -= len(closed)
         return closed
 
     def shrink(self) -> Int[Tensor, " kept"] | None:
-        """Drop the closed sentences if they are many; return which places stay, or None."""
+        """Drop the closed sentences if there are many; return the indices to keep, or None."""
         if (len(self.rows) - self._num_open) * SHRINK_AT < len(self.rows):
             return None
         kept = self.open.nonzero().squeeze(1)
@@ -48,7 +48,7 @@ class ActiveBatch:
 
 
 class Record:
-    """Some tensors [batch, width] a step, read back only for sentences that are done."""
+    """Tensors [batch, width] of each step, read back only for finished sentences."""
 
     def __init__(self) -> None:
         self._steps: list[tuple[Tensor, ...]] = []
@@ -58,11 +58,11 @@ class Record:
         self._steps.append(tensors)
 
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
-        """Forget the other sentences."""
+        """Keep only the given sentences."""
         stacks = [torch.stack(tensors)[:, rows] for tensors in zip(*self._steps, strict=True)]
         self._steps = list(zip(*stacks, strict=True))
 
     def read(self, rows: Int[Tensor, " rows"]) -> list[tuple[list[list[Any]], ...]]:
-        """Return for each of some sentences one list [length][width] a recorded tensor."""
+        """Return, for each of the given sentences, one list [length][width] per tensor."""
         stacks = [torch.stack(tensors, 1)[rows] for tensors in zip(*self._steps, strict=True)]
         return list(zip(*(stack.tolist() for stack in stacks), strict=True))

@@ -1,9 +1,8 @@
 """Beam search with length normalisation.
 
-Hypotheses that end compete by log_probability / length ** length_penalty. A sentence stops when no
-live beam can beat the worst one kept: log-probabilities only fall and lengths only grow, so the
-most a live beam can reach is live / max_length ** length_penalty, as if every token to come were
-certain and the answer as long as it may be.
+Finished hypotheses are ranked by log_probability / length ** length_penalty. A sentence stops when
+no live beam can beat the worst hypothesis kept: log-probabilities only decrease and lengths only
+increase, so live / max_length ** length_penalty is an upper bound of a live beam's score.
 """
 
 from dataclasses import dataclass
@@ -43,37 +42,37 @@ def beam_search(
     joint: ExternalScorer | None = None,
     unknown: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Keep the ``beam`` likeliest beginnings of each sentence.
+    """Search by keeping the ``beam`` most probable prefixes of each sentence.
 
-    At each step the likeliest ``beam`` continuations of a sentence are found, the end mark among
-    them; those that end are kept if they are among its ``n_best`` by score, and the best ``beam``
-    that do not end live on. Ties fall to the lowest beam, then the lowest token; an ended
-    hypothesis keeps its place against a later one with the same score.
+    Each step finds the ``beam`` best continuations of a sentence, including the end mark. Finished
+    ones are kept if they are among the ``n_best`` by score, and the best ``beam`` unfinished ones
+    continue. Ties go to the lowest beam, then the lowest token, and to the hypothesis that finished
+    first.
 
     Args:
-        decoder: In eval mode, or dropout takes part.
-        memory: What the sentences left.
-        max_length: Most tokens an answer may have, the end mark counted.
-        beam: How many beginnings live at once. 1 is not quite `greedy`: it goes on past an end as
-            long as something longer may score better.
+        decoder: The decoder, in eval mode (otherwise dropout is applied).
+        memory: The encoded sentences.
+        max_length: Maximum number of tokens, including the end mark.
+        beam: Number of live prefixes. A beam of 1 differs from `greedy`: it continues after an end
+            mark as long as a longer hypothesis may score better.
         length_penalty: Exponent of the length in the score; 0 compares plain log-probabilities,
-            which favours short answers.
-        n_best: How many answers to return, at most ``beam``.
-        min_length: Fewest tokens before the end mark.
-        patience: Stop a sentence also when ``patience`` times ``beam`` hypotheses have ended (Kasai
-            et al. 2022, https://arxiv.org/abs/2204.05424; 1 is what most toolkits do). Faster, as
-            the bound is loose where ``length_penalty`` is large, but something longer that would
-            have scored better can be missed. None for never.
-        joint: Scores beside the decoder; a hypothesis' log-probability is then the joint one.
-        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
+            which favours short outputs.
+        n_best: Number of hypotheses to return, at most ``beam``.
+        min_length: Minimum number of tokens before the end mark.
+        patience: Also stop a sentence when ``patience`` times ``beam`` hypotheses have finished
+            (Kasai et al. 2022, https://arxiv.org/abs/2204.05424; most toolkits use 1). This is
+            faster, since the bound is loose for a large ``length_penalty``, but may miss a longer
+            hypothesis with a better score. None disables it.
+        joint: An external scorer; log-probabilities are then the joint ones.
+        unknown: Whether the output may contain the unknown token; see `forbid_marks`.
 
     Returns:
-        For each sentence up to ``n_best`` hypotheses: the finished ones, best first, then, if they
-        are too few, the best unfinished ones of the maximum length. At least one: where nothing
-        has a probability, it is empty with score -inf.
+        Up to ``n_best`` hypotheses for each sentence: the finished ones, best first, then, if there
+        are too few, the best unfinished ones of the maximum length. There is at least one: if
+        nothing has a probability above 0, it is empty with score -inf.
 
     Raises:
-        ValueError: An option out of range, or logits that are NaN or +inf.
+        ValueError: An option is out of range, or logits are NaN or +inf.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best must be from 1 to beam = {beam}, got {n_best}")
@@ -107,7 +106,7 @@ def _same(parents: Int[Tensor, "batch width"], old_width: int) -> bool:
 
 @dataclass(frozen=True)
 class _Ended:
-    """The best ended hypotheses of each sentence, best first; empty places score -inf."""
+    """The best finished hypotheses of each sentence, best first; empty slots have score -inf."""
 
     score: Float[Tensor, "batch n_best"]
     log_probability: Float[Tensor, "batch n_best"]
@@ -128,7 +127,7 @@ class _Ended:
 
 
 class _Beams:
-    """The live beams of a batch, and what has ended so far."""
+    """The live beams of a batch, and the hypotheses finished so far."""
 
     def __init__(
         self,
@@ -156,7 +155,7 @@ class _Beams:
     def advance(
         self, logits: Float[Tensor, "batch width vocabulary"], min_length: int
     ) -> Int[Tensor, "batch beam"]:
-        """Take a step; return the old beams that the new ones continue."""
+        """Advance by one step; return the old beams that the new ones continue."""
         self.length += 1
         log_probs = log_probabilities_(logits)
         if self.joint is not None:
@@ -191,7 +190,7 @@ class _Beams:
         self.num_ended = self.num_ended + eligible.sum(1)
 
     def close(self) -> bool:
-        """Read back what is done; return whether everything is."""
+        """Read back the finished sentences; return whether all are finished."""
         limits = self.roster.limits
         hope = self.live[:, 0] / limits**self.length_penalty
         worst = self.ended.score[:, -1]
@@ -203,7 +202,7 @@ class _Beams:
         return self.roster.empty
 
     def shrink(self) -> Int[Tensor, " kept"] | None:
-        """Drop closed sentences if they are many; return which places stay, or None."""
+        """Drop closed sentences if there are many; return the indices to keep, or None."""
         kept = self.roster.shrink()
         if kept is not None:
             self.record.keep(kept)
@@ -246,10 +245,10 @@ def trace(tokens: list[list[int]], parents: list[list[int]], beam: int, length: 
     """Follow a beam back through the steps; return its first ``length`` tokens.
 
     Args:
-        tokens: What was chosen, [length][width].
-        parents: Which beam of the step before was continued, [length][width].
-        beam: Where the hypothesis stood after ``length`` steps.
-        length: How many steps it took.
+        tokens: The chosen tokens, [length][width].
+        parents: The beams of the previous step that were continued, [length][width].
+        beam: The beam of the hypothesis after ``length`` steps.
+        length: The number of steps.
 
     >>> trace(tokens=[[7], [8, 9], [5, 6]], parents=[[0], [0, 0], [1, 0]], beam=0, length=3)
     [7, 9, 5]

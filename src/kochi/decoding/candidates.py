@@ -1,4 +1,4 @@
-"""From logits to the best continuations, exactly, with ties that always fall the same way."""
+"""From logits to the best continuations, exactly and with deterministic ties."""
 
 import torch
 import torch.nn.functional as F
@@ -44,13 +44,13 @@ def log_probabilities_(
 def forbid_marks(
     log_probs: Float[Tensor, "batch width vocabulary"], end: bool, unknown: bool = False
 ) -> None:
-    """Set the special tokens that must not be written to -inf in place.
+    """Set the special tokens that must not be written to -inf, in place.
 
-    The others are not normalised again: an answer keeps the model's probability.
+    The others are not renormalised, so that a hypothesis keeps the model's probability.
 
     Args:
-        log_probs: Of the next token; changed in place.
-        end: Whether the end mark is forbidden too.
+        log_probs: Log-probabilities of the next token, modified in place.
+        end: Whether the end mark is also forbidden.
         unknown: Whether the unknown token may be written.
     """
     log_probs[..., PAD] = -torch.inf
@@ -66,15 +66,15 @@ def best_candidates(
 ) -> tuple[Float[Tensor, "batch count"], Int[Tensor, "batch count"], Int[Tensor, "batch count"]]:
     """Return the ``count`` largest sums live + log_probs of each sentence: sums, beams and tokens.
 
-    Best first; equal sums in order of beam, then token. Two stages: the vocabulary is cut into
-    chunks, and only the ``count`` chunks with the largest maxima are searched. That is exact: were
-    one of the best elements in another chunk, each chosen chunk would hold an element before it,
-    ``count`` in all.
+    Best first; equal sums are in order of beam, then token. There are two stages: the vocabulary is
+    split into chunks, and only the ``count`` chunks with the largest maxima are searched. This is
+    exact: if one of the best elements were in another chunk, each searched chunk would contain an
+    element before it, ``count`` in all.
 
     Args:
-        log_probs: Each beam's log-probabilities of the next token.
-        live: Each beam's log-probability so far.
-        count: How many. Where there are fewer, the rest are -inf.
+        log_probs: Log-probabilities of the next token, for each beam.
+        live: Log-probability so far, for each beam.
+        count: Number of sums. If there are fewer, the rest are -inf.
     """
     vocabulary = log_probs.shape[-1]
     maxima = live.unsqueeze(-1) + _chunk_maxima(log_probs)
@@ -102,10 +102,10 @@ def best_candidates(
 def top(
     values: Float[Tensor, "batch size"], count: int
 ) -> tuple[Float[Tensor, "batch count"], Int[Tensor, "batch count"]]:
-    """Return the ``count`` largest values of each row and where they stand; ties to the left.
+    """Return the ``count`` largest values of each row and their indices; ties go to the left.
 
-    ``torch.topk`` promises nothing about ties, so value and place are packed into one integer: the
-    float's bits, made monotone, above the place counted from the right.
+    ``torch.topk`` does not define the order of ties, so value and index are packed into one
+    integer: the bits of the float, made monotone, above the index counted from the right.
 
     >>> values, places = top(torch.tensor([[1.0, -2.0, 1.0, 0.5]]), 3)
     >>> values.tolist(), places.tolist()

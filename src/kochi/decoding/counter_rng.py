@@ -1,7 +1,7 @@
 """Random numbers that are a function of a seed and a counter, on any device.
 
-Each sentence and each of its samples has a stream of its own, so that what shares the batch cannot
-change it; one tensor operation serves the whole batch.
+Each sentence and each of its samples has its own stream, so that the rest of the batch cannot
+change it; one tensor operation computes the whole batch.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""CTC's opinion of the beginnings of answers.
+"""CTC prefix scores.
 
 Watanabe, Hori, Kim, Hershey and Hayashi 2017, "Hybrid CTC/attention architecture for end-to-end
 speech recognition", algorithm 2, https://ieeexplore.ieee.org/document/8068205, after Graves 2008;
@@ -24,14 +24,14 @@ BLANK = PAD
 
 @dataclass(frozen=True)
 class CtcPrefixScore:
-    """Score a beginning by (1 - weight) log p_attention + weight log p_CTC.
+    """Score a prefix by (1 - weight) log p_attention + weight log p_CTC.
 
-    p_CTC of a beginning is the probability of all answers that start with it; of a whole answer,
-    that of the answer.
+    p_CTC of a prefix is the probability of all outputs that start with it; of a finished output, it
+    is the output's own probability.
 
     Attributes:
-        layer: Gives for each place of the memory the logits of the tokens; padding's is the blank.
-        weight: From 0 (the decoder alone) to 1 (CTC alone).
+        layer: Computes token logits for each position of the memory; padding is the blank.
+        weight: Weight of CTC, from 0 (only the decoder) to 1 (only CTC).
 
     Raises:
         ValueError: ``weight`` is outside its range.
@@ -52,7 +52,7 @@ class CtcPrefixScore:
 
 @dataclass(frozen=True)
 class CtcPrefixes:
-    """The live beginnings of a batch. Frames are counted from 1; column 0 is before all frames.
+    """The live prefixes of a batch. Frames are counted from 1; column 0 is before all frames.
 
     Attributes:
         log_probs: Of each token at each frame; 0 in the padding.
@@ -82,7 +82,7 @@ class CtcPrefixes:
         mask: Bool[Tensor, "batch frames"],
         weight: float,
     ) -> "CtcPrefixes":
-        """Return one empty beginning a sentence."""
+        """Return one empty prefix per sentence."""
         hidden = ~mask.unsqueeze(1)
         log_probs = log_probs.transpose(1, 2).masked_fill(hidden, 0.0).contiguous()
         probs = (log_probs - _largest(log_probs, mask)).exp().masked_fill(hidden, 0.0)
@@ -106,7 +106,7 @@ class CtcPrefixes:
         return gains if self.weight == 1.0 else log_probs.mul_(1.0 - self.weight).add_(gains)
 
     def continued(self) -> Float[Tensor, "batch width vocabulary"]:
-        """Return psi of every beginning with every token behind it, and of its end."""
+        """Return psi of every prefix extended by every token, and of its end."""
         spelt = torch.logaddexp(self.nonblank, self.blank)
         other = self._before(spelt)  # phi for a token that is not the last one
         top = other.amax(-1, keepdim=True).clamp(min=torch.finfo(other.dtype).min)

@@ -1,4 +1,4 @@
-"""What search knows of a decoder, and the special tokens it must tell apart."""
+"""The interface of decoders that search needs, and the special tokens."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +12,7 @@ PAD, UNK, BOS, EOS = range(4)
 
 @runtime_checkable
 class StepDecoder(Protocol):
-    """A decoder that reads one token at a time. The state is a value only the decoder looks into.
+    """A decoder that reads one token at a time. Its state is opaque to search.
 
     All beams of a sentence share its memory; the beams are the second axis of every tensor.
     """
@@ -24,16 +24,16 @@ class StepDecoder(Protocol):
     def step(
         self, state: Any, tokens: Int[Tensor, "batch width"]
     ) -> tuple[Float[Tensor, "batch width vocabulary"], Any]:
-        """Read one token a beam; return logits for the next one, and the next state.
+        """Read one token per beam; return logits for the next one, and the next state.
 
-        Search writes over the logits: they must not be kept.
+        Search overwrites the logits: the decoder must not keep them.
         """
         ...
 
     def reorder(self, state: Any, beams: Int[Tensor, "batch new_width"]) -> Any:
-        """Let each new beam continue the old beam ``beams`` of its sentence."""
+        """Make each new beam continue the old beam ``beams`` of its sentence."""
         ...
 
     def keep(self, state: Any, rows: Int[Tensor, " kept"]) -> Any:
-        """Keep only some sentences of the batch."""
+        """Keep only the given sentences of the batch."""
         ...

@@ -1,4 +1,4 @@
-"""What may score the beginnings of answers beside a decoder."""
+"""The interface of external scorers, which score prefixes together with a decoder."""
 
 from typing import Protocol, runtime_checkable
 
@@ -10,16 +10,16 @@ from kochi.memory import Memory
 
 @runtime_checkable
 class ExternalScorer(Protocol):
-    """A second opinion that beam search asks at every step."""
+    """A scorer that beam search combines with the decoder at every step."""
 
     def start(self, memory: Memory) -> "JointState":
-        """Return what is known of the empty beginnings, one a sentence."""
+        """Return the state of the empty prefixes, one per sentence."""
         ...
 
 
 @runtime_checkable
 class JointState(Protocol):
-    """What the second opinion knows of the live beginnings of a batch; a value, never changed."""
+    """The scorer's immutable state for the live prefixes of a batch."""
 
     def join(
         self, log_probs: Float[Tensor, "batch width vocabulary"]
@@ -27,16 +27,16 @@ class JointState(Protocol):
         """Return the joint log-probabilities of the next token, never above 0.
 
         Args:
-            log_probs: The decoder's, which may be overwritten.
+            log_probs: The decoder's log-probabilities, which may be overwritten.
         """
         ...
 
     def follow(
         self, parents: Int[Tensor, "batch new_width"], tokens: Int[Tensor, "batch new_width"]
     ) -> "JointState":
-        """Let each new beginning continue that of an old beam with a token."""
+        """Extend the prefixes of old beams by one token each."""
         ...
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "JointState":
-        """Keep only some sentences of the batch."""
+        """Keep only the given sentences of the batch."""
         ...

@@ -14,26 +14,26 @@ from kochi.memory import Memory
 def score_targets(
     decoder: StepDecoder, memory: Memory, targets: Sequence[Sequence[int]], end: bool = True
 ) -> Float[Tensor, " batch"]:
-    """Return the log-probability of each sentence's target, by the steps that search takes.
+    """Compute the log-probability of each sentence's target with the same steps as search.
 
-    It equals what teacher forcing gives for the whole target, and the log_probability of a
-    hypothesis with these tokens.
+    It equals that of teacher forcing over the whole target, and the log_probability of a hypothesis
+    with these tokens.
 
     Args:
-        decoder: In eval mode, or dropout takes part.
-        memory: What the sentences left.
-        targets: One target a sentence, without begin and end marks; lengths may differ.
-        end: Count the end mark too; False for the beginning of a target.
+        decoder: The decoder, in eval mode (otherwise dropout is applied).
+        memory: The encoded sentences.
+        targets: One target per sentence, without begin and end marks; lengths may differ.
+        end: Include the end mark; use False for a prefix of a target.
 
     Returns:
         Sums in nats, float64.
 
     Raises:
-        ValueError: Not one target a sentence, or logits that are NaN or +inf.
+        ValueError: The number of targets is wrong, or logits are NaN or +inf.
     """
     batch = len(memory.mask)
     if len(targets) != batch:
-        raise ValueError(f"targets: expected {batch}, one a sentence, got {len(targets)}")
+        raise ValueError(f"targets: expected {batch}, one per sentence, got {len(targets)}")
     rows = [[*target, EOS] if end else list(target) for target in targets]
     device = memory.mask.device
     sums = torch.zeros(batch, dtype=torch.float64, device=device)

@@ -1,4 +1,4 @@
-"""Greedy search: the likeliest token at every step."""
+"""Greedy search: the most probable token at every step."""
 
 import torch
 from jaxtyping import Float, Int
@@ -20,21 +20,21 @@ def greedy(
     min_length: int = 0,
     unknown: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Take the likeliest token at every step, the lowest one among equals.
+    """Take the most probable token at every step; ties go to the lowest token.
 
     Args:
-        decoder: In eval mode, or dropout takes part.
-        memory: What the sentences left.
-        max_length: Most tokens an answer may have, the end mark counted.
-        length_penalty: Exponent of the length in the score; it changes no answer.
-        min_length: Fewest tokens before the end mark.
-        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
+        decoder: The decoder, in eval mode (otherwise dropout is applied).
+        memory: The encoded sentences.
+        max_length: Maximum number of tokens, including the end mark.
+        length_penalty: Exponent of the length in the score; it does not affect the output.
+        min_length: Minimum number of tokens before the end mark.
+        unknown: Whether the output may contain the unknown token; see `forbid_marks`.
 
     Returns:
-        A list of one hypothesis for each sentence.
+        For each sentence, a list with one hypothesis.
 
     Raises:
-        ValueError: An option out of range, or logits that are NaN or +inf.
+        ValueError: An option is out of range, or logits are NaN or +inf.
     """
     return follow(
         decoder,

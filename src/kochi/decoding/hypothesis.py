@@ -1,18 +1,18 @@
-"""An answer."""
+"""A hypothesis: one decoded output."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One answer to one sentence.
+    """One decoded output for one sentence.
 
     Attributes:
-        tokens: The answer, without the begin and end marks.
-        score: What answers compete by: log_probability / length ** length_penalty, where the length
-            counts the end mark. Nats; larger is better.
-        log_probability: Sum of the tokens' log-probabilities in nats, the end mark's included.
-        finished: Whether the answer ended by itself rather than at its maximum length.
+        tokens: The tokens, without the begin and end marks.
+        score: The score for ranking: log_probability / length ** length_penalty, where the length
+            includes the end mark. In nats; larger is better.
+        log_probability: Sum of the log-probabilities of all tokens including the end mark, in nats.
+        finished: Whether it ended with the end mark rather than at its maximum length.
     """
 
     tokens: list[int]

@@ -1,4 +1,4 @@
-"""How long an answer may be."""
+"""Limits on the length of outputs."""
 
 import math
 
@@ -12,9 +12,9 @@ from kochi.memory import Memory
 def length_limits(
     mask: Bool[Tensor, "batch source"], ratio: float = 2.0, extra: int = 20
 ) -> Int[Tensor, " batch"]:
-    """Give each sentence a maximum length from its own source length: ratio * source + extra.
+    """Return each sentence's maximum length: ratio * source length + extra.
 
-    Lengths count the end mark, on both sides.
+    Lengths include the end mark, on both sides.
 
     >>> mask = torch.tensor([[True, True, True], [True, False, False]])
     >>> length_limits(mask, ratio=1.5, extra=2).tolist()
@@ -24,10 +24,10 @@ def length_limits(
 
 
 def check_limits(max_length: int | Int[Tensor, " batch"], memory: Memory) -> Int[Tensor, " batch"]:
-    """Return one maximum length a sentence, on the memory's device.
+    """Return one maximum length per sentence, on the memory's device.
 
     Raises:
-        ValueError: A maximum length under 1, or not one a sentence.
+        ValueError: A maximum length is below 1, or there is not one per sentence.
     """
     batch = len(memory.mask)
     limits = torch.as_tensor(max_length, device=memory.mask.device).long()
@@ -41,10 +41,10 @@ def check_limits(max_length: int | Int[Tensor, " batch"], memory: Memory) -> Int
 
 
 def check_options(length_penalty: float, min_length: int) -> None:
-    """Refuse options that no search can obey.
+    """Check the options that all searches share.
 
     Raises:
-        ValueError: A negative or infinite length_penalty, or a negative min_length.
+        ValueError: ``length_penalty`` is negative or infinite, or ``min_length`` is negative.
     """
     if not (math.isfinite(length_penalty) and length_penalty >= 0):
         raise ValueError(f"length_penalty must be finite and at least 0, got {length_penalty}")

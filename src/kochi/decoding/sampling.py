@@ -15,9 +15,9 @@ from kochi.memory import Memory
 
 
 def sentence_seeds(generator: torch.Generator | None, count: int) -> Int[Tensor, " count"]:
-    """Draw one seed a sentence; n at once are the same as n one by one.
+    """Draw one seed per sentence; n at once equal n drawn one by one.
 
-    Draw them for all sentences in the order of the input, before they are sorted into batches.
+    Draw the seeds of all sentences in input order, before they are sorted into batches.
     """
     device = "cpu" if generator is None else generator.device
     return torch.randint(0, 2**63 - 1, (count,), generator=generator, device=device)
@@ -38,30 +38,31 @@ def sample(
     min_length: int = 0,
     unknown: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Draw ``n`` answers a sentence, each token from softmax(logits / temperature).
+    """Draw ``n`` samples per sentence, each token from softmax(logits / temperature).
 
-    A sentence's draws depend on its seed alone, and sample i is the same for every ``n`` >= i.
+    The samples of a sentence depend only on its seed, and sample i is the same for every ``n`` >=
+    i.
 
     Args:
-        decoder: In eval mode, or dropout takes part.
-        memory: What the sentences left.
-        max_length: Most tokens an answer may have, the end mark counted.
-        temperature: Below 1 the likely tokens gain, above 1 the unlikely ones; greater than 0.
-        top_k: Draw among that many likeliest tokens (Fan et al. 2018,
+        decoder: The decoder, in eval mode (otherwise dropout is applied).
+        memory: The encoded sentences.
+        max_length: Maximum number of tokens, including the end mark.
+        temperature: Below 1 favours probable tokens, above 1 improbable ones; greater than 0.
+        top_k: Sample from this number of most probable tokens (Fan et al. 2018,
             https://arxiv.org/abs/1805.04833, section 5.4); None for all.
-        n: How many answers to draw.
-        generator: Gives each sentence its seed (`sentence_seeds`); None for torch's own.
-        seeds: The seeds themselves, in place of ``generator``.
-        length_penalty: Exponent of the length in the score; it changes no answer.
-        min_length: Fewest tokens before the end mark.
-        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
+        n: Number of samples per sentence.
+        generator: Generator of the sentences' seeds (`sentence_seeds`); None for torch's default.
+        seeds: The seeds themselves, instead of ``generator``.
+        length_penalty: Exponent of the length in the score; it does not affect the output.
+        min_length: Minimum number of tokens before the end mark.
+        unknown: Whether the output may contain the unknown token; see `forbid_marks`.
 
     Returns:
-        For each sentence ``n`` hypotheses in the order drawn, so that each is a fair draw. Their
-        log-probabilities are the model's, whatever temperature and top_k.
+        For each sentence, ``n`` hypotheses in the order drawn. Their log-probabilities are the
+        model's, regardless of temperature and top_k.
 
     Raises:
-        ValueError: An option out of range, or logits that are NaN or +inf.
+        ValueError: An option is out of range, or logits are NaN or +inf.
     """
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature must be finite and greater than 0, got {temperature}")
@@ -74,7 +75,7 @@ def sample(
     if seeds is None:
         seeds = sentence_seeds(generator, len(memory.mask))
     if len(seeds) != len(memory.mask):
-        raise ValueError(f"seeds: expected {len(memory.mask)}, one a sentence, got {len(seeds)}")
+        raise ValueError(f"seeds: expected {len(memory.mask)}, one per sentence, got {len(seeds)}")
     return follow(
         decoder,
         memory,
@@ -112,9 +113,9 @@ class _Draw:
 def invert(
     weights: Float[Tensor, "batch width size"], where: Float[Tensor, "batch width"]
 ) -> Int[Tensor, "batch width"]:
-    """Return the place at which the sum of softmax(weights) from the left first exceeds ``where``.
+    """Return the index at which the cumulative sum of softmax(weights) first exceeds ``where``.
 
-    A place of weight -inf is never returned, unless all are.
+    An index of weight -inf is never returned, unless all are.
 
     >>> weights = torch.tensor([[[0.25, 0.5, 0.25]]], dtype=torch.float64).log().expand(1, 3, 3)
     >>> invert(weights, torch.tensor([[0.2, 0.3, 0.8]], dtype=torch.float64)).tolist()

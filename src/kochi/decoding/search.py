@@ -1,4 +1,4 @@
-"""The door to deterministic search: beam search, or greedy search for a beam of 1."""
+"""Deterministic search: beam search, or greedy search for a beam of 1."""
 
 from jaxtyping import Int
 from torch import Tensor
@@ -24,26 +24,26 @@ def search(
     joint: ExternalScorer | None = None,
     unknown: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Search the best answers; ``beam`` = 1 is `greedy`, more is `beam_search`.
+    """Search for the best hypotheses, with `greedy` for ``beam`` = 1, else with `beam_search`.
 
     Args:
-        decoder: In eval mode, or dropout takes part.
-        memory: What the sentences left.
-        max_length: Most tokens an answer may have, the end mark counted; see `length_limits`.
-        beam: How many beginnings of an answer live at once.
+        decoder: The decoder, in eval mode (otherwise dropout is applied).
+        memory: The encoded sentences.
+        max_length: Maximum number of tokens, including the end mark; see `length_limits`.
+        beam: Number of live prefixes.
         length_penalty: Exponent of the length that divides the log-probability in the score.
-        n_best: How many answers to return, at most ``beam``.
-        min_length: Fewest tokens before the end mark.
-        patience: Stop a sentence also when ``patience`` times ``beam`` hypotheses have ended; see
-            `beam_search`. Greedy search stops at the first.
-        joint: Scores beside the decoder, such as `CtcPrefixScore`; then it is always `beam_search`.
-        unknown: Whether the unknown token may be part of an answer; see `forbid_marks`.
+        n_best: Number of hypotheses to return, at most ``beam``.
+        min_length: Minimum number of tokens before the end mark.
+        patience: Also stop a sentence when ``patience`` times ``beam`` hypotheses have finished;
+            see `beam_search`. Greedy search stops at the first.
+        joint: An external scorer, such as `CtcPrefixScore`; it always uses `beam_search`.
+        unknown: Whether the output may contain the unknown token; see `forbid_marks`.
 
     Returns:
-        For each sentence its hypotheses, best first.
+        The hypotheses of each sentence, best first.
 
     Raises:
-        ValueError: An option out of range, or logits that are NaN or +inf.
+        ValueError: An option is out of range, or logits are NaN or +inf.
     """
     if beam != 1 or n_best != 1 or joint is not None:
         return beam_search(

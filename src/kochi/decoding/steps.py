@@ -1,4 +1,4 @@
-"""The loop shared by greedy search and sampling: every path goes its own way to its end."""
+"""The decoding loop of greedy search and sampling, over independent paths."""
 
 from collections.abc import Callable
 
@@ -29,9 +29,9 @@ def follow(
     min_length: int,
     unknown: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Follow ``width`` independent paths a sentence; return them in the order of the paths.
+    """Follow ``width`` independent paths per sentence and return them in order.
 
-    A path ends with the end mark, at its sentence's maximum length, or where nothing can follow.
+    A path ends with the end mark, at its sentence's maximum length, or if no token can follow.
     """
     check_options(length_penalty, min_length)
     roster = ActiveBatch(check_limits(max_length, memory))

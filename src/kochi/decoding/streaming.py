@@ -1,8 +1,8 @@
-"""Greedy search along a hard walk, over a memory that still grows.
+"""Greedy search along a hard monotonic walk, over a memory that still grows.
 
-Raffel et al. 2017, section 2.2, https://arxiv.org/abs/1704.00784: a walk that never turns back
-needs nothing of what lies behind the place where it stops, so that a token can be written as soon
-as that place is there.
+Raffel et al. 2017, section 2.2, https://arxiv.org/abs/1704.00784: a monotonic walk does not depend
+on later positions than the one where it stops, so a token can be written as soon as that position
+has arrived.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from kochi.decoding.decoder import BOS, EOS
 
 @runtime_checkable
 class WalkingDecoder(Protocol):
-    """A decoder whose attention walks; see `kochi.decoding.StepDecoder` for ``step``."""
+    """A decoder with monotonic attention; see `kochi.decoding.StepDecoder` for ``step``."""
 
     def step(
         self, state: Any, tokens: Int[Tensor, "batch width"]
@@ -27,21 +27,21 @@ class WalkingDecoder(Protocol):
         ...
 
     def standing(self, state: Any) -> int | None:
-        """Return the place where the walk stands, or None: it has walked off the end."""
+        """Return the position of the walk, or None if it has moved past the end."""
         ...
 
     def forget(self, state: Any) -> tuple[Any, int]:
-        """Drop places that no step looks at any more; return how many."""
+        """Drop positions that no later step can attend to; return their number."""
         ...
 
 
 class Written(NamedTuple):
-    """A token, and why.
+    """A token with the position of the walk.
 
     Args:
-        token: Its number; the end mark too.
-        place: Where the walk stood, counted over the whole memory; None: off its end.
-        log_probability: Nats.
+        token: The token, possibly the end mark.
+        place: Position of the walk in the whole memory; None past its end.
+        log_probability: Log-probability of the token, in nats.
     """
 
     token: int
@@ -51,14 +51,14 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Walk:
-    """Where search stands between two calls of `walk_on`.
+    """The state of search between two calls of `walk_on`.
 
     Attributes:
-        state: The decoder's, before the next token.
-        token: What was written last; the begin mark at first.
-        count: How many tokens were written.
-        forgotten: How many places of the memory were dropped.
-        ended: The end mark was written, or the longest answer.
+        state: The decoder's state before the next token.
+        token: The last token; the begin mark at first.
+        count: Number of tokens written.
+        forgotten: Number of positions of the memory that were dropped.
+        ended: Whether the end mark was written or the maximum length reached.
     """
 
     state: Any
@@ -72,15 +72,15 @@ class Walk:
 def walk_on(
     decoder: WalkingDecoder, walk: Walk, limit: int, last: bool
 ) -> tuple[list[Written], Walk]:
-    """Write all tokens whose place is there already.
+    """Write all tokens whose position has already arrived.
 
-    Over the whole memory, however it came, these are the tokens of `kochi.decoding.greedy`.
+    Over the whole memory, however it was split, these are the tokens of `kochi.decoding.greedy`.
 
     Args:
-        decoder: In eval mode.
-        walk: Where search stands; its state knows all places that have come.
-        limit: Most tokens an answer may have, as far as is known.
-        last: The memory is complete: a walk that finds no place walks off the end.
+        decoder: The decoder, in eval mode.
+        walk: The state of search; it includes all positions that have arrived.
+        limit: Maximum number of tokens, as far as it is known.
+        last: Whether the memory is complete: a walk that finds no stop then moves past the end.
     """
     found: list[Written] = []
     while not walk.ended:

@@ -1,4 +1,4 @@
-"""Encoders: what reads a source and leaves a memory. One file an encoder."""
+"""Encoders, which turn a source into a memory. One file per encoder."""
 
 from kochi.components import Slot
 from kochi.encoders.cnn import CnnEncoder

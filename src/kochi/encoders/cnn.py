@@ -1,7 +1,7 @@
 """A residual network whose last map is the memory.
 
 As in Xu et al. 2015, "Show, attend and tell", section 3.1.1, https://arxiv.org/abs/1502.03044, who
-take a lower layer of a network so that each vector belongs to a part of the picture.
+use a lower layer of a network so that each vector belongs to a part of the image.
 """
 
 from typing import Literal
@@ -19,15 +19,15 @@ from kochi.tables import Fraction, GridPositionsName, Layers
 
 
 class CnnEncoder(PictureEncoder):
-    """Leave the last map, with positions added to it.
+    """Return the last feature map of a residual network, with positions added.
 
     Args:
-        source: The pictures.
-        channels: Filters of each stage; a stage halves height and width.
-        blocks: Residual blocks of each stage.
-        patch: Pixels, in both directions, that are one place of the first stage's input already.
-        positions: Added to the map: "sinusoidal" in both directions, or "none".
-        dropout: Rate on the map.
+        source: The input images.
+        channels: Number of filters of each stage; a stage halves height and width.
+        blocks: Number of residual blocks per stage.
+        patch: Width and height, in pixels, of a cell of the first stage's input.
+        positions: Positions added to the map: "sinusoidal" in both directions, or "none".
+        dropout: Dropout rate of the map.
     """
 
     def __init__(

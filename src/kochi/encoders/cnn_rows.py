@@ -22,20 +22,20 @@ from kochi.tables import Cell, Fraction, GridPositionsName, Layers, Positions, P
 
 
 class CnnRowsEncoder(PictureEncoder):
-    """Read each row of the map in both directions, starting from a learned state of that row.
+    """Run bidirectional recurrent layers over each row of the map, with a learned initial state.
 
     Args:
-        source: The pictures.
-        channels: Filters of each stage; a stage halves height and width.
-        blocks: Residual blocks of each stage.
-        patch: Pixels, in both directions, that are one place of the first stage's input already.
-        positions: Added to what the recurrent layers wrote: "sinusoidal" in both directions, or
-            "none".
+        source: The input images.
+        channels: Number of filters of each stage; a stage halves height and width.
+        blocks: Number of residual blocks per stage.
+        patch: Width and height, in pixels, of a cell of the first stage's input.
+        positions: Positions added to the output of the recurrent layers: "sinusoidal" in both
+            directions, or "none".
         cell: "lstm" or "gru".
         hidden_size: Width of one direction.
         layers: Number of recurrent layers.
-        max_rows: Rows that have a state of their own; those further down share the last one's.
-        dropout: Rate on the map and on what each layer wrote.
+        max_rows: Number of rows with their own initial state; further rows share the last one.
+        dropout: Dropout rate of the map and of the output of each layer.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class CnnRowsEncoder(PictureEncoder):
         return self.remember(self.positions(values.unflatten(0, (batch, rows))), mask)
 
     def _starts(self, batch: int, rows: int) -> list[list[State]]:
-        """Return, for each layer and direction, the states of all rows of all pictures."""
+        """Return the initial states of all rows of all images, for each layer and direction."""
         row = torch.arange(rows, device=self.row_states.device)
         chosen = self.row_states[..., row.clamp(max=self.row_states.shape[3] - 1), :]
         every = chosen.unsqueeze(3).expand(-1, -1, -1, batch, -1, -1).flatten(3, 4)

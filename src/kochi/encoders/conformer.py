@@ -1,4 +1,4 @@
-"""The Conformer: self-attention and convolution between two halves of feed-forward.
+"""The Conformer: self-attention and convolution between two half-step feed-forward layers.
 
 Gulati et al. 2020, "Conformer: convolution-augmented Transformer for speech recognition", section
 2, https://arxiv.org/abs/2005.08100.
@@ -25,20 +25,20 @@ ROTARY = HeadsAttention.model_validate({"relative": "rotary"})
 
 
 class ConformerEncoder(FrameEncoder):
-    """Make four frames one, then apply Conformer layers; the summary is the mean.
+    """Subsample frames by four, then apply Conformer layers; the summary is the mean.
 
     Args:
-        source: The frames.
-        channels: Number of filters of each convolution in front of the layers.
+        source: The input frames.
+        channels: Number of filters of each subsampling convolution.
         size: Width of the layers.
         layers: Number of layers.
-        causal: No convolution looks at a later frame; the scope of ``self_attention`` is to match
-            (``{ kind = "sliding_window", right = 0 }``) where frames are read as they come.
-        feedforward_size: Width of the inner layer of the feed-forward parts.
-        conv_width: How many frames a filter of a layer's convolution spans.
-        dropout: Rate on what the convolutions leave and on what each part adds.
-        attention_dropout: Rate on the alignments.
-        self_attention: Components of the attention of the frames to themselves.
+        causal: Use no later frame in any convolution. For streaming, ``self_attention`` needs a
+            causal scope too (``{ kind = "sliding_window", right = 0 }``).
+        feedforward_size: Width of the inner layer of the feed-forward layers.
+        conv_width: Width, in frames, of the filters of a layer's convolution.
+        dropout: Dropout rate of the subsampled frames and of each residual branch.
+        attention_dropout: Dropout rate of the alignments.
+        self_attention: Components of the self-attention.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class ConformerLayer(nn.Module):
     """One layer.
 
     x1 = x + FFN(x) / 2; x2 = x1 + MHSA(x1); x3 = x2 + Conv(x2); y = LayerNorm(x3 + FFN'(x3) / 2)
-    (section 2.4, equation 1); each part normalises its own input first. Positions are the
-    attention's: the paper has the relative ones of Transformer-XL, kochi those it is built with.
+    (section 2.4, equation 1); each branch first normalises its input. Positions are those of the
+    given attention; the paper uses the relative positions of Transformer-XL.
 
     Args:
-        attention: Attends from the frames to themselves.
-        first: The first feed-forward part (FFN).
+        attention: The self-attention.
+        first: The first feed-forward layer (FFN).
         convolution: The convolution (Conv).
-        second: The second feed-forward part (FFN').
-        dropout: Rate on what each part adds.
+        second: The second feed-forward layer (FFN').
+        dropout: Dropout rate of each residual branch.
     """
 
     def __init__(
@@ -134,24 +134,24 @@ class ConformerLayer(nn.Module):
 class Convolution(nn.Module):
     """W2 swish(norm(depthwise(GLU(W1 x)))), over time (section 2.2).
 
-    ``norm`` is a layer norm where the paper has a batch norm, so that neither the padding nor the
-    rest of the batch takes part.
+    ``norm`` is a layer norm instead of the paper's batch norm, so that the output does not depend
+    on padding or the rest of the batch.
 
     Args:
         size: Width of the frames.
-        width: How many frames a filter spans.
-        causal: The filters span earlier frames only; else ``width`` must be odd.
+        width: Width of a filter, in frames.
+        causal: Use only earlier frames; otherwise ``width`` must be odd.
 
     Raises:
-        ValueError: A filter without a centre.
+        ValueError: ``width`` is even and the convolution is not causal.
     """
 
     def __init__(self, size: int, width: int, causal: bool) -> None:
         super().__init__()
         if not causal and width % 2 == 0:
             raise ValueError(
-                f"width of the convolution: got {width}, expected an odd number (a filter has a "
-                "centre), or a causal convolution"
+                f"width of the convolution: got {width}, expected an odd number, or a causal "
+                "convolution"
             )
         self.inner = Linear(size, 2 * size)  # W1
         self.depthwise = nn.Conv1d(size, size, width, groups=size)
@@ -168,5 +168,5 @@ class Convolution(nn.Module):
         self, x: Float[Tensor, "batch source size"], mask: Bool[Tensor, "batch source"]
     ) -> Float[Tensor, "batch source size"]:
         gated = quiet_padding(F.glu(self.inner(x), dim=-1), mask).transpose(1, 2)
-        found = self.depthwise(F.pad(gated, self.reach)).transpose(1, 2)
-        return self.outer(F.silu(self.norm(found)))
+        convolved = self.depthwise(F.pad(gated, self.reach)).transpose(1, 2)
+        return self.outer(F.silu(self.norm(convolved)))

@@ -1,8 +1,8 @@
 """Strided convolutions, then recurrent layers.
 
-The encoder of many hybrid recognisers; the convolutions stand where Watanabe et al. 2017, "Hybrid
-CTC/attention architecture for end-to-end speech recognition",
-https://ieeexplore.ieee.org/document/8068205, have layers that skip frames.
+The encoder of many hybrid recognisers; the convolutions replace the frame-skipping layers of
+Watanabe et al. 2017, "Hybrid CTC/attention architecture for end-to-end speech recognition",
+https://ieeexplore.ieee.org/document/8068205.
 """
 
 from typing import cast
@@ -21,18 +21,18 @@ from kochi.tables import Cell, Fraction, Layers, Positive
 
 
 class ConvRecurrentEncoder(FrameEncoder):
-    """Make four frames one, then read with LSTM or GRU layers in one direction or both.
+    """Subsample frames by four, then apply LSTM or GRU layers in one or both directions.
 
     The summary is the outputs at the end of each direction.
 
     Args:
-        source: The frames.
+        source: The input frames.
         channels: Number of filters of each convolution.
         cell: "lstm" or "gru".
-        hidden_size: Width of one direction, and of what the convolutions leave.
+        hidden_size: Width of one direction, and of the subsampled frames.
         layers: Number of recurrent layers.
-        bidirectional: Read in both directions; else no position looks at a later frame.
-        dropout: Rate on what the convolutions leave, between layers and on outputs.
+        bidirectional: Use both directions; otherwise no position depends on a later frame.
+        dropout: Dropout rate of the subsampled frames, between layers, and of the outputs.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Strided convolutions, then a Transformer's encoder.
 
-Dong, Xu and Xu 2018, "Speech-Transformer", https://doi.org/10.1109/ICASSP.2018.8462506, who also
-attend in two dimensions before the layers; this does not.
+Dong, Xu and Xu 2018, "Speech-Transformer", https://doi.org/10.1109/ICASSP.2018.8462506, without the
+paper's two-dimensional attention before the layers.
 """
 
 from jaxtyping import Bool, Float
@@ -29,23 +29,23 @@ from kochi.tables import (
 
 
 class ConvTransformerEncoder(FrameEncoder):
-    """Make four frames one, then apply a Transformer's layers; the summary is the mean.
+    """Subsample frames by four, then apply Transformer layers; the summary is the mean.
 
     Args:
-        source: The frames.
+        source: The input frames.
         channels: Number of filters of each convolution.
         size: Width of the layers.
         layers: Number of layers.
-        causal: The convolutions look at no later frame; the scope of ``self_attention`` is to match
-            (``{ kind = "sliding_window", right = 0 }``) where frames are read as they come.
-        feedforward_size: Width of the inner layer of the feed-forward parts.
+        causal: Use no later frame in any convolution. For streaming, ``self_attention`` needs a
+            causal scope too (``{ kind = "sliding_window", right = 0 }``).
+        feedforward_size: Width of the inner layer of the feed-forward layers.
         norm: "pre" or "post".
-        positions: "sinusoidal", "learned", or "rotary", which act inside attention.
-        max_positions: How many positions there are where they are learned.
-        activation: Of the feed-forward parts.
-        dropout: Rate on what the convolutions leave and on what each part adds.
-        attention_dropout: Rate on the alignments.
-        self_attention: Components of the attention of the frames to themselves.
+        positions: "sinusoidal", "learned", or "rotary", which are applied inside attention.
+        max_positions: Number of learned positions.
+        activation: Activation of the feed-forward layers.
+        dropout: Dropout rate of the subsampled frames and of each residual branch.
+        attention_dropout: Dropout rate of the alignments.
+        self_attention: Components of the self-attention.
     """
 
     inherits = ("size", "positions", "max_positions", *INHERITED)

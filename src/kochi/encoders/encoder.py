@@ -1,4 +1,4 @@
-"""What every encoder offers, and what those of frames do."""
+"""Base classes of encoders, and of encoders of frames."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from kochi.memory import Frames, Memory
 
 @dataclass(frozen=True)
 class Fed:
-    """What an encoder that is fed remembers between two calls.
+    """State of a streaming encoder between two calls of `FrameEncoder.feed`.
 
     Attributes:
-        rests: What waits for its neighbours to become a place, level by level.
-        states: Those of the recurrent layers.
+        rests: For each level, inputs that are not yet complete enough to form a position.
+        states: States of the recurrent layers.
     """
 
     rests: tuple[Tensor, ...]
@@ -27,15 +27,15 @@ class Fed:
 
 
 class Encoder(nn.Module, ABC):
-    """Read a source and leave a `Memory`.
+    """Encode a source into a `Memory`.
 
-    The constructor is given ``source``, what it reads, or ``embedding``, which embeds the tokens of
-    a text.
+    The constructor receives ``source``, which describes the input, or ``embedding``, the embedding
+    of text tokens.
 
     Attributes:
         reads: The kind of source.
-        inherits: Options that are those of the model table where it names no encoder.
-        fewest_layers: As many layers, at least, it then has.
+        inherits: Options that are taken from the model table if the run file names no encoder.
+        fewest_layers: Minimum number of layers in that case.
         memory_size: Width of the memory's vectors.
         summary_size: Width of the summary.
     """
@@ -48,25 +48,25 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, source: Tensor, mask: Tensor) -> Memory:
-        """Return what may be attended to.
+        """Return the memory to attend to.
 
         Args:
-            source: A batch, and anything at all where there is padding.
-            mask: True where there is a source.
+            source: A batch; values in the padding are arbitrary.
+            mask: True at the source, False at padding.
         """
 
 
 class FrameEncoder(Encoder):
-    """Read frames of numbers (of sound) and leave a `Memory`, mostly a shorter one.
+    """Encode frames (of audio) into a `Memory`, which is usually shorter.
 
-    n frames leave ceil(n / subsampling) positions, so that one frame is enough. Padding, which
-    stands at the end of a row, changes nothing, whatever is in it.
+    n frames become ceil(n / subsampling) positions, so one frame is enough. Padding is at the end
+    of a row; its values have no effect.
 
     Args:
         memory_size: Width of the memory's vectors.
         summary_size: Width of the summary.
-        subsampling: How many frames become one position.
-        layout: When the positions of the memory happen.
+        subsampling: Number of frames per position.
+        layout: The times of the memory's positions.
     """
 
     reads = FrameInput
@@ -82,52 +82,52 @@ class FrameEncoder(Encoder):
     def forward(
         self, source: Float[Tensor, "batch frames size"], mask: Bool[Tensor, "batch frames"]
     ) -> Memory:
-        """Return what may be looked at.
+        """Return the memory to attend to.
 
         Args:
-            source: The frames, and anything at all where there is padding.
-            mask: True where there is a frame.
+            source: The frames; values in the padding are arbitrary.
+            mask: True at frames, False at padding.
         """
 
     def feed(
         self, frames: Float[Tensor, "1 frames size"], fed: Fed | None, last: bool
     ) -> tuple[Float[Tensor, "1 places memory_size"], Fed]:
-        """Read the next frames of one recording as it comes.
+        """Encode the next frames of one recording while it arrives.
 
-        Joined, the places of all calls are the memory of the whole recording.
+        Concatenated, the positions of all calls are the memory of the whole recording.
 
         Args:
-            frames: Perhaps none.
-            fed: What the call before returned; None at the beginning.
-            last: Nothing comes behind these frames.
+            frames: The next frames; may be empty.
+            fed: The state returned by the previous call; None at the beginning.
+            last: Whether these are the last frames.
 
         Returns:
-            The places that are now complete, and what to give to the next call.
+            The positions that are now complete, and the state for the next call.
 
         Raises:
-            ValueError: A place of this encoder waits for the end of the recording.
+            ValueError: This encoder needs the whole recording.
         """
         raise ValueError(
-            "the encoder waits for the end of a recording; frames are read as they come by kind "
-            "'pyramid' and 'conv_rnn' with bidirectional = false"
+            "the encoder needs the whole recording; for streaming use kind 'pyramid' or "
+            "'conv_rnn' with bidirectional = false"
         )
 
     def memory_lengths(self, lengths: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
-        """Return how many positions rows of so many frames leave."""
+        """Return the number of positions for rows with these numbers of frames."""
         return (lengths + self.subsampling - 1) // self.subsampling
 
 
 def quiet_padding(
     values: Float[Tensor, "batch length size"], mask: Bool[Tensor, "batch length"]
 ) -> Float[Tensor, "batch length size"]:
-    """Return zeros for what stands in the padding, were it NaN."""
+    """Zero the padding, even if it is NaN."""
     return values.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 def join_neighbours(
     values: Float[Tensor, "batch length size"], mask: Bool[Tensor, "batch length"]
 ) -> tuple[Float[Tensor, "batch half two_sizes"], Bool[Tensor, "batch half"]]:
-    """Put each two neighbours side by side; a last one without a neighbour gets zeros.
+    """Concatenate pairs of neighbours; a last one without a neighbour is joined with zeros.
 
     >>> import torch
     >>> values, mask = torch.tensor([[[1.0], [2.0], [3.0]]]), torch.tensor([[True, True, True]])
@@ -142,11 +142,11 @@ def join_neighbours(
 def mean_over_places(
     values: Float[Tensor, "batch length size"], mask: Bool[Tensor, "batch length"]
 ) -> Float[Tensor, "batch size"]:
-    """Return the mean over the places that are not padding; zeros where all are."""
+    """Return the mean over positions that are not padding; zeros if all are padding."""
     counts = mask.sum(1, keepdim=True).clamp(min=1)
     return (values * mask.unsqueeze(-1)).sum(1) / counts
 
 
 def layout_of(source: FrameInput) -> Frames:
-    """Return when frames happen."""
+    """Return the times of the input frames."""
     return Frames(source.hop_seconds, source.first_seconds)

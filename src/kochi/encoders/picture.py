@@ -1,4 +1,4 @@
-"""What every encoder of pictures offers."""
+"""Base class of encoders of images."""
 
 from abc import abstractmethod
 
@@ -14,15 +14,15 @@ from kochi.tables import GridPositionsName
 
 
 class PictureEncoder(Encoder):
-    """Read pixels and leave a `Memory` whose places are cells of a grid, row after row.
+    """Encode pixels into a `Memory` whose positions are the cells of a grid, row by row.
 
-    A picture of h x w pixels leaves ceil(h / cell) rows of ceil(w / cell) places. Padding, which
-    stands right of and below a smaller picture of a batch, changes nothing, whatever is in it; the
-    memory's own padding stands at the end of a row of the batch.
+    An image of h x w pixels becomes ceil(h / cell) rows of ceil(w / cell) positions. Padding is to
+    the right of and below a smaller image of a batch; its values have no effect. The memory's own
+    padding is at the end of its sequence.
 
     Args:
         memory_size: Width of the memory's vectors, and of the summary, which is their mean.
-        cell: Pixels from one place to the next, in both directions.
+        cell: Width and height of a cell, in pixels.
     """
 
     reads = PictureInput
@@ -38,11 +38,11 @@ class PictureEncoder(Encoder):
         source: Float[Tensor, "batch channels height width"],
         mask: Bool[Tensor, "batch height width"],
     ) -> Memory:
-        """Return what may be looked at.
+        """Return the memory to attend to.
 
         Args:
-            source: Pixels, and anything at all where there is padding.
-            mask: True where there is a pixel.
+            source: Pixels; values in the padding are arbitrary.
+            mask: True at pixels, False at padding.
         """
 
     def remember(
@@ -50,7 +50,7 @@ class PictureEncoder(Encoder):
         values: Float[Tensor, "batch rows columns size"],
         mask: Bool[Tensor, "batch rows columns"],
     ) -> Memory:
-        """Make a memory of a map."""
+        """Convert a feature map to a memory."""
         flat, flat_mask = rows_of_cells(values, mask)
         return Memory(flat, flat_mask, mean_over_places(flat, flat_mask), self.layout)
 
@@ -58,7 +58,7 @@ class PictureEncoder(Encoder):
 def rows_of_cells(
     values: Float[Tensor, "batch rows columns size"], mask: Bool[Tensor, "batch rows columns"]
 ) -> tuple[Float[Tensor, "batch cells size"], Bool[Tensor, "batch cells"]]:
-    """Lay the cells of each picture one after the other, padding behind all of them.
+    """Flatten the cells of each image to a sequence, with all padding at its end.
 
     >>> import torch
     >>> values = torch.arange(4.0).view(1, 2, 2, 1)
@@ -78,18 +78,18 @@ def rows_of_cells(
 def quiet(
     source: Float[Tensor, "batch channels height width"], mask: Bool[Tensor, "batch height width"]
 ) -> Float[Tensor, "batch channels height width"]:
-    """Return zeros for what stands in the padding, were it NaN."""
+    """Zero the padding, even if it is NaN."""
     return source if mask.all() else source.masked_fill(~mask.unsqueeze(1), 0.0)
 
 
 def to_multiple(
     source: Float[Tensor, "batch channels height width"], side: int
 ) -> Float[Tensor, "batch channels more_height more_width"]:
-    """Add zeros right and below until ``side`` divides height and width."""
+    """Pad with zeros right and below so that ``side`` divides height and width."""
     height, width = source.shape[2:]
     return F.pad(source, (0, -width % side, 0, -height % side))
 
 
 def grid_positions(kind: GridPositionsName, size: int) -> nn.Module:
-    """Return what adds positions in both directions, or leaves a map as it is ("none")."""
+    """Return a module that adds positions in both directions, or the identity for "none"."""
     return GridPositions(size) if kind == "sinusoidal" else nn.Identity()

@@ -1,4 +1,4 @@
-"""The listener of Listen, Attend and Spell: recurrent layers that halve the frames.
+"""The listener of Listen, Attend and Spell: recurrent layers that halve the number of frames.
 
 Chan, Jaitly, Le and Vinyals 2016, "Listen, attend and spell", section 3.1,
 https://arxiv.org/abs/1508.01211.
@@ -21,24 +21,24 @@ from kochi.tables import Cell, Fraction, Layers, Positive
 
 
 class PyramidEncoder(FrameEncoder):
-    """Read with a plain layer, then with layers of which each first joins neighbouring pairs.
+    """Apply a plain recurrent layer, then layers that each first join pairs of neighbours.
 
     h_i^j = BiLSTM(h_(i-1)^j, [h_(2i)^(j-1); h_(2i+1)^(j-1)]) for the layers j = 1 ... ``halvings``;
-    layers above them do not halve. The paper has one plain layer and three that halve. A last frame
+    further layers do not halve. The paper has one plain layer and three that halve. A last frame
     without a neighbour is joined with zeros. The summary is the outputs at the end of each
     direction.
 
     Args:
-        source: The frames.
+        source: The input frames.
         cell: "lstm" or "gru".
         hidden_size: Width of one direction.
         layers: Number of layers; the first does not halve.
-        halvings: How many of the layers after the first halve.
-        bidirectional: Read in both directions; else a position waits only for its own frames.
-        dropout: Rate between layers and on outputs.
+        halvings: Number of layers after the first that halve the length.
+        bidirectional: Use both directions; otherwise no position depends on a later one.
+        dropout: Dropout rate between layers and of the outputs.
 
     Raises:
-        ValueError: Not enough layers for so many halvings.
+        ValueError: There are not enough layers for this number of halvings.
     """
 
     inherits = ("cell", "hidden_size", "layers", "bidirectional", "dropout")
@@ -57,7 +57,7 @@ class PyramidEncoder(FrameEncoder):
     ) -> None:
         if halvings >= layers:
             raise ValueError(
-                f"halvings = {halvings} needs at least {halvings + 1} layers, of which the first "
+                f"halvings = {halvings} needs at least {halvings + 1} layers, since the first "
                 f"does not halve; got layers = {layers}"
             )
         factor, size = 2**halvings, hidden_size * (2 if bidirectional else 1)

@@ -19,19 +19,19 @@ from kochi.tables import Cell, Fraction, Layers, Positive
 
 
 class RecurrentEncoder(Encoder):
-    """Read the source with recurrent layers; the memory holds the top layer's outputs.
+    """Encode tokens with recurrent layers; the memory is the outputs of the top layer.
 
-    The backward direction starts at each row's last token, not at the padding, so that padding
-    changes nothing. The summary is the outputs at the end of each direction.
+    The backward direction starts at each row's last token, so that padding has no effect. The
+    summary is the outputs at the end of each direction.
 
     Args:
         embedding: Embeds the source tokens.
         cell: "lstm" or "gru".
         hidden_size: Width of one direction.
         layers: Number of layers.
-        bidirectional: Read in both directions in every layer.
-        reverse_source: Read the source backwards (of use without ``bidirectional``).
-        dropout: Rate on embeddings, between layers and on outputs.
+        bidirectional: Use both directions in every layer.
+        reverse_source: Reverse the source (useful without ``bidirectional``).
+        dropout: Dropout rate of the embeddings, between layers, and of the outputs.
     """
 
     reads = TokenInput

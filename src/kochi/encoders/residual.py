@@ -1,8 +1,8 @@
 """A small residual network over pixels.
 
 He, Zhang, Ren and Sun 2016, "Identity mappings in deep residual networks", figure 1b,
-https://arxiv.org/abs/1603.05027: norm, ReLU and convolution, twice, beside the identity. The norm
-is over the whole picture, and each stage begins with a convolution as wide as its stride, as in Liu
+https://arxiv.org/abs/1603.05027: norm, ReLU and convolution, twice, plus the identity. The norm is
+over the whole image, and each stage begins with a convolution as wide as its stride, as in Liu
 et al. 2022, "A ConvNet for the 2020s", section 2.2, https://arxiv.org/abs/2201.03545.
 """
 
@@ -26,10 +26,10 @@ class ResidualNetwork(nn.Module):
     Cell i of a direction is centred on pixels i * cell to (i + 1) * cell - 1.
 
     Args:
-        input_channels: Numbers a pixel.
-        channels: Filters of each stage.
-        blocks: Residual blocks of each stage.
-        patch: Pixels that are one place of the first stage's input already.
+        input_channels: Number of channels of a pixel.
+        channels: Number of filters of each stage.
+        blocks: Number of residual blocks per stage.
+        patch: Width and height, in pixels, of a cell of the first stage's input.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ResidualNetwork(nn.Module):
         source: Float[Tensor, "batch channels height width"],
         mask: Bool[Tensor, "batch height width"],
     ) -> tuple[Float[Tensor, "batch rows columns size"], Bool[Tensor, "batch rows columns"]]:
-        """Return the last map, normalised, and where it is real."""
+        """Return the last map, normalised, and its mask."""
         whole = bool(mask.all())
         values = to_multiple(quiet(source, mask), self.first)
         for number, (layer, stage) in enumerate(zip(self.shrinking, self.stages, strict=True)):
@@ -92,7 +92,7 @@ class ResidualBlock(nn.Module):
         x: Float[Tensor, "batch rows columns size"],
         mask: Bool[Tensor, "batch rows columns"] | None,
     ) -> Float[Tensor, "batch rows columns size"]:
-        """Return the next map; ``mask`` is None where every place is real."""
+        """Return the next map; ``mask`` is None if there is no padding."""
         inner = x
         for norm, layer in zip(self.norms, self.layers, strict=True):
             values = _hidden(norm(inner, mask), mask).permute(0, 3, 1, 2)
@@ -101,7 +101,7 @@ class ResidualBlock(nn.Module):
 
 
 def _hidden(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Apply the ReLU; the next filters look over the picture's edge, where zeros must be."""
+    """Apply the ReLU and zero the padding, which the next filters reach into."""
     values = values.relu()
     return values if mask is None else values * mask.unsqueeze(-1)
 

@@ -1,7 +1,7 @@
-"""Two strided convolutions that make four frames one.
+"""Two strided convolutions that subsample frames by four.
 
-As in front of the Transformer of Dong, Xu and Xu 2018, "Speech-Transformer",
-https://doi.org/10.1109/ICASSP.2018.8462506, and of the Conformer, Gulati et al. 2020, section 2,
+As before the Transformer of Dong, Xu and Xu 2018, "Speech-Transformer",
+https://doi.org/10.1109/ICASSP.2018.8462506, and in the Conformer, Gulati et al. 2020, section 2,
 https://arxiv.org/abs/2005.08100.
 """
 
@@ -21,15 +21,15 @@ KERNEL = 3
 class ConvSubsampling(nn.Module):
     """Convolve time and frequency twice with 3 x 3 filters, stride 2 and ReLU, then project.
 
-    With zeros around the frames, so that n frames leave ceil(n / 4) and one frame is enough.
-    Position i looks at frames 4 i - 3 to 4 i + 3, its centre is frame 4 i; if ``causal``, at frames
-    4 i - 6 to 4 i.
+    Frames are padded with zeros, so that n frames become ceil(n / 4) and one frame is enough.
+    Position i depends on frames 4 i - 3 to 4 i + 3, with frame 4 i as its centre; if ``causal``, on
+    frames 4 i - 6 to 4 i.
 
     Args:
-        input_size: Numbers a frame; neighbours in a frame are taken to belong together.
-        output_size: Width of what is left.
+        input_size: Size of a frame, whose bins are in order of frequency.
+        output_size: Size of an output vector.
         channels: Number of filters of each convolution.
-        causal: Look at no later frame.
+        causal: Use no later frame.
     """
 
     factor = 4
@@ -48,17 +48,17 @@ class ConvSubsampling(nn.Module):
         nn.init.zeros_(self.output_proj.bias)
 
     def layout(self, layout: Frames) -> Frames:
-        """Return when the positions happen that such frames leave."""
+        """Return the times of the output positions for frames with these times."""
         return Frames(layout.hop_seconds * self.factor, layout.first_seconds)
 
     def feed(
         self, frames: Float[Tensor, "1 frames size"], rests: tuple[Tensor, ...]
     ) -> tuple[Float[Tensor, "1 places output_size"], tuple[Tensor, ...]]:
-        """Read the next frames of one recording, if causal; see `FrameEncoder.feed`.
+        """Process the next frames of one recording, if causal; see `FrameEncoder.feed`.
 
         Args:
-            frames: The frames.
-            rests: For each convolution the rows that its next filters still look at; nothing at the
+            frames: The next frames.
+            rests: For each convolution, the rows that its next filters still need; empty at the
                 beginning.
         """
         values, after = frames.unsqueeze(1), []
@@ -79,10 +79,10 @@ class ConvSubsampling(nn.Module):
     def forward(
         self, source: Float[Tensor, "batch frames size"], mask: Bool[Tensor, "batch frames"]
     ) -> tuple[Float[Tensor, "batch length output_size"], Bool[Tensor, "batch length"]]:
-        """Return the positions that are left and their mask."""
+        """Return the subsampled frames and their mask."""
         values = quiet_padding(source, mask).unsqueeze(1)
         for layer in (self.first, self.second):
             values = layer(F.pad(values, (0, 0, self.before, KERNEL - 1 - self.before))).relu()
             mask = mask[:, ::2]
-            values = values * mask[:, None, :, None]  # the next filters look over the row's end
+            values = values * mask[:, None, :, None]  # the next filters reach into the padding
         return self.output_proj(values.transpose(1, 2).flatten(2)), mask

@@ -35,15 +35,15 @@ class TransformerEncoder(Encoder):
 
     Args:
         embedding: Embeds the source tokens; its width is the width of the layers.
-        feedforward_size: Width of the inner layer of the feed-forward parts.
+        feedforward_size: Width of the inner layer of the feed-forward layers.
         layers: Number of layers.
         norm: "pre" or "post".
-        positions: "sinusoidal", "learned", or "rotary", which act inside attention.
-        max_positions: How many positions there are where they are learned.
-        activation: Of the feed-forward parts.
-        dropout: Rate on the embeddings and on what each part adds.
-        attention_dropout: Rate on the alignments.
-        self_attention: Components of the attention of the source to itself.
+        positions: "sinusoidal", "learned", or "rotary", which are applied inside attention.
+        max_positions: Number of learned positions.
+        activation: Activation of the feed-forward layers.
+        dropout: Dropout rate of the embeddings and of each residual branch.
+        attention_dropout: Dropout rate of the alignments.
+        self_attention: Components of the self-attention.
     """
 
     reads = TokenInput

@@ -27,10 +27,10 @@ class TransformerEncoderLayer(nn.Module):
     """Self-attention, then feed-forward, each with its residual and norm.
 
     Args:
-        attention: Attends from the source to itself.
-        feedforward: The position-wise part.
+        attention: The self-attention.
+        feedforward: The position-wise feed-forward layer.
         norm: "pre" or "post".
-        dropout: Rate on what each part adds.
+        dropout: Dropout rate of each residual branch.
     """
 
     def __init__(

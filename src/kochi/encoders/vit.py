@@ -1,7 +1,7 @@
-"""Patches of a picture and a Transformer's encoder.
+"""Patches of an image and a Transformer encoder.
 
 Dosovitskiy et al. 2021, "An image is worth 16x16 words", section 3.1,
-https://arxiv.org/abs/2010.11929. There is no class token: the summary is the mean of the places.
+https://arxiv.org/abs/2010.11929. There is no class token: the summary is the mean over positions.
 """
 
 from jaxtyping import Bool, Float
@@ -33,20 +33,20 @@ from kochi.tables import (
 
 
 class VitEncoder(PictureEncoder):
-    """Multiply each patch by a matrix, add its position, and apply layers.
+    """Project each patch, add its position, and apply Transformer layers.
 
     Args:
-        source: The pictures.
-        patch: Pixels on a side of a patch.
-        positions: Added to the patches: "sinusoidal" in both directions, or "none".
+        source: The input images.
+        patch: Width and height of a patch, in pixels.
+        positions: Positions added to the patches: "sinusoidal" in both directions, or "none".
         size: Width of the layers.
-        feedforward_size: Width of the inner layer of the feed-forward parts.
+        feedforward_size: Width of the inner layer of the feed-forward layers.
         layers: Number of layers.
         norm: "pre" or "post".
-        activation: Of the feed-forward parts.
-        dropout: Rate on the patches and on what each part adds.
-        attention_dropout: Rate on the alignments.
-        self_attention: Components of the attention of the patches to themselves.
+        activation: Activation of the feed-forward layers.
+        dropout: Dropout rate of the patches and of each residual branch.
+        attention_dropout: Dropout rate of the alignments.
+        self_attention: Components of the self-attention.
     """
 
     inherits = ("size", *INHERITED)

@@ -1,1 +1,1 @@
-"""Small parts that encoders and decoders share: embeddings, positions, dropout, recurrent cells."""
+"""Layers that encoders and decoders share: embeddings, positions, dropout, recurrent layers."""

@@ -18,16 +18,16 @@ from kochi.layers.recurrent import RecurrentStack, State
 
 
 class RecurrentLayer(nn.ModuleList):
-    """One recurrent layer that reads forwards, or forwards and backwards.
+    """One recurrent layer in one or both directions.
 
-    The backward direction starts at each row's last place, not at the padding, so that padding
-    changes nothing in front of it. What comes out in the padding means nothing.
+    The backward direction starts at each row's last position, not at the padding, so that padding
+    does not affect earlier positions. Outputs at padding are meaningless.
 
     Args:
         cell: "lstm" or "gru".
         input_size: Width of the inputs.
         hidden_size: Width of one direction.
-        bidirectional: Read in both directions.
+        bidirectional: Use both directions.
     """
 
     def __init__(self, cell: str, input_size: int, hidden_size: int, bidirectional: bool) -> None:
@@ -39,7 +39,7 @@ class RecurrentLayer(nn.ModuleList):
 
     @property
     def directions(self) -> list[RecurrentStack]:
-        """What reads forwards, and what reads backwards if anything does."""
+        """The forward stack, and the backward one if there is one."""
         return cast(list[RecurrentStack], list(self))
 
     @override
@@ -49,7 +49,7 @@ class RecurrentLayer(nn.ModuleList):
         backwards: Int[Tensor, "batch length"],
         starts: Sequence[State] | None = None,
     ) -> Float[Tensor, "batch length output_size"]:
-        """Read; ``backwards`` is the `reversal` of the rows, ``starts`` a state a direction."""
+        """Run; ``backwards`` is the `reversal` of the rows, ``starts`` a state per direction."""
         forward, *others = self.directions
         if starts is None:
             starts = [forward.start(len(values), values)] * len(self)
@@ -62,10 +62,10 @@ class RecurrentLayer(nn.ModuleList):
     def read(
         self, values: Float[Tensor, "rows length input_size"], state: State | None
     ) -> tuple[Float[Tensor, "rows length output_size"], State]:
-        """Read on from ``state`` (None: from the beginning); of a layer that reads forwards only.
+        """Continue from ``state`` (None at the beginning); for unidirectional layers only.
 
         Returns:
-            What was written, and the state to go on from.
+            The outputs, and the state to continue from.
         """
         [forward] = self.directions
         state = forward.start(len(values), values) if state is None else state
@@ -85,7 +85,7 @@ class RecurrentLayer(nn.ModuleList):
 def stack_layers(
     cell: str, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool
 ) -> list[RecurrentLayer]:
-    """Make layers of which each reads what the one below wrote."""
+    """Build layers whose inputs are the outputs of the layer below."""
     sizes = [input_size] + [hidden_size * (2 if bidirectional else 1)] * (num_layers - 1)
     return [RecurrentLayer(cell, size, hidden_size, bidirectional) for size in sizes]
 
@@ -96,16 +96,16 @@ def read_layers(
     mask: Bool[Tensor, "batch length"],
     dropout: Dropout,
 ) -> tuple[Float[Tensor, "batch length size"], Float[Tensor, "batch size"]]:
-    """Read with one `RecurrentLayer` after the other.
+    """Apply one `RecurrentLayer` after the other.
 
     Args:
         layers: The layers, first to last.
-        values: What the first one reads.
-        mask: True where there is something to read; each row's padding stands at its end.
-        dropout: Acts on what each layer wrote, the last one too.
+        values: The input of the first layer.
+        mask: False at padding, which is at the end of each row.
+        dropout: Dropout of the outputs of each layer, including the last one.
 
     Returns:
-        What the last layer wrote, and its output at the end of each direction.
+        The outputs of the last layer, and its output at the end of each direction.
     """
     lengths = mask.sum(1)
     backwards = reversal(lengths, values.shape[1])
@@ -117,7 +117,7 @@ def read_layers(
 
 
 def reversal(lengths: Int[Tensor, " batch"], length: int) -> Int[Tensor, "batch length"]:
-    """Return positions that reverse the first ``lengths`` places of each row and keep the rest.
+    """Return indices that reverse the first ``lengths`` positions of each row and keep the rest.
 
     >>> reversal(torch.tensor([3, 1]), 4).tolist()
     [[2, 1, 0, 3], [0, 1, 2, 3]]
@@ -130,7 +130,7 @@ def reversal(lengths: Int[Tensor, " batch"], length: int) -> Int[Tensor, "batch 
 def permute(
     values: Float[Tensor, "batch length size"], order: Int[Tensor, "batch length"]
 ) -> Float[Tensor, "batch length size"]:
-    """Return the places of each row in another order."""
+    """Reorder the positions of each row."""
     return values.gather(1, order.unsqueeze(-1).expand_as(values))
 
 

@@ -1,8 +1,9 @@
-"""Dropout whose random numbers cost little on a CPU.
+"""Dropout with cheap random numbers on the CPU.
 
 Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting",
-https://jmlr.org/papers/v15/srivastava14a.html. ``nn.Dropout`` draws one number an element, which
-took 17 % of a small Transformer's training step. Here every 64-bit draw serves eight elements.
+https://jmlr.org/papers/v15/srivastava14a.html. ``nn.Dropout`` draws one number per
+element, which took 17 % of a small Transformer's training step. Here every 64-bit draw is used for
+eight elements.
 """
 
 import torch
@@ -11,17 +12,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-LEVELS = 256  # one random byte an element
+LEVELS = 256  # one random byte per element
 
 
 class Dropout(nn.Module):
-    """Set a share ``rate`` of the elements to zero in training and scale up the others.
+    """Zero a fraction ``rate`` of the elements in training and scale up the others.
 
     On the CPU the rate is rounded to the nearest 1/256 and the scale is exact for the rounded rate,
     so that the expectation is unchanged. The draws come from torch's default generator.
 
     Args:
-        rate: Share of the elements to drop, in [0, 1).
+        rate: Fraction of the elements to drop, in [0, 1).
 
     Raises:
         ValueError: ``rate`` is outside [0, 1).
@@ -54,7 +55,7 @@ def _drop(x: Tensor, rate: float) -> Tensor:
 
 
 class _Masked(torch.autograd.Function):
-    """x * kept * scale, keeping one byte an element for the backward pass."""
+    """x * kept * scale, which saves one byte per element for the backward pass."""
 
     @staticmethod
     def forward(ctx, x: Tensor, kept: Tensor, scale: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -1,4 +1,4 @@
-"""Token embeddings that start at the right size and do not learn the padding."""
+"""Token embeddings with scaled initialisation and without a gradient for padding."""
 
 import torch
 import torch.nn.functional as F
@@ -10,11 +10,11 @@ PAD = 0
 
 
 class Embedding(nn.Module):
-    """Look up a vector for each token, times the square root of its width.
+    """Look up a vector for each token and multiply it by the square root of its width.
 
-    Vaswani et al. 2017, section 3.4: weights start at standard deviation size^-0.5, so that the
-    same weights can serve as the output layer; the factor brings the vectors to unit variance.
-    Recurrent models need it as much: without it a BiLSTM learns at half the pace.
+    Vaswani et al. 2017, section 3.4: weights are initialised with standard deviation size^-0.5, so
+    that the output layer can share them; the factor gives the vectors unit variance. Recurrent
+    models also need it: without it a BiLSTM learns at half the pace.
 
     Args:
         vocabulary: Number of tokens; token 0 is padding and its vector is never used.

@@ -1,4 +1,4 @@
-"""The position-wise feed-forward part of a Transformer layer.
+"""The position-wise feed-forward layer of a Transformer.
 
 Vaswani et al. 2017, section 3.3, https://arxiv.org/abs/1706.03762.
 """
@@ -35,7 +35,7 @@ class FeedForward(nn.Module):
 
 
 class Residual(nn.Module):
-    """x plus what a sub-layer makes of it, with layer norm before ("pre") or after ("post").
+    """A residual connection around a sub-layer, with layer norm before ("pre") or after ("post").
 
     Post-norm: Vaswani et al. 2017, section 3.1. Pre-norm: Xiong et al. 2020, "On layer
     normalization in the Transformer architecture", https://arxiv.org/abs/2002.04745.
@@ -61,5 +61,5 @@ class Residual(nn.Module):
 
 
 def last_norm(norm: Norm, size: int) -> nn.Module:
-    """Build what normalises the last layer's output: nothing where each layer has done it."""
+    """Build the norm of the last layer's output; the identity if each layer normalises its own."""
     return nn.LayerNorm(size) if norm == "pre" else nn.Identity()

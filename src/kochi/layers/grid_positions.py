@@ -9,17 +9,17 @@ from kochi.layers.positions import sinusoidal
 
 
 class GridPositions(nn.Module):
-    """Add sinusoids of the row to the first half of a cell's numbers, of the column to the second.
+    """Add sinusoids of the row to the first half of a cell's vector, of the column to the second.
 
     Parmar et al. 2018, "Image Transformer", section 3.1, https://arxiv.org/abs/1802.05751. The
-    table grows when a larger grid comes.
+    table grows for larger grids.
 
     Args:
         size: Width of a cell's vector; a multiple of 4.
-        longest: Rows or columns that the table begins with.
+        longest: Initial number of rows or columns of the table.
 
     Raises:
-        ValueError: ``size`` is no multiple of 4.
+        ValueError: ``size`` is not a multiple of 4.
     """
 
     table: Tensor

@@ -1,4 +1,4 @@
-"""Normalisation over a whole picture.
+"""Normalisation over a whole image.
 
 Wu and He 2018, "Group normalization", section 3, https://arxiv.org/abs/1803.08494, with one group.
 """
@@ -11,11 +11,11 @@ from typing_extensions import override
 
 
 class PictureNorm(nn.Module):
-    """Bring all numbers of a picture to mean 0 and deviation 1, then scale and shift each channel.
+    """Normalise a whole image to mean 0 and deviation 1, then scale and shift each channel.
 
-    Places keep their strength beside each other: where there is nothing to see, little is left,
-    while a norm over the channels of a place would make it as loud as the rest. It depends on no
-    other picture of the batch and on no padding.
+    Cells keep their relative magnitude: empty regions stay small, whereas a norm over the channels
+    of each cell would scale them up to the others. The result does not depend on the other images
+    of the batch or on padding.
 
     Args:
         size: Number of channels.
@@ -34,7 +34,7 @@ class PictureNorm(nn.Module):
         x: Float[Tensor, "batch rows columns size"],
         mask: Bool[Tensor, "batch rows columns"] | None,
     ) -> Float[Tensor, "batch rows columns size"]:
-        """Return the normalised map; ``mask`` is None where every place is real."""
+        """Return the normalised map; ``mask`` is None if there is no padding."""
         if mask is None:
             values = F.group_norm(x.permute(0, 3, 1, 2), 1, self.weight, self.bias, self.epsilon)
             return values.permute(0, 2, 3, 1)

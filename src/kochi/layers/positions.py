@@ -1,7 +1,7 @@
-"""Absolute positions that are added to embeddings: sinusoidal and learned.
+"""Absolute positions, which are added to embeddings: sinusoidal and learned.
 
 Vaswani et al. 2017, "Attention is all you need", section 3.5, https://arxiv.org/abs/1706.03762.
-Rotary positions act inside attention: see ``kochi.attention.relative.rotary``.
+Rotary positions are applied inside attention: see ``kochi.attention.relative.rotary``.
 """
 
 import math
@@ -38,7 +38,7 @@ def sinusoidal(length: int, size: int) -> Float[Tensor, "length size"]:
 
 
 class SinusoidalPositions(nn.Module):
-    """Add the sinusoidal table, which grows when a longer sequence comes."""
+    """Add the sinusoidal table, which grows for longer sequences."""
 
     table: Tensor
 
@@ -78,7 +78,7 @@ class LearnedPositions(nn.Module):
 
 
 def positions_of(kind: TextPositions, size: int, most: int) -> nn.Module | None:
-    """Build what adds positions; None where attention turns queries and keys by them."""
+    """Build the module that adds positions; None for rotary positions."""
     if kind == "rotary":
         return None
     return SinusoidalPositions(size, most) if kind == "sinusoidal" else LearnedPositions(size, most)

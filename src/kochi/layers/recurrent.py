@@ -19,7 +19,7 @@ State = tuple[Float[Tensor, "vectors rows hidden_size"], ...]
 
 
 class RecurrentStack(nn.Module):
-    """Layers of one-directional LSTM or GRU with dropout between them.
+    """Layers of unidirectional LSTM or GRU with dropout between them.
 
     Args:
         cell: "lstm" or "gru".
@@ -75,7 +75,7 @@ class RecurrentStack(nn.Module):
         inputs: Float[Tensor, "rows length input_size"],
         state: State,
     ) -> tuple[Float[Tensor, "rows length hidden_size"], State]:
-        """Do as `sequence`; also return the state behind the last place, to go on from."""
+        """Like `sequence`, but also return the state after the last position, to continue from."""
         outputs, states = inputs, []
         for index, layer in enumerate(self.cells):
             if index:
@@ -99,7 +99,7 @@ class RecurrentStack(nn.Module):
     ) -> tuple[Float[Tensor, "rows hidden_size"], State]:
         """Run one step whose input is already multiplied by the first layer's input weights.
 
-        In training, the part of the input that is known beforehand (the target's embeddings) is
+        In training, the part of the input that is known in advance (the target's embeddings) is
         multiplied for all steps at once.
         """
         states: list[Tensor] = []
@@ -114,7 +114,7 @@ class RecurrentStack(nn.Module):
 def _run(
     layer: nn.LSTM | nn.GRU, inputs: Tensor, state: Float[Tensor, "vectors rows hidden_size"]
 ) -> tuple[Tensor, Tensor | tuple[Tensor, Tensor]]:
-    """Run a layer; an LSTM in float32 where this processor has none in bfloat16."""
+    """Run a layer; an LSTM runs in float32 if the processor does not support bfloat16."""
     autocast = inputs.device.type == "cpu" and torch.is_autocast_enabled("cpu")
     if autocast and isinstance(layer, nn.LSTM) and not _has_bf16():
         with torch.autocast("cpu", enabled=False):
@@ -123,7 +123,7 @@ def _run(
 
 
 def _has_bf16() -> bool:
-    """Say whether oneDNN computes in bfloat16 here: it wants AVX-512 at least."""
+    """Return whether oneDNN supports bfloat16 here: it needs at least AVX-512."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -151,10 +151,10 @@ def _gru_cell(gates: Tensor, recurrent: Tensor, hidden: Tensor) -> Tensor:
 
 
 class _LstmCell(torch.autograd.Function):
-    """The LSTM's element-wise part with the backward pass written out.
+    """The element-wise part of the LSTM with an explicit backward pass.
 
-    Gates stand in the order of ``nn.LSTM``: input, forget, candidate, output. Returns
-    [2, rows, hidden]: the next hidden and cell vectors.
+    Gates are in the order of ``nn.LSTM``: input, forget, candidate, output. Returns [2, rows,
+    hidden]: the next hidden and cell vectors.
     """
 
     @staticmethod
@@ -185,7 +185,7 @@ class _LstmCell(torch.autograd.Function):
 
 
 def _initialise(layer: nn.LSTM | nn.GRU, hidden_size: int) -> None:
-    """Glorot inputs, orthogonal recurrence, forget gate open (Jozefowicz et al. 2015)."""
+    """Initialise with Glorot, orthogonal recurrence, open forget gate (Jozefowicz et al. 2015)."""
     for name, weight in layer.named_parameters():
         if "weight_ih" in name:
             nn.init.xavier_uniform_(weight)

@@ -1,4 +1,4 @@
-"""Attention of a sequence to itself."""
+"""Self-attention."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,17 +22,17 @@ def attention_to_itself(
     rotary: bool = False,
     scopes: Sequence[str] = (),
 ) -> attention.MultiHeadAttention:
-    """Build the attention of a sequence to itself.
+    """Build self-attention.
 
     Args:
-        table: Its parts.
+        table: The components.
         size: Width of the vectors.
         dropout: Fraction of the alignment dropped in training.
-        rotary: Turn queries and keys by their positions.
-        scopes: What stands beside the scopes of the table.
+        rotary: Use rotary positions.
+        scopes: Further scopes in addition to those of the table.
 
     Raises:
-        ValueError: Components that need a memory that stays, and queries that follow each other.
+        ValueError: A component needs a memory of fixed length, or queries one after the other.
     """
     parts: dict[str, Any] = dict(table)
     own = parts["scope"]
@@ -42,29 +42,29 @@ def attention_to_itself(
     refuse_marginal(module)
     if isinstance(module.scope, attention.PredictedScope):
         raise ValueError(
-            "self_attention: a scope that predicts its window, such as 'local_p', predicts a share "
-            "of the sequence's length, which nobody knows while the target is being written; here "
-            "choose scopes that go by positions, such as 'sliding_window'"
+            "self_attention: a scope that predicts its window, such as 'local_p', needs the length "
+            "of the sequence, which is unknown while the target is being written; use scopes that "
+            "depend on positions alone, such as 'sliding_window'"
         )
     for part in (module.score, module.scope, module.selection):
         if isinstance(part, ONLY_FOR_A_MEMORY):
             raise ValueError(
-                f"self_attention: {type(part).__name__} looks back at earlier alignments or draws, "
-                "which attention to the memory can; here choose parts that do neither"
+                f"self_attention: {type(part).__name__} depends on earlier alignments or samples, "
+                "which only attention to the memory supports; use a component that does neither"
             )
     return module
 
 
 def refuse_marginal(module: attention.MultiHeadAttention) -> None:
-    """Refuse a sum over a choice that layers above depend on.
+    """Refuse to sum over positions that the layers above depend on.
 
     Raises:
         ValueError: The selection is 'marginal'.
     """
     if isinstance(module.selection, Marginal):
         raise ValueError(
-            "attention: selection 'marginal' sums over the choice of a place, and in a Transformer "
-            "the layers and positions above read what was chosen in every head below: the sum "
-            "would be over all joint choices, exponentially many; take 'hard' for its Monte-Carlo "
-            "gradient, or kind = 'rnn' with order = 'luong' and input_feeding = false"
+            "attention: selection 'marginal' sums over positions, but in a Transformer the layers "
+            "above depend on the positions of every head below: the sum would be over all joint "
+            "choices, exponentially many; use 'hard' with its Monte-Carlo gradient, or kind = "
+            "'rnn' with order = 'luong' and input_feeding = false"
         )

@@ -1,11 +1,11 @@
-"""How good the answers are: corpus scores in percent, with intervals and comparisons.
+"""Metrics: corpus scores in percent, with confidence intervals and comparisons.
 
-BLEU and chrF are sacrebleu's, WER, CER and PER are jiwer's, "exact" is the share of rows answered
-exactly. Every score takes several references a row, and counts any run of white space as one
-space. `evaluate` gives scores with confidence intervals, `corpus_metric` one number quickly,
-`compare` says whether two systems differ, `pronunciation` gives the two numbers of
-grapheme-to-phoneme work, `alignment_scores` the error rate of word alignments. `Judge` scores
-answers as a run file asks for.
+BLEU and chrF are computed by sacrebleu; WER, CER and PER by jiwer; "exact" is the share of rows
+that match exactly. Every metric supports several references per row and counts any run of white
+space as one space. `evaluate` computes scores with confidence intervals, `corpus_metric` a single
+number quickly, `compare` tests whether two systems differ, `pronunciation` computes the two usual
+metrics of grapheme-to-phoneme conversion, and `alignment_scores` the error rate of word alignments.
+`Judge` scores predictions according to a run file.
 """
 
 from kochi.metrics.alignment import GoldLinks, alignment_scores, read_links

@@ -15,18 +15,18 @@ from kochi.metrics.bootstrap import interval, resampled_totals, resampled_values
 from kochi.metrics.evaluate import Score
 from kochi.metrics.names import check_bootstrap
 
-Link = tuple[int, int]  # place of a source word, place of a target word; from 0
+Link = tuple[int, int]  # index of a source word, index of a target word; from 0
 _LINK = re.compile(r"(\d+)([-?p])(\d+)")
 SIGNATURE = "links:corpus|unit:{unit}|formula:och-ney-2003"
 
 
 @dataclass(frozen=True)
 class GoldLinks:
-    """The links that people made between a sentence and its translation.
+    """Gold alignment links between a sentence and its translation.
 
     Attributes:
-        sure: Links that must be found.
-        possible: Links that may be found; the sure ones are among them.
+        sure: Sure links, which an alignment must contain.
+        possible: Possible links, which it may contain; a superset of the sure ones.
     """
 
     sure: frozenset[Link]
@@ -36,11 +36,11 @@ class GoldLinks:
 def read_links(line: str) -> GoldLinks:
     """Read links in the Pharaoh format.
 
-    "3-1" links source word 3 and target word 1 for sure, "3?1" (or "3p1") possibly; words are
-    counted from 0.
+    "3-1" is a sure link between source word 3 and target word 1, "3?1" (or "3p1") a possible one;
+    words are counted from 0.
 
     Raises:
-        ValueError: Something else stands there; the message names it.
+        ValueError: An item is not a link; the message names it.
 
     >>> gold = read_links("0-0 1?2")
     >>> sorted(gold.sure), sorted(gold.possible)
@@ -51,7 +51,7 @@ def read_links(line: str) -> GoldLinks:
         found = _LINK.fullmatch(part)
         if found is None:
             raise ValueError(
-                f"{part!r} is not a link; expected such as 0-0 (sure) or 0?1 (possible)"
+                f"{part!r} is not a link; expected links such as 0-0 (sure) or 0?1 (possible)"
             )
         link = int(found[1]), int(found[3])
         possible.add(link)
@@ -63,7 +63,7 @@ def read_links(line: str) -> GoldLinks:
 def count_links(
     found: Sequence[Collection[Link]], gold: Sequence[GoldLinks]
 ) -> Float[np.ndarray, "rows 4"]:
-    """Count, for each row, the links found, those that are possible and sure, and the sure ones.
+    """Count for each row: links, possible links among them, sure ones among them, gold sure links.
 
     Raises:
         ValueError: The numbers of rows differ, or there are none.
@@ -82,10 +82,10 @@ def count_links(
 
 
 def error_rate(counts: Float[np.ndarray, "4"]) -> float:
-    """Return the alignment error rate of counts as `count_links` makes them; percent.
+    """Return the alignment error rate of the counts of `count_links`, in percent.
 
-    1 - (|found and sure| + |found and possible|) / (|found| + |sure|): 0 where all sure links and
-    none but possible ones were found. Where there is nothing to find and nothing found it is 0.
+    1 - (|found and sure| + |found and possible|) / (|found| + |sure|): 0 if all sure links and only
+    possible ones were found, and also if there are no links at all.
 
     >>> error_rate(np.array([2.0, 2.0, 1.0, 2.0]))
     25.0
@@ -96,13 +96,13 @@ def error_rate(counts: Float[np.ndarray, "4"]) -> float:
 
 
 def precision(counts: Float[np.ndarray, "4"]) -> float:
-    """Return the share of the links found that are possible; percent."""
+    """Return the share of the found links that are possible, in percent."""
     found, possible, _, _ = counts.tolist()
     return 100.0 * possible / max(found, 1.0)
 
 
 def recall(counts: Float[np.ndarray, "4"]) -> float:
-    """Return the share of the sure links that were found; percent."""
+    """Return the share of the sure links that were found, in percent."""
     _, _, sure, wanted = counts.tolist()
     return 100.0 * sure / max(wanted, 1.0)
 
@@ -119,11 +119,11 @@ def alignment_scores(
     """Score word alignments over the corpus, with bootstrap intervals over the rows.
 
     Args:
-        found: The links of each row, (source word, target word).
-        gold: The right ones.
-        unit: What the links are between, for the signature.
-        resamples: How many bootstrap resamples are drawn.
-        confidence: How much of them the interval holds, percent.
+        found: The predicted links of each row, (source word, target word).
+        gold: The gold links of each row.
+        unit: The unit of the links, for the signature.
+        resamples: Number of bootstrap resamples.
+        confidence: Confidence level of the interval, in percent.
         seed: Seed of the resampling.
 
     Returns:

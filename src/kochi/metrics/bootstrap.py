@@ -1,7 +1,7 @@
 """Bootstrap resampling over rows (Efron 1979; for BLEU Koehn 2004, aclanthology.org/W04-3250).
 
-A resample draws as many rows as there are, with replacement. Only the rows' sufficient statistics
-are summed, so that 1,000 resamples of 12,000 rows take well under a second.
+A resample draws the same number of rows, with replacement. Only the sufficient statistics of the
+rows are summed, so that 1,000 resamples of 12,000 rows take well under a second.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ def resampled_totals(
     """Sum the statistics over the rows of each resample.
 
     Args:
-        statistics: What was counted of each row.
-        resamples: How many resamples are drawn.
+        statistics: The statistics of each row.
+        resamples: Number of resamples.
         seed: Seed of numpy's generator; the same seed draws the same rows.
     """
     generator = np.random.default_rng(seed)
@@ -33,12 +33,12 @@ def resampled_values(
     totals: Float[np.ndarray, "resamples statistics"],
     value: Callable[[Float[np.ndarray, " statistics"]], float],
 ) -> Float[np.ndarray, " resamples"]:
-    """Give the metric's value of each resample."""
+    """Return the metric's value for each resample."""
     return np.array([value(total) for total in totals], dtype=np.float64)
 
 
 def interval(values: Float[np.ndarray, " resamples"], confidence: float) -> tuple[float, float]:
-    """Give the percentile interval that holds ``confidence`` percent of the values.
+    """Return the percentile interval that contains ``confidence`` percent of the values.
 
     >>> interval(np.arange(101.0), 90.0)
     (5.0, 95.0)
@@ -49,13 +49,13 @@ def interval(values: Float[np.ndarray, " resamples"], confidence: float) -> tupl
 
 
 def two_sided_p(differences: Float[np.ndarray, " resamples"], observed: float) -> float:
-    """Give how often chance alone would make a difference as large as the observed one.
+    """Return the probability that chance alone makes a difference as large as the observed one.
 
-    The resampled differences are moved to mean zero, which is what they would be around if the
-    systems were equal (Riezler and Maxwell 2005, section 4, https://aclanthology.org/W05-0908),
-    and both tails count. sacrebleu's paired bootstrap takes absolute values before it moves them,
-    which counts one tail only: for a clear difference its p is about half of this one. One is
-    added to both counts, so that p is never 0; two equal systems have p = 1.
+    The resampled differences are shifted to mean zero, as expected if the systems were equal
+    (Riezler and Maxwell 2005, section 4, https://aclanthology.org/W05-0908), and both tails count.
+    sacrebleu's paired bootstrap takes absolute values before shifting, which counts one tail only:
+    for a clear difference its p is about half of this one. One is added to both counts, so that p
+    is never 0; two equal systems have p = 1.
 
     >>> two_sided_p(np.array([1.0, 2.0, 3.0]), 2.0)
     0.25

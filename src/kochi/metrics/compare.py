@@ -1,4 +1,4 @@
-"""Two systems on the same rows: do they differ?"""
+"""Paired comparison of two systems on the same rows."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from kochi.metrics.names import check_bootstrap, check_rows, make_metric
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two systems on the same rows.
+    """The comparison of two systems on the same rows.
 
     Attributes:
         name: The metric.
@@ -24,10 +24,10 @@ class Comparison:
         difference: Second minus first, percentage points.
         low: Lower end of the interval of the difference, percentage points.
         high: Upper end of the interval of the difference, percentage points.
-        p_value: Two-sided; how often chance alone would make a difference this large.
-        better: "second" or "first" where the interval leaves out 0, else None. It knows that error
-            rates are better when lower.
-        confidence: How much of the resamples the interval holds, percent.
+        p_value: Two-sided p-value of the difference.
+        better: "second" or "first" if the interval excludes 0, else None. For error rates, lower is
+            better.
+        confidence: Confidence level of the interval, in percent.
         signature: How the scores were computed.
     """
 
@@ -43,7 +43,7 @@ class Comparison:
     signature: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         return dataclasses.asdict(self)
 
 
@@ -60,15 +60,15 @@ def compare(
     confidence: float = 95.0,
     seed: int = 1,
 ) -> Comparison:
-    """Say whether the second system differs from the first, by paired bootstrap resampling.
+    """Test whether the second system differs from the first, by paired bootstrap resampling.
 
     Each resample draws the same rows for both systems (Koehn 2004, section 4,
     https://aclanthology.org/W04-3250).
 
     Args:
         name: The metric, from `METRICS`.
-        first: Answers of the first system, one a row.
-        second: Answers of the second system to the same rows.
+        first: Predictions of the first system, one per row.
+        second: Predictions of the second system for the same rows.
         references: As in `evaluate`.
         tokenize: As in `evaluate`.
         lowercase: As in `evaluate`.

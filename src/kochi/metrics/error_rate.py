@@ -17,19 +17,19 @@ Unit = Literal["words", "characters"]
 class ErrorRate(Metric):
     """Substitutions, insertions and deletions per hundred units of the reference.
 
-    Summed over the corpus before dividing, so that long rows weigh more; above 100 where the
-    answers are longer than the references. A corpus whose references are all empty has jiwer's
-    rate: the number of insertions (times 100).
+    Errors and lengths are summed over the corpus before dividing, so that long rows weigh more. The
+    rate can exceed 100 if predictions are longer than the references. If all references are empty
+    it is jiwer's rate, the number of insertions (times 100).
 
-    Of several references each row takes the one with the fewest errors and, among these, the
-    longest: the order in which they are listed does not matter.
+    With several references, each row uses the one with the fewest errors and, among these, the
+    longest; their order does not matter.
 
-    In work on pronunciation "WER" is another number, the share of words with any error: see
+    In work on pronunciation, "WER" is another metric, the share of words with any error: see
     `kochi.metrics.exact.RowErrorRate`.
 
     Args:
-        unit: "words" (whatever stands between white space: words, or the phones of a
-            pronunciation) or "characters" (the single spaces between words count too).
+        unit: "words" (split at white space: words, or the phones of a pronunciation) or
+            "characters" (including the single spaces between words).
         lowercase: Whether case is ignored.
     """
 
@@ -62,7 +62,7 @@ class ErrorRate(Metric):
         return 100.0 * errors / max(length, 1.0)
 
     def signature(self, references: References) -> str:
-        """Say the unit, the number of references, how one is chosen, and jiwer's version."""
+        """Return unit, number of references, how one is chosen, and jiwer's version."""
         number, case = count_references(references) or "var", "lc" if self.lowercase else "mixed"
         space = "|space:single" if self.unit == "characters" else ""
         unit = f"unit:{self.unit}{space}|best:fewest-errors"
@@ -70,7 +70,7 @@ class ErrorRate(Metric):
 
 
 def _count(hypotheses: list[str], references: list[str], unit: Unit) -> list[tuple[int, int]]:
-    """Give (errors, minus reference length) of each pair, so that the smallest is the best."""
+    """Return (errors, minus reference length) of each pair, so that the smallest is the best."""
     if unit == "words":
         output = jiwer.process_words(references, hypotheses)
     else:
@@ -89,7 +89,7 @@ def _size(chunk: jiwer.AlignmentChunk) -> int:
 
 
 class WordErrorRate(ErrorRate):
-    """Errors per hundred words: whatever stands between white space, words or phones.
+    """Errors per hundred words (or phones), split at white space.
 
     Args:
         lowercase: Whether case is ignored.
@@ -100,7 +100,7 @@ class WordErrorRate(ErrorRate):
 
 
 class CharacterErrorRate(ErrorRate):
-    """Errors per hundred characters; the single spaces between words count, too.
+    """Errors per hundred characters, including the single spaces between words.
 
     Args:
         lowercase: Whether case is ignored.

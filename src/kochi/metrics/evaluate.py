@@ -19,7 +19,7 @@ class Score:
         value: Percent.
         low: Lower end of the interval, percent.
         high: Upper end of the interval, percent.
-        confidence: How much of the resamples the interval holds, percent.
+        confidence: Confidence level of the interval, in percent.
         signature: How the score was computed (sacrebleu's own for BLEU and chrF).
     """
 
@@ -31,7 +31,7 @@ class Score:
     signature: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
@@ -50,23 +50,23 @@ def evaluate(
     confidence: float = 95.0,
     seed: int = 1,
 ) -> dict[str, Score]:
-    """Score answers by several metrics, with bootstrap intervals over the rows.
+    """Score predictions with several metrics and bootstrap intervals over the rows.
 
     Args:
-        names: Metrics, from `METRICS`. "wer" counts what stands between spaces (but see ``wer``),
-            "cer" characters, "per" phones written with spaces between them; all three are edit
-            distances over the reference's length. "exact" is the share of rows answered exactly.
-        hypotheses: One answer a row; may be empty strings. In all metrics any white space, line
-            breaks too, counts as one space, and as nothing at the ends.
-        references: The right answers of each row, at least one a row (a list of lists of strings).
-            BLEU joins them as sacrebleu does; the others take a row's best.
-        tokenize: BLEU only. "13a" for plain text; "none" for text that is tokenised already, which
-            gives tokenised BLEU as in papers on Multi30k.
-        lowercase: Whether case is ignored, by every metric.
-        wer: "rows" makes "wer" the share of rows with any error (100 minus "exact"). That is the
-            word error rate where each row is one word, as in work on pronunciation.
-        resamples: How many bootstrap resamples are drawn.
-        confidence: How much of them the interval holds, percent.
+        names: Metrics, from `METRICS`. "wer" counts words split at spaces (but see ``wer``), "cer"
+            characters, and "per" phones separated by spaces; all three are edit distances divided
+            by the reference length. "exact" is the share of rows that match exactly.
+        hypotheses: One prediction per row, possibly empty. In all metrics, any white space,
+            including line breaks, counts as one space and is ignored at the ends.
+        references: The references of each row, at least one (a list of lists of strings). BLEU
+            combines them as sacrebleu does; the other metrics use the best one of a row.
+        tokenize: For BLEU only: "13a" for plain text; "none" for tokenized text, which gives
+            tokenized BLEU as in papers on Multi30k.
+        lowercase: Ignore case in every metric.
+        wer: With "rows", "wer" is the share of rows with any error (100 minus "exact"): the word
+            error rate if each row is one word, as in work on pronunciation.
+        resamples: Number of bootstrap resamples.
+        confidence: Confidence level of the interval, in percent.
         seed: Seed of the resampling.
 
     Returns:
@@ -102,7 +102,7 @@ def corpus_metric(
     lowercase: bool = False,
     wer: str = "words",
 ) -> float:
-    """Give one metric in percent without an interval; arguments and errors as in `evaluate`.
+    """Compute one metric in percent without an interval; arguments and errors as in `evaluate`.
 
     >>> corpus_metric("wer", ["a b x d"], [["a b c d"]])
     25.0
@@ -121,14 +121,13 @@ def pronunciation(
     confidence: float = 95.0,
     seed: int = 1,
 ) -> dict[str, Score]:
-    """Give the two numbers of grapheme-to-phoneme work, best over the listed pronunciations.
+    """Compute the two metrics of grapheme-to-phoneme conversion against the listed pronunciations.
 
-    "wer" is the share of words with any phone wrong (see `kochi.metrics.exact.RowErrorRate`),
-    "per" the phones inserted, deleted or replaced per hundred phones of the closest listed
-    pronunciation.
+    "wer" is the share of words with any wrong phone (see `kochi.metrics.exact.RowErrorRate`), "per"
+    the phones inserted, deleted or replaced per hundred phones of the closest listed pronunciation.
 
     Args:
-        hypotheses: One pronunciation a word, phones with spaces between them.
+        hypotheses: One pronunciation per word, with phones separated by spaces.
         references: The listed pronunciations of each word.
         resamples: As in `evaluate`.
         confidence: As in `evaluate`.

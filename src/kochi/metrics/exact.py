@@ -1,4 +1,4 @@
-"""Exact match: the share of rows whose answer is one of the references."""
+"""Exact match: the share of rows whose prediction is one of the references."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,7 @@ from kochi.metrics.metric import Metric, References, count_references
 
 
 class ExactMatch(Metric):
-    """Rows answered exactly, in percent of all rows.
-
-    An answer is right where it equals any reference of its row.
+    """Share of rows whose prediction equals any of their references, in percent.
 
     Args:
         lowercase: Whether case is ignored.
@@ -27,7 +25,7 @@ class ExactMatch(Metric):
     def count(
         self, hypotheses: Sequence[str], references: References
     ) -> Float[np.ndarray, "rows statistics"]:
-        """Count right answers and rows (two columns)."""
+        """Count exact matches and rows (two columns)."""
         rows = [
             (self._cased(hypothesis) in [self._cased(text) for text in row], 1.0)
             for hypothesis, row in zip(hypotheses, references, strict=True)
@@ -35,7 +33,7 @@ class ExactMatch(Metric):
         return np.array(rows, dtype=np.float64)
 
     def value(self, totals: Float[np.ndarray, " statistics"]) -> float:
-        """Divide right answers by rows; in percent.
+        """Divide exact matches by rows; in percent.
 
         >>> ExactMatch().value(np.array([3.0, 4.0]))
         75.0
@@ -44,7 +42,7 @@ class ExactMatch(Metric):
         return 100.0 * right / rows
 
     def signature(self, references: References) -> str:
-        """Say the number of references and whether case counts."""
+        """Return the number of references and whether case counts."""
         number, case = count_references(references) or "var", "lc" if self.lowercase else "mixed"
         return f"nrefs:{number}|case:{case}|exact:any-reference"
 
@@ -53,10 +51,10 @@ class ExactMatch(Metric):
 
 
 class RowErrorRate(ExactMatch):
-    """Rows answered wrongly, in percent of all rows: 100 minus `ExactMatch`.
+    """Share of rows with any error, in percent: 100 minus `ExactMatch`.
 
-    Where each source is one word this is the word error rate of work on pronunciation and
-    inflection: the share of words with any error (SIGMORPHON 2021 shared task,
+    If each source is one word, this is the word error rate in work on pronunciation and inflection:
+    the share of words with any error (SIGMORPHON 2021 shared task,
     https://aclanthology.org/2021.sigmorphon-1.13; Toshniwal and Livescu 2016,
     https://arxiv.org/abs/1610.06540).
     """
@@ -65,7 +63,7 @@ class RowErrorRate(ExactMatch):
 
     @override
     def value(self, totals: Float[np.ndarray, " statistics"]) -> float:
-        """Divide wrong answers by rows; in percent.
+        """Divide rows with errors by rows; in percent.
 
         >>> RowErrorRate().value(np.array([3.0, 4.0]))
         25.0
@@ -74,5 +72,5 @@ class RowErrorRate(ExactMatch):
 
     @override
     def signature(self, references: References) -> str:
-        """Say that rows are counted, beside what `ExactMatch` says."""
+        """Return the signature of `ExactMatch`, with the note that rows are counted."""
         return f"{super().signature(references)}|wer:rows-with-any-error"

@@ -1,4 +1,4 @@
-"""Score answers as a run file asks for: the one way of training, `kochi evaluate` and `compare`."""
+"""Score predictions according to a run file, in training, `kochi evaluate` and `kochi compare`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,16 +16,15 @@ from kochi.normal_forms import normalize
 
 
 def comparable(text: str, target: Tokens) -> str:
-    r"""Return a hypothesis or a reference in the form in which both are compared.
+    r"""Normalise a hypothesis or a reference before both are compared.
 
-    Every score of a model's answers passes through here, on both sides: both are brought to the
-    Unicode normal form of ``data.target.normalization``, in which the model writes. White space is
-    made alike later, by each metric (`kochi.metrics.metric.plain_spaces`), and case where a metric
-    ignores it.
+    Both sides of every score are converted to the Unicode normal form of
+    ``data.target.normalization``, in which the model writes. Each metric later normalises white
+    space (`kochi.metrics.metric.plain_spaces`), and case if it ignores case.
 
     Args:
-        text: What a model wrote, or a right answer as it stands in the data.
-        target: How the run file cuts targets.
+        text: A prediction, or a reference from the data.
+        target: How the run file tokenizes targets.
 
     >>> comparable("e\u0301", Tokens()) == comparable("\u00e9", Tokens())
     True
@@ -34,16 +33,17 @@ def comparable(text: str, target: Tokens) -> str:
 
 
 def wer_unit(data: BaseData, sources: Sequence[Any]) -> WerUnit:
-    """Say what "wer" counts for such data: errors in "words", or "rows" with any error.
+    """Return what "wer" counts for these data: errors in "words", or "rows" with any error.
 
-    In work on pronunciation the word error rate is the share of words with any error. It is that
-    where ``data.row`` is "word". Where ``data.row`` is not set, each row is taken for a word if the
-    source is text that is cut into characters, the target is cut at white space (so that its tokens
-    are sounds or letters, not words), and more than half of the sources hold no white space.
+    In work on pronunciation, the word error rate is the share of words with any error. "wer" is
+    that if ``data.row`` is "word". If ``data.row`` is not set, each row is assumed to be a word if
+    the source is text tokenized into characters, the target is split at white space (so that its
+    tokens are sounds or letters, not words), and more than half of the sources contain no white
+    space.
 
     Args:
         data: The data table of a run file.
-        sources: The sources that are scored.
+        sources: The sources to be scored.
 
     >>> from kochi.modalities.text.tables import TsvData
     >>> table = {"kind": "tsv", "train": "a.tsv", "source": {"tokens": "characters"}}
@@ -58,14 +58,14 @@ def wer_unit(data: BaseData, sources: Sequence[Any]) -> WerUnit:
 
 
 class Judge:
-    """Score answers to some sources.
+    """Score predictions for a list of sources.
 
     Args:
-        data: The data table of a run file: how targets are cut, and whether case counts.
+        data: The data table of a run file: how targets are tokenized, and whether case counts.
         sources: The sources.
-        references: The right answers to each.
-        tokenize: sacrebleu's tokenizer for BLEU; None: as ``data.tokenized`` says.
-        lowercase: Ignore case whatever the run file says.
+        references: The references of each source.
+        tokenize: sacrebleu's tokenizer for BLEU; None to follow ``data.tokenized``.
+        lowercase: Ignore case, regardless of the run file.
 
     Attributes:
         wer: What "wer" counts; see `wer_unit`.
@@ -107,11 +107,11 @@ class Judge:
         return compare(name, *both, self._references, **self._options)
 
     def row_values(self, name: str, answers: Sequence[str]) -> Float[np.ndarray, " rows"]:
-        """Return a metric of each row by itself, in percent."""
+        """Return a metric for each row separately, in percent."""
         metric = make_metric(name, **self._options)
         rows = metric.statistics(self._comparable(answers), self._references)
         return np.array([metric.value(row) for row in rows], dtype=np.float64)
 
     def signature(self, name: str) -> str:
-        """Say how a metric is computed."""
+        """Return the signature of a metric, which describes how it is computed."""
         return make_metric(name, **self._options).signature(self._references)

@@ -1,7 +1,7 @@
-"""What every corpus metric is: numbers counted row by row, and a value of their sums.
+"""Base class of corpus metrics: statistics counted per row, and a value of their sums.
 
 Because the value depends on the rows only through the sums, a bootstrap resample costs one weighted
-sum and never looks at the text again.
+sum and does not process the text again.
 """
 
 import abc
@@ -14,10 +14,10 @@ References = Sequence[Sequence[str]]
 
 
 def plain_spaces(text: str) -> str:
-    r"""Make each run of white space one space, and drop it at both ends.
+    r"""Replace each run of white space by one space, and strip it at both ends.
 
-    Line breaks, tabs and wide spaces are layout: no tokenizer that joins words by spaces can write
-    them, and an answer that is printed on one line has lost them.
+    Line breaks, tabs and wide spaces are layout: a tokenizer that joins words by spaces cannot
+    write them, and a prediction printed on one line has lost them.
 
     >>> plain_spaces("a\r\nb \t c\u3000d\n")
     'a b c d'
@@ -37,9 +37,9 @@ class Metric(abc.ABC):
     def statistics(
         self, hypotheses: Sequence[str], references: References
     ) -> Float[np.ndarray, "rows statistics"]:
-        """Count what the metric needs to know of each row (its sufficient statistics).
+        """Count the sufficient statistics of each row.
 
-        White space is made alike in hypotheses and references first; see `plain_spaces`.
+        White space in hypotheses and references is normalised first; see `plain_spaces`.
         """
         return self.count(
             [plain_spaces(text) for text in hypotheses],
@@ -50,7 +50,7 @@ class Metric(abc.ABC):
     def count(
         self, hypotheses: Sequence[str], references: References
     ) -> Float[np.ndarray, "rows statistics"]:
-        """Count as in `statistics`, of texts whose words have single spaces between them."""
+        """Count as in `statistics`, for texts with normalised white space."""
 
     @abc.abstractmethod
     def value(self, totals: Float[np.ndarray, " statistics"]) -> float:
@@ -58,11 +58,11 @@ class Metric(abc.ABC):
 
     @abc.abstractmethod
     def signature(self, references: References) -> str:
-        """Say in one line how the metric was computed, so that another can repeat it."""
+        """Describe in one line how the metric is computed, so that others can reproduce it."""
 
 
 def count_references(references: References) -> int | None:
-    """Give the number of references a row, or None where it differs between rows.
+    """Return the number of references per row, or None if it differs between rows.
 
     >>> count_references([["a", "b"], ["c", "d"]])
     2

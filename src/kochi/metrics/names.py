@@ -1,4 +1,4 @@
-"""The metrics by name, and what every door checks before it scores."""
+"""The metrics by name, and the checks of all scoring functions."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -28,7 +28,7 @@ WerUnit = Literal["words", "rows"]
 def make_metric(
     name: str, tokenize: str = "13a", lowercase: bool = False, wer: str = "words"
 ) -> Metric:
-    """Make the metric of this name.
+    """Create a metric by its name.
 
     Args:
         name: One of `METRICS`, or the path of a class.

@@ -1,7 +1,8 @@
-"""Kinds of source, a folder each; the rest of kochi knows them only as `Modality`.
+"""Modalities, the kinds of source, one per folder; other code uses them only as `Modality`.
 
 A modality is a component: its options are the data table of a run file, and the names of its slot
-are what ``data.kind`` may be. A package adds one by an entry point in the group ``kochi.modality``.
+are the values of ``data.kind``. A package adds one with an entry point in the group
+``kochi.modality``.
 """
 
 from importlib import import_module
@@ -39,7 +40,7 @@ MODALITIES: Slot[Modality[Any]] = Slot(
 
 
 def modality_of(data: Any) -> Modality[Any]:
-    """Return the modality of a data table, with the table."""
+    """Return the modality of a data table, holding the table."""
     return MODALITIES.component(data.kind)(data)
 
 

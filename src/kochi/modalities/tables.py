@@ -1,4 +1,4 @@
-"""What the data tables of several modalities have in common."""
+"""Data tables that several modalities share."""
 
 import codecs
 from pathlib import Path
@@ -20,7 +20,9 @@ def _known_encoding(name: str) -> str:
         "".encode(name)
         codecs.lookup(name)
     except (LookupError, UnicodeError, ValueError):
-        raise ValueError(f"unknown encoding {name!r}; such as utf-8, utf-16, cp1252") from None
+        raise ValueError(
+            f"unknown encoding {name!r}; expected a name such as utf-8, utf-16 or cp1252"
+        ) from None
     return name
 
 
@@ -28,13 +30,13 @@ Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
 class Tokens(Table):
-    """How one side of the pairs is cut into tokens.
+    """How one side of the pairs is tokenized.
 
-    ``vocabulary_size`` counts BPE pieces, special tokens included (``None``: at most 8000); for
-    characters and whitespace it keeps the most frequent tokens (``None`` keeps all).
-    ``normalization`` brings text to a Unicode normal form before it is cut, in training and in
-    prediction: "nfc" makes é one character however it was typed, "nfkc" also makes full-width and
-    other compatibility characters plain ones.
+    ``vocabulary_size`` is the number of BPE pieces, including special tokens (default: at most
+    8000). For characters and whitespace, only that many of the most frequent tokens are kept
+    (default: all). ``normalization`` converts text to a Unicode normal form before tokenization, in
+    training and in prediction: with "nfc", é is one character however it was typed; "nfkc" also
+    replaces full-width and other compatibility characters.
     """
 
     tokens: Literal["characters", "whitespace", "bpe"] = "bpe"
@@ -44,22 +46,25 @@ class Tokens(Table):
 
 
 class BaseData(Table):
-    """What all data have in common. Relative paths start at ``folder``.
+    """Options of all kinds of data. Paths are relative to ``folder``.
 
-    ``folder`` itself starts at the run file's folder. Pairs with more than ``max_length`` tokens of
-    text on a side are left out of training (and counted in the log). ``tokenized`` says that the
-    text is tokenised already: BLEU then counts its tokens as they are. ``encoding`` is that of all
-    files of text; a byte-order mark in a file takes precedence.
+    ``folder`` itself is relative to the run file's folder. Pairs with more than ``max_length``
+    tokens of text on a side are left out of training (and counted in the log). ``tokenized`` means
+    that the target text is already tokenized: BLEU then does not tokenize it again. ``encoding``
+    applies to all text files; a byte-order mark in a file takes precedence.
 
-    With ``group_references`` rows of one source (the same text, file, or stretch of a recording)
-    are one source with several right answers in dev and test data; in training data each row is a
-    pair of its own. ``row`` says what a row is: with "word" the metric "wer" is the share of rows
-    with any error, as in work on pronunciation and inflection; with "text" it counts errors in the
-    words of a row. If it is not set, a row is a word where the source is text in characters without
-    white space and the target is cut at white space (see `kochi.metrics.judge.wer_unit`).
+    With ``group_references``, dev and test rows with the same source (the same text, file, or
+    segment of a recording) count as one source with several references. In training data, each row
+    is a pair of its own.
 
-    ``bad_rows`` says what becomes of rows that cannot be used (a side is empty, cells are missing,
-    a file cannot be read): they are left out and counted, or the first one stops the run.
+    ``row`` sets what the metric "wer" counts. With "word" it is the share of rows with any error,
+    as is usual for pronunciation and inflection; with "text" it counts errors in the words of a
+    row. By default, a row is a word if the source is text in characters without white space and the
+    target is split at white space (see `kochi.metrics.judge.wer_unit`).
+
+    ``bad_rows`` sets how to treat rows that cannot be used because a side is empty, cells are
+    missing, or a file cannot be read: "leave_out" skips and counts them, "refuse" stops at the
+    first one.
     """
 
     kind: Annotated[str, ChosenName("kochi.modalities:MODALITIES")]
@@ -72,20 +77,20 @@ class BaseData(Table):
     row: Literal["word", "text"] | None = None
     bad_rows: Literal["leave_out", "refuse"] = "leave_out"
 
-    sources_folder: ClassVar[str | None] = None  # the key that names the folder of the sources
+    sources_folder: ClassVar[str | None] = None  # the key with the folder of the source files
 
     @property
     def source_folders(self) -> list[Path]:
-        """Where the files of sources are, the innermost folder first."""
+        """The folders to search for source files, the innermost first."""
         own = None if self.sources_folder is None else getattr(self, self.sources_folder)
         return [self.folder] if own is None else [self.folder / own, self.folder]
 
 
 class Separated(Table):
-    """How rows of a table are cut into cells.
+    """How rows of a table are split into cells.
 
-    ``quoted`` reads cells as spreadsheets write them: one in double quotes may hold the separator,
-    line breaks, and quotes written twice. Then ``separator`` is one character.
+    With ``quoted``, cells are read as spreadsheets write them: a cell in double quotes may contain
+    the separator, line breaks, and doubled quotes. ``separator`` must then be one character.
     """
 
     separator: Annotated[str, Field(min_length=1)] = "\t"
@@ -95,26 +100,26 @@ class Separated(Table):
     def _quoted_cells_have_a_short_separator(self) -> "Separated":
         if self.quoted and len(self.separator) > 1:
             raise ValueError(
-                f"data.separator = {self.separator!r}: expected one character with data.quoted"
+                f"data.separator = {self.separator!r}: must be one character with data.quoted"
             )
         return self
 
 
 class ManifestData(BaseData, Separated):
-    """What all data have in common whose text stands in a manifest beside what is heard or seen.
+    """Options of all data that have a manifest with the paths and text of recordings or images.
 
-    A manifest is a table with a header, or JSON objects, one a line or in an array. Where one
-    manifest holds several splits, ``split_column`` names the column that says which of them
-    ("train", "dev" or "test") a row is of.
+    A manifest is a table with a header, or JSON objects, one per line or in an array. If one
+    manifest contains several splits, ``split_column`` names the column with the split of each row
+    ("train", "dev" or "test").
     """
 
     split_column: str | None = None
 
 
 class HeardData(ManifestData):
-    """What all data have in common that last for some time.
+    """Options of all data with a duration.
 
-    Rows that last longer than ``max_seconds`` are left out of training (and counted in the log).
+    Rows longer than ``max_seconds`` are left out of training (and counted in the log).
     """
 
     text_column: str = "text"
@@ -122,11 +127,11 @@ class HeardData(ManifestData):
 
 
 class Frames(Table):
-    """What is done to frames before a model reads them.
+    """How frames are processed before a model reads them.
 
-    ``deltas`` counts the differences over time (first, second) that are put beside each number.
-    ``normalisation`` then brings every number to mean 0 and standard deviation 1: "global" over the
-    training data (kept with the model), "utterance" over each row by itself.
+    ``deltas`` is the number of differences over time (first, second) that are appended to each
+    frame. ``normalisation`` then scales every feature to mean 0 and standard deviation 1: "global"
+    over the training data (the statistics are stored with the model), "utterance" over each row.
     """
 
     deltas: Annotated[int, Field(ge=0, le=2)] = 0

@@ -1,1 +1,1 @@
-"""Wiring only: memory between encoder and decoder, and the model that holds both."""
+"""Models: an encoder and a decoder, connected by a memory."""

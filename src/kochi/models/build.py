@@ -15,7 +15,7 @@ from kochi.layers.positions import positions_of
 from kochi.layers.self_attention import attention_to_itself, refuse_marginal
 from kochi.models.seq2seq import Seq2Seq
 
-# What encodes where the model table names no encoder: in recurrent models, and in a Transformer.
+# Default encoders if the model table names none: of recurrent models, and of a Transformer.
 DEFAULTS = {
     TokenInput: ("recurrent", "transformer"),
     FrameInput: ("pyramid", "conv_transformer"),
@@ -26,22 +26,22 @@ DEFAULTS = {
 def build_model(
     model: config.Model, source: Input, target_vocabulary: int, *, ctc: bool = False
 ) -> Seq2Seq:
-    """Build an untrained model; its weights depend on torch's random state alone.
+    """Build an untrained model; its weights depend only on torch's random state.
 
     Args:
         model: The model table of a run file.
-        source: What the model reads.
+        source: Description of the source.
         target_vocabulary: Number of target tokens, special ones included.
-        ctc: Give the model a layer that tells a token for each place of the memory (see
-            `Seq2Seq`), drawn after all other weights.
+        ctc: Add a layer that predicts a token for each position of the memory (see `Seq2Seq`),
+            initialised after all other weights.
 
     Raises:
-        ValueError: Sizes that do not fit together; the message names them.
+        ValueError: Sizes do not match; the message names them.
     """
     tokens = isinstance(source, TokenInput)
     if model.tie_embeddings == "all" and not tokens:
         raise ValueError(
-            f"tie_embeddings = 'all' needs source tokens, and the source is {source.name}"
+            f"tie_embeddings = 'all' needs source tokens, but the source is {source.name}"
         )
     size = model.size if isinstance(model, config.TransformerModel) else model.embedding_size
     embedding = target = None
@@ -68,32 +68,32 @@ def build_encoder(model: config.Model, source: Input, embedding: Embedding | Non
 
     Args:
         model: The model table of a run file.
-        source: What it reads.
-        embedding: Of the source's tokens, if that is what they are.
+        source: Description of the source.
+        embedding: The embedding of the source tokens, if the source is text.
 
     Raises:
-        ValueError: Options that do not fit together, or an encoder of something else.
+        ValueError: Options do not match, or the encoder is for another kind of source.
     """
     choice = model.encoder or default_encoder(model, source)
     if not isinstance(source, choice.component.reads):
         kinds = [kind for kind in ENCODERS if isinstance(source, ENCODERS.component(kind).reads)]
         raise ValueError(
-            f"encoder: {choice.kind!r} reads {choice.component.reads.name}, and the source is "
-            f"{source.name}: take {', '.join(map(repr, kinds[:-1]))} or {kinds[-1]!r}"
+            f"encoder: {choice.kind!r} reads {choice.component.reads.name}, but the source is "
+            f"{source.name}: use {', '.join(map(repr, kinds[:-1]))} or {kinds[-1]!r}"
         )
     return choice.build(source=source, embedding=embedding)
 
 
 def default_encoder(model: config.Model, source: Input) -> Choice[Encoder]:
-    """Return the encoder that stands for none, with what it inherits from the model table.
+    """Return the default encoder, with the options it inherits from the model table.
 
     Raises:
-        ValueError: ``reverse_source``, which is for tokens.
+        ValueError: ``reverse_source`` is set for a source that is not text.
     """
     transformer = isinstance(model, config.TransformerModel)
     if not transformer and model.reverse_source and not isinstance(source, TokenInput):
         raise ValueError(
-            f"reverse_source is for tokens, and the source is {source.name}: remove the key"
+            f"reverse_source is for tokens, but the source is {source.name}: remove the key"
         )
     kind = DEFAULTS[type(source)][transformer]
     component = ENCODERS.component(kind)
@@ -150,22 +150,22 @@ def _recurrent_decoder(
 def _of_one_choice(
     model: config.RnnModel, attend: attention.Attention | attention.MultiHeadAttention
 ) -> attention.Attention:
-    """Refuse where a sum over places at each step would not be the sum over all choices.
+    """Refuse a model in which a sum over positions at each step is not the sum over all choices.
 
     Raises:
-        ValueError: Later steps depend on the choice, or a step makes several choices.
+        ValueError: Later steps depend on the chosen position, or a step has several.
     """
     if model.order.kind != "luong" or model.order.option("input_feeding"):
         raise ValueError(
-            "attention: selection 'marginal' sums over the choice of a place at each step, exactly "
-            "if later steps do not depend on it; here the next state reads what was looked at: the "
-            "sum would be over all paths of choices, exponentially many; set order = 'luong' and "
-            "input_feeding = false, or take 'hard' for its Monte-Carlo gradient"
+            "attention: selection 'marginal' sums over positions at each step, which is exact only "
+            "if later steps do not depend on them; here the next state depends on the context: the "
+            "sum would be over all paths, exponentially many; set order = 'luong' and "
+            "input_feeding = false, or use 'hard' with its Monte-Carlo gradient"
         )
     if not isinstance(attend, attention.Attention):
         raise ValueError(
             f"attention: selection 'marginal' with num_heads = {attend.num_heads} would sum over "
-            f"every joint choice of the heads, the number of places to the power of "
+            f"all joint positions of the heads, the source length to the power of "
             f"{attend.num_heads}; set num_heads = 1"
         )
     return attend

@@ -1,4 +1,4 @@
-"""The sizes of a model before any of its memory is taken."""
+"""The sizes of a model, computed without allocating memory."""
 
 import contextlib
 import os
@@ -29,17 +29,17 @@ def outline(
         source: As in `build_model`.
         target_vocabulary: As in `build_model`.
         ctc: As in `build_model`.
-        where: What messages call the table.
+        where: Name of the table in error messages.
 
     Raises:
-        UserError: Sizes that do not fit together, or that are beyond all limits of torch.
+        UserError: Sizes do not match, or exceed the limits of torch.
     """
     try:
         with torch.device("meta"):
             return build_model(model, source, target_vocabulary, ctc=ctc)
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
-    except (RuntimeError, OverflowError, TypeError) as error:  # of torch, for absurd sizes
+    except (RuntimeError, OverflowError, TypeError) as error:  # from torch, for absurd sizes
         raise UserError(f"{where}: a size is too large ({reason(error)}); choose it smaller") from (
             error
         )
@@ -49,12 +49,12 @@ def check_memory(model: nn.Module, where: str, *, trained: bool) -> None:
     """Refuse a model for which there is not enough memory.
 
     Args:
-        model: As `outline` gives it.
-        where: What messages call it.
-        trained: Whether there must be room for gradients and an optimizer, too.
+        model: The result of `outline`.
+        where: Name of the model in error messages.
+        trained: Also require memory for gradients and an optimizer.
 
     Raises:
-        UserError: That is so; the line says how much is needed and how much there is.
+        UserError: There is not enough memory; the message gives the required and available amount.
     """
     weights = sum(map(_bytes, model.parameters()))
     needed = weights * (TRAINED if trained else 1) + sum(map(_bytes, model.buffers()))
@@ -73,7 +73,7 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def memory_bytes() -> int:
-    """Return how much memory this process may have: the machine's, or less where it is limited."""
+    """Return the memory of the machine in bytes, or the limit of this process if it is lower."""
     found = [sys.maxsize]
     if hasattr(os, "sysconf"):
         found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -16,16 +16,15 @@ Mask = Bool[Tensor, "batch source"] | Bool[Tensor, "batch height width"]
 
 
 class Seq2Seq(nn.Module):
-    """Read with the encoder, write with the decoder.
+    """An encoder-decoder model.
 
     Args:
         encoder: Turns a source and its mask into a `Memory`.
-        decoder: Writes the target while it looks at the memory.
+        decoder: Generates the target while attending to the memory.
 
     Attributes:
-        ctc: Tells which token each place of the memory stands for, if any: its outputs are the
-            logits of the target's tokens, the padding's being that of none (CTC's blank). None for
-            a model without it.
+        ctc: Output layer that predicts a token for each position of the memory, with padding as
+            CTC's blank. None for a model without CTC.
     """
 
     ctc: nn.Linear | None
@@ -45,7 +44,7 @@ class Seq2Seq(nn.Module):
         nn.init.zeros_(self.ctc.bias)
 
     def encode(self, source: Source, mask: Mask) -> Memory:
-        """Return what may be looked at, of tokens, frames or pixels."""
+        """Return the memory of a source of tokens, frames or pixels."""
         return self.encoder(source, mask)
 
     def forward(

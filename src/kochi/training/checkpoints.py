@@ -1,8 +1,8 @@
-"""Checkpoints and weights of evaluated steps: written whole or not at all, read as data only.
+"""Checkpoints and weights of evaluated steps: written atomically, read as data only.
 
-Each checkpoint has its checksum, and the checksums of the evaluated weights that it counts on. The
-one before the last is kept, and of weights there are two copies, so that damage to one file costs
-at most the steps since the checkpoint before.
+Each checkpoint contains its checksum, and those of the evaluated weights that it refers to. The
+previous checkpoint is kept, and there are two copies of all weights, so that damage to one file
+costs at most the steps since the previous checkpoint.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _torch_about_strange_files = Quiet(module="torch")
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint whole or not at all, and keep the one before it."""
+    """Write a checkpoint atomically, and keep the previous one."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     with buffer.getbuffer() as content:
@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint on the CPU.
 
     Raises:
-        Damaged: The file is not what was written, or holds something else than data.
+        Damaged: The file differs from what was written, or contains more than data.
     """
     content = read_sealed(path)
     try:
@@ -56,7 +56,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_state(path: Path) -> RunState:
-    """Read where a run stood.
+    """Read the state of a run from a checkpoint.
 
     Raises:
         Damaged: The checkpoint is not what this version of kochi wrote.
@@ -70,19 +70,19 @@ def read_state(path: Path) -> RunState:
 
 
 def newest(layout: Layout) -> Path | None:
-    """Return the checkpoint that a run goes on from; None where none was written."""
+    """Return the checkpoint to resume from; None if there is none."""
     return next((path for path in (layout.checkpoint, layout.previous) if path.exists()), None)
 
 
 def take_up(layout: Layout, training: config.Training, say: Callable[[str], object]) -> RunState:
-    """Return where a run stands, from the newest checkpoint that is whole.
+    """Return the state of a run from the newest intact checkpoint.
 
-    A damaged last checkpoint is set aside, so that `newest` no longer finds it.
+    A damaged last checkpoint is set aside, so that `newest` no longer returns it.
 
     Args:
         layout: The run.
-        training: How it is trained: of which evaluated steps the weights are needed.
-        say: Called with one line about each damage.
+        training: The training table, which determines the evaluated weights that are needed.
+        say: Called with one line about each damaged file.
 
     Raises:
         UserError: There are checkpoints, and none can be used.
@@ -103,8 +103,8 @@ def take_up(layout: Layout, training: config.Training, say: Callable[[str], obje
         return state
     if len(found) > 1:
         raise UserError(
-            f"{'; '.join(map(str, problems))}: no checkpoint is whole; bring the files back from a "
-            "copy to resume, or start anew with --overwrite"
+            f"{'; '.join(map(str, problems))}: no checkpoint is intact; restore the files from a "
+            "copy to resume, or start over with --overwrite"
         )
     if found:
         os.replace(found[0], layout.damaged)
@@ -134,7 +134,7 @@ def write_weights(layout: Layout, step: int, content: bytes) -> str:
 def weights_bytes(
     layout: Layout, evaluation: Evaluation, say: Callable[[str], object] = lambda line: None
 ) -> bytes:
-    """Return the weights of an evaluated step as they were written; a damaged copy is mended.
+    """Return the weights of an evaluated step; a damaged copy is repaired from the other one.
 
     Raises:
         Damaged: No copy is whole.
@@ -158,7 +158,7 @@ def weights_bytes(
 
 
 def prune_weights(layout: Layout, evaluations: list[Evaluation], training: config.Training) -> None:
-    """Delete weights that neither the last checkpoint nor the one before counts on."""
+    """Delete weights that neither of the last two checkpoints refers to."""
     needed = [*_needed(evaluations, training), *_needed(evaluations[:-1], training)]
     kept = {place(e.step) for e in needed for place in (layout.weights_at, layout.copy_at)}
     for path in layout.weights.iterdir():

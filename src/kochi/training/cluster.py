@@ -21,14 +21,14 @@ PATIENCE = timedelta(hours=12)  # while the first process reads the data
 
 @dataclass(frozen=True)
 class Cluster:
-    """What started this process, and which one it is.
+    """The cluster that this process was started in.
 
     Attributes:
-        launcher: What started it, for messages.
-        environment: Tells Fabric who is who.
-        rank: Of this process among all.
-        local_world: Processes on this machine.
-        nodes: Machines.
+        launcher: Name of the launcher, for messages.
+        environment: The cluster environment for Fabric.
+        rank: Rank of this process.
+        local_world: Number of processes on this machine.
+        nodes: Number of machines.
     """
 
     launcher: str
@@ -39,23 +39,22 @@ class Cluster:
 
     @property
     def world(self) -> int:
-        """How many processes there are."""
+        """Total number of processes."""
         return self.local_world * self.nodes
 
 
 def this_cluster() -> Cluster | None:
-    """Return the cluster that this process was started in; None where it was started alone.
+    """Return the cluster that this process was started in; None for a single process.
 
     Raises:
-        UserError: It is not said how many processes each machine has, or they have different
-            numbers.
+        UserError: The number of processes per machine is unknown, or differs between machines.
     """
     if TorchElasticEnvironment.detect():
         return _cluster("torchrun", TorchElasticEnvironment(), int(os.environ["LOCAL_WORLD_SIZE"]))
     if SLURMEnvironment.detect() and os.environ["SLURM_NTASKS"] != "1":
         if "SLURM_NTASKS_PER_NODE" not in os.environ:
             raise UserError(
-                "SLURM does not say how many processes each machine has; start them with "
+                "SLURM does not report the number of processes per machine; start them with "
                 "--ntasks-per-node"
             )
         local_world = int(os.environ["SLURM_NTASKS_PER_NODE"])
@@ -69,18 +68,18 @@ def _cluster(launcher: str, environment: ClusterEnvironment, local_world: int) -
         return None
     if world % local_world:
         raise UserError(
-            f"{launcher} started {world} processes, {local_world} of them here; expected as many "
-            "on each machine"
+            f"{launcher} started {world} processes, {local_world} of them here; start the same "
+            "number on each machine"
         )
     nodes = world // local_world
     return Cluster(launcher, environment, environment.global_rank(), local_world, nodes)
 
 
 def check_devices(cluster: Cluster | None, training: config.Training) -> None:
-    """Refuse a number of devices that is not that of the processes.
+    """Refuse a number of devices that differs from the number of processes.
 
     Raises:
-        UserError: That is so.
+        UserError: The numbers differ.
     """
     if cluster is not None and training.devices not in (1, cluster.local_world):
         raise UserError(
@@ -90,7 +89,7 @@ def check_devices(cluster: Cluster | None, training: config.Training) -> None:
 
 
 class ClusterStrategy(PlainStrategy):
-    """Data-parallel training in processes that meet as their launcher says.
+    """Data-parallel training in processes that a launcher has started.
 
     Args:
         sharded: As in `PlainStrategy`.

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-BLANK = 0  # the padding's number, which no target has
+BLANK = 0  # the id of padding, which occurs in no target
 
 
 class CtcLoss(NamedTuple):
@@ -20,7 +20,7 @@ class CtcLoss(NamedTuple):
 
     Args:
         loss: Negative log-likelihood in nats, summed over the sentences.
-        num_skipped: How many sentences have no part in it, as no path of theirs spells the target.
+        num_skipped: Number of sentences left out because no path spells their target.
     """
 
     loss: Float[Tensor, ""]
@@ -36,25 +36,24 @@ def ctc_loss(
 ) -> CtcLoss:
     """Compute ``-log`` of the probability of all paths through the memory that spell the target.
 
-    A sentence with more tokens than places has no such path: its loss would be infinite and without
-    a gradient to better it. It is left out and counted. (That is no error here, since augmentation
-    that speeds sound up may shorten a sentence that fits otherwise; data that never fit are for
-    their reader to refuse.)
+    A sentence with more tokens than positions has no such path: its loss would be infinite without
+    a useful gradient. It is left out and counted. (It is not an error, since speed augmentation may
+    shorten a sentence that fits otherwise; the reader refuses data that never fit.)
 
     Args:
-        layer: Gives the logits of the tokens, of which `BLANK` is the blank.
+        layer: Computes token logits; `BLANK` is the blank.
         values: The memory.
-        mask: True where there is a place.
+        mask: True at positions, False at padding.
         targets: Tokens, without begin and end marks.
-        target_mask: True where there is one; each row's padding stands at its end.
+        target_mask: True at tokens; padding is at the end of each row.
     """
     lengths, target_lengths = mask.sum(1), target_mask.sum(1)
     needed = places_needed(targets, target_mask)
-    # Without a single place there is nothing to read, not even an empty target.
+    # A memory without positions spells nothing, not even an empty target.
     rows = ((lengths >= needed) & (lengths > 0)).nonzero().squeeze(1)
     skipped = len(mask) - len(rows)
     if len(rows) == 0:
-        # Still a function of the weights: several processes wait for the gradient of each.
+        # Keep the graph to the weights: other processes wait for the gradient of each.
         return CtcLoss((layer.weight.sum() + layer.bias.sum()) * 0.0, skipped)
     if skipped:
         values, lengths = values[rows], lengths[rows]
@@ -69,7 +68,7 @@ def ctc_loss(
 def places_needed(
     targets: Int[Tensor, "batch target"], target_mask: Bool[Tensor, "batch target"]
 ) -> Int[Tensor, " batch"]:
-    """Return the fewest places that can spell each target: its tokens, and a blank between equals.
+    """Return the minimum number of positions for each target: its tokens, and blanks in repeats.
 
     >>> places_needed(torch.tensor([[5, 5, 7]]), torch.tensor([[True, True, True]])).tolist()
     [4]

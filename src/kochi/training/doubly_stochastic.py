@@ -1,4 +1,4 @@
-"""A penalty that lets every place of the memory be looked at about once.
+"""A penalty that encourages attending to every position of the memory about once.
 
 Xu et al. 2015, "Show, attend and tell", section 4.2.1, equation 14,
 https://arxiv.org/abs/1502.03044.
@@ -13,12 +13,12 @@ def doubly_stochastic_penalty(
     mask: Bool[Tensor, "batch target"],
     source_mask: Bool[Tensor, "batch source"],
 ) -> Float[Tensor, " batch"]:
-    """Return the sum over places i of ``(1 - sum over t of alignment[t, i]) ** 2``, a row.
+    """Return the sum over positions i of ``(1 - sum over t of alignment[t, i]) ** 2``, per row.
 
     Args:
-        alignment: Where each position looked.
+        alignment: The alignment of each target position.
         mask: True at target positions that count.
-        source_mask: True at places that can be looked at.
+        source_mask: True at source positions, False at padding.
 
     >>> import torch
     >>> alignment, both = torch.tensor([[[1.0, 0.0], [0.5, 0.5]]]), torch.tensor([[True, True]])

@@ -1,4 +1,4 @@
-"""Say how long a training will take on this machine, from a few timed steps."""
+"""Estimate the time of a training run on this machine from a few timed steps."""
 
 import tempfile
 import time
@@ -24,12 +24,12 @@ ROWS, ROWS_OF_FILES = 4000, 300  # that are read
 
 
 def estimate_training(run_file: Path) -> str:
-    """Train a few steps and say how long all steps of a run take.
+    """Train for a few steps and estimate how long all steps of a run take.
 
-    Evaluations are not counted, and that a run may stop before its last epoch.
+    The estimate excludes evaluations and early stopping.
 
     Args:
-        run_file: The run file; nothing is left of the steps.
+        run_file: The run file; the steps leave no files.
 
     Raises:
         UserError: The run cannot be trained.
@@ -47,7 +47,7 @@ def estimate_training(run_file: Path) -> str:
 
 
 def _timed(run: config.Run) -> tuple[int, float, int]:
-    """Return the number of steps of a run, the seconds of one, and how many were timed."""
+    """Return the number of steps of a run, the seconds per step, and how many were timed."""
     prepared, share = _prepared(run)
     clock = _Clock()
     with Interrupts(ignore=True) as interrupts, settings(run.training):
@@ -65,7 +65,7 @@ def _timed(run: config.Run) -> tuple[int, float, int]:
 
 
 def _prepared(run: config.Run) -> tuple[Prepared, float]:
-    """Read some of the training data, and say which share of it that is."""
+    """Read part of the training data; return it and the fraction that was read."""
     place = run.output / "data"
     place.mkdir()
     source, target = make_readers(run.data, place)
@@ -80,20 +80,20 @@ def _prepared(run: config.Run) -> tuple[Prepared, float]:
 
 
 class _Clock:
-    """Say how long a step takes: the median of a few, without the first ones."""
+    """Measure the time of a step: the median of a few, without the first ones."""
 
     def __init__(self) -> None:
         self._times: list[float] = []
         self._begin = time.perf_counter()
 
     def is_enough(self) -> bool:
-        """Take the time after a step, and say whether enough were timed."""
+        """Record the time after a step; return whether enough steps were timed."""
         now = time.perf_counter()
         self._times.append(now)
         return len(self._times) > WARM_UP + STEPS or now - self._begin > SECONDS
 
     def measured(self) -> tuple[float, int]:
-        """Return the seconds of a step, and how many steps were timed."""
+        """Return the seconds per step, and how many steps were timed."""
         times = [self._begin, *self._times]
         first = min(WARM_UP, max(0, len(times) - 2))
         steps = sorted(b - a for a, b in zip(times[first:], times[first + 1 :], strict=False))
@@ -101,7 +101,7 @@ class _Clock:
 
 
 def _duration(seconds: float) -> str:
-    """Write a length of time.
+    """Format a duration.
 
     >>> _duration(50.0), _duration(900.0), _duration(9000.0)
     ('50 seconds', '15 minutes', '2.5 hours')

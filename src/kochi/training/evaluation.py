@@ -1,4 +1,4 @@
-"""Evaluation on the dev set: the loss, and a metric of greedily decoded answers."""
+"""Evaluation on the dev set: the loss, and a metric of greedily decoded predictions."""
 
 import math
 import os
@@ -39,18 +39,18 @@ SEARCH = "greedy"  # how evaluations during training search, whatever the run's 
 
 
 class Abandoned(Exception):
-    """Report that an evaluation was broken off because the run is to stop."""
+    """Raised when an evaluation is aborted because the run is stopping."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         loss: Negative log-likelihood of the first reference, nats per target token.
         metric: The dev metric in percent, or None where it is the loss.
-        seconds: How long it took.
-        examples: Some rows with what the model wrote; none in processes that are not the first.
+        seconds: Duration of the evaluation.
+        examples: Example rows with their predictions; empty except in the first process.
     """
 
     loss: float
@@ -65,13 +65,13 @@ class Evaluator:
     Args:
         run: The run file; it has dev data.
         source: Reader of the sources.
-        target: Tokenizer of the answers.
+        target: Tokenizer of the targets.
 
     Attributes:
-        num_rows: How many rows the dev data have.
-        remark: Says which rows were left out, if any.
-        sources: The dev sources as numbers; rows of one source are one of them.
-        targets: The tokens of the first right answer to each.
+        num_rows: Number of dev rows.
+        remark: A note about rows that were left out, if any.
+        sources: The encoded dev sources; rows with the same source are merged.
+        targets: The tokens of the first reference of each.
 
     Raises:
         UserError: The dev data cannot be read.
@@ -81,7 +81,7 @@ class Evaluator:
         bad = bad_rows(run.data)
         rows = encode_pairs(list(read_pairs(run.data, "dev", bad)), source, target, bad)
         if not rows:
-            raise nothing_left(bad, "the dev data hold no pairs; expected at least one")
+            raise nothing_left(bad, "the dev data contain no pairs; expected at least one")
         pairs, self.sources, self.targets = map(list, zip(*rows, strict=True))
         self._pairs: list[Pair] = pairs
         self.num_rows = count_rows(pairs)
@@ -94,7 +94,7 @@ class Evaluator:
 
     @cached_property
     def judge(self) -> "Judge":
-        """What scores the answers; its libraries are loaded on first use."""
+        """The judge of predictions; its libraries are imported on first use."""
         from kochi.metrics import Judge
 
         sources = [pair.source for pair in self._pairs]
@@ -108,17 +108,17 @@ class Evaluator:
         world: int = 1,
         abandon: Callable[[], bool] = lambda: False,
     ) -> Measured:
-        """Evaluate a model; with several processes each does its part and all get the whole.
+        """Evaluate a model; several processes share the work and all return the whole result.
 
         Args:
-            model: It is in training mode afterwards if it was before.
-            device: Where the model is.
-            rank: Number of this process, from 0.
+            model: The model; its training mode is restored afterwards.
+            device: Device of the model.
+            rank: Rank of this process, from 0.
             world: Number of processes.
-            abandon: Asked between batches.
+            abandon: Called between batches; the evaluation is aborted when it returns true.
 
         Raises:
-            Abandoned: ``abandon`` said so.
+            Abandoned: The evaluation was aborted.
             Diverged: The model's scores are not finite.
         """
         start, training = time.monotonic(), model.training
@@ -131,7 +131,7 @@ class Evaluator:
         except NotFiniteError:
             raise Diverged(
                 "the model's scores of the dev data are NaN or infinite: training has diverged; "
-                "lower training.learning_rate, and start anew with --overwrite"
+                "lower training.learning_rate, and start over with --overwrite"
             ) from None
         finally:
             model.train(training)
@@ -177,7 +177,7 @@ class Evaluator:
     def _search(
         self, model: "Seq2Seq", memory: "Memory", most: int | None = None
     ) -> "list[Hypothesis]":
-        """Search greedily; ``most`` bounds the lengths further."""
+        """Search greedily; ``most`` is a further limit on the lengths."""
         from kochi.decoding import greedy, length_limits
 
         options = self._run.search
@@ -192,7 +192,7 @@ class Evaluator:
         return tuple(self._example(model, device, row) for row in rows)
 
     def _example(self, model: "Seq2Seq", device: torch.device, row: int) -> Example:
-        """Answer a row alone, in not many more tokens than the right answer has."""
+        """Predict a single row, with at most a few more tokens than its reference."""
         pair, source, target = self._pairs[row], self.sources[row], self.targets[row]
         batch = batch_pairs([source], [target], self._source).to(device)
         memory = model.encode(batch.source, batch.source_mask)

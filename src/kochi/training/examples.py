@@ -1,4 +1,4 @@
-"""A few dev rows as the model answers them: people judge a model by reading."""
+"""A few dev rows with the model's predictions, to judge a model by reading."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,16 +19,16 @@ LONGEST = 200  # characters of a text that are shown
 
 @dataclass(frozen=True)
 class Example:
-    """A dev row and what the model writes, by greedy search.
+    """A dev row with the model's prediction, by greedy search.
 
     Attributes:
-        source: The text, or the name of what was read.
-        references: The right answers.
-        prediction: What the model wrote.
-        finished: False where the prediction was cut off.
-        modality: Of the source.
-        attended: What the model attended to while it wrote the prediction (the last layer, on
-            average over its heads); None for a model without attention or an empty prediction.
+        source: The text, or the name of the source file.
+        references: The references.
+        prediction: The prediction.
+        finished: False if the prediction was truncated.
+        modality: Modality of the source.
+        attended: The alignment of the prediction (last layer, averaged over its heads); None for a
+            model without attention or an empty prediction.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Example:
     attended: Attended | None = None
 
     def texts(self) -> dict[str, str]:
-        """Return what is shown, by its name: safe to print, each on one line."""
+        """Return the texts to show, by name; each is safe to print on one line."""
         return {
             "source": shown(self.source),
             "target": shown(" | ".join(self.references)),
@@ -48,7 +48,7 @@ class Example:
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
-    r"""Make a text safe to print on one line, and cut it where it is very long.
+    r"""Make a text safe to print on one line, and truncate a very long one.
 
     >>> shown("two\nlines")
     'two␊lines'
@@ -57,7 +57,7 @@ def shown(text: str, longest: int = LONGEST) -> str:
 
 
 def spread(count: int, rows: int) -> list[int]:
-    """Choose rows that lie spread over all of them: always the same ones.
+    """Choose evenly spaced rows, deterministically.
 
     >>> spread(2, 100), spread(3, 2), spread(0, 5)
     ([25, 75], [0, 1], [])
@@ -69,7 +69,7 @@ def spread(count: int, rows: int) -> list[int]:
 def align(
     model: Seq2Seq, memory: Memory, tokens: list[int]
 ) -> Float[Tensor, "target source"] | None:
-    """Return where the model attends while it writes the tokens of the only row of a memory."""
+    """Return the alignment of the given tokens to a memory with a single row."""
     if not tokens:
         return None
     inputs = torch.tensor([[BOS, *tokens[:-1]]], device=memory.mask.device)

@@ -1,4 +1,4 @@
-"""The end of a run: average the chosen weights, measure them, write the model folder."""
+"""Finish a run: average the selected weights, evaluate them, and write the model folder."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ from kochi.training.state import Evaluation, RunState
 
 
 def average(weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of each tensor, summed in float64; a single one comes back as it is.
+    """Return the mean of each tensor, summed in float64; a single one is returned unchanged.
 
     >>> average([{"a": torch.tensor([1.0])}, {"a": torch.tensor([2.0])}])["a"].tolist()
     [1.5]
@@ -41,7 +41,7 @@ def average(weights: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def finish(
     run: config.Run, state: RunState, prepared: Prepared, evaluator: Evaluator | None
 ) -> dict[str, Any]:
-    """Write the model folder of a run whose steps are done, and return what was measured.
+    """Write the model folder of a run whose steps are done, and return its metrics.
 
     Raises:
         OSError: The disk is full or cannot be written; the run can be resumed.
@@ -72,7 +72,7 @@ def _weights_of(layout: Layout, evaluation: Evaluation) -> dict[str, Tensor]:
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """Say in one line which weights the model got and how good they are."""
+    """Return one line with the weights of the model and their dev scores."""
     steps, dev = metrics["averaged_steps"], metrics["dev"]
     what = f"weights of step {steps[0]}"
     if len(steps) > 1:
@@ -86,7 +86,7 @@ def summary(metrics: dict[str, Any]) -> str:
 
 
 def nothing_right(metrics: dict[str, Any]) -> str | None:
-    """Remark on a dev metric that was never above 0, so that the loss chose; None elsewhere."""
+    """Return a warning if the dev metric was never above 0, so that the loss decided; else None."""
     from kochi.metrics import higher_is_better
 
     name, value = metrics["dev"]["metric"], metrics["best"]["value"]

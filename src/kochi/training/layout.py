@@ -1,4 +1,4 @@
-"""Where a run keeps its files."""
+"""The files of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,28 +10,28 @@ PREVIOUS = "previous.ckpt"
 
 @dataclass(frozen=True)
 class Layout:
-    """The places of a run under its output folder, which becomes the model folder."""
+    """The paths of a run inside its output folder, which becomes the model folder."""
 
     output: Path
 
     @property
     def training(self) -> Path:
-        """All that only the training needs."""
+        """Folder of everything that only training needs."""
         return self.output / TRAINING
 
     @property
     def discarded(self) -> Path:
-        """A former training on its way out."""
+        """A previous training folder that is being deleted."""
         return self.output / DISCARDED
 
     @property
     def run(self) -> Path:
-        """The resolved run file; where it is, a run was started."""
+        """The resolved run file; it exists once a run was started."""
         return self.training / "run.toml"
 
     @property
     def finished(self) -> Path:
-        """Written when the model folder is whole."""
+        """Written when the model folder is complete."""
         return self.training / "finished.json"
 
     @property
@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the run stands: weights, optimizer, position."""
+        """The last checkpoint: weights, optimizer, position."""
         return self.training / "last.ckpt"
 
     @property

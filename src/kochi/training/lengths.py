@@ -1,4 +1,4 @@
-"""What is checked of lengths before the first step: fixed tables of positions, and the warm-up."""
+"""Checks of lengths before the first step: tables of learned positions, and the warm-up."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +30,11 @@ LONGEST_NAME = 40  # characters of a source in a message
 
 @dataclass(frozen=True)
 class Table:
-    """A learned vector for each position: a longer sequence cannot be read or written.
+    """A table of learned positions, which limits the length of a sequence.
 
     Attributes:
-        key: What it is called in the run file.
-        size: How many positions it has.
+        key: Its key in the run file.
+        size: Number of positions.
     """
 
     key: str
@@ -55,7 +55,7 @@ class Lengths:
 
 
 def source_table(run: config.Run) -> Table | None:
-    """Return the encoder's table of positions; None where any length will do.
+    """Return the encoder's table of positions; None if it accepts any length.
 
     >>> data = {"kind": "tsv", "train": "a.tsv"}
     >>> model = {"kind": "transformer", "positions": "learned", "max_positions": 32}
@@ -73,7 +73,7 @@ def source_table(run: config.Run) -> Table | None:
 
 
 def target_table(run: config.Run) -> Table | None:
-    """Return the decoder's table of positions; None where any length will do."""
+    """Return the decoder's table of positions; None if it accepts any length."""
     if isinstance(run.model, config.TransformerModel) and run.model.positions == "learned":
         return Table("model.max_positions", run.model.max_positions)
     return None
@@ -122,7 +122,7 @@ def say_what_is_kept(
     splits: dict[Split, Lengths],
     say: Callable[[str], object],
 ) -> None:
-    """Say how many rows of dev and test would have been too long for training."""
+    """Report how many dev and test rows are longer than the limit for training."""
     longest = prepared.source.longest or run.data.max_length
     found = []
     for split, one in splits.items():
@@ -134,7 +134,7 @@ def say_what_is_kept(
 
 
 def warmup_warning(training: config.Training, total_steps: int, epoch_steps: int) -> str | None:
-    """Warn where the learning rate may never reach its peak; None where it does.
+    """Return a warning if the learning rate may never reach its peak, else None.
 
     >>> slow = {"kind": "cosine", "warmup_steps": 100}
     >>> print(warmup_warning(config.Training.model_validate({"schedule": slow}), 40, 4))

@@ -131,7 +131,7 @@ class Loop:
             self._save(trainer)
             raise Interrupted(
                 f"stopped after step {state.step} of {self._stream.total_steps}; all is saved in "
-                f"{self._layout.output}; go on with --resume"
+                f"{self._layout.output}; continue with --resume"
             )
         training = self._run.training
         done = monitor.is_done(state, training, self._stream.total_steps)

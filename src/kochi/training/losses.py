@@ -29,7 +29,7 @@ def cross_entropy(
         features: Inputs of the output layer.
         weight: Output layer: logits = features @ weight.T + bias.
         bias: Its bias, or None.
-        targets: Right tokens.
+        targets: Target tokens.
         mask: True where a row counts; other rows get no loss and no gradient.
         label_smoothing: e above, in [0, 1).
 

@@ -1,7 +1,7 @@
-"""What a run is computed on: a resumed run is bit-equal where nothing of this has changed.
+"""The machine of a run: a resumed run is bit-equal if none of these properties has changed.
 
-Sums are split among threads, and vector instructions and versions choose how they are ordered, so
-that another machine may round differently. No name of a machine or of a person is recorded.
+Threads, vector instructions and library versions determine the order of sums, so that another
+machine may round differently. No name of a machine or a person is recorded.
 """
 
 import platform
@@ -19,7 +19,7 @@ _NAMES = {
 
 
 def describe_machine(training: config.Training, world: int) -> dict[str, Any]:
-    """Return what the bits of a model may depend on beside the run file and the data."""
+    """Return the properties, besides run file and data, that the bits of a model may depend on."""
     use_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
     about: dict[str, Any] = {
         "kochi": kochi.__version__,
@@ -38,7 +38,7 @@ def describe_machine(training: config.Training, world: int) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Name what is not as it was.
+    """List the properties that have changed.
 
     >>> differences({"threads": 4, "torch": "2.9"}, {"threads": 2, "torch": "2.9"})
     ['threads 4 -> 2']
@@ -51,7 +51,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def differing(machines: list[dict[str, Any]], now: dict[str, Any]) -> str | None:
-    """Say in one line what differs from where a run was computed last; None where nothing does."""
+    """Return a warning about properties that differ from earlier machines of the run, or None."""
     found = differences(machines[-1], now) if machines else []
     if not found:
         return None

@@ -43,7 +43,7 @@ class Meter:
                     f"step {step}: the {what} is not finite (loss {loss / tokens:.4g} nats a token,"
                     f" gradient norm {self.gradient_norm:.4g}); lower training.learning_rate, "
                     "lengthen training.schedule.warmup_steps or set training.gradient_clip, and "
-                    "start anew with --overwrite"
+                    "start over with --overwrite"
                 )
             for sums in self._sums.values():
                 sums.add(loss, nll, tokens)

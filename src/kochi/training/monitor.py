@@ -1,7 +1,7 @@
-"""What follows from the evaluations so far: the best ones, when to stop, when to slow down.
+"""Decisions from the evaluations so far: the best ones, and when to stop.
 
-Plain functions of the list of evaluations, which is part of the checkpoint; nothing is remembered
-elsewhere, so a resumed run decides as one that was never interrupted.
+These are pure functions of the list of evaluations, which is part of the checkpoint, so that a
+resumed run makes the same decisions as an uninterrupted one.
 """
 
 from kochi import config
@@ -9,9 +9,9 @@ from kochi.training.state import Evaluation, RunState
 
 
 def quality(evaluation: Evaluation, metric: str) -> tuple[float, float]:
-    """Return what is higher where the evaluation is better: by the metric, of equals by the loss.
+    """Return a sort key that is higher for a better evaluation: by the metric, then by the loss.
 
-    Where nothing is measured, for want of a dev set, the later counts as better.
+    Without a dev set, the later evaluation counts as better.
 
     >>> early, late = Evaluation(4, 1, 3.2, 0.0, 0.0), Evaluation(8, 2, 2.9, 0.0, 0.0)
     >>> quality(late, "exact") > quality(early, "exact")
@@ -28,7 +28,7 @@ def quality(evaluation: Evaluation, metric: str) -> tuple[float, float]:
 
 
 def best(evaluations: list[Evaluation], metric: str, count: int = 1) -> list[Evaluation]:
-    """Return the ``count`` best, best first; of equals the earlier."""
+    """Return the ``count`` best evaluations, best first; ties go to the earlier one."""
     earlier_first = sorted(evaluations, key=lambda e: e.step)
     return sorted(earlier_first, key=lambda e: quality(e, metric), reverse=True)[:count]
 
@@ -47,14 +47,14 @@ def without_gain(evaluations: list[Evaluation], metric: str) -> int:
 
 
 def should_stop(evaluations: list[Evaluation], training: config.Training) -> bool:
-    """Say whether the dev metric has not improved for ``training.patience`` evaluations."""
+    """Return whether the dev metric has not improved for ``training.patience`` evaluations."""
     if training.patience is None:
         return False
     return without_gain(evaluations, training.metric) >= training.patience
 
 
 def is_done(state: RunState, training: config.Training, total_steps: int) -> bool:
-    """Say whether no step and no evaluation is left."""
+    """Return whether no step and no evaluation is left."""
     if state.evaluation_pending:
         return False
     return state.step >= total_steps or should_stop(state.evaluations, training)

@@ -1,4 +1,4 @@
-"""What a training step makes smaller: the loss of a batch."""
+"""The training objective: the loss of a batch."""
 
 from typing import TYPE_CHECKING
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class Objective(nn.Module):
-    """The loss of a batch, with all that the run file adds to the cross-entropy.
+    """The loss of a batch: the cross-entropy and all additional terms of the run file.
 
     Args:
         model: The model.
-        training_options: The run file's table.
+        training_options: The training table of the run file.
 
     Attributes:
-        baseline: Moving average of what was gained before, for the Monte-Carlo gradient; NaN before
-            the first batch.
-        num_without_path: How many sentences (of this process, since it started) had fewer positions
-            than CTC needs for their tokens.
+        baseline: Moving average of the reward for the Monte-Carlo gradient; NaN before the first
+            batch.
+        num_without_path: Number of sentences (in this process, since it started) with fewer
+            positions than CTC needs for their tokens.
     """
 
     def __init__(self, model: "Seq2Seq", training_options: config.Training) -> None:
@@ -43,13 +43,13 @@ class Objective(nn.Module):
     def forward(
         self, source: Tensor, source_mask: Tensor, inputs: Tensor, outputs: Tensor, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return what is trained, and the plain negative log-likelihood; summed, in nats.
+        """Return the training loss and the plain negative log-likelihood, summed, in nats.
 
         Args:
-            source: As the encoder reads it; all are parts of a `kochi.data.batches.Batch`.
-            source_mask: True at positions of a source.
-            inputs: Tokens that the decoder reads.
-            outputs: Tokens that it is to write.
+            source: The source; all arguments are parts of a `kochi.data.batches.Batch`.
+            source_mask: True at the source, False at padding.
+            inputs: Input tokens of the decoder.
+            outputs: Expected output tokens.
             mask: True at these tokens.
         """
         decoder, training = self.model.decoder, self.training_options
@@ -78,7 +78,7 @@ class Objective(nn.Module):
     def _with_ctc(
         self, loss: Tensor, memory: "Memory", outputs: Tensor, mask: Tensor, layer: nn.Linear
     ) -> Tensor:
-        """Mix in the loss of CTC; sentences too short for it keep the decoder's alone."""
+        """Add the CTC loss; sentences too short for it only have the decoder's loss."""
         words = mask & (outputs != EOS)
         ctc = ctc_loss(layer, memory.values, memory.mask, outputs, words)
         self.num_without_path += ctc.num_skipped

@@ -1,4 +1,4 @@
-"""AdamW with weight decay where it belongs."""
+"""AdamW with weight decay on weight matrices only."""
 
 from collections.abc import Iterator
 

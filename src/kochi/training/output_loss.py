@@ -1,4 +1,4 @@
-"""The loss of what a decoder wrote, whatever it left for the output layer."""
+"""The loss of a decoder's output, for plain features or a mixture."""
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -19,9 +19,9 @@ def output_loss(
     """Return the summed label-smoothed cross-entropy and that of each token without it, in nats.
 
     Args:
-        decoder: Whose output layer reads the features.
-        features: From `Decoder.write`.
-        targets: Right tokens.
+        decoder: The decoder, whose output layer is applied to the features.
+        features: Features from `Decoder.write`.
+        targets: Target tokens.
         mask: True where a token counts.
         label_smoothing: See `kochi.training.losses`.
     """

@@ -50,7 +50,7 @@ def check_ownership(output: Path) -> None:
     if found is not None:
         path, why = found
         raise UserError(
-            f"{path}: {why}, and it lies in the output folder of this run; nothing was changed: "
+            f"{path}: {why}, and it is in the output folder of this run; nothing was changed: "
             "move it elsewhere, or choose another output"
         )
 

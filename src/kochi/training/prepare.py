@@ -116,7 +116,8 @@ def check_unchanged(run: config.Run, say: Callable[[str], object] = lambda line:
         if _bare(old.get(key)) != _bare(new.get(key)) and not _is_free(key):
             raise UserError(
                 f"{layout.output}: {key} was {_show(old.get(key))} when the run was started and is "
-                f"{_show(new.get(key))} now; set it back to resume, or start anew with --overwrite"
+                f"{_show(new.get(key))} now; change it back to resume, or start over with "
+                "--overwrite"
             )
 
 
@@ -131,8 +132,8 @@ def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
     if (started or whole) and not (resume or overwrite):
         what = "a finished model" if whole else "an unfinished run"
         raise UserError(
-            f"{layout.output}: holds {what}; go on with --resume, start anew with --overwrite, or "
-            "choose another output"
+            f"{layout.output}: holds {what}; continue with --resume, start over with --overwrite, "
+            "or choose another output"
         )
     shutil.rmtree(layout.discarded, ignore_errors=True)
     if layout.training.exists() and not (started and resume):
@@ -171,7 +172,7 @@ def _lock(handle: int, output: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(
-            f"{output}: another training is at work in this folder; wait for it, stop it or choose "
+            f"{output}: another training run is using this folder; wait for it, stop it or choose "
             "another output"
         ) from None
 
@@ -192,8 +193,8 @@ def check_fingerprint(run: config.Run, state: RunState) -> None:
     """
     if state.step and state.run_sha256 != fingerprint(run):
         raise UserError(
-            f"{run.output}: the run file is not the one that the run was started with; set it back "
-            "to resume, or start anew with --overwrite"
+            f"{run.output}: the run file differs from the one that the run was started with; "
+            "restore it to resume, or start over with --overwrite"
         )
 
 
@@ -281,7 +282,7 @@ def _prepare_again(
     Raises:
         UserError: The data cannot be read any more, or give something else.
     """
-    remedy = "bring the file or the data back from a copy to resume, or start anew with --overwrite"
+    remedy = "bring the file or the data back from a copy to resume, or start over with --overwrite"
     say(f"warning: {damage}; preparing the data again ...")
     try:
         partial = _build_partial(run, layout, lambda line: None)
@@ -291,7 +292,7 @@ def _prepare_again(
     if state.step and _manifest_sha256(partial) != before:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
-            f"{damage}; prepared again, the data are not the same as when the run was started: "
+            f"{damage}; the data were prepared again and differ from those of the run's start: "
             f"{remedy}"
         )
     away = layout.data.with_name("data.discarded")
@@ -409,7 +410,7 @@ def _check_files(run: config.Run, path: Path) -> None:
         split, file = found
         raise UserError(
             f"{file}: data.{split} has changed since the run was started; bring the old "
-            "file back to resume, or start anew with --overwrite"
+            "file back to resume, or start over with --overwrite"
         )
 
 
@@ -418,8 +419,8 @@ def _check_same(run: config.Run, before: dict[str, list[str]]) -> None:
     if found is not None:
         split, file = found
         raise UserError(
-            f"{file}: data.{split} was changed while it was read; start again when nothing writes "
-            "to it any more"
+            f"{file}: data.{split} was changed while it was being read; start again when nothing "
+            "writes to it"
         )
 
 

@@ -146,7 +146,7 @@ class Workers:
             reason = lines[-1]
         return (
             f"process {rank} of {self._world} ended early: {reason} (more in {self._log(rank)}); "
-            "go on with --resume"
+            "continue with --resume"
         )
 
     def _end(self) -> None:

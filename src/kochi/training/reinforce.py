@@ -1,4 +1,4 @@
-"""How looking is learned where it is drawn: the Monte-Carlo gradient of hard attention."""
+"""The Monte-Carlo gradient of hard attention (REINFORCE)."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,7 +15,7 @@ def reinforce(
     baseline: Float[Tensor, ""],
     options: config.Reinforce,
 ) -> Float[Tensor, ""]:
-    """Return a term whose gradient is the Monte-Carlo gradient of what was drawn.
+    """Return a loss term whose gradient is the Monte-Carlo gradient of the sampled positions.
 
     Xu et al. 2015, "Show, attend and tell", section 4.1, equations 9 to 12,
     https://arxiv.org/abs/1502.03044: log p(y | s) of the output, less a baseline, weighs the

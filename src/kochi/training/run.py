@@ -63,27 +63,26 @@ def train(
     progress: Progress | None = None,
     log_every: int = 10,
 ) -> Path:
-    """Train and return the model folder.
+    """Train a model and return the model folder.
 
-    ``run.output`` becomes the model folder; ``run.output/training`` holds the last two checkpoints,
-    the weights of evaluated steps, the prepared data and the curves (CSV, TensorBoard). An output
-    folder that holds anything else than what kochi wrote is refused.
+    ``run.output`` becomes the model folder; ``run.output/training`` contains the last two
+    checkpoints, the weights of evaluated steps, the prepared data and the curves (CSV,
+    TensorBoard). An output folder with files that kochi did not write is refused.
 
     Args:
-        run: What to train on what, and how.
-        resume: Go on with the run in ``run.output``, from the last checkpoint that is whole. On the
-            CPU the model is, bit for bit, that of a run that was never interrupted, as long as
-            the machine, the number of threads and the versions stay the same (see
-            `kochi.training.machine`); one line warns where they do not. Where nothing was begun,
-            the run begins; where the run is finished, nothing is done.
-        overwrite: Give up a run or model in ``run.output``; an old model stays until the new one is
-            whole.
-        progress: Where to show how it goes; ``Progress(silent=True)`` for nowhere.
+        run: The run file.
+        resume: Continue the run in ``run.output`` from the last intact checkpoint. On the CPU, the
+            model is bit for bit that of an uninterrupted run if the machine, the number of threads
+            and the versions are the same (see `kochi.training.machine`); otherwise a warning is
+            printed. If there is no run, start one; if the run is finished, do nothing.
+        overwrite: Discard a run or model in ``run.output``; an old model stays until the new one is
+            complete.
+        progress: Display of the progress; ``Progress(silent=True)`` for none.
         log_every: Optimizer steps between two rows of the training curve.
 
     Raises:
-        UserError: The run file, the data or the folder do not allow it, the loss is not finite, or
-            the disk cannot be written (the last checkpoint is still there).
+        UserError: The run file, the data or the folder are invalid, the loss is not finite, or the
+            disk cannot be written (the last checkpoint is kept).
         Interrupted: Ctrl-C, SIGTERM or SIGHUP; the state was saved.
     """
     if resume and overwrite:
@@ -115,13 +114,13 @@ def train(
 
 
 def _take_part(run: config.Run, interrupts: Interrupts, cluster: Cluster) -> None:
-    """Do the steps of a process that is not the first one."""
+    """Run the steps of a process other than the first one."""
     fabric = make_fabric(run.training, cluster=cluster)  # waits until the data are ready
     place = Layout(run.output).data
     if not place.is_dir():
         raise UserError(
-            f"{place}: not there, where process {cluster.rank} runs; all processes must see the "
-            "output folder of the first one: let it be on a disk that they share"
+            f"{place}: not found by process {cluster.rank}; all processes must see the "
+            "output folder of the first one: put it on a shared disk"
         )
     prepared = load_data(run)
     silent = Progress(silent=True)
@@ -170,10 +169,10 @@ def fit(
     log_every: int,
     fabric: Fabric,
 ) -> RunState:
-    """Do the optimizer steps that are left, as one of the processes, and return the last state.
+    """Run the remaining optimizer steps, as one of the processes, and return the last state.
 
     Raises:
-        Interrupted: Somebody wanted the run to stop; all is saved.
+        Interrupted: The run was interrupted; its state is saved.
         UserError: The loss is not finite, or a process of the cluster is gone.
     """
     try:
@@ -183,7 +182,7 @@ def fit(
             raise
         raise UserError(
             f"process {fabric.global_rank} of {fabric.world_size}: another process of this "
-            f"training is gone ({str(error).splitlines()[0]}); go on with --resume"
+            f"training is gone ({str(error).splitlines()[0]}); continue with --resume"
         ) from error
     finally:
         interrupts.deferred = False
@@ -242,7 +241,7 @@ def _fit(
 
 
 def _open_logs(run: config.Run, layout: Layout, state: RunState) -> Logs:
-    """Open the files and the services that curves go to; these learn no path of this machine."""
+    """Open the files and services for curves; services receive no path of this machine."""
     settings = publish(run, run.output).model_dump(mode="json", exclude_none=True)
     place = layout.training / "loggers"
     with contextlib.ExitStack() as opened:
@@ -257,7 +256,7 @@ def _open_logs(run: config.Run, layout: Layout, state: RunState) -> Logs:
 
 
 def build_evaluator(run: config.Run, prepared: Prepared) -> Evaluator | None:
-    """Return what evaluates on the dev set, or None without one."""
+    """Return the evaluator of the dev set, or None without one."""
     if run.data.dev is None:
         return None
     return Evaluator(run, prepared.source, prepared.target)
@@ -266,7 +265,7 @@ def build_evaluator(run: config.Run, prepared: Prepared) -> Evaluator | None:
 def make_stream(
     run: config.Run, prepared: Prepared, state: RunState, rank: int = 0, world: int = 1
 ) -> StepStream:
-    """Return the optimizer steps of a run that are left after a state."""
+    """Return the remaining optimizer steps of a run after a state."""
     training = run.training
     batches = TokenBatches(
         prepared.corpus,
@@ -287,29 +286,30 @@ def make_stream(
 
 
 def check_model(run: config.Run) -> None:
-    """Refuse a model table that cannot be built, before any data is read; no memory is taken."""
+    """Refuse a model that cannot be built, before any data is read and without using memory."""
     check_augmentation(run.data, run.training)
     _outline(run, modality_of(run.data).like(), 8)
 
 
 def check_accelerator(training: config.Training, cluster: Cluster | None = None) -> None:
-    """Refuse GPUs that are not there, before any data is read."""
+    """Refuse GPUs that do not exist, before any data is read."""
     wanted = training.devices if cluster is None else cluster.local_world
     gpus = torch.cuda.device_count()
     if training.accelerator == "gpu" and not (gpus or torch.backends.mps.is_available()):
         raise UserError(
-            "training.accelerator = 'gpu': torch finds no GPU here; set it to 'auto' or 'cpu'"
+            "training.accelerator = 'gpu': torch finds no GPU on this machine; set it to 'auto' "
+            "or 'cpu'"
         )
     for name, there in (("cuda", gpus > 0), ("mps", torch.backends.mps.is_available())):
         if training.accelerator == name and not there:
             raise UserError(
-                f"training.accelerator = {name!r}: torch finds no such device here; set it to "
-                "'auto' or 'cpu'"
+                f"training.accelerator = {name!r}: torch finds no such device on this machine; set "
+                "it to 'auto' or 'cpu'"
             )
     if training.accelerator not in ("cpu", "mps") and 0 < gpus < wanted:
         what = f"training.devices = {wanted}" if cluster is None else f"{wanted} processes"
         raise UserError(
-            f"{what}: torch finds {gpus} GPUs here; take at most as many, or set "
+            f"{what}: torch finds {gpus} GPUs on this machine; use at most that many, or set "
             "training.accelerator to 'cpu'"
         )
 
@@ -341,13 +341,13 @@ def _start(
 def make_fabric(
     training: config.Training, rank: int = 0, store: Path = Path(), cluster: Cluster | None = None
 ) -> Fabric:
-    """Return device, precision and processes of a run, once all processes are there.
+    """Return the Fabric of a run (device, precision, processes) once all processes have joined.
 
     Args:
-        training: How the run is trained.
-        rank: Of this process, where `Workers` started several.
-        store: The file through which these meet.
-        cluster: What else started several processes.
+        training: The training table.
+        rank: Rank of this process, if `Workers` started several.
+        store: File that these use to find each other.
+        cluster: The cluster, if another launcher started several processes.
     """
     options: dict[str, Any] = {"devices": training.devices}
     sharded = training.strategy == "fsdp"
@@ -392,7 +392,7 @@ def _cannot_write(run: config.Run, error: OSError) -> UserError:
     if not layout.training.is_dir() and error.errno == errno.ENOENT:
         return UserError(
             f"{run.output}: the folder of this run is gone (moved, renamed or removed while it was "
-            "in use); give it its name back and go on with --resume, or start again"
+            "in use); give it its name back and continue with --resume, or start again"
         )
     saved = "no step was saved yet"
     with contextlib.suppress(UserError, OSError):
@@ -405,5 +405,5 @@ def _cannot_write(run: config.Run, error: OSError) -> UserError:
         remedy = "mend that"
     return UserError(
         f"{error.filename or run.output}: cannot be written ({error.strerror or error}); {saved}; "
-        f"{remedy} and go on with --resume"
+        f"{remedy} and continue with --resume"
     )

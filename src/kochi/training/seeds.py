@@ -1,7 +1,7 @@
-"""One seed governs the run: every random number is a function of the seed and the step.
+"""Random seeds of a run: every random number is a function of the run's seed and the step.
 
-The generators are seeded anew at every optimizer step, so a resumed run needs no generator state,
-and nothing that happens between two steps (an evaluation, a progress bar) changes what follows.
+The generators are reseeded at every optimizer step, so that a resumed run needs no generator state,
+and nothing between two steps (an evaluation, a progress bar) affects later ones.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""What is global in torch, Lightning and the environment: set for a run, then put back."""
+"""Global settings of torch, Lightning and the environment: set for a run, then restored."""
 
 import contextlib
 import logging
@@ -15,7 +15,7 @@ _lightning_about_itself = Quiet(r".*LeafSpec")
 
 @contextlib.contextmanager
 def settings(training: config.Training) -> Iterator[None]:
-    """Hold the settings of a run while a ``with`` block runs; torch's random state stays, too."""
+    """Apply the settings of a run in a ``with`` block; also restore torch's random state."""
     environment = dict(os.environ)
     precision, threads = torch.get_float32_matmul_precision(), torch.get_num_threads()
     random_state = torch.random.get_rng_state()

@@ -1,4 +1,4 @@
-"""Begin a run with the weights of a model that was trained before."""
+"""Initialise a run with the weights of a trained model."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -18,38 +18,38 @@ def start_from(
     """Copy each weight that has the same name and shape in the model of a folder.
 
     Args:
-        model: A new one; what it does not find there stays as it was drawn.
+        model: The new model; weights that are not copied keep their initial values.
         before: The model folder.
-        prepared: What the new model reads and writes.
-        trust: Packages whose code the model of the folder may run.
+        prepared: Readers of the new model.
+        trust: Packages whose code the model in the folder may run.
 
     Returns:
-        The names of the weights that were not found.
+        The names of the weights that were not copied.
 
     Raises:
-        UserError: The folder is no whole model folder, that model reads or writes other tokens
-            (then equal shapes would mean different things), or no matrix fits.
+        UserError: The folder is not a complete model folder, its vocabularies differ (equal shapes
+            would then mean different tokens), or no matrix matches.
     """
-    found = folder.load_folder(before, trust)
+    trained = folder.load_folder(before, trust)
     for side, old, new in (
-        ("source", found.source, prepared.source),
-        ("target", found.target, prepared.target),
+        ("source", trained.source, prepared.source),
+        ("target", trained.target, prepared.target),
     ):
         if old.vocabulary != new.vocabulary:
             raise UserError(
-                f"training.start_from = {before}: the {side} tokens of that model are not those of "
-                "this run; expected a model whose text was cut in the same way"
+                f"training.start_from = {before}: the {side} vocabulary of that model differs from "
+                "that of this run; use a model that was trained with the same tokenization"
             )
     wanted = folder.weights_of(model)
     fitting = {
         name: weight
-        for name, weight in found.weights.items()
+        for name, weight in trained.weights.items()
         if name in wanted and wanted[name].shape == weight.shape
     }
     if not any(weight.ndim > 1 for weight in fitting.values()):
         raise UserError(
-            f"training.start_from = {before}: none of its matrices has the "
-            "name and shape of one of this model; expected a model of the same kind and sizes"
+            f"training.start_from = {before}: no matrix has the name and "
+            "shape of one in this model; use a model of the same kind and sizes"
         )
     model.load_state_dict(fitting, strict=False)
     return sorted(wanted.keys() - fitting.keys())

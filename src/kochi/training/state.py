@@ -1,4 +1,4 @@
-"""Where a run stands: all that a checkpoint remembers beside weights and optimizer."""
+"""The state of a run: everything in a checkpoint besides weights and optimizer."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ class Evaluation:
         epoch: Epochs done, counted from 1 for the one that is running.
         loss: Negative log-likelihood, nats per target token; None without a dev set.
         metric: The dev metric in percent; None where only the loss is measured.
-        seconds: How long it took.
-        sha256: Of the file of the weights that were evaluated.
+        seconds: Duration of the evaluation.
+        sha256: SHA-256 of the file with the evaluated weights.
     """
 
     step: int
@@ -28,21 +28,21 @@ class Evaluation:
 
 @dataclass
 class RunState:
-    """Where a run stands.
+    """The state of a run.
 
     Attributes:
         step: Optimizer steps done.
         epoch: The running epoch, from 0.
-        position: Where the stream of batches stands after this step; plain data.
+        position: Position of the stream of batches after this step, as plain data.
         tokens: Target tokens trained on.
         seconds: Seconds of training so far, over all resumes.
-        evaluation_pending: The step is due for evaluation and was not evaluated yet.
+        evaluation_pending: Whether the step is due for evaluation but not yet evaluated.
         evaluations: All evaluations so far, oldest first.
         window: Steps, loss, negative log-likelihood and tokens since the last row of the training
             curve; see `kochi.training.meter.Meter`.
-        run_sha256: Of all keys of the run file that a resumed run may not change.
-        data_sha256: Of the manifest of the prepared data.
-        machines: What the run was computed on, the latest last; see `kochi.training.machine`.
+        run_sha256: SHA-256 of all keys of the run file that a resumed run may not change.
+        data_sha256: SHA-256 of the manifest of the prepared data.
+        machines: The machines of the run, the latest last; see `kochi.training.machine`.
     """
 
     step: int = 0

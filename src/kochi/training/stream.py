@@ -1,4 +1,4 @@
-"""The run as one stream of optimizer steps, over all epochs, that can start anywhere."""
+"""A resumable stream of the optimizer steps of a run, over all epochs."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Group:
 
     Attributes:
         batches: This process's part of each batch.
-        num_tokens: Target tokens of the whole group, all processes together.
+        num_tokens: Number of target tokens of the whole group, over all processes.
         epoch: The epoch that it belongs to, from 0.
-        position: Where the stream stands after it; plain data.
-        ends_epoch: It is the last of its epoch.
-        ends_run: No group follows.
+        position: Position of the stream after it, as plain data.
+        ends_epoch: Whether it is the last group of its epoch.
+        ends_run: Whether it is the last group of the run.
     """
 
     batches: "list[Batch]"
@@ -39,7 +39,7 @@ class Group:
 
 
 def is_due(every: int, step: int, ends_epoch: bool) -> bool:
-    """Say whether something is due that happens every so many steps, or, for 0, every epoch.
+    """Return whether something is due that happens every ``every`` steps, or, for 0, every epoch.
 
     >>> is_due(3, 6, False), is_due(3, 7, True), is_due(0, 7, True)
     (True, False, True)
@@ -48,17 +48,17 @@ def is_due(every: int, step: int, ends_epoch: bool) -> bool:
 
 
 class StepStream:
-    """Iterate over the groups of a run, from a position on.
+    """Iterate over the groups of a run, starting at a position.
 
-    Groups do not reach over the end of an epoch: the last one of an epoch may be smaller.
+    Groups do not cross the end of an epoch: the last one of an epoch may be smaller.
 
     Args:
         batches: The batches of one process.
-        accumulate: Batches in a group.
-        epochs: Epochs of the whole run.
-        max_steps: Groups of the whole run at most.
+        accumulate: Number of batches in a group.
+        epochs: Number of epochs of the whole run.
+        max_steps: Maximum number of groups of the whole run.
         position: ``Group.position`` of the last group that was trained on, or None.
-        step: Groups already trained on.
+        step: Number of groups already trained on.
     """
 
     def __init__(

@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     from kochi.data.batches import Batch
     from kochi.models.seq2seq import Seq2Seq
 
-DROPOUT = 1  # which use of the seed; see `seeds.derive`
+DROPOUT = 1  # purpose of the derived seed; see `seeds.derive`
 
 
 class Trainer:
     """Train a model one group of batches at a time.
 
     The loss of a step is the summed cross-entropy of all batches of the group on all processes,
-    divided by the number of their target tokens: accumulation and processes change nothing but
-    the order of sums.
+    divided by the number of their target tokens: accumulation and processes only change the order
+    of sums.
 
     Args:
         fabric: Device, precision and processes, launched.
         model: The model.
         run: The run file.
         total_steps: Optimizer steps of the whole run.
-        interrupts: Say whether somebody wants the run to stop.
-        checkpoint: What `save` wrote, to go on from; None begins anew.
+        interrupts: Reports whether the run should stop.
+        checkpoint: A checkpoint written by `save` to resume from; None to start.
 
     Attributes:
-        state: Where the run stands.
-        learning_rate: That of the last step.
+        state: The state of the run.
+        learning_rate: The learning rate of the last step.
         outcome: Summed label-smoothed loss and summed negative log-likelihood of the last step
             (nats, all processes), and the norm of its gradient before clipping.
-        stop_requested: One of the processes is to stop after the last step.
+        stop_requested: Whether one of the processes should stop after the last step.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Trainer:
         self._module.train()
 
     def step(self, group: Group) -> None:
-        """Do one optimizer step; `outcome`, `state` and `stop_requested` say how it went."""
+        """Do one optimizer step and update `outcome`, `state` and `stop_requested`."""
         step, fabric = self.state.step + 1, self.fabric
         self.learning_rate = self._learning_rate(step)
         for parameters in self._optimizer.param_groups:
@@ -101,7 +101,7 @@ class Trainer:
         self.outcome = self._over_processes(torch.stack((*sums, norm)))
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all; the first process alone does."""
+        """Write a checkpoint atomically, in the first process only."""
         content = {
             "objective": whole(self.objective.state_dict()),
             "optimizer": whole(self._optimizer.state_dict()),
@@ -140,7 +140,7 @@ class Trainer:
         return whole(torch.nn.utils.clip_grad_norm_(self._trained, limit, foreach=True))
 
     def _over_processes(self, outcome: Tensor) -> Tensor:
-        """Add the losses of all processes, and let all of them know whether one is to stop."""
+        """Sum the losses over all processes, and share whether one of them should stop."""
         self.stop_requested = self.interrupts.requested
         if self.fabric.world_size == 1:
             return outcome
@@ -151,7 +151,7 @@ class Trainer:
         return torch.cat((packed[:2], outcome[2:]))
 
     def _share_baseline(self) -> None:
-        """Give all processes the mean of their baselines, so that a resumed run has it, too."""
+        """Average the baselines of all processes, so that a resumed run has the same one."""
         if self.fabric.world_size > 1 and not self.objective.baseline.isnan():
             torch.distributed.all_reduce(self.objective.baseline)
             self.objective.baseline /= self.fabric.world_size

@@ -1,4 +1,4 @@
-"""Alignments and training curves to look at: in the terminal, and as PNG, SVG or PDF."""
+"""Drawings of alignments and training curves: in the terminal, and as PNG, SVG or PDF."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -13,7 +13,7 @@ from kochi.reading import parsing, read_file
 from kochi.view.figures import picture_format, printable, save_figure, set_fonts
 from kochi.view.labelled import visible_title
 
-_TRAIN_COLOUR, _DEV_COLOUR = "#4477aa", "#cc6600"  # apart for colour-blind eyes, and in grey
+_TRAIN_COLOUR, _DEV_COLOUR = "#4477aa", "#cc6600"  # distinct for colour-blind readers, and in grey
 
 LARGEST = 1 << 28  # bytes of a log
 
@@ -31,16 +31,16 @@ def save_curve(
 
     Args:
         train: CSV log of training; columns "step" and "loss" are read.
-        path: Where to; .png, .svg or .pdf.
+        path: The output file; .png, .svg or .pdf.
         evaluations: CSV log of the evaluations; columns "step", "loss" and "metric" are read, and
             either of the last two may be empty.
-        metric: What the metric is called in the picture, which adds that it was searched greedily,
-            as all evaluations during training are.
-        title: A line above the picture.
+        metric: Name of the metric in the figure, to which "(greedy)" is added, since evaluations
+            during training use greedy search.
+        title: A line above the figure.
 
     Raises:
-        UserError: A log is missing, lacks a column or holds something else than numbers; the
-            picture's path ends in something else than .png, .svg or .pdf, or cannot be written.
+        UserError: A log is missing, lacks a column or contains values that are not numbers; or the
+            path does not end in .png, .svg or .pdf, or cannot be written.
     """
     kind = picture_format(path)
     curves = {"train": _read_curve(train, "loss")}
@@ -82,9 +82,9 @@ def _draw(axes: Axes, curves: dict[str, Curve], name: str, label: str, colour: s
 
 
 def _read_curve(path: Path, column: str) -> Curve:
-    """Read the steps and values of one column; rows where it is empty or not finite are left out.
+    """Read the steps and values of one column, without rows where it is empty or not finite.
 
-    A last row that a killed run left unfinished is left out too.
+    An unfinished last row, left by a killed run, is also skipped.
     """
     content = read_file(path, "a CSV log", LARGEST)
     with parsing(str(path), "a CSV log"):

@@ -1,6 +1,6 @@
-"""Saving matplotlib figures without its global state, with letters of any script.
+"""Save matplotlib figures without global state, with text in any script.
 
-`matplotlib.figure.Figure` is used directly: no pyplot, no window, no figure kept behind.
+`matplotlib.figure.Figure` is used directly: no pyplot, no window, no open figures.
 """
 
 import io
@@ -40,14 +40,14 @@ _drawing = threading.RLock()
 
 
 def picture_format(path: Path, others: Sequence[str] = ()) -> str:
-    """Give "png", "svg" or "pdf" as the file's name says.
+    """Return "png", "svg" or "pdf" by the ending of a file's name.
 
     Args:
-        path: Where the picture is to be written.
-        others: What else the caller writes, to be named in the message.
+        path: The output file.
+        others: Further endings that the caller supports, to be named in the message.
 
     Raises:
-        UserError: The name ends otherwise, or the folder does not exist.
+        UserError: The name has another ending, or the folder does not exist.
 
     >>> picture_format(Path("a.SVG"))
     'svg'
@@ -60,18 +60,18 @@ def picture_format(path: Path, others: Sequence[str] = ()) -> str:
             f"{path}: {found}; expected a name that ends in {', '.join(forms)} or {last}"
         )
     if not path.parent.is_dir():
-        raise UserError(f"{path}: no such folder {path.parent}; make it first")
+        raise UserError(f"{path}: no such folder {path.parent}; create it first")
     return kind
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF, as the name says; the same file each time.
+    """Write a figure as PNG, SVG or PDF, by the ending of the name; the output is reproducible.
 
-    An SVG keeps its text as text (any viewer finds the letters in its own fonts). A PDF holds the
-    glyphs it uses as Type 42 fonts, so that its text can be searched and edited.
+    An SVG keeps its text as text, which the viewer draws with its own fonts. A PDF embeds its
+    glyphs as Type 42 fonts, so that its text can be searched and edited.
 
     Raises:
-        UserError: The name ends otherwise, or the file cannot be written.
+        UserError: The name has another ending, or the file cannot be written.
     """
     kind = picture_format(path)
     width, height = figure.get_size_inches()
@@ -89,15 +89,15 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _settings() -> AbstractContextManager[None]:
-    """Matplotlib takes these from its settings only; they are put back at once."""
+    """Set what matplotlib reads from its settings only, and restore it at once."""
     changed: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "kochi", "pdf.fonttype": 42}
     return matplotlib.rc_context(changed)
 
 
 def set_fonts(figure: Figure) -> None:
-    """Give every text of a figure fonts that hold its characters, and print it as it stands.
+    """Set fonts for every text of a figure that cover its characters, and draw it literally.
 
-    Dollar signs and backslashes are letters here, not mathematics.
+    Dollar signs and backslashes are drawn as they are, not as mathematics.
     """
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
@@ -108,12 +108,12 @@ def set_fonts(figure: Figure) -> None:
 
 
 def size_of(text: str, points: float, width: float | None = None) -> tuple[float, float]:
-    """Measure how wide and high a text will be drawn, in inches.
+    """Measure the width and height of a drawn text, in inches.
 
     Args:
-        text: What is to be drawn.
-        points: The size of its letters.
-        width: Inches after which its lines are wrapped; None for never.
+        text: The text.
+        points: The font size.
+        width: Width in inches at which lines are wrapped; None for no wrapping.
     """
     figure = Figure(figsize=(width or 1.0, 1.0))
     # At the very top matplotlib would find no room to the right, and wrap after each word.
@@ -125,7 +125,7 @@ def size_of(text: str, points: float, width: float | None = None) -> tuple[float
 
 
 def shortened(text: str, points: float, width: float) -> str:
-    """Cut a text off, with an ellipsis, where it would be wider than so many inches."""
+    """Truncate a text, with an ellipsis, that would be wider than ``width`` inches."""
     if size_of(text, points)[0] <= width:
         return text
     for kept in range(min(len(text) - 1, _MOST_LETTERS), 1, -1):
@@ -136,10 +136,10 @@ def shortened(text: str, points: float, width: float) -> str:
 
 
 def printable(text: str, kind: str) -> str:
-    """Give the text as it can be drawn.
+    """Return a text as it can be drawn.
 
-    In a PNG or PDF a character that no installed font holds becomes its number, such as <6CE8>; an
-    SVG leaves all letters to its viewer.
+    In a PNG or PDF, a character without an installed font is replaced by its number, such as
+    <6CE8>; an SVG keeps all characters for its viewer.
     """
     if kind == "svg":
         return text
@@ -155,11 +155,11 @@ def missing_glyphs(texts: Iterable[str], kind: str) -> list[str]:
 
 
 def font_advice(characters: Sequence[str], most: int = 8) -> str:
-    """Say in one line which characters no installed font holds, and what to install.
+    """Return one line that names the characters without an installed font, and what to install.
 
     Args:
-        characters: From `missing_glyphs`; not empty.
-        most: How many of them are named.
+        characters: Characters from `missing_glyphs`; not empty.
+        most: Maximum number of characters to name.
 
     >>> font_advice(["注"])  # doctest: +ELLIPSIS
     'no installed font has 注 (drawn as <6CE8>); install one that does (Debian: fonts-noto-cjk)...'
@@ -188,10 +188,10 @@ def _package(character: str) -> str:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Hush matplotlib about letters that its fonts lack, and fonts that lack a normal weight.
+    """Silence matplotlib's warnings about missing glyphs and fonts without a normal weight.
 
-    An SVG has the viewer's fonts; for the other forms `missing_glyphs` says what is lacking. One
-    thread draws at a time: matplotlib's settings and loggers hold for all of them.
+    An SVG uses the viewer's fonts; for other formats `missing_glyphs` reports missing characters.
+    One thread draws at a time, since matplotlib's settings and loggers are global.
     """
     logger = logging.getLogger("matplotlib.font_manager")
     with _drawing, _glyphs_are_lacking():
@@ -205,7 +205,7 @@ def without_glyph_warnings() -> Iterator[None]:
 
 @cache
 def _font_of(character: str) -> str | None:
-    """Give the first font family that holds the character; matplotlib's own DejaVu Sans first."""
+    """Return the first font family with the character; matplotlib's own DejaVu Sans first."""
     if character.isspace():
         return _FIRST_FONT
     found = next((entry.name for entry in _fonts() if _holds(entry.fname, character)), None)
@@ -221,7 +221,7 @@ def _fonts() -> list[font_manager.FontEntry]:
 
 @cache
 def _new_fonts() -> list[font_manager.FontEntry]:
-    """Add the fonts installed since matplotlib wrote its list, which it never looks over again."""
+    """Add the fonts installed since matplotlib cached its list, which it never refreshes."""
     manager = font_manager.fontManager
     known = {entry.fname for entry in manager.ttflist}
     before = len(manager.ttflist)

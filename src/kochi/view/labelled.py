@@ -1,4 +1,4 @@
-"""An alignment with its tokens, checked, and titles."""
+"""Alignments with their token labels, and titles."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ Weights = Shaped[Tensor, "target source"] | Shaped[np.ndarray, "target source"]
 
 @dataclass(frozen=True)
 class LabelledAlignment:
-    """How much each output token looked at each input token.
+    """An alignment with its source and target tokens.
 
     Attributes:
-        weights: The alignment; a row sums to 1, or to 0 where nothing could be looked at.
-        source_tokens: Input tokens, one a column.
-        target_tokens: Output tokens, one a row.
+        weights: The alignment; a row sums to 1, or to 0 if everything was masked.
+        source_tokens: Source tokens, one per column.
+        target_tokens: Target tokens, one per row.
         title: A line above the drawing, or None.
     """
 
@@ -37,16 +37,16 @@ def label_alignment(
     target_tokens: Sequence[str],
     title: str | None = None,
 ) -> LabelledAlignment:
-    """Put an alignment and its tokens together.
+    """Combine an alignment with its tokens, after checking both.
 
     Args:
         alignment: Weights of any number type, on any device.
-        source_tokens: Input tokens.
-        target_tokens: Output tokens.
+        source_tokens: Source tokens.
+        target_tokens: Target tokens.
         title: A line above the drawing.
 
     Raises:
-        ValueError: The tokens do not fit the alignment's shape, or a weight is NaN or infinite.
+        ValueError: The tokens do not match the alignment's shape, or a weight is NaN or infinite.
     """
     if isinstance(alignment, Tensor):
         alignment = alignment.detach().to("cpu", torch.float64).numpy()
@@ -54,7 +54,8 @@ def label_alignment(
     expected = (len(target_tokens), len(source_tokens))
     if weights.shape != expected:
         raise ValueError(
-            f"alignment: shape {weights.shape}, but the target and source tokens ask for {expected}"
+            f"alignment: got shape {weights.shape}, but the target and source tokens need "
+            f"{expected}"
         )
     if not np.isfinite(weights).all():
         raise ValueError("alignment: a weight is NaN or infinite; expected numbers from 0 to 1")
@@ -62,9 +63,9 @@ def label_alignment(
 
 
 def scale_top(weights: Float[np.ndarray, "target source"]) -> float:
-    """Give the weight that is drawn strongest: 1, 0.5, 0.2, 0.1, ..., whichever just holds all.
+    """Return the top of the scale: the smallest of 1, 0.5, 0.2, 0.1, ... that covers all weights.
 
-    Spread-out alignments (long inputs, averaged heads) would look empty on a scale up to 1.
+    Diffuse alignments (long inputs, averaged heads) would look empty on a scale up to 1.
 
     >>> scale_top(np.array([[0.9, 0.1]])), scale_top(np.array([[0.13, 0.12]]))
     (1.0, 0.2)
@@ -79,7 +80,7 @@ def scale_top(weights: Float[np.ndarray, "target source"]) -> float:
 
 
 def labelled_places(count: int, every: int) -> list[int]:
-    """List the positions whose labels are drawn: one in so many, and always the last one.
+    """Return the positions whose labels are drawn: every ``every``-th, and always the last one.
 
     >>> labelled_places(5, 2), labelled_places(8, 3)
     ([0, 2, 4], [0, 3, 7])
@@ -94,7 +95,7 @@ def labelled_places(count: int, every: int) -> list[int]:
 
 
 def thinned_note(count: int, every: int, what: str) -> str:
-    """Say which labels are drawn.
+    """Return a note about which labels are drawn.
 
     >>> thinned_note(700, 2, "columns")
     'labels: every 2nd of 700 columns, and the last'
@@ -105,7 +106,7 @@ def thinned_note(count: int, every: int, what: str) -> str:
 
 
 def visible_title(title: str) -> str:
-    r"""Make a title safe and put it on one line.
+    r"""Escape a title to one safe line.
 
     >>> visible_title("two\twords")
     'two words'
@@ -114,7 +115,7 @@ def visible_title(title: str) -> str:
 
 
 def shorten_middle(text: str, most: int) -> str:
-    """Cut the middle out of a text of more characters: names differ at their ends.
+    """Shorten a long text in its middle, since names differ at their ends.
 
     >>> shorten_middle("recordings/speaker-07/take-0123.wav", 20)
     'recordings…-0123.wav'
@@ -126,7 +127,7 @@ def shorten_middle(text: str, most: int) -> str:
 
 
 def answer_title(model: str, source: str, answer: str) -> str:
-    """Name a model, its input and its answer in one line, each shortened in the middle.
+    """Return a title with model, source and prediction, each shortened in the middle.
 
     >>> answer_title("demo/model", "photograph", "F OW T AH G R AE F")
     'demo/model: photograph → F OW T AH G R AE F'

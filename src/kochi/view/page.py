@@ -1,7 +1,7 @@
-"""One page to look at an answer: choose a word and see what the model attended to.
+"""An interactive HTML page for a prediction: choose a word and see what the model attended to.
 
-The page is one file with script and style inside. It loads nothing, and runs no other script: its
-own policy forbids it.
+The page is a single file with inline script and style. Its content security policy forbids loading
+anything and running any other script.
 """
 
 import base64
@@ -33,10 +33,10 @@ class TextSide:
     """A text as tokens and as words.
 
     Attributes:
-        tokens: As the model reads or writes them.
-        words: The words, where they are parted by spaces.
-        word_of: Which word each token is of; None: of none.
-        start_seconds: When each token is heard, where something was heard.
+        tokens: The tokens as the model reads or writes them.
+        words: The words, split at spaces.
+        word_of: The word index of each token; None for no word.
+        start_seconds: Start time of each token, if the source is audio.
     """
 
     tokens: tuple[str, ...]
@@ -45,7 +45,7 @@ class TextSide:
     start_seconds: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain values, safe to show."""
+        """Return plain, escaped values."""
         first: dict[int, float] = {}
         for token, word, start in zip(self.tokens, self.word_of, self.start_seconds, strict=False):
             if word is not None and token != WORD_MARK:  # a space is not heard
@@ -62,14 +62,14 @@ class TextSide:
 
 @dataclass(frozen=True)
 class TimeSide:
-    """Something heard.
+    """An audio source.
 
     Attributes:
-        frames: What is drawn, a row a frame, the lowest number first.
-        seconds: How long it is.
-        hop_seconds: From one place of the alignment to the next.
-        first_seconds: The middle of the first place.
-        wav: The sound, a wav file, if there is one.
+        frames: The spectrogram to draw, one row per frame, lowest frequency first.
+        seconds: Its duration.
+        hop_seconds: Time from one position of the alignment to the next.
+        first_seconds: Time of the middle of the first position.
+        wav: The audio as a wav file, if there is one.
     """
 
     frames: Float[np.ndarray, "frames size"]
@@ -81,14 +81,14 @@ class TimeSide:
 
 @dataclass(frozen=True)
 class PictureSide:
-    """Something seen, in cells row after row.
+    """An image source, divided into cells row by row.
 
     Attributes:
-        image: The picture as a file (PNG, JPEG, GIF or WebP).
-        width: Of the picture, pixels.
-        height: The same.
-        cell_width: Of a cell, in these pixels. The last column may reach beyond the picture.
-        cell_height: The same for rows.
+        image: The content of the image file (PNG, JPEG, GIF or WebP).
+        width: Width of the image, in pixels.
+        height: Height of the image, in pixels.
+        cell_width: Width of a cell, in pixels. The last column may extend beyond the image.
+        cell_height: Height of a cell, in pixels.
     """
 
     image: bytes
@@ -99,7 +99,7 @@ class PictureSide:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """How many rows and columns of cells there are."""
+        """Number of rows and columns of cells."""
         return math.ceil(self.height / self.cell_height), math.ceil(self.width / self.cell_width)
 
 
@@ -116,15 +116,15 @@ def write_page(
     """Write a page that shows what every layer and head attended to.
 
     Args:
-        path: Where to; .html.
-        read: What the model read: a place for each column of the alignment.
-        written: What it wrote: a token for each row.
+        path: The output file; .html.
+        read: The source, with a position for each column of the alignments.
+        written: The prediction, with a token for each row.
         heads: The alignments.
-        title: The model, its input and its answer.
+        title: The title, with model, source and prediction.
 
     Raises:
         UserError: The file cannot be written.
-        ValueError: The sides do not fit the alignments, or a weight is not a finite number.
+        ValueError: The sides do not match the alignments, or a weight is not a finite number.
     """
     _check(heads, read, written)
     record = {
@@ -140,7 +140,7 @@ def write_page(
 
 
 def direction(text: str) -> str:
-    """Return "rtl" where the first letter that has a direction runs from right to left.
+    """Return "rtl" if the first letter with a direction is written from right to left, else "ltr".
 
     >>> direction("1 שלום"), direction("a ש"), direction("…")
     ('rtl', 'ltr', 'ltr')
@@ -172,7 +172,7 @@ def _check(heads: np.ndarray, read: Side, written: TextSide) -> None:
 
 
 def _unit(read: Side, written: TextSide) -> str:
-    """Say what the page opens on: tokens where one side is a single word of several tokens."""
+    """Return the initial unit: tokens if one side is a single word of several tokens."""
     sides = (side for side in (read, written) if isinstance(side, TextSide))
     alone = any(
         len(side.words) == 1 < len(side.word_of) - side.word_of.count(None) for side in sides
@@ -277,7 +277,7 @@ def _select(name: str, label: str, choices: Sequence[tuple[Any, str]], chosen: A
 
 
 def _sizes(read: Side) -> str:
-    """Return the rules of style that depend on what was read."""
+    """Return the style rules that depend on the source."""
     if isinstance(read, TimeSide):
         return f".heard .sheet {{ min-width: {max(100, round(12 * read.seconds))}%; }}\n"
     if isinstance(read, PictureSide):
@@ -333,10 +333,10 @@ def _seen_part(read: PictureSide) -> str:
 
 
 def _kind(image: bytes) -> str:
-    r"""Return the media type that the first bytes of a picture say.
+    r"""Return the media type of an image by its first bytes.
 
     Raises:
-        ValueError: They say none that browsers show.
+        ValueError: It is not a type that browsers display.
 
     >>> _kind(b"\x89PNG...")
     'image/png'
@@ -349,7 +349,7 @@ def _kind(image: bytes) -> str:
 
 
 def _spectrogram(frames: np.ndarray) -> bytes:
-    """Draw frames as a PNG, darker is larger; the quietest twentieth is white."""
+    """Draw frames as a PNG: darker is larger, and the quietest twentieth is white."""
     import io
 
     from matplotlib.image import imsave

@@ -1,4 +1,4 @@
-"""Alignments as pictures: PNG, SVG or PDF."""
+"""Alignments as figures: PNG, SVG or PDF."""
 
 import math
 from collections.abc import Sequence
@@ -54,18 +54,18 @@ def save_alignment(
     path: Path,
     title: str | None = None,
 ) -> None:
-    """Save one alignment: output tokens down, input tokens across, stronger is lighter.
+    """Save one alignment: target tokens down, source tokens across, lighter is stronger.
 
     Args:
-        alignment: Weights, one row for each output token.
-        source_tokens: Input tokens (columns).
-        target_tokens: Output tokens (rows).
-        path: Where to; .png, .svg or .pdf.
-        title: A line above the picture.
+        alignment: Weights, one row per target token.
+        source_tokens: Source tokens (columns).
+        target_tokens: Target tokens (rows).
+        path: The output file; .png, .svg or .pdf.
+        title: A line above the figure.
 
     Raises:
-        UserError: The path ends in something else, or cannot be written.
-        ValueError: The tokens do not fit the alignment, or a weight is not a finite number.
+        UserError: The path has another ending, or cannot be written.
+        ValueError: The tokens do not match the alignment, or a weight is not a finite number.
     """
     save_alignments([label_alignment(alignment, source_tokens, target_tokens, title)], path)
 
@@ -73,19 +73,19 @@ def save_alignment(
 def save_alignments(
     alignments: Sequence[LabelledAlignment], path: Path, title: str | None = None
 ) -> None:
-    """Save several alignments in one picture, on one scale, as many side by side as fit.
+    """Save several alignments in one figure, on one scale, side by side as far as they fit.
 
-    Every row and column has its label as long as there is room within 60 inches (460 labels). In
-    longer alignments some are left out, and the picture says which; of more than 4,000 rows or
-    columns neighbours are merged into their maximum, and the picture says so.
+    Every row and column is labelled if there is room within 60 inches (460 labels). In longer
+    alignments some labels are left out, as a note in the figure says. Of more than 4,000 rows or
+    columns, neighbours are merged into their maximum, with another note.
 
     Args:
-        alignments: As `label_alignment` makes them, each with a title of its own or none.
-        path: Where to; .png, .svg or .pdf.
+        alignments: Alignments from `label_alignment`, each with its own title or none.
+        path: The output file; .png, .svg or .pdf.
         title: A line above all.
 
     Raises:
-        UserError: The path ends in something else, or cannot be written.
+        UserError: The path has another ending, or cannot be written.
         ValueError: There are no alignments.
     """
     if not alignments:
@@ -135,9 +135,9 @@ def _draw_panel(figure: Figure, alignment: LabelledAlignment, top: float, kind: 
 def _merged(
     weights: Float[np.ndarray, "target source"],
 ) -> tuple[Float[np.ndarray, "rows columns"], list[str]]:
-    """Merge neighbours of more rows or columns than can be drawn; return what to say of it.
+    """Merge neighbours if there are more rows or columns than can be drawn; also return notes.
 
-    The maximum is kept: a single strong weight would be lost in a mean, or between the pixels.
+    The maximum is kept, since a single strong weight would be lost in a mean or between pixels.
     """
     notes = []
     for axis, what in ((0, "rows"), (1, "columns")):
@@ -156,7 +156,7 @@ def _cell(count: int) -> float:
 def _label_ticks(
     axes: Axes, columns: list[str], rows: list[str], across: float, down: float
 ) -> list[str]:
-    """Label columns and rows; return what to say of labels that are left out."""
+    """Label columns and rows; return notes about labels that are left out."""
     notes = []
     short = across > 0.2 and all(cell_len(column) <= 2 for column in columns)
     for labels, what, draw in (
@@ -177,12 +177,12 @@ def _label_ticks(
 
 
 def _font_size(cell: float) -> float:
-    """Points, so that a line of text fits a cell."""
+    """Return the font size in points at which a line of text fits a cell."""
     return min(10.0, 72 * cell * 0.66)
 
 
 def _every(count: int) -> int:
-    """Give the step from one label to the next at which labels do not overlap.
+    """Return the smallest step between labels at which they do not overlap.
 
     >>> _every(460), _every(500)
     (1, 2)
@@ -223,10 +223,10 @@ def _arrange(figure: Figure, panels: list[Axes], heading: Text, bar: Axes) -> No
 
 
 def _flow(sizes: list[tuple[float, float]]) -> tuple[list[tuple[float, float]], float, float]:
-    """Put boxes side by side, and below when a row is full.
+    """Place boxes side by side, in further rows when a row is full.
 
     Returns:
-        How far right and down each box's upper left corner is, and the width and height of all.
+        The offset of each box's upper left corner (right, down), and the total width and height.
 
     >>> _flow([(8.0, 1.0), (4.0, 2.0), (5.0, 3.0)])
     ([(0.0, 0.0), (8.35, 0.0), (0.0, 2.35)], 12.35, 5.35)

@@ -1,18 +1,18 @@
-"""The content security policy of the pages that are written here."""
+"""The content security policy of generated pages."""
 
 import base64
 import hashlib
 
 
 def content_policy(style: str, script: str | None = None) -> str:
-    """Return the tag that allows a page its own style and script, and pictures and sound inside it.
+    """Return the tag that allows only a page's own style and script, and inline images and audio.
 
-    Both are named by their SHA-256 (https://www.w3.org/TR/CSP3/#match-element-to-source-list), so
-    that no text of a user becomes a script, whatever it holds. Style attributes are not allowed.
+    Both are identified by their SHA-256 (https://www.w3.org/TR/CSP3/#match-element-to-source-list),
+    so that text from a user never becomes a script. Style attributes are not allowed.
 
     Args:
-        style: All that is between the tags of the style element.
-        script: The same of the script element, if there is one.
+        style: The content of the style element.
+        script: The content of the script element, if there is one.
     """
     rules = {
         "default-src": "'none'",

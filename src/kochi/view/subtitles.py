@@ -1,4 +1,4 @@
-"""Subtitles from words and their times: SubRip (.srt) and WebVTT (.vtt)."""
+"""Subtitles from words and their timestamps: SubRip (.srt) and WebVTT (.vtt)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,9 +10,9 @@ PAUSE_SECONDS = 0.7
 
 
 def cues(words: Sequence[Timed]) -> list[Timed]:
-    """Group words into lines to show.
+    """Group words into subtitle lines.
 
-    A line ends before a pause longer than ``PAUSE_SECONDS``, and where it would get longer than
+    A line ends before a pause longer than ``PAUSE_SECONDS``, or when it would exceed
     ``MOST_CHARACTERS`` or ``MOST_SECONDS``.
 
     >>> cues([Timed("a", 0.0, 0.5), Timed("b", 0.5, 1.0), Timed("c", 2.0, 2.5)])[0]
@@ -35,7 +35,7 @@ def cues(words: Sequence[Timed]) -> list[Timed]:
 
 
 def srt(words: Sequence[Timed]) -> str:
-    """Write words as SubRip.
+    """Format words as SubRip.
 
     >>> print(srt([Timed("hello", 0.5, 61.25)]))
     1
@@ -47,7 +47,7 @@ def srt(words: Sequence[Timed]) -> str:
 
 
 def vtt(words: Sequence[Timed]) -> str:
-    """Write words as WebVTT (https://www.w3.org/TR/webvtt1/); "&" and "<" are escaped.
+    """Format words as WebVTT (https://www.w3.org/TR/webvtt1/); "&" and "<" are escaped.
 
     >>> print(vtt([Timed("<b>", 0.5, 1.0)]))
     WEBVTT
@@ -76,7 +76,7 @@ def _escape(text: str) -> str:
 
 
 def clock(seconds: float, point: str = ".") -> str:
-    """Write seconds as hours, minutes, seconds and milliseconds.
+    """Format seconds as hours, minutes, seconds and milliseconds.
 
     >>> clock(3661.0005)
     '01:01:01.000'

@@ -1,4 +1,4 @@
-"""Alignments drawn with blocks in the terminal."""
+"""Alignments drawn with block characters in the terminal."""
 
 import shutil
 import unicodedata
@@ -38,7 +38,7 @@ Palette = Literal["none", "256", "truecolor"]
 
 @dataclass(frozen=True)
 class _Layout:
-    """Labels as wide as their columns and rows, and the runs of columns that fit side by side."""
+    """Labels padded to their columns and rows, and the runs of columns that fit side by side."""
 
     rows: list[str]
     columns: list[str]
@@ -48,18 +48,18 @@ class _Layout:
 
 
 class AlignmentDrawing:
-    """An alignment as blocks: output tokens down, input tokens across.
+    """An alignment as block characters: target tokens down, source tokens across.
 
-    Print it with rich, or take `str` of it for plain text. Stronger is denser and, where the
-    terminal has 256 colours or more, lighter; the blocks stay in the text under the colours, so
-    that it reads the same without them (NO_COLOR, a file, a copied piece of screen).
+    Print it with rich, or use `str` for plain text. Stronger weights are denser and, in a terminal
+    with at least 256 colours, lighter. The blocks remain in the text under the colours, so that it
+    is readable without them (with NO_COLOR, in a file, or copied from the screen).
 
     Args:
-        labelled: What is drawn.
-        width: Columns of the terminal to use; None asks the terminal. Longer inputs are cut into
-            sections, one below the other.
-        unicode: Whether blocks and letters beyond ASCII may be used; None asks the terminal.
-        legend: Whether a line below says what the blocks mean.
+        labelled: The alignment to draw.
+        width: Number of terminal columns to use; None asks the terminal. Longer sources are split
+            into sections, one below the other.
+        unicode: Whether to use blocks and letters beyond ASCII; None asks the terminal.
+        legend: Whether to add a line that explains the blocks.
     """
 
     def __init__(
@@ -133,16 +133,16 @@ def draw_alignment(
     """Draw an alignment for the terminal.
 
     Args:
-        alignment: Weights, one row for each output token.
-        source_tokens: Input tokens (columns).
-        target_tokens: Output tokens (rows).
+        alignment: Weights, one row per target token.
+        source_tokens: Source tokens (columns).
+        target_tokens: Target tokens (rows).
         title: A line above the drawing.
-        width: Columns of the terminal to use; None asks the terminal.
-        unicode: Whether blocks and letters beyond ASCII may be used; None asks the terminal.
-        legend: Whether a line below says what the blocks mean.
+        width: Number of terminal columns to use; None asks the terminal.
+        unicode: Whether to use blocks and letters beyond ASCII; None asks the terminal.
+        legend: Whether to add a line that explains the blocks.
 
     Returns:
-        Something that rich prints; `str` of it is plain text.
+        A rich renderable; `str` of it is plain text.
 
     Raises:
         ValueError: The tokens do not fit the alignment, or a weight is not a finite number.

@@ -69,7 +69,7 @@ def test_gradients(check_gradients: Callable[..., None]) -> None:
 def test_options_out_of_range() -> None:
     with pytest.raises(ValueError, match=r"num_buckets: got 3, expected a whole number of 4 or mo"):
         T5(2, num_buckets=3)
-    with pytest.raises(ValueError, match=r"num_buckets: got 5, expected an even number for two si"):
+    with pytest.raises(ValueError, match=r"num_buckets: got 5, expected an even number with bidir"):
         T5(2, num_buckets=5)
     with pytest.raises(ValueError, match=r"max_distance: got 8, expected a whole number of 9 or m"):
         T5(2, max_distance=8)

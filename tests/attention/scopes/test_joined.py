@@ -101,13 +101,13 @@ def test_what_lies_within_joins_again() -> None:
 
 @pytest.mark.parametrize("pair", [("local_p", "coverage"), ("local_p", "local_p")])
 def test_two_that_do_more_than_hide_cannot_join(pair: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"scope: LocalP and \w+ cannot join: each says"):
+    with pytest.raises(ValueError, match=r"scope: LocalP and \w+ cannot be joined: each weights"):
         build("dot", ["causal", *pair], query_size=4, memory_size=4)
 
 
 def test_a_list_is_checked_like_a_name() -> None:
     sizes: dict[str, Any] = {"query_size": 4, "memory_size": 4}
-    with pytest.raises(ValueError, match="scope: got an empty list, expected one scope or more"):
+    with pytest.raises(ValueError, match="scope: got an empty list, expected at least one scope"):
         build("dot", [], **sizes)
     with pytest.raises(ValueError, match="scope: got 'casual', expected one of 'global'"):
         build("dot", ["global", "casual"], **sizes)

@@ -44,7 +44,9 @@ def test_a_memory_longer_than_max_length_is_refused(heads: int) -> None:
     )
     query = torch.randn(1, 2, 4)
     module(query, module.project(torch.randn(1, 5, 4)))
-    with pytest.raises(ValueError, match=r"the memory has 6 places, .* max_length=5 only; build"):
+    with pytest.raises(
+        ValueError, match=r"the memory has 6 positions, .* max_length=5 only; build"
+    ):
         module(query, module.project(torch.randn(1, 6, 4)))
 
 

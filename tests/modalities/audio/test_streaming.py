@@ -128,14 +128,14 @@ def test_too_little_sound(model):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("model.first_state=summary", "model.first_state = 'summary' is known at the end only"),
-        ("model.attention.selection=soft", "only 'monotonic' and 'chunkwise' write while"),
-        ("model.attention.num_heads=2", "num_heads: writing as the source comes needs one head"),
+        ("model.first_state=summary", "model.first_state = 'summary' needs the whole source"),
+        ("model.attention.selection=soft", "only 'monotonic' and 'chunkwise' support str"),
+        ("model.attention.num_heads=2", "num_heads: streaming needs one head"),
         ("model.attention.scope=coverage", "needs scope 'global' and no relative term"),
-        ("model.attention.score=location", "'location' scores a source of known length"),
+        ("model.attention.score=location", "'location' needs a source of known length"),
         ("data.front_end.normalisation=utterance", "'utterance' is known at the end only"),
-        ("model.encoder.bidirectional=true", "the encoder waits for the end of a recording"),
-        ("model.kind=plain", "only 'rnn' writes while the source still comes"),
+        ("model.encoder.bidirectional=true", "the encoder needs the whole recording"),
+        ("model.kind=plain", "only 'rnn' supports streaming"),
     ],
 )
 def test_models_that_cannot_listen_say_why(tmp_path, change, expected):

@@ -139,7 +139,7 @@ def test_what_is_wrong_is_wrong_in_the_users_own_file(kochi, tmp_path):
     (tmp_path / "7.png").write_bytes(b"nothing")
     manifest.write_text("\n".join(["image\ttext", *rows]) + "\n")
     result = kochi("init", manifest, "--out", tmp_path / "run.toml")
-    assert result.code == 2 and "run.toml: is there already" in result.err
+    assert result.code == 2 and "run.toml: already exists" in result.err
     result = kochi("init", manifest, "--out", tmp_path / "run.toml", "--overwrite")
     assert result.code == 0
     assert "mine.tsv:9: " in result.out and "7.png" in result.out

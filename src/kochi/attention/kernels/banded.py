@@ -1,6 +1,6 @@
-"""Dot products inside a sliding window: time and memory grow with length times width.
+"""Dot products inside a sliding window, in time and memory of length times width.
 
-Queries are cut into blocks; a block meets only the slab of keys that its windows cover.
+Queries are split into blocks; a block is only multiplied with the keys that its windows cover.
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ BLOCK_ELSEWHERE = 2**24
 """Scores that are computed at a time: on the CPU a megabyte in float32, which stays in the
 cache of a core; other devices want few large calls."""
 FEWEST, MOST = 32, 128
-"""Queries of a block. It is about as long as the window, within these bounds: a longer one computes
-more scores in vain, a shorter one makes small products."""
+"""Bounds on the number of queries in a block. A block is about as long as the window: a longer one
+computes more unused scores, a shorter one makes small products."""
 
 
 def banded_refusal(parts: Components) -> str | None:
-    """Say why the banded kernel cannot serve these parts; ``None`` if it can."""
+    """Return why the banded kernel cannot compute these components; ``None`` if it can."""
     if not isinstance(parts.scope, Scope) or type(parts.scope).band is Scope.band:
         return f"the scope {name(parts.scope)} is not a sliding window"
     if parts.relative is not None:
@@ -46,10 +46,10 @@ def banded(
     dropout: float,
     need_alignment: bool,
 ) -> Answer:
-    """Compute ``softmax(scale query keys') values`` in the band alone.
+    """Compute ``softmax(scale query keys') values`` inside the band only.
 
-    Serves dot products with soft selection where queries and keys are one sequence. The alignment,
-    if asked, is one pass more, and as large as it is.
+    Supports dot products with soft selection in self-attention. A requested alignment takes an
+    extra pass and its full size in memory.
     """
     scale, band = parts.score.dot_scale, visible.band
     assert scale is not None  # refused when built

@@ -1,4 +1,4 @@
-"""What every kernel is asked and what it answers."""
+"""The interface of kernels: the attention mask and the result of a call."""
 
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
@@ -14,11 +14,11 @@ from kochi.attention.selections.base import Choice, Walk
 
 
 class Hidden(NamedTuple):
-    """A mask as the softmax wants it.
+    """A mask as an additive bias of the scores.
 
     Args:
-        bias: 0 where a query may attend, else -inf; ``None``: everywhere.
-        empty: True for queries that may attend nowhere; ``None``: surely there are none.
+        bias: 0 where a query may attend, else -inf; ``None`` if it may attend everywhere.
+        empty: True for fully masked queries; ``None`` if there are certainly none.
     """
 
     bias: Float[Tensor, "#batch #heads #target source"] | None
@@ -30,17 +30,17 @@ NOTHING_HIDDEN = Hidden(None, None)
 
 @dataclass(frozen=True)
 class AttentionMask:
-    """Which places may be seen, and how much they count.
+    """The positions that queries may attend to, and the bias and prior of the alignment.
 
     Args:
-        mask: True where a query may attend; ``None``: nothing hidden but the triangle.
-        triangle: Also hide the keys after the query, both counted from 0. Left to the kernel
-            because some have a fast path for it.
-        band: Also hide what lies outside it. Left to the kernel as the triangle is.
-        windows: Also hide what lies outside them, and multiply by their Gaussian where they have
-            one. Left to the kernel as the triangle is.
-        bias: What is added to the scores.
-        prior: What the alignment is multiplied by, after the selection.
+        mask: True where a query may attend; ``None`` for no mask.
+        triangle: Also mask the keys after the query, both counted from 0. It is separate from
+            ``mask`` because some kernels have a fast path for it.
+        band: Also mask the keys outside the band; separate like the triangle.
+        windows: Also mask the keys outside the windows, and multiply by their Gaussian if they have
+            one; separate like the triangle.
+        bias: Bias that is added to the scores.
+        prior: Factor of the alignment, applied after the selection.
     """
 
     mask: Bool[Tensor, "#batch #heads #target source"] | None = None
@@ -54,11 +54,11 @@ class AttentionMask:
     def whole(
         self, target_length: int, source_length: int, device: torch.device
     ) -> Bool[Tensor, "#batch #heads #target source"] | None:
-        """Return all that hides as one mask (``None``: everything is visible)."""
+        """Combine mask, triangle, band and windows to one mask; ``None`` if all is visible."""
         mask = self.mask
         if self.windows is not None:
-            seen = self.windows.mask(torch.arange(source_length, device=device))
-            mask = seen if mask is None else mask & seen
+            inside = self.windows.mask(torch.arange(source_length, device=device))
+            mask = inside if mask is None else mask & inside
         if not self.triangle and self.band is None:
             return mask
         ones = torch.ones(1, 1, target_length, source_length, dtype=torch.bool, device=device)
@@ -69,7 +69,7 @@ class AttentionMask:
         return ones if mask is None else mask & ones
 
     def spelled_out(self, source_length: int, device: torch.device) -> "AttentionMask":
-        """Return the same with the windows in the mask and in the prior."""
+        """Return an equal mask with the windows expanded into ``mask`` and ``prior``."""
         if self.windows is None:
             return self
         places = torch.arange(source_length, device=device)
@@ -84,7 +84,7 @@ class AttentionMask:
     def weigh(
         self, alignment: Float[Tensor, "batch heads target source"]
     ) -> Float[Tensor, "batch heads target source"]:
-        """Multiply by the prior and the Gaussian of the windows, where there are any."""
+        """Multiply by the prior and by the Gaussian of the windows, if there are any."""
         if self.prior is not None:
             alignment = alignment * self.prior
         if self.windows is not None and self.windows.sigma is not None:
@@ -95,7 +95,7 @@ class AttentionMask:
     def hidden(
         self, target_length: int, source_length: int, device: torch.device, dtype: torch.dtype
     ) -> Hidden:
-        """Return what to add to scores; kept for the next call if it is no bigger than the mask."""
+        """Return the mask as a bias of the scores; cached if it is no larger than the mask."""
         keep = not self.triangle and self.band is None and self.windows is None
         if keep and dtype in self._hidden:
             return self._hidden[dtype]
@@ -118,12 +118,12 @@ EVERYTHING = AttentionMask()
 
 
 class Answer(NamedTuple):
-    """What a kernel computed.
+    """The result of a kernel.
 
     Args:
-        context: What was read.
-        alignment: Before dropout, where it was asked for.
-        choice: What a sampled selection chose, or where a walk stands.
+        context: The context of each query.
+        alignment: The alignment before dropout, if requested.
+        choice: The sample of a sampled selection, or the position of a monotonic walk.
     """
 
     context: Float[Tensor, "batch heads target value_size"]
@@ -132,7 +132,7 @@ class Answer(NamedTuple):
 
 
 class Kernel(Protocol):
-    """Compute the context; query and keys come projected by the score."""
+    """Compute the context from a query and keys that the score has projected."""
 
     def __call__(
         self,
@@ -145,5 +145,5 @@ class Kernel(Protocol):
         dropout: float,
         need_alignment: bool,
     ) -> Answer:
-        """Answer one call; scope and relative term are in ``visible`` already."""
+        """Compute one call; ``visible`` already includes the scope and the relative term."""
         ...

@@ -1,4 +1,4 @@
-"""Additive scores a block at a time: their hidden layer is never held whole."""
+"""Additive scores computed in blocks, without holding the whole hidden layer."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ Hidden = Float[Tensor, "some_rows some_target some_source size"]
 
 
 def blocked_refusal(parts: Components) -> str | None:
-    """Say why the blocked kernel cannot serve these parts; ``None`` if it can."""
+    """Return why the blocked kernel cannot compute these components; ``None`` if it can."""
     if type(parts.score) not in (Additive, LocationAware):
         return f"the score {name(parts.score)} is not the additive or the location-aware one"
     return None
@@ -45,9 +45,9 @@ def blocked(
     dropout: float,
     need_alignment: bool,
 ) -> Answer:
-    """Compute the scores by `blocked_scores` and the rest as the reference does.
+    """Compute the scores with `blocked_scores` and the rest like the reference kernel.
 
-    Serves every scope and selection with the additive and the location-aware score.
+    Supports every scope and selection with the additive and the location-aware score.
     """
     score = parts.score
     if isinstance(score, Additive):
@@ -68,10 +68,10 @@ def blocked_scores(
     features: Float[Tensor, "batch heads target source filters"] | None = None,
     weight: Float[Tensor, "weight_heads hidden_size filters"] | None = None,
 ) -> Float[Tensor, "batch heads target source"]:
-    """Compute `additive_score`, or with features `location_aware_score`, in little memory.
+    """Compute `additive_score`, or with features `location_aware_score`, with little memory.
 
     Neither pass holds the hidden layer ``tanh(query[t] + key[s] + weight features[t, s])`` for all
-    queries and keys: the backward pass computes it anew.
+    queries and keys: the backward pass recomputes it.
 
     >>> query = torch.tensor([[[[1.0, 5.0]]]])
     >>> keys = torch.tensor([[[[-1.0, -5.0], [99.0, -5.0]]]])

@@ -1,7 +1,7 @@
 """Dot-product scores with soft selection as two batched matrix products.
 
-It holds the whole alignment, so it is for short rows: there, on the CPU, it was measured faster
-than the fused kernels; see `kochi.attention.kernels.dispatch`.
+It holds the whole alignment and is meant for short rows, where it was measured to be faster on the
+CPU than the fused kernels; see `kochi.attention.kernels.dispatch`.
 """
 
 import torch
@@ -13,8 +13,8 @@ from kochi.attention.history import Past
 from kochi.attention.kernels.base import Answer, AttentionMask, Hidden
 
 VECTOR = 16
-"""On the CPU torch's softmax of rows shorter than a vector register takes five times what its parts
-take (measured with torch 2.13: 300 against 58 microseconds for 1,280 rows of 14)."""
+"""On the CPU torch's softmax of rows shorter than a vector register takes five times as long as its
+separate operations (torch 2.13: 300 against 58 microseconds for 1,280 rows of 14)."""
 
 
 def dense(
@@ -29,11 +29,11 @@ def dense(
 ) -> Answer:
     """Compute ``(softmax(scale query keys' + bias) * prior) values``; the alignment costs nothing.
 
-    Serves every scope and relative term with a dot product and soft selection.
+    Supports every scope and relative term with a dot product and soft selection.
     """
     scale = parts.score.dot_scale
     assert scale is not None  # refused when built
-    if torch.is_autocast_enabled(query.device.type):  # which does not reach into `_Alignment`
+    if torch.is_autocast_enabled(query.device.type):  # autocast does not apply inside `_Alignment`
         narrow = torch.get_autocast_dtype(query.device.type)
         query, keys, values = query.to(narrow), keys.to(narrow), values.to(narrow)
     hidden = visible.hidden(query.shape[2], keys.shape[2], query.device, query.dtype)

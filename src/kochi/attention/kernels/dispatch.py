@@ -1,4 +1,4 @@
-"""The rule that says which kernel runs, and why."""
+"""Choose the kernel of a call."""
 
 from typing import NamedTuple
 
@@ -63,11 +63,11 @@ an AMD EPYC of the fifth generation (Zen 5) plain products gain more, in float32
 
 
 def short_on(processor: Processor) -> int:
-    """Return up to how many places plain products in float32 are taken: see `SHORT`."""
+    """Return the length up to which plain products in float32 are used; see `SHORT`."""
     return SHORT_ON_ZEN_5 if processor.is_zen_5 else SHORT
 
 
-SHORT_HERE = short_on(this_processor())  # once: nothing is read while a model is compiled
+SHORT_HERE = short_on(this_processor())  # computed once, so that a compiled model reads no file
 
 LARGE = 2**23
 LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
@@ -128,7 +128,7 @@ FULL_MASK = "the mask is not the same for all queries"
 
 
 class Case(NamedTuple):
-    """What the rule looks at in a call."""
+    """The properties of a call that determine its kernel."""
 
     target_length: int
     source_length: int
@@ -152,7 +152,7 @@ class Case(NamedTuple):
         visible: AttentionMask,
         dropout: float,
     ) -> "Case":
-        """Look at a call."""
+        """Extract the properties of a call."""
         tensors = query, keys, values, visible.bias
         need_gradient = torch.is_grad_enabled() and any(
             tensor is not None and tensor.requires_grad for tensor in tensors
@@ -175,7 +175,7 @@ class Case(NamedTuple):
 
 
 def refusal(kernel: str, parts: Components) -> str | None:
-    """Say why a kernel cannot serve these parts; ``None`` if it can.
+    """Return why a kernel cannot compute these components; ``None`` if it can.
 
     Raises:
         ValueError: There is no kernel of that name.
@@ -189,17 +189,17 @@ def refusal(kernel: str, parts: Components) -> str | None:
 
 
 def choose(kernel: str, parts: Components, case: Case) -> tuple[str, str]:
-    """Return the name of the kernel that serves a call, and why.
+    """Return the name of the kernel for a call, and the reason.
 
-    A kernel named by the caller is kept. "auto" takes the banded kernel for long sequences in a
-    window, the windowed one for windows in long memories, see `SPARSE_LENGTH`, and SDPA where it
-    can serve, except for short rows on the CPU, where the dense products were measured faster: see
-    `SHORT`; and the blocked kernel where the hidden layer of an additive score is large: see
-    `LARGE`. On CUDA it takes the Triton kernel for the latter, and FlexAttention where it skips
-    much: see `FAR`.
+    A kernel named by the caller is always used. "auto" uses the banded kernel for self-attention in
+    a window over long sequences; the windowed kernel for windows over long memories (see
+    `SPARSE_LENGTH`); the blocked kernel for an additive score with a large hidden layer (see
+    `LARGE`), on CUDA the Triton kernel; and SDPA for dot products, except for short rows on the
+    CPU, where dense products were measured to be faster (see `SHORT`), and on CUDA where
+    FlexAttention can skip many blocks (see `FAR`).
 
     Raises:
-        ValueError: The named kernel cannot serve this call.
+        ValueError: The named kernel cannot compute this call.
     """
     if kernel in NOT_NOW:
         why = NOT_NOW[kernel](case)
@@ -241,7 +241,7 @@ def _not_windowed(case: Case) -> str | None:
 
 
 def _width(case: Case) -> int:
-    """Return how many places a band or a window has."""
+    """Return the number of positions in a band or a window."""
     if case.band is not None:
         return case.band.left + case.band.right + 1
     assert case.window is not None
@@ -249,7 +249,7 @@ def _width(case: Case) -> int:
 
 
 def _windows_pay(case: Case) -> str | None:
-    """Say why windows pay; ``None`` if they do not: see `SPARSE_LENGTH`."""
+    """Return why the windowed kernel is faster; ``None`` if it is not. See `SPARSE_LENGTH`."""
     width = _width(case)
     source, scores = case.source_length, case.batch * case.target_length * case.source_length
     alone = case.target_length * width <= source
@@ -272,7 +272,7 @@ def _not_flex(case: Case) -> str | None:
 
 
 def _skipped(case: Case) -> str | None:
-    """Say what FlexAttention would skip; ``None``: too little."""
+    """Return what FlexAttention would skip; ``None`` if too little."""
     if min(case.target_length, case.source_length) < FAR:
         return None
     if case.band is not None:
@@ -293,7 +293,7 @@ def _not_triton(case: Case) -> str | None:
         return f"it takes numbers of at most 32 bits, got {case.dtype}"
     ordered = case.device_type == "cuda" and torch.are_deterministic_algorithms_enabled()
     if ordered and case.need_gradient:
-        return "it adds gradients in no fixed order; deterministic algorithms are asked for"
+        return "it adds gradients in no fixed order, but deterministic algorithms are enabled"
     return None
 
 

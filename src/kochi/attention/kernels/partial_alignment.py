@@ -1,4 +1,4 @@
-"""Some rows and heads of an alignment, for the kernels that do not hold it whole."""
+"""Alignments of selected rows and heads, for kernels that do not hold the whole alignment."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.kernels.reference import reference_choice, reference_scores
 
 WHOLE = ("reference", "dense", "blocked")
-"""Kernels that hold the whole alignment, asked or not. Every other kernel serves no selection that
-draws, and its alignment is one pass more, which `Some.alignment` makes for what is asked."""
+"""Kernels that always hold the whole alignment. The others support no sampled selection, and
+their alignment needs an extra pass, which `Some.alignment` makes for the requested rows."""
 
 
 @dataclass(frozen=True)
 class Some:
-    """The wanted rows and heads of one call.
+    """The requested rows and heads of one call.
 
     Args:
-        rows: Queries, counted from 0; ``None``: all.
-        heads: Heads, counted from 0; ``None``: all.
+        rows: Indices of queries, from 0; ``None`` means all.
+        heads: Indices of heads, from 0; ``None`` means all.
     """
 
     rows: list[int] | None
@@ -31,7 +31,7 @@ class Some:
 
     @classmethod
     def of(cls, wanted: AlignmentOf, query: Float[Tensor, "batch heads target size"]) -> "Some":
-        """Look up what is wanted in a call.
+        """Resolve a request for a call.
 
         Raises:
             ValueError: There is no such query or head.
@@ -39,11 +39,11 @@ class Some:
         return cls(wanted.rows(query.shape[2]), wanted.of_heads(query.shape[1]))
 
     def pick(self, tensor: Tensor, broadcast: bool = False) -> Tensor:
-        """Keep the wanted heads and rows, axes 1 and 2.
+        """Select the requested heads and rows, axes 1 and 2.
 
         Args:
-            tensor: Its first axes are batch, heads and queries.
-            broadcast: An axis of length 1 stands for all heads or rows, and stays.
+            tensor: A tensor whose first axes are batch, heads and queries.
+            broadcast: Keep an axis of length 1, which stands for all heads or rows.
         """
         for dim, indices in ((1, self.heads), (2, self.rows)):
             if indices is not None and not (broadcast and tensor.shape[dim] == 1):
@@ -59,10 +59,10 @@ class Some:
         visible: AttentionMask,
         past: Past | None,
     ) -> tuple[Float[Tensor, "batch some_heads some_target source"], AttentionMask]:
-        """Compute the reference's alignment of what is wanted, and what that may see.
+        """Compute the reference alignment of the requested rows and heads, and its mask.
 
-        Nothing as large as the whole alignment is made. Only a dot product is known to be the same
-        in all heads; of other scores all heads are computed.
+        No tensor as large as the whole alignment is created. Heads are skipped only for dot
+        products; for other scores all heads are computed.
         """
         seen = self.visible(visible, query.shape[2], keys.shape[2], query.device)
         heads = Some(None, self.heads)

@@ -1,7 +1,7 @@
-"""Windows around given centres: time and memory grow with target length times width.
+"""Windows around given centres, in time and memory of target length times width.
 
-Keys are cut into tiles. Queries whose windows begin in the same tile are asked together, a few at a
-time, and meet only the slab of tiles that those windows cover.
+Keys are split into tiles. Queries whose windows begin in the same tile are processed together, a
+few at a time, and are only multiplied with the tiles that their windows cover.
 """
 
 import math
@@ -38,7 +38,7 @@ scores in vain, fewer make small products and read more of the keys again."""
 
 
 def windowed_refusal(parts: Components) -> str | None:
-    """Say why the windowed kernel cannot serve these parts; ``None`` if it can."""
+    """Return why the windowed kernel cannot compute these components; ``None`` if it can."""
     if not isinstance(parts.scope, Scope | PredictedScope) or parts.scope.reach is None:
         return f"the scope {name(parts.scope)} does not open windows"
     if parts.relative is not None:
@@ -63,10 +63,10 @@ def windowed(
     dropout: float,
     need_alignment: bool,
 ) -> Answer:
-    """Compute the formula over the slabs of keys that the windows cover.
+    """Compute attention over the slabs of keys that the windows cover.
 
-    Serves dot products and the additive score. The alignment, if asked, is put back into its places
-    and is as large as it is.
+    Supports dot products and the additive score. A requested alignment is scattered to its full
+    size.
     """
     windows, source = visible.windows, keys.shape[2]
     if not source:

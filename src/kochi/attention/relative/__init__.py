@@ -1,4 +1,4 @@
-"""Relative terms: what positions add to a dot product. One file a term."""
+"""Relative position terms, which are added to the score. One file per term."""
 
 from kochi.attention.options import SIZES
 from kochi.attention.relative.alibi import Alibi

@@ -13,9 +13,9 @@ from kochi.attention.relative.base import Relative
 def alibi_slopes(num_heads: int) -> list[float]:
     """Return the slope of each head: ``2 ** (-8 i / n)`` for head i = 1 to n.
 
-    Press, Smith and Lewis 2022, section 3; https://arxiv.org/abs/2108.12409. That is for powers of
-    two. Otherwise, as in the authors' code: the slopes of the next lower power, then every second
-    slope of the next higher one.
+    Press, Smith and Lewis 2022, section 3; https://arxiv.org/abs/2108.12409. This holds if n is a
+    power of two. Otherwise, as in the authors' code, the slopes are those of the next lower power,
+    followed by every second slope of the next higher one.
 
     >>> alibi_slopes(4), alibi_slopes(3)
     ([0.25, 0.0625, 0.015625, 0.00390625], [0.0625, 0.00390625, 0.25])
@@ -32,11 +32,11 @@ def alibi_term(
 ) -> Float[Tensor, "#batch heads target source"]:
     """Compute ``term[t, s] = -slope * |distance[t, s]|``.
 
-    The paper's attention is causal and has no keys after the query; where there are some, they
-    count as those before it.
+    The paper's attention is causal and has no keys after the query; here they are treated like
+    those before it.
 
     Args:
-        slopes: One a head.
+        slopes: One slope per head.
         distances: Position of the key minus position of the query.
 
     >>> alibi_term(torch.tensor([0.5]), torch.tensor([[-2, -1, 0, 1]])).tolist()
@@ -48,9 +48,9 @@ def alibi_term(
 
 
 class Alibi(Relative):
-    """A penalty that grows with the distance, by a fixed slope for each head; no parameters.
+    """Linear penalty on the distance, with a fixed slope for each head; no parameters.
 
-    The paper adds it after the dot product of query and key; here any score takes it.
+    The paper adds it to the dot product of query and key; here it can be added to any score.
 
     Args:
         num_heads: Number of heads.
@@ -66,6 +66,6 @@ class Alibi(Relative):
     def forward(
         self, query: Float[Tensor, "batch heads target query_size"], positions: Positions
     ) -> Float[Tensor, "#batch heads target source"]:
-        """See `alibi_term`; 16 bits would not tell far distances apart, so it takes 32."""
+        """See `alibi_term`; computed in float32, since 16 bits cannot resolve long distances."""
         wide = torch.promote_types(query.dtype, torch.float32)
         return alibi_term(self.slopes.to(wide), positions.distances()).to(query.dtype)

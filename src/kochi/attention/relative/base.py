@@ -1,4 +1,4 @@
-"""What every relative term is: a part of the score that comes from where query and key stand."""
+"""Base class of relative terms, the part of a score that depends on positions."""
 
 import abc
 from typing import TYPE_CHECKING
@@ -10,14 +10,14 @@ from kochi.attention.positions import Positions
 
 
 class Relative(nn.Module, abc.ABC):
-    """A term that is added to the score and depends on where query and key stand.
+    """A term that is added to the score and depends on the positions of query and key.
 
-    To write one of your own, subclass, implement ``forward`` and give the object to
+    To write your own, subclass, implement ``forward`` and pass an instance to
     `kochi.attention.build` in place of a name.
 
     Attributes:
-        needs_dot_product: Whether it is a part of the product of query and key. A number for each
-            distance is not: such a class says ``False``, and any score takes it.
+        needs_dot_product: Whether the term is part of the dot product of query and key. Set it to
+            ``False`` for a term that any score can use, such as a number for each distance.
     """
 
     needs_dot_product = True
@@ -28,7 +28,7 @@ class Relative(nn.Module, abc.ABC):
         query: Float[Tensor, "batch heads target projected_size"],
         positions: Positions,
     ) -> Float[Tensor, "#batch heads target source"]:
-        """Return the term for every query and key."""
+        """Compute the term for every query and key."""
 
     if TYPE_CHECKING:
 

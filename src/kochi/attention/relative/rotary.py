@@ -1,4 +1,4 @@
-"""Rotary positions: queries and keys are turned by angles that grow with their position."""
+"""Rotary positions: queries and keys are rotated by angles proportional to their position."""
 
 import torch
 from jaxtyping import Float, Int
@@ -14,18 +14,17 @@ def rotate(
     positions: Int[Tensor, " length"] | Int[Tensor, "batch length"],
     base: float = BASE,
 ) -> Float[Tensor, "batch heads length size"]:
-    """Turn the i-th pair of numbers by ``position * base ** (-2 i / size)`` radians.
+    """Rotate the i-th pair of coordinates by ``position * base ** (-2 i / size)`` radians.
 
-    The dot product of a turned query and a turned key then depends on their positions only by the
-    difference. Su et al. 2021 (RoFormer), section 3.2.2, equations 14, 15 and 34;
-    https://arxiv.org/abs/2104.09864. The pairs are (i, i + size / 2), not the paper's neighbours
-    (2 i, 2 i + 1): the same up to the order in which the projections learn their outputs, and
-    faster.
+    The dot product of a rotated query and a rotated key then depends on their positions only
+    through the difference. Su et al. 2021 (RoFormer), section 3.2.2, equations 14, 15 and 34;
+    https://arxiv.org/abs/2104.09864. The pairs are (i, i + size / 2), not (2 i, 2 i + 1) as in the
+    paper: this is equivalent up to a permutation of the projections' outputs, and faster.
 
     Args:
         vectors: Queries or keys inside heads; their size is even.
-        positions: Where they stand.
-        base: The lowest frequency is about its reciprocal.
+        positions: Their positions.
+        base: The lowest frequency is about the reciprocal of the base.
 
     >>> east = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]]])
     >>> rotate(east, torch.tensor([0, 1]))
@@ -33,7 +32,7 @@ def rotate(
               [0.5403, 0.8415]]]])
     """
     size = vectors.shape[-1]
-    # In float64: lower precision cannot tell the angles of far positions apart.
+    # In float64: lower precision cannot resolve the angles of large positions.
     exponents = torch.arange(0, size, 2, device=vectors.device, dtype=torch.float64) / -size
     angles = positions.unsqueeze(-1) * base**exponents
     if angles.dim() == 3:
@@ -44,11 +43,11 @@ def rotate(
 
 
 class Rotary(nn.Module):
-    """Turn queries and keys by their positions; see `rotate`. No parameters.
+    """Rotate queries and keys by their positions; see `rotate`. No parameters.
 
     Args:
         key_size: Size of queries and keys inside a head.
-        base: The lowest frequency is about its reciprocal; 10000 as in the paper.
+        base: The lowest frequency is about the reciprocal of the base; 10000 as in the paper.
 
     Raises:
         ValueError: ``key_size`` is odd, or ``base`` is not above 0.

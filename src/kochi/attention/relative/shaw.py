@@ -17,12 +17,13 @@ def shaw_term(
     """Compute ``term[t, s] = <query[t], vectors[clip(distance[t, s], -k, k) + k]>``.
 
     Shaw, Uszkoreit and Vaswani 2018, section 3.2 (the clipped distance) and equation 5, second
-    summand; https://arxiv.org/abs/1803.02155. Each query meets each vector once, whatever the
-    length of the memory. Only the vectors of the keys, a^K; not those added to the values, a^V.
+    summand; https://arxiv.org/abs/1803.02155. The product with each vector is computed once per
+    query, whatever the length of the memory. Only the key vectors a^K are used, not the value
+    vectors a^V.
 
     Args:
-        query: What asks.
-        vectors: One for each distance from -k to k.
+        query: The queries.
+        vectors: One vector for each distance from -k to k.
         distances: Position of the key minus position of the query.
 
     >>> query = torch.tensor([[[[10.0]]]])
@@ -37,15 +38,16 @@ def shaw_term(
 
 
 class Shaw(Relative):
-    """Learned vectors for clipped distances; all heads share them (section 3.3).
+    """Learned vectors for clipped distances, shared by all heads (section 3.3).
 
-    The paper's base model has vectors of its own for each head, the big one shares them (section
+    The paper's base model has separate vectors for each head; the big model shares them (section
     4.1).
 
     Args:
-        key_size: Size of a key, and of a query as the score projects it.
-        dot_scale: What the score multiplies its dot product by, and this term too.
-        max_distance: Farther keys count as this far (k); 16 as in the paper's base model.
+        key_size: Size of a projected key and query.
+        dot_scale: Factor of the score's dot product, which also applies to this term.
+        max_distance: Maximum distance k; longer distances are clipped to it. 16 as in the paper's
+            base model.
 
     Raises:
         ValueError: ``max_distance`` is below 1.

@@ -1,4 +1,4 @@
-"""T5's relative positions: a learned number for every range of distances."""
+"""T5's relative positions: a learned bias for every range of distances."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,15 +8,15 @@ from kochi.attention.options import check_count
 from kochi.attention.positions import Positions
 from kochi.attention.relative.base import Relative
 
-MOST_BUCKETS, FARTHEST = 1_000, 100_000  # the search for the ranges takes this long
+MOST_BUCKETS, FARTHEST = 1_000, 100_000  # bounds on the search for the ranges
 
 
 def first_distances(num_buckets: int, max_distance: int) -> list[int]:
-    """Return the smallest distance of each bucket after the first, for distances to one side.
+    """Return the smallest distance of each bucket after the first, for distances on one side.
 
-    The first half of the buckets holds one distance each; the ranges of the others grow, the
-    k-th of them starting at ``half * (max_distance / half) ** (k / rest)``. Counted in whole
-    numbers: in floating point the start of a range can slip by one.
+    The first half of the buckets contain one distance each. The ranges of the others grow: the k-th
+    of them starts at ``half * (max_distance / half) ** (k / rest)``. Computed with integers, since
+    floating point can shift the start of a range by one.
 
     >>> first_distances(num_buckets=8, max_distance=64)  # 4, 4 * 2, 4 * 4, 4 * 8
     [1, 2, 3, 4, 8, 16, 32]
@@ -36,13 +36,14 @@ def t5_buckets(
 ) -> Int[Tensor, "*shape"]:
     """Return the bucket of each distance.
 
-    Raffel et al. 2020 (T5), section 2.1, which gives the idea; the ranges are those of the authors'
-    code (``relative_position_bucket`` of mesh_tensorflow); https://arxiv.org/abs/1910.10683
+    Raffel et al. 2020 (T5), section 2.1; the exact ranges are those of the authors' code
+    (``relative_position_bucket`` of mesh_tensorflow); https://arxiv.org/abs/1910.10683
 
     Args:
         distances: Position of the key minus position of the query.
         firsts: From `first_distances`.
-        bidirectional: Keys after the query get buckets of their own; else they share the first.
+        bidirectional: Use separate buckets for keys after the query; otherwise they share the first
+            bucket.
 
     >>> firsts = torch.tensor(first_distances(8, 64))
     >>> t5_buckets(torch.tensor([-50, -9, -2, 0, 2, 9]), firsts, bidirectional=False).tolist()
@@ -57,18 +58,18 @@ def t5_buckets(
 
 
 class T5(Relative):
-    """One learned number for each head and range of distances, which is added to the score.
+    """Learned bias for each head and range of distances, added to the score.
 
-    The paper adds it to the logits of dot products; here any score takes it. It is not multiplied
-    by the factor of a dot product. It starts at zero: all distances alike.
-    The paper shares the numbers among all layers; here each attention has its own.
+    The paper adds it to dot products; here it can be added to any score. It is not multiplied by
+    the factor of a dot product. It is initialised with 0. The paper shares the biases among all
+    layers; here each attention has its own.
 
     Args:
         num_heads: Number of heads.
         num_buckets: Number of ranges; 32 as in the paper.
-        max_distance: All keys that are this far or farther share a range; 128 as in the paper.
-        bidirectional: Tell keys before the query from keys after it, with half the buckets each.
-            Without, keys after the query count as distance 0: for causal attention.
+        max_distance: Keys at this distance or farther share one range; 128 as in the paper.
+        bidirectional: Distinguish keys before and after the query, with half of the buckets each.
+            If false, keys after the query count as distance 0, as is usual for causal attention.
 
     Raises:
         ValueError: An option is out of range.
@@ -91,8 +92,7 @@ class T5(Relative):
             raise ValueError(f"num_buckets: got {num_buckets}, expected at most {MOST_BUCKETS}")
         if bidirectional and num_buckets % 2:
             raise ValueError(
-                f"num_buckets: got {num_buckets}, expected an even number for two sides "
-                "(bidirectional)"
+                f"num_buckets: got {num_buckets}, expected an even number with bidirectional"
             )
         one_side = num_buckets // 2 if bidirectional else num_buckets
         check_count("max_distance", max_distance, lowest=one_side // 2 + 1)

@@ -1,4 +1,4 @@
-"""Scopes: which positions may be seen."""
+"""Scopes: which positions a query may attend to."""
 
 from kochi.attention.options import SIZES
 from kochi.attention.scopes.base import (

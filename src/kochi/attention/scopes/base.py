@@ -1,4 +1,4 @@
-"""What every scope is: which positions a query may see, and how much they count."""
+"""Base classes of scopes: which positions a query may attend to, and with what prior weight."""
 
 import abc
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,11 +11,11 @@ from kochi.attention.positions import Positions
 
 
 class Band(NamedTuple):
-    """Query t sees keys ``t - left`` to ``t + right``, both counted from 0.
+    """A band: query t may attend to keys ``t - left`` to ``t + right``, both counted from 0.
 
     Args:
-        left: How many places before a query are seen.
-        right: How many places after it.
+        left: Number of positions before the query.
+        right: Number of positions after it.
     """
 
     left: int
@@ -23,16 +23,16 @@ class Band(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """A query sees the keys ``s``, counted from 0, with ``-left <= s - centre <= right``.
+    """Windows: a query may attend to keys ``s`` with ``-left <= s - centre <= right``.
 
-    What is as large as target times source is made only for kernels that ask for it.
+    Tensors of size target times source are only built for kernels that need them.
 
     Args:
-        centre: Where each query looks; it need not be a whole number.
-        left: How far its window reaches to the left, in places.
-        right: How far to the right.
-        sigma: Width of the Gaussian around the centre that the alignment is multiplied by after the
-            selection, in places; ``None``: it is not.
+        centre: Centre of each query's window, counted from 0; need not be an integer.
+        left: Extent of the window to the left, in positions.
+        right: Extent of the window to the right.
+        sigma: Standard deviation, in positions, of the Gaussian around the centre that the
+            alignment is multiplied by after the selection; ``None`` for no Gaussian.
 
     >>> import torch
     >>> windows = Windows(torch.tensor([[[1.5]]]), left=1, right=1, sigma=0.5)
@@ -49,22 +49,22 @@ class Windows(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How many places a window has at most."""
+        """Maximum number of positions in a window."""
         return self.left + self.right + 1
 
     def mask(self, places: Int[Tensor, "*#batch source"]) -> Bool[Tensor, "..."]:
-        """Return which of the places each query may see."""
+        """Return which of the positions each query may attend to."""
         distance = self._distance(places).detach()
         return (distance >= -self.left) & (distance <= self.right)
 
     def prior(self, places: Int[Tensor, "*#batch source"]) -> Float[Tensor, "..."]:
-        """Return ``exp(-(s - centre)^2 / (2 sigma^2))`` for places ``s``.
+        """Return ``exp(-(s - centre)^2 / (2 sigma^2))`` for positions ``s``.
 
         Raises:
             ValueError: There is no Gaussian.
         """
         if self.sigma is None:
-            raise ValueError("prior: these windows have no sigma")
+            raise ValueError("prior: these windows have no Gaussian (sigma is None)")
         return (self._distance(places) / self.sigma).square().mul(-0.5).exp()
 
     def _distance(self, places: Tensor) -> Tensor:
@@ -72,14 +72,14 @@ class Windows(NamedTuple):
 
 
 class Scope(nn.Module, abc.ABC):
-    """Say which keys a query may see, from where both stand.
+    """Determine from positions alone which keys a query may attend to.
 
-    To write one of your own, subclass, implement ``forward`` and give the object to
+    To write your own, subclass, implement ``forward`` and pass an instance to
     `kochi.attention.build` in place of a name.
 
     Attributes:
-        reach: How far its windows reach to the left and to the right, in places; ``None``: it does
-            not give any, see `windows`.
+        reach: Extent of the windows to the left and to the right, in positions; ``None`` if
+            `windows` returns none.
     """
 
     reach: tuple[int, int] | None = None
@@ -88,28 +88,28 @@ class Scope(nn.Module, abc.ABC):
     def forward(
         self, positions: Positions
     ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"] | None:
-        """Return what may be seen (True), or ``None`` where every query sees every key."""
+        """Return the mask, True = may attend; ``None`` if every query may attend to all keys."""
 
     def is_triangle(self, positions: Positions) -> bool:
-        """Tell whether the answer is exactly "query t sees keys 0 to t", counted from the start.
+        """Return whether the mask is exactly the causal triangle: query t attends to keys 0 to t.
 
-        Kernels have a fast path for it. ``forward`` must give the same answer.
+        Kernels have a fast path for it. ``forward`` must return the same mask.
         """
         return False
 
     def band(self, positions: Positions) -> Band | None:
-        """Return the band if the answer is exactly that, for equally many queries and keys.
+        """Return the band if the mask is exactly a band, for the same number of queries and keys.
 
-        A kernel has a fast path for it, which never asks ``forward`` for the whole answer;
-        ``forward`` must give the same.
+        A kernel has a fast path for it that never calls ``forward``; ``forward`` must return the
+        same mask.
         """
         return None
 
     def windows(self, positions: Positions) -> Windows | None:
-        """Return the windows if the answer is exactly those, for keys at ``0, 1, ...``.
+        """Return the windows if the mask is exactly windows, for keys at ``0, 1, ...``.
 
-        As for `band`, a kernel has a fast path for them. A scope that gives them says in ``reach``
-        how far.
+        As for `band`, a kernel has a fast path for them. A scope that returns windows must set
+        ``reach``.
         """
         return None
 
@@ -121,11 +121,11 @@ class Scope(nn.Module, abc.ABC):
 
 
 class Window(NamedTuple):
-    """What a query that says itself where to look may see.
+    """The predicted window of each query.
 
     Args:
-        visible: True where it may attend.
-        prior: What the alignment is multiplied by, after the selection; not normalised again.
+        visible: True where the query may attend.
+        prior: Factor of the alignment, applied after the selection without renormalising.
     """
 
     visible: Bool[Tensor, "batch heads target source"]
@@ -133,9 +133,9 @@ class Window(NamedTuple):
 
 
 class PredictedScope(nn.Module, abc.ABC):
-    """Let each query say where its window lies.
+    """Let each query predict the position of its window.
 
-    ``forward`` gets the queries as they are inside a head, before the score projects them.
+    ``forward`` receives the queries inside a head, before the score projects them.
 
     Attributes:
         reach: As in `Scope`.
@@ -150,7 +150,7 @@ class PredictedScope(nn.Module, abc.ABC):
         positions: Positions,
         lengths: Int[Tensor, " batch"],
     ) -> Window:
-        """Return the windows in memories of the given lengths (without padding)."""
+        """Predict the windows in memories of the given lengths (without padding)."""
 
     def windows(
         self,
@@ -158,7 +158,7 @@ class PredictedScope(nn.Module, abc.ABC):
         positions: Positions,
         lengths: Int[Tensor, " batch"],
     ) -> Windows | None:
-        """Return the same as ``forward``, if that is windows, for keys at ``0, 1, ...``.
+        """Return the same as ``forward`` as windows, if possible, for keys at ``0, 1, ...``.
 
         Kernels have a fast path for them.
         """
@@ -166,7 +166,7 @@ class PredictedScope(nn.Module, abc.ABC):
 
     @property
     def within(self) -> Scope | None:
-        """What positions let a query see, beside its window; ``None``: everything."""
+        """A further scope that also limits the window; ``None`` for no limit."""
         return None
 
     if TYPE_CHECKING:
@@ -177,18 +177,18 @@ class PredictedScope(nn.Module, abc.ABC):
 
 
 class RecurrentScope(nn.Module, abc.ABC):
-    """See everything, more or less willingly by where earlier queries looked.
+    """Add a bias to the scores that depends on the alignments of earlier queries.
 
-    Queries are then asked one after the other; see `RecurrentScore`.
+    Queries are then processed one after the other; see `RecurrentScore`.
     """
 
     @abc.abstractmethod
     def forward(self, past: Past) -> Float[Tensor, "batch heads target source"]:
-        """Return what is added to the scores; not asked at the first step, which adds nothing."""
+        """Return the bias of the scores; not called at the first step, which has none."""
 
     @property
     def within(self) -> Scope | None:
-        """What positions let a query see; ``None``: everything."""
+        """A scope that limits the positions; ``None`` for no limit."""
         return None
 
     if TYPE_CHECKING:

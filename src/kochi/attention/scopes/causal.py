@@ -8,7 +8,7 @@ from kochi.attention.scopes.base import Scope
 
 
 class Causal(Scope):
-    """Let a query see the keys that do not stand after it: ``key position <= query position``.
+    """Attend only to keys that are not after the query: ``key position <= query position``.
 
     Vaswani et al. 2017, section 3.2.3, third item; https://arxiv.org/abs/1706.03762
 
@@ -20,12 +20,12 @@ class Causal(Scope):
     def forward(
         self, positions: Positions
     ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"] | None:
-        """Compare positions; nothing is compared when even the first query sees every key."""
+        """Compare positions; return ``None`` if even the first query may attend to every key."""
         first, last = positions.first_query(), positions.last_key()
         if first is not None and last is not None and first >= last:
             return None
         return positions.keys() <= positions.queries()
 
     def is_triangle(self, positions: Positions) -> bool:
-        """Tell whether queries and keys are counted from 0, as in a whole target."""
+        """Return whether queries and keys are both counted from 0, as in a whole target."""
         return positions.query is None and positions.key is None and positions.start == 0

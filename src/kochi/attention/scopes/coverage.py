@@ -1,4 +1,4 @@
-"""Coverage scope: how much was already looked at."""
+"""Coverage scope: a bias by the attention that each position has received so far."""
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +10,17 @@ from kochi.attention.scopes.base import RecurrentScope
 
 
 class Coverage(RecurrentScope):
-    """Add to each score a learned weight times what its place was looked at so far.
+    """Add a learned weight times the attention that a position has received so far.
 
     After See, Liu and Manning 2017, section 2.3, equations 10 and 11
     (https://arxiv.org/abs/1704.04368), and Tu et al. 2016, section 3.1
     (https://arxiv.org/abs/1601.04811). They add the coverage inside the tanh of the additive score;
-    ours is linear and outside it, so that it serves any score. A weight below 0 keeps from looking
-    twice. It starts at 0: as if there were no coverage.
+    here the term is linear and outside it, so that it works with any score. A negative weight
+    discourages attending to a position again. The weight is initialised with 0, which means no
+    coverage.
 
     Args:
-        num_heads: Each head has a weight and a coverage of its own.
+        num_heads: Number of heads; each has its own weight and coverage.
 
     >>> scope = Coverage()
     >>> _ = torch.nn.init.constant_(scope.weight, -2.0)
@@ -43,15 +44,15 @@ def coverage_loss(
     """Compute ``sum over t and s of min(alignment[t, s], coverage[t, s])``.
 
     The coverage of a step is the sum of the alignments before it. See, Liu and Manning 2017,
-    section 2.3, equations 10 and 12; https://arxiv.org/abs/1704.04368. It is 0 when no place is
-    looked at twice, and at most 1 for each step.
+    section 2.3, equations 10 and 12; https://arxiv.org/abs/1704.04368. It is 0 if no position is
+    attended to twice, and at most 1 per step.
 
     Args:
-        alignments: Of a whole target, with or without a `Coverage` scope.
-        mask: True for the steps that count (False: padding of the target); ``None``: all.
+        alignments: Alignments of a whole target, with or without a `Coverage` scope.
+        mask: True for the steps that count, False for target padding; ``None`` means all.
 
     Raises:
-        ValueError: The mask does not fit.
+        ValueError: The mask has the wrong shape or type.
 
     >>> alignments = torch.tensor([[[[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]]]])
     >>> coverage_loss(alignments).tolist()  # 0, then 0.25, then 0.5 + 0.5

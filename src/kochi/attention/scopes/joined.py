@@ -1,4 +1,4 @@
-"""Scopes joined: what all of them let a query see."""
+"""Joined scopes: positions that all of several scopes allow."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,20 @@ from kochi.attention.scopes.sliding_window import SlidingWindow
 
 
 def join_scopes(scopes: Sequence[AnyScope]) -> AnyScope:
-    """Return the scope that sees what all of them see.
+    """Return a scope that allows the positions that all of the given scopes allow.
 
-    A causal scope and sliding windows become one sliding window, which has fast kernels.
+    Causal scopes and sliding windows are merged to one sliding window, which has fast kernels.
 
     >>> window = join_scopes([Causal(), SlidingWindow(left=8, right=3), SlidingWindow(left=9)])
     >>> type(window).__name__, window.left, window.right
     ('SlidingWindow', 8, 0)
 
     Args:
-        scopes: Any number that go by positions, and at most one that predicts its window or looks
-            back, whose window or bias lies on top.
+        scopes: Any number of `Scope` instances, and at most one `PredictedScope` or
+            `RecurrentScope`, whose window or bias is applied in addition.
 
     Raises:
-        ValueError: More than one predicts or looks back.
+        ValueError: More than one scope is predicted or recurrent.
     """
     plain = [scope for scope in scopes if isinstance(scope, Scope)]
     others = [scope for scope in scopes if not isinstance(scope, Scope)]
@@ -36,9 +36,9 @@ def join_scopes(scopes: Sequence[AnyScope]) -> AnyScope:
     if len(others) > 1:
         names = " and ".join(type(scope).__name__ for scope in others)
         raise ValueError(
-            f"scope: {names} cannot join: each says in its own way how much a place counts, and "
-            "none says how both would; keep one of them, beside any number of scopes that go by "
-            "positions ('causal', 'sliding_window', 'local_m')"
+            f"scope: {names} cannot be joined: each weights positions in its own way; keep one of "
+            "them, with any number of scopes that depend on positions alone ('causal', "
+            "'sliding_window', 'local_m')"
         )
     one = others[0]
     within = _intersect(plain if one.within is None else [*plain, one.within])
@@ -50,7 +50,7 @@ def join_scopes(scopes: Sequence[AnyScope]) -> AnyScope:
 
 
 def _intersect(scopes: Sequence[Scope]) -> Scope:
-    """Join scopes that go by positions, as few as will do."""
+    """Join scopes that depend on positions alone, merging them where possible."""
     windows, rest, causal = [], [], False
     for scope in _flatten(scopes):
         if type(scope) is SlidingWindow:
@@ -78,10 +78,10 @@ def _flatten(scopes: Sequence[Scope]) -> list[Scope]:
 
 
 class Intersection(Scope):
-    """Let a query see the keys that several scopes let it see; made by `join_scopes`.
+    """Attend to the keys that all of several scopes allow; created by `join_scopes`.
 
     Args:
-        scopes: Scopes that go by positions.
+        scopes: Scopes that depend on positions alone.
     """
 
     def __init__(self, scopes: Sequence[Scope]) -> None:
@@ -96,21 +96,21 @@ class Intersection(Scope):
     def forward(
         self, positions: Positions
     ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"] | None:
-        """Intersect what they see."""
+        """Intersect the masks of the scopes."""
         whole = None
         for scope in self.parts:
-            seen = scope(positions)
-            if seen is not None:
-                whole = seen if whole is None else whole & seen
+            mask = scope(positions)
+            if mask is not None:
+                whole = mask if whole is None else whole & mask
         return whole
 
 
 class PredictedWithin(PredictedScope):
-    """Let each query say where its window lies, within what positions let it see.
+    """A predicted window within another scope.
 
     Args:
-        scope: Predicts the windows.
-        within: Goes by positions.
+        scope: The scope that predicts the windows.
+        within: The scope that limits them.
     """
 
     def __init__(self, scope: PredictedScope, within: Scope) -> None:
@@ -128,16 +128,16 @@ class PredictedWithin(PredictedScope):
         positions: Positions,
         lengths: Int[Tensor, " batch"],
     ) -> Window:
-        """Return the windows, which whoever asks cuts to what is `within`."""
+        """Predict the windows; the caller limits them to `within`."""
         return self.scope(query, positions, lengths)
 
 
 class RecurrentWithin(RecurrentScope):
-    """Weigh places by where earlier queries looked, within what positions let a query see.
+    """A recurrent scope within another scope.
 
     Args:
-        scope: Looks back.
-        within: Goes by positions.
+        scope: The scope that depends on earlier alignments.
+        within: The scope that limits the positions.
     """
 
     def __init__(self, scope: RecurrentScope, within: Scope) -> None:
@@ -150,5 +150,5 @@ class RecurrentWithin(RecurrentScope):
         return self.bounds
 
     def forward(self, past: Past) -> Float[Tensor, "batch heads target source"]:
-        """Return what is added to the scores."""
+        """Return the bias of the scores."""
         return self.scope(past)

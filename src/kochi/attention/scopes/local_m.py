@@ -1,4 +1,4 @@
-"""Local-m scope: a window that walks along with the target (m as in monotonic)."""
+"""Local-m scope: a window that moves along with the target (m as in monotonic)."""
 
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -9,10 +9,10 @@ from kochi.attention.scopes.base import Scope, Windows
 
 
 class LocalM(Scope):
-    """Let a query at t see the keys from ``p - D`` to ``p + D``, where ``p = round(ratio t)``.
+    """Attend to the keys from ``p - D`` to ``p + D``, where ``p = round(ratio t)`` for query t.
 
-    Luong, Pham and Manning 2015, section 3.2, "monotonic alignment (local-m)", where p = t: source
-    and target are taken to be about equally long. The ratio is ours, for those that are not;
+    Luong, Pham and Manning 2015, section 3.2, "monotonic alignment (local-m)"; the paper assumes
+    source and target of about the same length, p = t. The ratio is our addition for other data;
     https://arxiv.org/abs/1508.04025
 
     >>> import torch
@@ -21,8 +21,8 @@ class LocalM(Scope):
     [[1, 1, 0, 0, 0], [0, 0, 1, 1, 1]]
 
     Args:
-        width: How far the window reaches to each side (D); 10 as in the paper.
-        ratio: How many places of the source go with one of the target. A half is rounded up.
+        width: Extent of the window to each side (D); 10 as in the paper.
+        ratio: Number of source positions per target position. Centres are rounded half up.
 
     Raises:
         ValueError: An option is out of range.
@@ -37,11 +37,11 @@ class LocalM(Scope):
     def forward(
         self, positions: Positions
     ) -> Bool[Tensor, "target source"] | Bool[Tensor, "batch target source"]:
-        """Compare the keys with the centres."""
+        """Compare the key positions with the centres."""
         return (positions.keys() - self._centre(positions)).abs() <= self.width
 
     def windows(self, positions: Positions) -> Windows | None:
-        """Return the windows where the keys are counted from 0."""
+        """Return the windows if the keys are counted from 0."""
         if positions.key is not None:
             return None
         centre = self._centre(positions).squeeze(-1)

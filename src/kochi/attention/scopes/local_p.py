@@ -1,4 +1,4 @@
-"""Local-p scope: each query predicts where to look (p as in predictive)."""
+"""Local-p scope: each query predicts the centre of its window (p as in predictive)."""
 
 import torch
 from jaxtyping import Float, Int
@@ -26,19 +26,19 @@ def predicted_centre(
     """
     hidden = head_linear(query, weight).tanh()
     logit = (hidden * vector[:, None]).sum(-1)
-    # In 32 bits at least: 16 cannot tell the places of a long sentence apart.
+    # At least float32: 16 bits cannot resolve the positions of a long sentence.
     wide = torch.promote_types(query.dtype, torch.float32)
     return lengths[:, None, None] * logit.to(wide).sigmoid()
 
 
 def gaussian_windows(centre: Float[Tensor, "batch heads target"], width: int) -> Windows:
-    """Open a window around each centre: ``exp(-(s - p)^2 / (2 sigma^2))`` where ``|s - p| <= D``.
+    """Return a window around each centre: ``exp(-(s - p)^2 / (2 sigma^2))`` where ``|s - p| <= D``.
 
     With ``sigma = D / 2``. Luong, Pham and Manning 2015, section 3.2, equation 10.
 
     Args:
-        centre: Where each query looks (p).
-        width: How far the window reaches to each side (D).
+        centre: The centre of each query's window (p).
+        width: Extent of the window to each side (D).
 
     >>> windows = gaussian_windows(torch.tensor([[[2.0]]]), width=2)
     >>> windows.mask(torch.arange(6)).int().tolist()
@@ -50,17 +50,17 @@ def gaussian_windows(centre: Float[Tensor, "batch heads target"], width: int) ->
 
 
 class LocalP(PredictedScope):
-    """Let each query look around a place that it predicts, less willingly away from its middle.
+    """Attend to a Gaussian window around a centre that each query predicts.
 
-    The alignment is multiplied by the Gaussian after the selection and is not normalised again, as
-    in the paper. Places count from 0 and the memory's length S is what its masks leave, so padding
-    belongs at the end.
+    The alignment is multiplied by the Gaussian after the selection and is not renormalised, as in
+    the paper. Positions count from 0, and the length S of a memory is its number of unmasked
+    positions, so padding must be at the end.
 
     Args:
         query_size: Size of a query.
-        num_heads: Each head predicts its own place.
-        width: How far the window reaches to each side (D), twice the Gaussian's sigma; 10 as in
-            the paper.
+        num_heads: Number of heads; each predicts its own centre.
+        width: Extent of the window to each side (D), twice the Gaussian's sigma; 10 as in the
+            paper.
         hidden_size: Width of the hidden layer; by default ``query_size``.
 
     Raises:
@@ -102,7 +102,7 @@ class LocalP(PredictedScope):
         positions: Positions,
         lengths: Int[Tensor, " batch"],
     ) -> Windows | None:
-        """Return the windows where the keys are counted from 0."""
+        """Return the windows if the keys are counted from 0."""
         return None if positions.key is not None else self._open(query, lengths)
 
     def _open(self, query: Tensor, lengths: Tensor) -> Windows:

@@ -9,11 +9,11 @@ from kochi.attention.scopes.base import Band, Scope, Windows
 
 
 class SlidingWindow(Scope):
-    """Let a query see the keys around it: ``-left <= key position - query position <= right``.
+    """Attend to keys near the query: ``-left <= key position - query position <= right``.
 
     Beltagy, Peters and Cohan 2020 (Longformer), section 3.1, there with equal sides;
-    https://arxiv.org/abs/2004.05150. With ``right=0`` it is causal. It is meant for a sequence that
-    looks at itself: query and key positions are compared as they are.
+    https://arxiv.org/abs/2004.05150. With ``right=0`` it is causal. It is meant for
+    self-attention: query and key positions are compared directly.
 
     >>> import torch
     >>> positions = Positions(query_length=3, key_length=4, device=torch.device("cpu"))
@@ -21,8 +21,8 @@ class SlidingWindow(Scope):
     [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
 
     Args:
-        left: How many keys before its own place a query sees.
-        right: How many keys after it.
+        left: Number of keys before the query's own position.
+        right: Number of keys after it.
 
     Raises:
         ValueError: An option is below 0.
@@ -42,14 +42,14 @@ class SlidingWindow(Scope):
         return (distances >= -self.left) & (distances <= self.right)
 
     def band(self, positions: Positions) -> Band | None:
-        """Return the window for a whole sequence that attends to itself."""
+        """Return the window as a band, for self-attention over a whole sequence."""
         whole = positions.query is None and positions.key is None and positions.start == 0
         if not whole or positions.query_length != positions.key_length:
             return None
         return Band(self.left, self.right)
 
     def windows(self, positions: Positions) -> Windows | None:
-        """Return the windows where the keys are counted from 0."""
+        """Return the windows if the keys are counted from 0."""
         if positions.key is not None:
             return None
         centre = positions.queries().squeeze(-1)

@@ -1,4 +1,4 @@
-"""Scores: how well a query matches a key. One file a score, named by its paper's word."""
+"""Scores: how well a query matches a key. One file per score, named as in its paper."""
 
 from kochi.attention.options import SIZES
 from kochi.attention.scores.additive import Additive

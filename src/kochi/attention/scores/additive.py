@@ -13,7 +13,7 @@ def additive_score(
     keys: Float[Tensor, "batch heads source hidden_size"],
     vector: Float[Tensor, "weight_heads hidden_size"],
 ) -> Float[Tensor, "batch heads target source"]:
-    """Compute ``score[t, s] = <vector, tanh(query[t] + key[s])>`` from projected parts.
+    """Compute ``score[t, s] = <vector, tanh(query[t] + key[s])>`` from projected vectors.
 
     With ``query = W_a s_{i-1}`` and ``keys = U_a h_j`` this is Bahdanau, Cho and Bengio 2015,
     appendix A.1.2; https://arxiv.org/abs/1409.0473
@@ -24,7 +24,7 @@ def additive_score(
     >>> additive_score(query, keys, torch.tensor([[2.0, 3.0]])).tolist()
     [[[[0.0, 2.0]]]]
     """
-    # In place: tanh needs its result, not its input, for the gradient.
+    # In place: the gradient of tanh needs its output, not its input.
     hidden = (query.unsqueeze(3) + keys.unsqueeze(2)).tanh_()
     if vector.shape[0] == 1:
         return hidden @ vector.squeeze(0)
@@ -34,7 +34,7 @@ def additive_score(
 def unit_vector(
     vector: Float[Tensor, "heads hidden_size"], scale: Float[Tensor, " heads"]
 ) -> Float[Tensor, "heads hidden_size"]:
-    """Compute ``scale vector / |vector|``: the length is learned apart from the direction.
+    """Compute ``scale vector / |vector|``, which separates the length from the direction.
 
     Salimans and Kingma 2016, section 2, equation 2; https://arxiv.org/abs/1602.07868
 
@@ -46,17 +46,17 @@ def unit_vector(
 
 
 class Additive(Score):
-    """The additive score: one hidden tanh layer, without bias unless it is normalised.
+    """Additive score: one hidden tanh layer, without bias unless ``normalize`` is set.
 
     Args:
         query_size: Size of a query.
         key_size: Size of a key.
-        num_heads: Each head has matrices and a vector of its own.
+        num_heads: Number of heads; each has its own matrices and vector.
         hidden_size: Width of the hidden layer; by default ``query_size``.
-        normalize: Learn the length of v apart from its direction, and a bias in the hidden layer:
-            ``<g v / |v|, tanh(W_a query + U_a key + b)>``. Raffel et al. 2017, section 2.4, without
-            their offset r, which a softmax does not see; g starts at ``hidden_size ** -0.5`` as
-            there, b at 0; https://arxiv.org/abs/1704.00784
+        normalize: Learn the length of v separately from its direction, and a bias in the hidden
+            layer: ``<g v / |v|, tanh(W_a query + U_a key + b)>``. Raffel et al. 2017, section 2.4,
+            without their offset r, to which a softmax is invariant; as there, g is initialised with
+            ``hidden_size ** -0.5``; b is initialised with 0; https://arxiv.org/abs/1704.00784
 
     Raises:
         ValueError: ``hidden_size`` is below 1.
@@ -87,20 +87,20 @@ class Additive(Score):
 
     @property
     def weight(self) -> Float[Tensor, "num_heads hidden_size"]:
-        """The vector that the hidden layer is multiplied by: v, or g v / |v|."""
+        """The output vector of the hidden layer: v, or g v / |v|."""
         return unit_vector(self.vector, self.scale) if self.normalize else self.vector
 
     def project_query(
         self, query: Float[Tensor, "batch heads target query_size"]
     ) -> Float[Tensor, "batch heads target hidden_size"]:
-        """Carry the query into the hidden layer."""
+        """Project the query to the hidden layer."""
         hidden = head_linear(query, self.query_weight)
         return hidden + self.bias if self.normalize else hidden
 
     def project_keys(
         self, keys: Float[Tensor, "batch heads source key_size"]
     ) -> Float[Tensor, "batch heads source hidden_size"]:
-        """Carry the keys into the hidden layer."""
+        """Project the keys to the hidden layer."""
         return head_linear(keys, self.key_weight)
 
     def forward(

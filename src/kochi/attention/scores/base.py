@@ -1,4 +1,4 @@
-"""What every score is: a match of queries with keys, not yet normalised."""
+"""Base classes of scores, the unnormalised match of queries with keys."""
 
 import abc
 from typing import TYPE_CHECKING
@@ -12,15 +12,15 @@ from kochi.attention.products import linear
 
 
 class AnyScore(nn.Module, abc.ABC):
-    """What `Score` and `RecurrentScore` share: the two parts that are computed beforehand.
+    """Base class of `Score` and `RecurrentScore`, with the projections of queries and keys.
 
-    What depends on the memory alone is computed once per memory and what depends on the query alone
-    once per query: the score itself is asked with ``project_query(query)`` and
-    ``project_keys(keys)``.
+    Everything that depends only on the memory is computed once per memory by ``project_keys``, and
+    everything that depends only on the query once per query by ``project_query``. The score itself
+    is called with their results.
 
     Attributes:
-        dot_scale: If the score of the projected parts is ``dot_scale * <query, key>``, that factor
-            (dot-product kernels may then serve it); ``None`` for any other score.
+        dot_scale: The factor, if the score of the projected vectors is ``dot_scale * <query, key>``
+            (dot-product kernels can then compute it); ``None`` for any other score.
     """
 
     dot_scale: float | None = None
@@ -28,21 +28,21 @@ class AnyScore(nn.Module, abc.ABC):
     def project_query(
         self, query: Float[Tensor, "batch heads target query_size"]
     ) -> Float[Tensor, "batch heads target projected_size"]:
-        """Compute what depends on the query alone; the query itself by default."""
+        """Compute what depends only on the query; by default, return the query."""
         return query
 
     def project_keys(
         self, keys: Float[Tensor, "batch heads source key_size"]
     ) -> Float[Tensor, "batch heads source projected_size"]:
-        """Compute what depends on the memory alone; the keys themselves by default."""
+        """Compute what depends only on the memory; by default, return the keys."""
         return keys
 
 
 class Score(AnyScore):
-    """Match every query with every key by what they contain.
+    """Match every query with every key by their content.
 
-    To write one of your own, subclass, implement ``forward`` and give the object to
-    `kochi.attention.build` in place of a name. It must work for any number of heads on axis 1.
+    To write your own, subclass, implement ``forward`` and pass an instance to
+    `kochi.attention.build` in place of a name. It must support any number of heads on axis 1.
     """
 
     @abc.abstractmethod
@@ -61,10 +61,10 @@ class Score(AnyScore):
 
 
 class RecurrentScore(AnyScore):
-    """Match queries with keys also by where earlier queries looked.
+    """Match queries with keys, also by the alignments of earlier queries.
 
-    Queries are then asked one after the other. The queries of one call stand at the same step (the
-    beams of a sentence), each with a past of its own.
+    Queries are then processed one after the other. The queries of one call are at the same step
+    (the beams of a sentence), each with its own past.
     """
 
     @abc.abstractmethod
@@ -93,7 +93,7 @@ def check_same_size(name: str, query_size: int, key_size: int) -> None:
 
 
 def head_weight(num_heads: int, output_size: int, input_size: int) -> nn.Parameter:
-    """Make one matrix a head, each drawn as Glorot and Bengio (2010) draw a single matrix."""
+    """Create one matrix per head, each initialised after Glorot and Bengio (2010)."""
     bound = (6.0 / (input_size + output_size)) ** 0.5
     return nn.Parameter(torch.empty(num_heads, output_size, input_size).uniform_(-bound, bound))
 

@@ -10,18 +10,18 @@ from kochi.attention.scores.base import Score, check_same_size
 from kochi.attention.scores.dot import dot_score
 
 SHORTEST = 1e-6
-"""Vectors shorter than this are not stretched to length 1: that of zero stays zero. A number that
-float16 can hold."""
+"""Vectors shorter than this are not scaled to length 1, so that the zero vector stays zero. float16
+can represent this number."""
 
 
 def unit(vectors: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size"]:
-    """Return the vectors with length 1.
+    """Scale vectors to length 1.
 
     >>> unit(torch.tensor([[30.0, 40.0], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    # Autocast takes the length in 32 bits, and what is divided by it too.
+    # Under autocast the norm, and so the quotient, is in float32.
     return F.normalize(vectors, dim=-1, eps=SHORTEST).to(vectors.dtype)
 
 
@@ -34,7 +34,7 @@ def cosine_score(
 
     Henry et al. 2020 (QKNorm), section 3: one learned factor g for all queries;
     https://arxiv.org/abs/2010.04245. Here each head has its own. Graves, Wayne and Danihelka 2014,
-    section 3.3.1, equations 5 and 6, match by content in the same way, but the network says a new
+    section 3.3.1, equations 5 and 6, match by content in the same way, but the network emits a
     factor (key strength) with each query; https://arxiv.org/abs/1410.5401
 
     >>> query = torch.tensor([[[[2.0, 0.0]]]])
@@ -46,16 +46,16 @@ def cosine_score(
 
 
 class Cosine(Score):
-    """The cosine score with a learned factor (an inverse temperature) for each head.
+    """Cosine score with a learned factor (an inverse temperature) for each head.
 
-    Both sides are brought to length 1 beforehand, so that what is left is a dot product.
+    Queries and keys are normalised when they are projected, so that the score is a dot product.
 
     Args:
         query_size: Size of a query.
-        key_size: Size of a key, the same as ``query_size``.
-        num_heads: Each head has a factor of its own.
-        scale: What the factors are at the start, above 0. QKNorm starts at log2(L^2 - L) where 97.5
-            % of the sequences are no longer than L: 10 is about L = 32.
+        key_size: Size of a key; must equal ``query_size``.
+        num_heads: Number of heads; each has its own factor.
+        scale: Initial value of the factors, above 0. QKNorm uses log2(L^2 - L), where 97.5 % of the
+            sequences are no longer than L; 10 corresponds to L = 32.
 
     Raises:
         ValueError: The sizes differ, or ``scale`` is not above 0.
@@ -74,13 +74,13 @@ class Cosine(Score):
     def project_query(
         self, query: Float[Tensor, "batch heads target size"]
     ) -> Float[Tensor, "batch heads target size"]:
-        """Bring the query to the length that is its head's factor."""
+        """Normalise the query and multiply it by the factor of its head."""
         return unit(query) * self.scale[:, None, None].to(query.dtype)
 
     def project_keys(
         self, keys: Float[Tensor, "batch heads source size"]
     ) -> Float[Tensor, "batch heads source size"]:
-        """Bring the keys to length 1."""
+        """Normalise the keys to length 1."""
         return unit(keys)
 
     def forward(
@@ -88,5 +88,5 @@ class Cosine(Score):
         query: Float[Tensor, "batch heads target size"],
         keys: Float[Tensor, "batch heads source size"],
     ) -> Float[Tensor, "batch heads target source"]:
-        """See `cosine_score`; query and keys come with their new lengths."""
+        """See `cosine_score`; query and keys are already normalised."""
         return dot_score(query, keys)

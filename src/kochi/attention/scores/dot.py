@@ -24,11 +24,11 @@ def dot_score(
 
 
 class Dot(Score):
-    """The dot-product score; no parameters.
+    """Dot-product score; no parameters.
 
     Args:
         query_size: Size of a query.
-        key_size: Size of a key, the same as ``query_size``.
+        key_size: Size of a key; must equal ``query_size``.
 
     Raises:
         ValueError: The sizes differ.

@@ -27,14 +27,14 @@ def general_score(
 
 
 class General(Score):
-    """The general score: a learned matrix, without bias, between query and key.
+    """General score: a learned matrix, without bias, between query and key.
 
-    The matrix is put on the side of the query, so nothing is computed for the memory.
+    The matrix is applied to the query, so that nothing is computed for the memory.
 
     Args:
         query_size: Size of a query.
         key_size: Size of a key.
-        num_heads: Each head has a matrix of its own.
+        num_heads: Number of heads; each has its own matrix.
     """
 
     dot_scale = 1.0
@@ -46,7 +46,7 @@ class General(Score):
     def project_query(
         self, query: Float[Tensor, "batch heads target query_size"]
     ) -> Float[Tensor, "batch heads target key_size"]:
-        """Carry the query to where the keys are."""
+        """Project the query to the space of the keys."""
         return head_linear(query, self.weight)
 
     def forward(
@@ -54,5 +54,5 @@ class General(Score):
         query: Float[Tensor, "batch heads target key_size"],
         keys: Float[Tensor, "batch heads source key_size"],
     ) -> Float[Tensor, "batch heads target source"]:
-        """See `general_score`; the query comes already multiplied by the matrix."""
+        """See `general_score`; the query is already multiplied by the matrix."""
         return dot_score(query, keys)

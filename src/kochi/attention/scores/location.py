@@ -1,4 +1,4 @@
-"""Location score: from the query alone."""
+"""Location score, which depends only on the query and the position of the key."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,13 +11,13 @@ def location_score(
     query: Float[Tensor, "batch heads target query_size"],
     weight: Float[Tensor, "weight_heads source query_size"],
 ) -> Float[Tensor, "batch heads target source"]:
-    """Compute ``score[t, s] = <weight[s], query[t]>``: what stands at place s does not matter.
+    """Compute ``score[t, s] = <weight[s], query[t]>``, which ignores the content of key s.
 
     Luong, Pham and Manning 2015, section 3.1, equation 8; https://arxiv.org/abs/1508.04025
 
     Args:
-        query: What asks.
-        weight: One row for each place of the memory.
+        query: The queries.
+        weight: One row for each position of the memory.
 
     >>> import torch
     >>> query = torch.tensor([[[[1.0, 2.0]]]])
@@ -28,14 +28,14 @@ def location_score(
 
 
 class Location(Score):
-    """The location score: a learned row for each place, counted from the memory's first.
+    """Location score: a learned row for each position of the memory.
 
-    The places are those of the tensor: it serves memories that are laid out from their beginning.
+    Positions are indices into the tensor, so the memory must not be padded on the left.
 
     Args:
         query_size: Size of a query.
-        num_heads: Each head has rows of its own.
-        max_length: Length of the longest memory; there are that many rows.
+        num_heads: Number of heads; each has its own rows.
+        max_length: Length of the longest memory, which is the number of rows.
 
     Raises:
         ValueError: ``max_length`` is below 1.
@@ -52,7 +52,7 @@ class Location(Score):
         query: Float[Tensor, "batch heads target query_size"],
         keys: Float[Tensor, "batch heads source key_size"],
     ) -> Float[Tensor, "batch heads target source"]:
-        """See `location_score`; of the keys only the number is looked at.
+        """See `location_score`; only the number of keys is used.
 
         Raises:
             ValueError: The memory is longer than ``max_length``.
@@ -60,8 +60,8 @@ class Location(Score):
         length = keys.shape[2]
         if length > self.max_length:
             raise ValueError(
-                f"score 'location': the memory has {length} places, but there are learned rows "
+                f"score 'location': the memory has {length} positions, but there are learned rows "
                 f"for max_length={self.max_length} only; build it with a larger max_length, or "
-                "take a score that looks at the keys"
+                "use a score that depends on the keys"
             )
         return location_score(query, self.weight[:, :length])

@@ -1,4 +1,4 @@
-"""Location-aware score: additive, and looking at where the queries before looked."""
+"""Location-aware score: the additive score with features of earlier alignments."""
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +14,13 @@ from kochi.attention.scores.base import RecurrentScore, head_linear, head_weight
 def location_features(
     past: Past, filters: Float[Tensor, "heads filters 2 width"]
 ) -> Float[Tensor, "batch heads target source filters"]:
-    """Compute ``f = filters * past``: what stood around each place in earlier alignments.
+    """Compute ``f = filters * past``, a convolution over earlier alignments.
 
-    Filters are centred; beyond both ends of the memory there are zeros.
+    Filters are centred, with zero padding at both ends of the memory.
 
     Args:
-        past: The previous and the accumulated alignment, the filters' two channels.
-        filters: Of odd width; as everywhere in torch, not mirrored.
+        past: The previous and the accumulated alignment, the two input channels.
+        filters: Filters of odd width, applied as a cross-correlation as in torch.
 
     >>> past = Past(torch.tensor([[[[0.0, 1.0, 0.0]]]]), torch.tensor([[[[1.0, 1.0, 0.0]]]]))
     >>> filters = torch.tensor([[[[1.0, 2.0, 4.0], [0.0, 10.0, 0.0]]]])
@@ -31,8 +31,8 @@ def location_features(
     channels = torch.stack((past.previous, past.accumulated), dim=2)
     rows = channels.permute(0, 3, 1, 2, 4).reshape(batch * target, 2 * heads, source)
     padding = filters.shape[3] // 2
-    found = F.conv1d(rows, filters.flatten(0, 1), padding=padding, groups=heads)
-    return found.view(batch, target, heads, -1, source).permute(0, 2, 1, 4, 3)
+    features = F.conv1d(rows, filters.flatten(0, 1), padding=padding, groups=heads)
+    return features.view(batch, target, heads, -1, source).permute(0, 2, 1, 4, 3)
 
 
 def location_aware_score(
@@ -45,9 +45,9 @@ def location_aware_score(
     """Compute ``score[t, s] = <vector, tanh(query[t] + key[s] + weight features[t, s])>``.
 
     Chorowski et al. 2015, section 2.2, with ``query = W s_{i-1} + b``, ``keys = V h_j``,
-    ``features = f_{i,j}`` and ``weight = U``; https://arxiv.org/abs/1506.07503. There f comes from
-    the previous alignment alone; the second channel, the sum of all alignments so far, follows Shen
-    et al. 2018 (Tacotron 2), section 2.2; https://arxiv.org/abs/1712.05884
+    ``features = f_{i,j}`` and ``weight = U``; https://arxiv.org/abs/1506.07503. The paper computes
+    f from the previous alignment only; the second channel, the sum of all alignments so far,
+    follows Shen et al. 2018 (Tacotron 2), section 2.2; https://arxiv.org/abs/1712.05884
 
     >>> query, keys = torch.tensor([[[[1.0]]]]), torch.tensor([[[[2.0], [3.0]]]])
     >>> features, weight = torch.tensor([[[[[-1.0], [33.0]]]]]), torch.tensor([[[3.0]]])
@@ -55,22 +55,22 @@ def location_aware_score(
     [[[[0.0, 5.0]]]]
     """
     carried = torch.einsum("bhtsf,hof->bhtso", features, weight)
-    # In place: tanh needs its result, not its input, for the gradient.
+    # In place: the gradient of tanh needs its output, not its input.
     hidden = (query.unsqueeze(3) + keys.unsqueeze(2) + carried).tanh_()
     return (hidden @ vector[:, None, :, None]).squeeze(-1)
 
 
 class LocationAware(RecurrentScore):
-    """The location-aware score; before the first query all earlier alignments are zeros.
+    """Location-aware score; at the first query the earlier alignments are zeros.
 
     Args:
         query_size: Size of a query.
         key_size: Size of a key.
-        num_heads: Each head has parameters of its own, and its own alignments.
+        num_heads: Number of heads; each has its own parameters and alignments.
         hidden_size: Width of the hidden layer; by default ``query_size``.
         filters: Number of filters; Tacotron 2 has 32.
-        width: How many places a filter spans, odd. 31 as in Tacotron 2; memories of many hundred
-            places want more.
+        width: Width of a filter in positions, odd. 31 as in Tacotron 2; memories of many hundred
+            positions need more.
 
     Raises:
         ValueError: An option is out of range.
@@ -92,7 +92,9 @@ class LocationAware(RecurrentScore):
         check_count("filters", filters)
         check_count("width", width)
         if width % 2 == 0:
-            raise ValueError(f"width: got {width}, expected an odd number (a filter has a centre)")
+            raise ValueError(
+                f"width: got {width}, expected an odd number, so that filters have a centre"
+            )
         bound, filter_bound = hidden_size**-0.5, (2 * width) ** -0.5
         self.query_weight = head_weight(num_heads, hidden_size, query_size)  # W
         self.key_weight = head_weight(num_heads, hidden_size, key_size)  # V
@@ -108,13 +110,13 @@ class LocationAware(RecurrentScore):
     def project_query(
         self, query: Float[Tensor, "batch heads target query_size"]
     ) -> Float[Tensor, "batch heads target hidden_size"]:
-        """Carry the query into the hidden layer."""
+        """Project the query to the hidden layer."""
         return head_linear(query, self.query_weight) + self.bias
 
     def project_keys(
         self, keys: Float[Tensor, "batch heads source key_size"]
     ) -> Float[Tensor, "batch heads source hidden_size"]:
-        """Carry the keys into the hidden layer."""
+        """Project the keys to the hidden layer."""
         return head_linear(keys, self.key_weight)
 
     def forward(

@@ -24,11 +24,11 @@ def scaled_dot_score(
 
 
 class ScaledDot(Score):
-    """The scaled dot-product score; no parameters.
+    """Scaled dot-product score; no parameters.
 
     Args:
         query_size: Size of a query.
-        key_size: Size of a key, the same as ``query_size``.
+        key_size: Size of a key; must equal ``query_size``.
 
     Raises:
         ValueError: The sizes differ.

@@ -1,4 +1,4 @@
-"""Selections: how scores become an alignment. One file a selection, named by its paper's word."""
+"""Selections: how scores become an alignment. One file per selection, named as in its paper."""
 
 from kochi.attention.options import SIZES
 from kochi.attention.selections.base import (

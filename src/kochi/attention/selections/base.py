@@ -1,4 +1,4 @@
-"""What every selection is: scores become an alignment."""
+"""Base classes of selections, which turn scores into an alignment."""
 
 import abc
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,10 +13,10 @@ from kochi.attention.history import Past
 class Selection(nn.Module, abc.ABC):
     """Turn scores into an alignment.
 
-    The empty-row rule holds for all: a place that may not be seen gets exactly 0, a query that may
-    see nothing gets a row of zeros, and no gradient is NaN.
+    All selections follow the same rule for masked positions: they get exactly 0, a fully masked
+    query gets a row of zeros, and no gradient is NaN.
 
-    To write one of your own, subclass, implement ``forward`` and give the object to
+    To write your own, subclass, implement ``forward`` and pass an instance to
     `kochi.attention.build` in place of a name.
     """
 
@@ -26,7 +26,7 @@ class Selection(nn.Module, abc.ABC):
         scores: Float[Tensor, "batch heads target source"],
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
     ) -> Float[Tensor, "batch heads target source"]:
-        """Select among the visible places (``None``: all are)."""
+        """Select among the visible positions; ``None`` means that all are visible."""
 
     if TYPE_CHECKING:
 
@@ -36,11 +36,11 @@ class Selection(nn.Module, abc.ABC):
 
 
 class Walk(NamedTuple):
-    """Where a walk looks and where it stands.
+    """The result of a monotonic walk whose alignment differs from its position.
 
     Args:
-        alignment: Where it looks.
-        standing: Where it stands, for the next step: `Past.standing`.
+        alignment: The alignment.
+        standing: Distribution over the position of the walk, for the next step (`Past.standing`).
     """
 
     alignment: Float[Tensor, "batch heads target source"]
@@ -48,10 +48,10 @@ class Walk(NamedTuple):
 
 
 class RecurrentSelection(nn.Module, abc.ABC):
-    """Turn scores into an alignment that goes on from the one before.
+    """Turn scores into an alignment that depends on the previous one.
 
-    The rules of `Selection` hold. The queries of one call stand at the same step (the beams of a
-    sentence), each with a past of its own.
+    The rules of `Selection` apply. The queries of one call are at the same step (the beams of a
+    sentence), each with its own past.
     """
 
     @abc.abstractmethod
@@ -61,9 +61,9 @@ class RecurrentSelection(nn.Module, abc.ABC):
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
         past: Past | None,
     ) -> Float[Tensor, "batch heads target source"] | Walk:
-        """Select among the visible places; ``past`` is None at the first step.
+        """Select among the visible positions; ``past`` is None at the first step.
 
-        A selection that goes on from elsewhere than where it looked returns a `Walk`.
+        Return a `Walk` if the next step does not continue from the alignment itself.
         """
 
     if TYPE_CHECKING:
@@ -76,14 +76,14 @@ class RecurrentSelection(nn.Module, abc.ABC):
 
 
 class Choice(NamedTuple):
-    """What a sampled selection chose, for a loss that weighs its gradient.
+    """The sample of a sampled selection, for a loss that weights its log-probability.
 
     Args:
-        alignment: 1 at the chosen place, constant for autograd; or what was looked at instead of a
-            choice, with a gradient.
-        log_probability: Of the choice, in nats, with a gradient; 0 where nothing may be seen and
-            where nothing was chosen.
-        entropy: Of the distribution it was drawn from, in nats, with a gradient.
+        alignment: 1 at the sampled position, constant for autograd; or the expected alignment,
+            with a gradient, where nothing was sampled.
+        log_probability: Log-probability of the sample, in nats, with a gradient; 0 where everything
+            is masked or nothing was sampled.
+        entropy: Entropy of the sampled distribution, in nats, with a gradient.
     """
 
     alignment: Float[Tensor, "batch heads target source"]
@@ -92,21 +92,21 @@ class Choice(NamedTuple):
 
 
 class SampledSelection(nn.Module, abc.ABC):
-    """Look at one place, drawn at random in training; the likeliest one otherwise."""
+    """Attend to one position: sampled in training, the most probable one otherwise."""
 
     def settle(
         self, expected: Bool[Tensor, " batch"] | None, batch: int, device: torch.device
     ) -> tuple["SampledSelection", Bool[Tensor, " batch"] | None]:
-        """Decide what holds for whole sentences; return the selection for this call.
+        """Make the decisions that hold for whole sentences.
 
         Args:
-            expected: What was decided when the sentences were asked before; ``None``: nothing.
+            expected: The decisions of earlier calls with these sentences; ``None`` at the first.
             batch: Number of sentences.
-            device: Where the tensors live.
+            device: Device of the tensors.
 
         Returns:
-            The selection for this call, and what to give to the next call with these sentences. By
-            default the selection itself and ``None``.
+            The selection for this call, and the decisions to pass to the next call with these
+            sentences. By default, the selection itself and ``None``.
         """
         return self, None
 
@@ -116,7 +116,7 @@ class SampledSelection(nn.Module, abc.ABC):
         scores: Float[Tensor, "batch heads target source"],
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
     ) -> Choice:
-        """Choose among the visible places (``None``: all are)."""
+        """Choose among the visible positions; ``None`` means that all are visible."""
 
     if TYPE_CHECKING:
 

@@ -1,4 +1,4 @@
-"""Monotonic chunkwise selection (MoChA): a walk that looks back over a few places."""
+"""Monotonic chunkwise selection (MoChA): a soft window at the end of a monotonic walk."""
 
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,12 @@ def spread_over_chunks(
     visible: Bool[Tensor, "*#batch #source"] | None,
     window: int,
 ) -> Float[Tensor, "*batch source"]:
-    """Share what stands at each place among the ``window`` places that end there, by a softmax.
+    """Distribute the mass at each position over the ``window`` positions up to it, by a softmax.
 
     ``alignment[s] = sum over e from s to s + window - 1 of standing[e] * exp(score[s]) / sum over
     r from e - window + 1 to e of exp(score[r])``: Chiu and Raffel 2018, section 2.3;
-    https://arxiv.org/abs/1712.05382. Each chunk has a softmax of its own, so that no score can
-    overflow; hidden places take no part.
+    https://arxiv.org/abs/1712.05382. Each chunk has its own softmax, so that no score can overflow;
+    masked positions are excluded.
 
     >>> import torch
     >>> standing = torch.tensor([0.0, 0.5, 0.5])
@@ -36,8 +36,8 @@ def spread_over_chunks(
         return scores
     before = window - 1
     chunks = F.pad(scores, (before, 0)).unfold(-1, window, 1)
-    seen = F.pad(some_visible(scores, visible), (before, 0)).unfold(-1, window, 1)
-    shares = standing.unsqueeze(-1) * masked_softmax(chunks, seen)  # [..., end of chunk, in chunk]
+    mask = F.pad(some_visible(scores, visible), (before, 0)).unfold(-1, window, 1)
+    shares = standing.unsqueeze(-1) * masked_softmax(chunks, mask)  # [..., end of chunk, in chunk]
     alignment = shares[..., before]
     for back in range(1, min(window, scores.shape[-1])):
         alignment = alignment + F.pad(shares[..., back:, before - back], (0, back))
@@ -45,17 +45,17 @@ def spread_over_chunks(
 
 
 class Chunkwise(RecurrentSelection):
-    """Walk like `Monotonic`, and look at the last few places up to where the walk stands.
+    """Move like `Monotonic` and attend to the last few positions up to the current one.
 
-    Chiu and Raffel 2018; https://arxiv.org/abs/1712.05382. In expectation in training, by the
-    hard walk otherwise (section 2.3). The paper has a second score for the softmax in
-    a chunk; here the same score serves both, so that any score can be used. The walk goes on from
-    where it stood, not from where it looked: `Walk.standing`.
+    Chiu and Raffel 2018; https://arxiv.org/abs/1712.05382. In expectation in training, by the hard
+    walk otherwise (section 2.3). The paper has a second score for the softmax in a chunk; here the
+    same score is used for both, so that any score can be used. The next step continues from the
+    position of the walk (`Walk.standing`), not from the alignment.
 
     Args:
-        num_heads: Each head has an offset of its own.
-        window: Number of places in a chunk, hidden ones counted; 2 was enough for the paper's
-            speech recognition.
+        num_heads: Number of heads; each has its own offset.
+        window: Number of positions in a chunk, masked ones included; 2 was enough for speech
+            recognition in the paper.
         noise: As in `Monotonic`.
         offset: As in `Monotonic`.
 
@@ -82,7 +82,7 @@ class Chunkwise(RecurrentSelection):
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
         past: Past | None,
     ) -> Walk:
-        """See `spread_over_chunks`; a past without ``standing`` stood where it looked."""
+        """See `spread_over_chunks`; without ``past.standing``, use the previous alignment."""
         previous = None
         if past is not None:
             previous = past.previous if past.standing is None else past.standing

@@ -1,4 +1,4 @@
-"""Drawing one place at random."""
+"""Sampling of one position."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,10 +16,10 @@ def gumbel_noise(like: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch 
 def draw_place(
     scores: Float[Tensor, "*batch source"], visible: Bool[Tensor, "*#batch #source"] | None
 ) -> Float[Tensor, "*batch source"]:
-    """Return 1 at one visible place drawn with the softmax's probabilities, else 0; constant.
+    """Sample one visible position from the softmax and return it one-hot; constant for autograd.
 
-    The highest of ``score + Gumbel noise`` is such a draw: Maddison, Mnih and Teh 2017;
-    https://arxiv.org/abs/1611.00712. Rows without a visible place are all zeros.
+    The position with the highest ``score + Gumbel noise`` is such a sample: Maddison, Mnih and Teh
+    2017; https://arxiv.org/abs/1611.00712. Fully masked rows are all zeros.
 
     >>> import torch
     >>> draw_place(torch.zeros(1, 3), torch.tensor([[False, True, False]])).tolist()

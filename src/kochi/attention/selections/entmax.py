@@ -13,9 +13,9 @@ from kochi.attention.selections.base import Selection
 from kochi.attention.selections.places import hide, keep_positive
 
 MARGIN = 0.01
-"""How far alpha stays from 1, where the formula has the form 0 / 0, and from 2."""
+"""Minimum distance of alpha from 1, where the formula is 0 / 0, and from 2."""
 MOST_STEPS = 64
-"""Random rows of 2 to 5000 places needed at most 11, for any alpha, in float32 and float64."""
+"""Random rows of 2 to 5000 positions needed at most 11, for any alpha, in float32 and float64."""
 
 
 def entmax(
@@ -26,9 +26,9 @@ def entmax(
     """Compute ``max((alpha - 1) score[s] - tau, 0)^(1 / (alpha - 1))``, summing to 1.
 
     Correia, Niculae and Martins 2019, section 3, also for the gradient of alpha;
-    https://arxiv.org/abs/1909.00015. Alpha near 1 is the softmax, 2 the sparsemax. The paper finds
-    ``tau`` by bisection. We go up to it by Newton's steps on the norm of order ``1 / (alpha - 1)``
-    of ``max((alpha - 1) score - tau, 0)``, which is convex in ``tau``.
+    https://arxiv.org/abs/1909.00015. Alpha near 1 gives the softmax, 2 the sparsemax. The paper
+    finds ``tau`` by bisection. We use Newton's method, from below, on the norm of order ``1 /
+    (alpha - 1)`` of ``max((alpha - 1) score - tau, 0)``, which is convex in ``tau``.
 
     >>> import torch
     >>> scores = torch.tensor([[0.0, 0.0, -5.0]])
@@ -63,7 +63,7 @@ class _Entmax(torch.autograd.Function):
         less = alpha.to(wide.dtype) - 1.0
         wide = ((wide - wide.amax(-1, keepdim=True)) * less).clamp_min_(-1.0)
         alignment = (wide - _threshold(wide, 1.0 / less)).relu_().pow_(1.0 / less)
-        # Near alpha = 1 a high power magnifies the rounding of tau.
+        # Near alpha = 1 the high power amplifies the rounding error of tau.
         alignment = alignment / alignment.sum(-1, keepdim=True)
         if visible is not None:
             alignment = torch.where(visible, alignment, 0.0)
@@ -93,13 +93,13 @@ class _Entmax(torch.autograd.Function):
 
 
 class Entmax(Selection):
-    """Look only at places that score high enough; each head learns how sharply.
+    """Sparse softmax between softmax and sparsemax, with a learned alpha for each head.
 
-    Alpha is ``1 + sigmoid(shape)`` with a learned ``shape``, held 0.01 away from 1 and 2.
+    Alpha is ``1 + sigmoid(shape)`` with a learned ``shape``, kept 0.01 away from 1 and 2.
 
     Args:
-        num_heads: Each head has an alpha of its own.
-        alpha: Where alpha starts, the same in all heads; 1.5 is in the middle.
+        num_heads: Number of heads; each has its own alpha.
+        alpha: Initial value of alpha in all heads; 1.5 is the middle of the range.
 
     Raises:
         ValueError: Alpha is not between 1.01 and 1.99.

@@ -11,7 +11,7 @@ from kochi.attention.selections.base import Selection
 from kochi.attention.selections.places import hide, keep_positive
 
 MOST_STEPS = 64
-"""Random rows of 2 to 5000 places needed at most 7, in float32 and float64."""
+"""Random rows of 2 to 5000 positions needed at most 7, in float32 and float64."""
 
 
 def entmax15(
@@ -20,9 +20,9 @@ def entmax15(
     """Compute ``max(score[s] / 2 - tau, 0)^2``, with the ``tau`` that makes a row sum to 1.
 
     Peters, Niculae and Martins 2019, section 3, with alpha = 1.5; https://arxiv.org/abs/1905.05702.
-    The paper finds ``tau`` by sorting. We go up to it from ``max / 2 - 1`` by Newton's steps on the
-    length of the vector ``max(score / 2 - tau, 0)``, which is convex in ``tau``: they never go too
-    far and double the number of right digits.
+    The paper finds ``tau`` by sorting. We use Newton's method, starting from ``max / 2 - 1``, on
+    the length of the vector ``max(score / 2 - tau, 0)``, which is convex in ``tau``: steps never
+    overshoot, and each doubles the number of correct digits.
 
     >>> import torch
     >>> entmax15(torch.tensor([[0.0, 0.0, -5.0], [0.0, 4.0, 0.0]]), None).round(decimals=4).tolist()
@@ -36,7 +36,7 @@ def entmax15(
 def _threshold(scores: Tensor) -> Tensor:
     """Find ``tau`` for rows of halved scores whose highest is 0."""
     tau = torch.full_like(scores[..., :1], -1.0)
-    # A step leaves an error of about its square: below this the last one was exact to rounding.
+    # The error after a step is about its square: below this the step was exact up to rounding.
     small = 0.1 * torch.finfo(scores.dtype).eps ** 0.5
     for _ in range(MOST_STEPS):
         above = (scores - tau).relu_()
@@ -74,7 +74,7 @@ class _Entmax15(torch.autograd.Function):
 
 
 class Entmax15(Selection):
-    """Look only at places that score high enough, less sharply than sparsemax; no parameters."""
+    """Sparse softmax with alpha 1.5, less sparse than sparsemax; no parameters."""
 
     def forward(
         self,

@@ -1,4 +1,4 @@
-"""Gumbel-softmax selection: a softened draw."""
+"""Gumbel-softmax selection: a relaxed sample."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -17,7 +17,7 @@ def gumbel_softmax(
     noise: Float[Tensor, "*batch source"],
     temperature: float,
 ) -> Float[Tensor, "*batch source"]:
-    """Compute ``softmax((score + noise) / temperature)`` over the visible places.
+    """Compute ``softmax((score + noise) / temperature)`` over the visible positions.
 
     Jang, Gu and Poole 2017, section 2, equation 2; https://arxiv.org/abs/1611.01144, and Maddison,
     Mnih and Teh 2017; https://arxiv.org/abs/1611.00712.
@@ -31,14 +31,16 @@ def gumbel_softmax(
 
 
 class Gumbel(Selection):
-    """Look at a softened draw of one place; no parameters.
+    """Attend to a relaxed sample of one position (Gumbel-softmax); no parameters.
 
-    Outside training nothing is drawn. Then it is the softmax without noise and temperature, which
-    is where a draw's highest place falls on average; with ``hard`` it is the likeliest place.
+    Outside training nothing is sampled. The alignment is then the softmax without noise and
+    temperature, which is the distribution of a sample's argmax; with ``hard`` it is one-hot at the
+    most probable position.
 
     Args:
-        temperature: Near 0 a draw is nearly one place, and its gradient noisy; high, nearly even.
-        hard: Look at the one highest place of the draw; the gradient stays that of the soft draw.
+        temperature: Near 0, a sample is nearly one-hot and its gradient noisy; a high temperature
+            makes it nearly uniform.
+        hard: Make the sample one-hot at its maximum, with the gradient of the relaxed sample.
 
     Raises:
         ValueError: The temperature is not a finite number above 0.

@@ -1,4 +1,4 @@
-"""Hard selection: one place, drawn at random in training."""
+"""Hard selection: one position, sampled in training."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,14 +16,14 @@ def choice_of(
     scores: Float[Tensor, "*batch source"],
     visible: Bool[Tensor, "*#batch #source"] | None,
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """Return the log-probability of a place under the softmax, and the entropy of the softmax.
+    """Return the log-probability of a position under the softmax, and the entropy of the softmax.
 
-    Both are 0 where nothing is visible.
+    Both are 0 in fully masked rows.
 
     >>> import torch
     >>> place, scores = torch.tensor([0.0, 1.0, 0.0]), torch.tensor([2.0, 2.0, 9.0])
-    >>> found = choice_of(place, scores, torch.tensor([True, True, False]))
-    >>> [round(number.item(), 4) for number in found]  # log(1/2) and log(2)
+    >>> result = choice_of(place, scores, torch.tensor([True, True, False]))
+    >>> [round(number.item(), 4) for number in result]  # log(1/2) and log(2)
     [-0.6931, 0.6931]
     """
     log_alignment = hide(scores, visible).log_softmax(-1)
@@ -36,23 +36,23 @@ def choice_of(
 
 
 class Hard(SampledSelection):
-    """Look at one place, drawn by the softmax in training, the likeliest one otherwise.
+    """Attend to one position, sampled from the softmax in training, else the most probable one.
 
     Xu et al. 2015, section 4.1, equations 8 to 12; https://arxiv.org/abs/1502.03044. The alignment
-    is a constant: a loss learns by ``reward * log_probability`` (with a baseline taken from the
-    reward) and a little ``entropy``, both in the `Choice`, in float32 at least. No parameters.
+    is constant for autograd: a loss learns through ``reward * log_probability`` (with a baseline
+    subtracted from the reward) and a little ``entropy``. The `Choice` holds both, at least in
+    float32. No parameters.
 
     Args:
-        expected_share: Probability that a sentence, in training, looks at the expected place
-            instead of a drawn one: at the softmax itself, as in `Soft`, with its gradient. It
-            lowers the variance; 0.5 for each picture in the paper (section 4.1), by default 0,
-            never. It is tossed once for a sentence and holds for all its heads
-            and steps, as long as the state is handed on. There nothing is drawn: the
-            log-probability is 0 without a gradient, and the entropy stays that of the softmax. In
-            expectation the gradient is the two gradients mixed in this ratio.
+        expected_share: Probability that a sentence uses the softmax itself in training instead of a
+            sample, as in `Soft`, with its gradient. This lowers the variance. The paper uses 0.5
+            for each image (section 4.1); the default 0 means never. It is drawn once per sentence
+            and holds for all heads and steps, as long as the state is passed on. For such a
+            sentence, the log-probability is 0 without a gradient, and the entropy is that of the
+            softmax. The expected gradient is the two gradients mixed in this ratio.
 
     Raises:
-        ValueError: The share is not between 0 and 1.
+        ValueError: ``expected_share`` is not between 0 and 1.
     """
 
     def __init__(self, *, expected_share: float = 0.0) -> None:
@@ -66,7 +66,7 @@ class Hard(SampledSelection):
     def settle(
         self, expected: Bool[Tensor, " batch"] | None, batch: int, device: torch.device
     ) -> tuple[SampledSelection, Bool[Tensor, " batch"] | None]:
-        """Toss for each sentence once; see `SampledSelection.settle`."""
+        """Draw once for each sentence; see `SampledSelection.settle`."""
         if not self.training or not self.expected_share:
             return self, None
         if expected is None:
@@ -78,7 +78,7 @@ class Hard(SampledSelection):
         scores: Float[Tensor, "batch heads target source"],
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
     ) -> Choice:
-        """See `draw_place` and `choice_of`; asked alone, each call is of new sentences."""
+        """See `draw_place` and `choice_of`; a direct call is treated as one with new sentences."""
         _, expected = self.settle(None, scores.shape[0], scores.device)
         return self.choose(scores, visible, expected)
 
@@ -88,7 +88,7 @@ class Hard(SampledSelection):
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
         expected: Bool[Tensor, " batch"] | None,
     ) -> Choice:
-        """Choose, or look at the expected place in the sentences that are to (``None``: none)."""
+        """Sample a position, or use the softmax for the sentences in ``expected``."""
         wide = widen(scores)
         place = draw_place(wide, visible) if self.training else best_place(wide, visible)
         log_probability, entropy = choice_of(place, wide, visible)
@@ -99,7 +99,7 @@ class Hard(SampledSelection):
 
 
 class _Settled(SampledSelection):
-    """A hard selection with what was tossed for the sentences of a call."""
+    """A hard selection with the decisions for the sentences of a call."""
 
     def __init__(self, hard: Hard, expected: Bool[Tensor, " batch"]) -> None:
         super().__init__()

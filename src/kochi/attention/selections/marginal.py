@@ -1,4 +1,4 @@
-"""Exact marginal: hard attention with the choice summed out."""
+"""Exact marginal: hard attention with the position summed out."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,9 +14,8 @@ def marginal_log_likelihood(
 ) -> Float[Tensor, "*batch"]:
     """Compute ``log sum over s of alignment[s] * exp(log_likelihood[s])``, in nats.
 
-    Deng et al. 2018; https://arxiv.org/abs/1807.03756. Places of alignment 0
-    take no part, whatever their likelihood. A row of zeros, where nothing may be seen, gives 0 and
-    no gradient.
+    Deng et al. 2018; https://arxiv.org/abs/1807.03756. Positions with alignment 0 are ignored,
+    whatever their likelihood. A row of zeros (fully masked) gives 0 and no gradient.
 
     >>> import math, torch
     >>> alignment = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]])
@@ -25,29 +24,29 @@ def marginal_log_likelihood(
     [0.5, 1.0]
 
     Args:
-        alignment: From the selection, over the places.
-        log_likelihoods: Of the output if the context were the value of that place alone.
+        alignment: The alignment over positions, from the selection.
+        log_likelihoods: For each position, the log-likelihood of the output given that the context
+            is the value at that position.
 
     Returns:
-        The log-likelihood of the output with the place summed out.
+        The log-likelihood of the output with the position summed out.
     """
     alignment, log_likelihoods = widen(alignment), widen(log_likelihoods)
-    seen = alignment > 0
-    joint = torch.where(seen, alignment, 1.0).log() + torch.where(seen, log_likelihoods, 0.0)
-    joint = torch.where(seen, joint, torch.finfo(joint.dtype).min)
-    return torch.where(seen.any(-1), joint.logsumexp(-1), 0.0)
+    support = alignment > 0
+    joint = torch.where(support, alignment, 1.0).log() + torch.where(support, log_likelihoods, 0.0)
+    joint = torch.where(support, joint, torch.finfo(joint.dtype).min)
+    return torch.where(support.any(-1), joint.logsumexp(-1), 0.0)
 
 
 class Marginal(Selection):
-    """Hard attention that a decoder trains exactly: the softmax, and a loss that sums over places.
+    """Hard attention trained exactly: a softmax, and a loss that sums over positions.
 
-    Deng et al. 2018; https://arxiv.org/abs/1807.03756. The alignment is the probability
-    of each place to be the only one looked at. So a decoder does not read the mean of the values:
-    it computes the output once for each place, as if the context were that value, and trains with
-    `marginal_log_likelihood`, which is
-    ``log sum over places of alignment * p(output | context = value)``. If the places of different
-    steps do not depend on each other, the sum of these over the steps is the log of the sum over
-    all paths. It costs the output layer once a place. No parameters.
+    Deng et al. 2018; https://arxiv.org/abs/1807.03756. The alignment is the probability that each
+    position is the only one attended to. The decoder therefore does not use the mean of the values:
+    it computes the output once for each position, with that value as the context, and trains with
+    `marginal_log_likelihood`, which is ``log sum over positions of alignment * p(output | context =
+    value)``. If the positions of different steps are independent, the sum over steps is the log of
+    the sum over all paths. The cost is one output layer per position. No parameters.
     """
 
     def forward(

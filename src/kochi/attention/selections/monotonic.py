@@ -1,4 +1,4 @@
-"""Monotonic selection: a walk through the source that never turns back."""
+"""Monotonic selection: a walk through the source that never moves back."""
 
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,13 @@ from kochi.attention.selections.places import widen
 def expected_walk(
     stop: Float[Tensor, "*batch source"], previous: Float[Tensor, "*batch source"]
 ) -> Float[Tensor, "*batch source"]:
-    """Compute where a walk stops that stops at place s, once there, with probability stop[s].
+    """Compute where a walk stops if it stops at position s, once there, with probability stop[s].
 
     ``alignment[s] = stop[s] * sum over r <= s of previous[r] * product over r <= q < s of
     (1 - stop[q])``: Raffel et al. 2017, section 2.3, equation 9; https://arxiv.org/abs/1704.00784.
-    The paper solves its recurrence (equation 13) by dividing two cumulative sums, which fails where
-    the product underflows. We join neighbouring stretches of 1, 2, 4, ... places, which adds and
-    multiplies positive numbers only, in log2(source) rounds.
+    The paper solves its recurrence (equation 13) by dividing two cumulative sums, which fails when
+    the product underflows. We merge neighbouring segments of 1, 2, 4, ... positions in log2(source)
+    rounds, which only adds and multiplies positive numbers.
 
     >>> import torch
     >>> expected_walk(torch.tensor([0.5, 0.5, 1.0]), torch.tensor([1.0, 0.0, 0.0])).tolist()
@@ -43,7 +43,7 @@ def expected_walk(
 def hard_walk(
     stop: Bool[Tensor, "*batch source"], previous: Float[Tensor, "*batch source"]
 ) -> Float[Tensor, "*batch source"]:
-    """Return 1 at the first place to stop at, from the previous one on; zeros if there is none.
+    """Return the first stop from the previous position on, one-hot; zeros if there is none.
 
     >>> import torch
     >>> stop = torch.tensor([True, False, False, True, True])
@@ -55,31 +55,32 @@ def hard_walk(
 
 
 def first_place(scores: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch source"]:
-    """Return where a walk starts: place 0."""
+    """Return the start of a walk: position 0, one-hot."""
     start = torch.zeros_like(scores)
     start[..., :1] = 1.0
     return start
 
 
 class Monotonic(RecurrentSelection):
-    """Walk on from the place before: in expectation in training, step by step otherwise.
+    """Move on from the previous position: in expectation in training, by a hard walk otherwise.
 
-    Raffel et al. 2017; https://arxiv.org/abs/1704.00784. At each place the walk stops with
-    probability ``sigmoid(score + offset)``: section 2.3 in training, with noise in the sigmoid
-    (section 2.5) that drives it to 0 or 1; outside training it stops where that is at least 0.5
-    (section 2.2). It passes hidden places. What walks off the end looks at nothing, so that a row
-    may sum to less than 1, and stays there: the rows after it are zeros too, as in the recurrence
-    and in the code of the paper.
+    Raffel et al. 2017; https://arxiv.org/abs/1704.00784. At each position the walk stops with
+    probability ``sigmoid(score + offset)``. In training (section 2.3), noise in the sigmoid
+    (section 2.5) drives it towards 0 or 1; otherwise the walk stops where it is at least 0.5
+    (section 2.2). Masked positions are skipped. A walk that moves past the end attends to nothing
+    and stays there: a row may sum to less than 1, and the following rows are zeros, as in the
+    paper's recurrence and code.
 
     Args:
-        num_heads: Each head has an offset of its own.
+        num_heads: Number of heads; each has its own offset.
         noise: Standard deviation of the Gaussian noise added to the scores in training; 1 in the
             paper.
-        offset: Where the learned offset starts. Below 0 the walk reaches far at first (section 2.4:
-            a walk that always stops at once learns nothing of what lies ahead).
+        offset: Initial value of the learned offset. A negative value makes the walk reach far at
+            first (section 2.4: a walk that always stops immediately learns nothing of what lies
+            ahead).
 
     Raises:
-        ValueError: The noise is below 0, or an option is not a finite number.
+        ValueError: ``noise`` is negative, or an option is not a finite number.
     """
 
     def __init__(self, num_heads: int = 1, *, noise: float = 1.0, offset: float = -1.0) -> None:
@@ -106,7 +107,7 @@ class Monotonic(RecurrentSelection):
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
         previous: Float[Tensor, "batch heads target source"] | None,
     ) -> Float[Tensor, "batch heads target source"]:
-        """Walk on from ``previous``; from place 0 if it is None."""
+        """Move on from ``previous``, or from position 0 if it is None."""
         wide = widen(scores)
         if visible is not None:
             wide = torch.where(visible, wide, 0.0)
@@ -114,8 +115,8 @@ class Monotonic(RecurrentSelection):
         start = first_place(wide) if previous is None else previous.to(wide.dtype)
         if not self.training:
             stop = wide >= 0.0
-            found = hard_walk(stop if visible is None else stop & visible, start)
-            return found.to(scores.dtype)
+            alignment = hard_walk(stop if visible is None else stop & visible, start)
+            return alignment.to(scores.dtype)
         if self.noise:
             wide = wide + self.noise * torch.randn_like(wide)
         stop = wide.sigmoid()

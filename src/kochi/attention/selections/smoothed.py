@@ -1,4 +1,4 @@
-"""Smoothed selection: sigmoids that share out the attention."""
+"""Smoothed selection: normalised sigmoids in place of a softmax."""
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,8 @@ def smoothed(
     """Compute ``sigmoid(score[s]) / sum over visible r of sigmoid(score[r])``.
 
     Chorowski et al. 2015, section 2.3, "smoothing"; https://arxiv.org/abs/1506.07503. The sigmoid
-    is bounded where the exponential is not, so that several places can share the attention. It is
-    computed as the softmax of ``log sigmoid(score)``, which holds for any scores, however low.
+    is bounded where the exponential is not, so that several positions can share the attention. It
+    is computed as the softmax of ``log sigmoid(score)``, which is stable for very low scores.
 
     >>> import torch
     >>> scores = torch.tensor([99.0, 0.0, 0.0, 99.0])  # sigmoids 1, 0.5, 0.5 and a hidden one
@@ -25,13 +25,13 @@ def smoothed(
     [0.5, 0.25, 0.25, 0.0]
     """
     wide = widen(scores)
-    if visible is not None:  # before the sigmoid, whose gradient at NaN is NaN
+    if visible is not None:  # before the sigmoid: its gradient at NaN is NaN
         wide = torch.where(visible, wide, 0.0)
     return masked_softmax(F.logsigmoid(wide), visible).to(scores.dtype)
 
 
 class Smoothed(Selection):
-    """Look at every visible place by its share of the sigmoids; no parameters."""
+    """Attend to every visible position by its normalised sigmoid; no parameters."""
 
     def forward(
         self,

@@ -1,4 +1,4 @@
-"""Sparsemax selection: the nearest point of the simplex."""
+"""Sparsemax selection: the projection onto the simplex."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from kochi.attention.selections.base import Selection
 from kochi.attention.selections.places import hide, keep_positive
 
 MOST_STEPS = 64
-"""More than Newton's method can need: every step cuts (sum - 1) x (number of places) to a quarter,
-from at most the square of the row's length down to rounding."""
+"""More than Newton's method can need: every step reduces (sum - 1) x (number of positions) to a
+quarter, from at most the square of the row's length down to rounding error."""
 
 
 def sparsemax(
@@ -21,9 +21,9 @@ def sparsemax(
     """Compute ``max(score[s] - tau, 0)``, with the ``tau`` that makes a row sum to 1.
 
     Martins and Astudillo 2016, section 2.2, proposition 1, and the gradient of section 2.5;
-    https://arxiv.org/abs/1602.02068. The paper finds ``tau`` by sorting. We go up to it from
-    ``max - 1``, below which no place can have a share, by Newton's steps. The sum falls in straight
-    pieces with ``tau``, so the last step is exact.
+    https://arxiv.org/abs/1602.02068. The paper finds ``tau`` by sorting. We use Newton's method,
+    starting from ``max - 1``, a lower bound of ``tau``. The sum is piecewise linear in ``tau``, so
+    the last step is exact.
 
     >>> import torch
     >>> sparsemax(torch.tensor([[1.0, 0.5, -3.0], [0.0, 5.0, 0.0]]), None).tolist()
@@ -74,7 +74,7 @@ class _Sparsemax(torch.autograd.Function):
 
 
 class Sparsemax(Selection):
-    """Look only at places that score high enough; no parameters."""
+    """Sparse softmax: positions with low scores get exactly 0; no parameters."""
 
     def forward(
         self,

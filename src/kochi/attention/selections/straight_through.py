@@ -1,4 +1,4 @@
-"""Straight-through selection: one place forward, the softmax backward."""
+"""Straight-through selection: one-hot in the forward pass, the softmax in the backward pass."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -12,29 +12,29 @@ from kochi.attention.selections.soft import masked_softmax
 def straight_through(
     place: Float[Tensor, "*batch source"], alignment: Float[Tensor, "*batch source"]
 ) -> Float[Tensor, "*batch source"]:
-    """Return the place, bit for bit, with the gradient of the alignment.
+    """Return ``place``, bit for bit, with the gradient of ``alignment``.
 
-    Bengio, Leonard and Courville 2013; https://arxiv.org/abs/1308.3432. There for a
-    unit that is on or off, here for one of many.
+    Bengio, Leonard and Courville 2013; https://arxiv.org/abs/1308.3432. The paper uses it for
+    binary units, here it is used for one-hot vectors.
 
     >>> import torch
     >>> alignment = torch.tensor([0.25, 0.75], requires_grad=True)
-    >>> found = straight_through(torch.tensor([0.0, 1.0]), alignment)
-    >>> (found * torch.tensor([3.0, 5.0])).sum().backward()
-    >>> found.tolist(), alignment.grad.tolist()
+    >>> result = straight_through(torch.tensor([0.0, 1.0]), alignment)
+    >>> (result * torch.tensor([3.0, 5.0])).sum().backward()
+    >>> result.tolist(), alignment.grad.tolist()
     ([0.0, 1.0], [3.0, 5.0])
     """
     return place + (alignment - alignment.detach())  # exactly 0: not 1 - 0.9 + 0.9
 
 
 class StraightThrough(Selection):
-    """Look at one place, but learn as if it had been the softmax; no parameters.
+    """Attend to one position, with the gradient of the softmax; no parameters.
 
-    The gradient is biased; `Hard` has an unbiased one of higher variance.
+    The gradient is biased; that of `Hard` is unbiased but has a higher variance.
 
     Args:
-        sample: Draw the place by the softmax in training, as the paper does; False takes the
-            likeliest one. Outside training it is always the likeliest one.
+        sample: Sample the position from the softmax in training, as in the paper; False takes the
+            most probable one. Outside training it is always the most probable one.
     """
 
     def __init__(self, *, sample: bool = True) -> None:
@@ -49,5 +49,5 @@ class StraightThrough(Selection):
         """See `straight_through`."""
         wide = widen(scores)
         pick = draw_place if self.sample and self.training else best_place
-        found = straight_through(pick(wide, visible), masked_softmax(wide, visible))
-        return found.to(scores.dtype)
+        alignment = straight_through(pick(wide, visible), masked_softmax(wide, visible))
+        return alignment.to(scores.dtype)

@@ -1,4 +1,4 @@
-"""Top-k selection: a softmax over the few best places."""
+"""Top-k selection: a softmax over the k best positions."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,31 +15,32 @@ def best_places(
     visible: Bool[Tensor, "*#batch #source"] | None,
     k: int,
 ) -> Bool[Tensor, "*batch source"]:
-    """Return True at the k highest visible scores, of equal ones the first.
+    """Return True at the k highest visible scores; ties go to the first.
 
     >>> import torch
     >>> scores = torch.tensor([2.0, 1.0, 1.0, 1.0, 9.0])
     >>> best_places(scores, torch.tensor([True, True, True, True, False]), 3).tolist()
     [True, True, True, False, False]
     """
-    seen = some_visible(scores, visible)
+    mask = some_visible(scores, visible)
     if k >= scores.shape[-1]:
-        return seen
-    scores = scores.detach().masked_fill(~seen, -torch.inf)
+        return mask
+    scores = scores.detach().masked_fill(~mask, -torch.inf)
     last = scores.topk(k, sorted=False).values.amin(-1, keepdim=True)
     above, level = scores > last, scores == last
     room = k - above.sum(-1, keepdim=True)
-    return seen & (above | (level & (level.cumsum(-1) <= room)))
+    return mask & (above | (level & (level.cumsum(-1) <= room)))
 
 
 class TopK(Selection):
-    """Look at the k best visible places by the softmax over them; no parameters.
+    """Attend to the k best visible positions by the softmax over them; no parameters.
 
     Zhao et al. 2019, "Explicit Sparse Transformer", section 3; https://arxiv.org/abs/1912.11637.
-    There all places as good as the k-th are kept; here never more than k, of equal ones the first.
+    The paper keeps all positions with the same score as the k-th; here ties go to the first, so
+    that there are never more than k.
 
     Args:
-        k: How many places; a row with fewer visible ones keeps them all.
+        k: Number of positions; a row with fewer visible ones keeps them all.
 
     Raises:
         ValueError: k is below 1.

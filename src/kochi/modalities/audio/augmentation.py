@@ -1,7 +1,7 @@
-"""Change what is heard in training: another speed, parts of a spectrogram hidden.
+"""Audio augmentation in training: speed perturbation and SpecAugment.
 
-All that is drawn comes from the generator that is handed in, so that what a batch looks like is a
-function of where it stands in training.
+All random numbers come from the given generator, so that a batch is a function of its position in
+training.
 """
 
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ SLOWEST, FASTEST = 0.1, 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Masks:
-    """How much of a spectrogram SpecAugment hides; the paper's letters stand behind.
+    """Options of SpecAugment, with the letters of the paper.
 
-    The defaults are the policy "Switchboard strong" of the paper's table 1, without its warping of
-    time, which the paper finds to matter least.
+    The defaults are the policy "Switchboard strong" of the paper's table 1, without time warping,
+    which the paper finds to matter least.
 
     Attributes:
-        time_masks: Masks over frames, an utterance; m_T.
-        time_width: The widest of them, in frames; T.
-        time_share: At most this share of an utterance's frames in one mask; p.
-        bin_masks: Masks over mel bins, an utterance; m_F.
-        bin_width: The widest of them, in bins; F.
+        time_masks: Number of masks over frames per utterance; m_T.
+        time_width: Maximum width of these masks, in frames; T.
+        time_share: Maximum fraction of an utterance's frames in one mask; p.
+        bin_masks: Number of masks over mel bins per utterance; m_F.
+        bin_width: Maximum width of these masks, in bins; F.
 
     Raises:
-        ValueError: A negative number, or a share above 1.
+        ValueError: A number is negative, or ``time_share`` is above 1.
     """
 
     time_masks: int = 2
@@ -54,23 +54,23 @@ def mask_spectrograms(
     draws: np.random.Generator,
     streams: int = 1,
 ) -> Float[Tensor, "batch frames size"]:
-    """Hide some frames and some bins of each utterance: SpecAugment.
+    """Mask random frames and bins of each utterance (SpecAugment).
 
-    A mask's width is drawn evenly from 0 to its widest, then its place among those where it fits.
-    Park et al. 2019, "SpecAugment", section 2, https://arxiv.org/abs/1904.08779. The paper's places
-    stop one before the end; here the last frame and bin can be hidden too.
+    The width of a mask is drawn uniformly from 0 to its maximum, then its start among those where
+    it fits. Park et al. 2019, "SpecAugment", section 2, https://arxiv.org/abs/1904.08779. In the
+    paper masks stop one before the end; here the last frame and bin can also be masked.
 
     Args:
-        frames: Normalised frames: what is hidden becomes 0, their mean.
-        lengths: How many frames of each row are real; padding is neither hidden nor counted.
-        masks: How much is hidden.
-        draws: Where the numbers are drawn from: four streams of them a row, row after row, from
-            lengths and options alone, so that padding changes nothing.
-        streams: How often the bins stand side by side in a frame (1 + order of the deltas): a bin
-            is hidden together with its deltas.
+        frames: Normalised frames: masked values become 0, their mean.
+        lengths: The number of frames of each row; padding is neither masked nor counted.
+        masks: The options.
+        draws: Random generator, from which four streams per row are drawn, by lengths and options
+            alone, so that padding has no effect.
+        streams: Number of copies of the bins in a frame (1 + order of the deltas): a bin is masked
+            together with its deltas.
 
     Raises:
-        ValueError: A size that ``streams`` does not divide.
+        ValueError: ``streams`` does not divide the size of a frame.
     """
     size = frames.shape[-1]
     if streams < 1 or size % streams:
@@ -126,7 +126,7 @@ def change_speed(
 def perturb_speed(
     samples: Int16[np.ndarray, " samples"], speeds: Sequence[float], draws: np.random.Generator
 ) -> Int16[np.ndarray, " changed"]:
-    """Play samples at one of some speeds, each as likely as the others.
+    """Play samples at a speed drawn uniformly from ``speeds``.
 
     Raises:
         ValueError: No speeds, or one outside 0.1 to 10.
@@ -138,9 +138,9 @@ def perturb_speed(
 def change_tempo(
     frames: Float32[np.ndarray, "frames size"], factor: float
 ) -> Float32[np.ndarray, "changed size"]:
-    """Spread frames over less or more time: x(factor * t), between neighbours a straight line.
+    """Stretch or compress frames in time by linear interpolation: x(factor * t).
 
-    For features whose sound is not at hand: the tempo changes, the pitch does not.
+    For features without audio: the tempo changes, the pitch does not.
 
     Args:
         frames: At least one frame.
@@ -164,7 +164,7 @@ def change_tempo(
 def perturb_tempo(
     frames: Float32[np.ndarray, "frames size"], speeds: Sequence[float], draws: np.random.Generator
 ) -> Float32[np.ndarray, "changed size"]:
-    """Spread frames at one of some speeds, each as likely as the others.
+    """Change the tempo of frames by a factor drawn uniformly from ``speeds``.
 
     Raises:
         ValueError: No speeds, or one outside 0.1 to 10.
@@ -174,7 +174,7 @@ def perturb_tempo(
 
 
 def check_speeds(speeds: Sequence[float]) -> None:
-    """Refuse speeds that nobody can mean.
+    """Check that speeds are plausible.
 
     Raises:
         ValueError: No speeds, or one outside 0.1 to 10.

@@ -1,4 +1,4 @@
-"""Deltas: how each number of a frame changes over time, put beside it."""
+"""Deltas: derivatives of frames over time, appended to each frame."""
 
 import torch
 from jaxtyping import Float, Int
@@ -13,7 +13,7 @@ def append_deltas(
     reach: int = 2,
     lengths: Int[Tensor, "*batch"] | None = None,
 ) -> Float[Tensor, "*batch frames all_sizes"]:
-    """Put the first (and second) derivative over time beside the frames.
+    """Append the first (and second) derivative over time to the frames.
 
         delta[t] = sum_{n=1..reach} n (frame[t+n] - frame[t-n]) / (2 sum_{n=1..reach} n^2)
 

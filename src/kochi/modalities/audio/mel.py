@@ -1,4 +1,4 @@
-"""The log-mel front end: how loud each band of frequencies is, in each short window of time.
+"""The log-mel front end: the log energy of each frequency band in short windows of time.
 
 Kaldi's definition (``compute-fbank-feats`` without dither, edges snipped):
 https://kaldi-asr.org/doc/feat.html and ``src/feat/feature-fbank.cc``. With the samples of a window
@@ -29,13 +29,13 @@ class MelOptions:
     """What a frame is.
 
     Attributes:
-        sample_rate_hz: Rate of the samples.
-        window_seconds: Length of the window a frame is computed from.
-        hop_seconds: From the start of a frame to that of the next.
-        mel_bins: Number of bands; 80 is usual for attention models, 40 enough at 8 kHz.
-        lowest_hz: Where the lowest band starts.
-        highest_hz: Where the highest band ends; None is half the sample rate.
-        preemphasis: How much of the sample before is taken off; lifts high frequencies.
+        sample_rate_hz: Sample rate.
+        window_seconds: Length of the window of a frame.
+        hop_seconds: Time from the start of a frame to that of the next.
+        mel_bins: Number of bands; 80 is usual for attention models, 40 is enough at 8 kHz.
+        lowest_hz: Lower end of the lowest band.
+        highest_hz: Upper end of the highest band; None for half the sample rate.
+        preemphasis: Fraction of the previous sample that is subtracted; boosts high frequencies.
 
     Raises:
         ValueError: Sizes that are not positive, bands outside 0 to half the sample rate, or so many

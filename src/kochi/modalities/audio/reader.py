@@ -1,4 +1,4 @@
-"""Recordings: 16-bit samples in the corpus, log-mel frames in the batch."""
+"""The reader of recordings: 16-bit samples in the corpus, log-mel frames in the batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Data table of recordings."""
+"""Data table of audio recordings."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -10,10 +10,10 @@ from kochi.tables import AboveZero, NotNegative
 
 
 class MelFrames(Frames):
-    """Log-mel frames of sound; see ``kochi.modalities.audio.mel.MelOptions``.
+    """Log-mel frames of audio; see ``kochi.modalities.audio.mel.MelOptions``.
 
-    Sound of another rate is resampled to ``sample_rate_hz``. ``highest_hz`` is half of that if it
-    is not set.
+    Audio with another sample rate is resampled to ``sample_rate_hz``. ``highest_hz`` defaults to
+    half of it.
     """
 
     sample_rate_hz: Annotated[int, Field(gt=0, le=768_000)] = 16_000
@@ -30,9 +30,9 @@ class SoundData(HeardData):
 
     A split is a manifest, or a folder in which every recording has its text in a .txt file of the
     same name. A cell of ``audio_column`` is the path of a recording, relative to ``audio_folder``
-    if that is set, else to ``folder``; a list of paths (in JSON), or paths separated by
-    ``joined_by``, are joined to one utterance. ``start_column`` and ``end_column``, where a row has
-    them, are seconds; ``duration_column`` stands in place of an end (seconds from the start).
+    if that is set, else to ``folder``. A list of paths (in JSON), or paths separated by
+    ``joined_by``, is joined into one utterance. The optional ``start_column`` and ``end_column``
+    are in seconds; ``duration_column`` replaces the end (in seconds from the start).
     """
 
     sources_folder: ClassVar[str | None] = "audio_folder"

@@ -111,7 +111,7 @@ def _of_table(path: Path, form: TableForm, header: bool | None, notes: tuple[str
     if header:
         if len(set(first)) < len(first):
             raise UserError(
-                f"{path}:1: a column name is there twice; found: {', '.join(first)}; rename one, "
+                f"{path}:1: duplicate column name; found: {', '.join(first)}; rename one, "
                 "or say --no-header"
             )
         names, rows = list[Name](first), rows[1:]

@@ -1,4 +1,4 @@
-"""Data table of features that somebody computed."""
+"""Data table of precomputed features."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,24 +8,24 @@ from kochi.tables import NotNegative, Table
 
 
 class GivenFrames(Frames):
-    """Frames as they are found: ``first_seconds`` is the middle of the first one."""
+    """Precomputed frames: ``first_seconds`` is the time of the middle of the first one."""
 
     hop_seconds: Hop = 0.010
     first_seconds: NotNegative = 0.0125
 
 
 class FeatureFiles(Table):
-    """A manifest, and the .npz file that holds the frames of its rows."""
+    """A manifest, and the .npz file with the frames of its rows."""
 
     manifest: Path
     arrays: Path | None = None
 
 
 class FeaturesData(HeardData):
-    """Frames of features that somebody computed: one array ``[frames, size]`` a row.
+    """Precomputed feature frames, one array ``[frames, size]`` per row.
 
-    A cell of ``key_column`` is a row's key in ``arrays``; without ``arrays`` it is the path of a
-    .npy file.
+    A cell of ``key_column`` is the key of a row in ``arrays``, or, without ``arrays``, the path of
+    a .npy file.
     """
 
     kind: Literal["features"]  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -1,8 +1,8 @@
-"""Where in a picture each word of its text is to be seen, as a manifest says it.
+"""Bounding boxes of the words of an image's text, as given in a manifest.
 
-A cell is a JSON list of ``[word, left, top, right, bottom]``: the word's place in the text, from 0,
-and a box in pixels of the picture (it may reach over the edge). A word may have several boxes (its
-look may lie in any of them) or none (it names nothing).
+A cell is a JSON list of ``[word, left, top, right, bottom]``: the index of the word in the text,
+from 0, and a box in pixels of the image (it may extend over the edge). A word may have several
+boxes, any of which counts, or none if it names nothing.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Change pictures a little in training: move, turn, zoom, mirror, darken.
+"""Image augmentation in training: shift, rotate, zoom, mirror, change the contrast.
 
-All that is drawn comes from the generator that is handed in, so that what a batch looks like is a
-function of where it stands in training.
+All random numbers come from the given generator, so that a batch is a function of its position in
+training.
 """
 
 import math
@@ -16,14 +16,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Distortion:
-    """How far a picture is changed at most, each amount drawn evenly up to it.
+    """The maximum of each distortion; the amounts are drawn uniformly up to it.
 
     Attributes:
-        shift: Share of a side that it is moved by.
-        turn_degrees: It is turned by.
-        zoom: Share that it is made larger or smaller by.
-        contrast: Share that its distance from white is changed by.
-        mirror: Whether half of the pictures are mirrored left to right.
+        shift: Shift, as a fraction of a side.
+        turn_degrees: Rotation, in degrees.
+        zoom: Change of size, as a fraction.
+        contrast: Change of the distance from white, as a fraction.
+        mirror: Whether half of the images are flipped left to right.
     """
 
     shift: float = 0.0
@@ -38,7 +38,7 @@ def distort(
     options: Distortion,
     draws: np.random.Generator,
 ) -> Float32[Tensor, "channels height width"]:
-    """Change one picture; what comes in from outside is white.
+    """Distort one image; areas outside of it are white.
 
     Args:
         picture: Its white is 0.

@@ -1,4 +1,4 @@
-"""Fit pictures into the size that a model reads, their aspect kept."""
+"""Fit images into the size that a model reads, keeping their aspect ratio."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal

@@ -1,4 +1,4 @@
-"""Pictures: 8-bit pixels in the corpus, numbers in the batch."""
+"""The reader of images: 8-bit pixels in the corpus, floats in the batch."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

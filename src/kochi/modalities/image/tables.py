@@ -1,4 +1,4 @@
-"""Data table of pictures."""
+"""Data table of images."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -12,11 +12,11 @@ Side = Annotated[int, Field(ge=4, le=16_384)]
 
 
 class Pixels(Table):
-    """What a model reads of a picture; see ``kochi.modalities.image.fitting``.
+    """How an image is prepared for a model; see ``kochi.modalities.image.fitting``.
 
-    Pictures are fitted into ``height`` and ``width`` pixels with their aspect kept: ``fit`` "pad"
-    scales them and puts white around them up to that size, "scale" leaves the white out, "shrink"
-    leaves small ones as they are, too.
+    Images are fitted into ``height`` x ``width`` pixels with their aspect ratio kept. ``fit`` =
+    "pad" scales them and pads with white to that size, "scale" does not pad, and "shrink" also
+    leaves smaller images at their size.
     """
 
     height: Side = 64
@@ -26,13 +26,13 @@ class Pixels(Table):
 
 
 class PictureData(ManifestData):
-    """Pictures with their text.
+    """Images with their text.
 
-    A split is a manifest, or a folder in which every picture has its text in a .txt file of the
-    same name, one right answer a line. A cell of ``image_column`` is the path of a picture,
-    relative to ``image_folder`` if that is set, else to ``folder``. ``text_column`` may be several
-    columns, and its cells lists (in JSON): several right answers. A cell of ``boxes_column``, where
-    there is one, says where each word is to be seen (see ``kochi.modalities.image.boxes``).
+    A split is a manifest, or a folder in which every image has its text in a .txt file of the same
+    name, one reference per line. A cell of ``image_column`` is the path of an image, relative to
+    ``image_folder`` if that is set, else to ``folder``. Several text columns, or lists in its cells
+    (in JSON), are several references. The optional ``boxes_column`` gives the bounding boxes of
+    each word (see ``kochi.modalities.image.boxes``).
     """
 
     sources_folder: ClassVar[str | None] = "image_folder"

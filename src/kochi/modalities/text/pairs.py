@@ -74,7 +74,7 @@ def _tsv_place(path: Path, header: list[str], column: str | int) -> int:
             f"{path}: column {column} is a number (no header) but others are names; use either"
         )
     if header.count(column) != 1:
-        found = "is there twice" if column in header else "is missing"
+        found = "occurs twice" if column in header else "is missing"
         raise UserError(
             f"{path}:1: column '{column}' {found}; found: {', '.join(header)}; set "
             "data.source_column and data.target_column to names, or to numbers if no header"

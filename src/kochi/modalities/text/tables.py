@@ -1,4 +1,4 @@
-"""Data tables of pairs of text."""
+"""Data tables of text pairs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,11 +10,11 @@ from kochi.tables import Table
 
 
 class TextData(BaseData):
-    """What all data have in common that are text on both sides.
+    """Options of all data that are text on both sides.
 
-    ``shared_vocabulary`` trains one tokenizer on both sides. Tags of a source, such as ``N;PL``,
-    where the data have some, are separated by ``tags_separator`` and read as whole symbols in front
-    of the source; see `kochi.data.tags`.
+    ``shared_vocabulary`` trains one tokenizer for both sides. Tags of a source, such as ``N;PL``,
+    are split at ``tags_separator``; each is one symbol in front of the source (see
+    `kochi.data.tags`).
     """
 
     source: Tokens = Tokens()
@@ -30,17 +30,18 @@ class TextData(BaseData):
     def _tags_need_a_vocabulary(self) -> "TextData":
         if self.tagged and self.shared_vocabulary:
             raise ValueError(
-                "data.shared_vocabulary and tags exclude each other: tags are symbols of the "
-                "source alone; set data.shared_vocabulary = false"
+                "data.shared_vocabulary and tags exclude each other: only the source has tag "
+                "symbols; set data.shared_vocabulary = false"
             )
         return self
 
 
 class TsvData(TextData, Separated):
-    """A table of text with a header row; a column given as a number (from 1) means no header.
+    """A table of text.
 
-    Several target columns are several right answers of a row in dev and test data. ``tags_column``
-    is one column or several.
+    Columns are given by name, or all by number (from 1) if there is no header row. In dev and test
+    data, several target columns are several references of a row. ``tags_column`` is one column or
+    a list of them.
     """
 
     kind: Literal["tsv"]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -58,9 +59,9 @@ class TsvData(TextData, Separated):
 
 
 class JsonlData(TextData):
-    """JSON objects, one a line or in an array; fields may be dotted (``translation.en``).
+    """JSON objects, one per line or in an array; fields may be dotted (``translation.en``).
 
-    The target may be a string or a list of strings (references), the tags likewise.
+    The target is a string or a list of strings (references), and so are the tags.
     """
 
     kind: Literal["jsonl"]  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -85,7 +86,7 @@ class ParallelFiles(Table):
 
 
 class ParallelData(TextData):
-    """Parallel files, one sentence a line, plain or gzip."""
+    """Parallel files, one sentence per line, plain or gzip."""
 
     kind: Literal["parallel"]  # pyright: ignore[reportIncompatibleVariableOverride]
     train: ParallelFiles
@@ -96,7 +97,8 @@ class ParallelData(TextData):
 class HuggingFaceData(TextData):
     """A data set read with the optional ``datasets`` package (``pip install kochi[huggingface]``).
 
-    ``name`` is what ``datasets.load_dataset`` takes; fields may be dotted (``translation.en``).
+    ``name`` is the argument of ``datasets.load_dataset``; fields may be dotted
+    (``translation.en``).
     """
 
     kind: Literal["huggingface"]  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -75,6 +75,6 @@ class LightningLogger(RunLogger):
         except Exception as error:  # of a service: whatever it raises
             reason = " ".join(str(error).split())
             raise UserError(
-                f"training.loggers: {self.name!r}: {type(error).__name__}: {reason}; mend that, or "
-                "take it out of training.loggers and go on with --resume"
+                f"training.loggers: {self.name!r}: {type(error).__name__}: {reason}; fix this, or "
+                "take it out of training.loggers and continue with --resume"
             ) from error

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the share of the peak at each optimizer step. One file a schedule."""
+"""Learning-rate schedules: the fraction of the peak at each step. One file per schedule."""
 
 from kochi.components import Slot
 from kochi.training.schedules.base import Course, Schedule

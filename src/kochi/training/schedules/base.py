@@ -1,4 +1,4 @@
-"""What every schedule of the learning rate offers."""
+"""Base class of learning-rate schedules."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ WarmupSteps = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True)
 class Course:
-    """How far a training is.
+    """The progress of a training run.
 
     Attributes:
         step: The optimizer step, from 1.
-        total_steps: Steps of the whole run.
+        total_steps: Number of steps of the whole run.
         evaluations: All evaluations so far, oldest first.
-        metric: The dev metric, which says what is better.
+        metric: The dev metric, which ranks evaluations.
     """
 
     step: int
@@ -30,7 +30,7 @@ class Course:
 
 
 class Schedule(ABC):
-    """Give the learning rate's share of its peak at each optimizer step.
+    """Compute the learning rate, as a fraction of its peak, at each optimizer step.
 
     Attributes:
         warmup_steps: Steps until the peak; 0 for a schedule without a warm-up.

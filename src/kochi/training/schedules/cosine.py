@@ -18,8 +18,8 @@ def cosine(step: int, warmup_steps: int, total_steps: int, final_fraction: float
     Args:
         step: The optimizer step, from 1.
         warmup_steps: The step at which the peak is reached; 0 for no warm-up.
-        total_steps: Steps of the whole run.
-        final_fraction: Share of the peak that is left at the last step.
+        total_steps: Number of steps of the whole run.
+        final_fraction: Fraction of the peak at the last step.
 
     >>> [round(cosine(step, 2, 10), 3) for step in (1, 2, 6, 10)]
     [0.5, 1.0, 0.5, 0.0]
@@ -35,7 +35,7 @@ class Cosine(Schedule):
 
     Args:
         warmup_steps: Steps until the peak; 0 for no warm-up.
-        final_fraction: Share of the peak that is left at the last step.
+        final_fraction: Fraction of the peak at the last step.
     """
 
     def __init__(

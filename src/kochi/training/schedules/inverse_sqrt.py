@@ -10,7 +10,7 @@ def inverse_sqrt(step: int, warmup_steps: int) -> float:
 
     Vaswani et al. 2017, "Attention is all you need", equation 3, https://arxiv.org/abs/1706.03762:
     ``min(step ** -0.5, step * warmup_steps ** -1.5)``. We multiply by ``warmup_steps ** 0.5``, so
-    that the peak is 1, where the paper has ``model_size ** -0.5``.
+    that the peak is 1, instead of the paper's ``model_size ** -0.5``.
 
     Args:
         step: The optimizer step, from 1.

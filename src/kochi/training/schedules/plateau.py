@@ -1,4 +1,4 @@
-"""Slow down when the dev metric no longer improves."""
+"""Reduce the learning rate when the dev metric no longer improves."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -22,7 +22,7 @@ def plateau(
     factor: float,
     patience: int,
 ) -> float:
-    """Multiply by ``factor`` each time ``patience`` evaluations in a row brought no new best.
+    """Multiply by ``factor`` after every ``patience`` evaluations in a row without a new best.
 
     The count starts again after each reduction and after each new best.
 
@@ -30,9 +30,9 @@ def plateau(
         step: The optimizer step, from 1.
         warmup_steps: The step at which the peak is reached; 0 for no warm-up.
         evaluations: All evaluations so far, oldest first.
-        metric: The dev metric, which says what is better.
-        factor: What the rate is multiplied by.
-        patience: Evaluations without a new best that are waited for.
+        metric: The dev metric, which ranks evaluations.
+        factor: Factor of each reduction.
+        patience: Number of evaluations without a new best before a reduction.
 
     >>> losses = [3.0, 2.0, 2.5, 2.2, 2.1]
     >>> seen = [Evaluation(i, 1, loss, None, 0.0) for i, loss in enumerate(losses)]
@@ -51,12 +51,12 @@ def plateau(
 
 
 class Plateau(Schedule):
-    """Rise linearly, then slow down when the dev metric no longer improves; see `plateau`.
+    """Rise linearly, then reduce when the dev metric no longer improves; see `plateau`.
 
     Args:
         warmup_steps: Steps until the peak; 0 for no warm-up.
-        factor: What the rate is multiplied by.
-        patience: Evaluations without a new best that are waited for.
+        factor: Factor of each reduction.
+        patience: Number of evaluations without a new best before a reduction.
     """
 
     def __init__(
