@@ -157,7 +157,8 @@ def report(folder: Path) -> None:
 
 
 def say_times(
-    right: list[tuple[Path, kochi.AudioPrediction]], times: dict[str, list[tuple[str, float, float]]]
+    right: list[tuple[Path, kochi.AudioPrediction]],
+    times: dict[str, list[tuple[str, float, float]]],
 ) -> None:
     """Hold the words' times of sentences heard right against the synthesiser's."""
     starts, ends, inside, even = [], [], [], []

@@ -38,7 +38,8 @@ def main() -> None:
     answers = predictor.predict([Recording(tuple(names)) for names in files], need_alignment=True)
     found: dict[str, list[tuple[float, float, int]]] = {"times": [], "spread evenly": []}
     for row, names, answer in zip(rows, files, answers, strict=True):
-        if answer.text == row["text"] and answer.words is not None:
+        if answer.text == row["text"]:
+            assert isinstance(answer, kochi.AudioPrediction) and answer.words is not None
             true = joined(names)
             words = [(word.start_seconds, word.end_seconds) for word in answer.words]
             found["times"].append(errors(words, true))

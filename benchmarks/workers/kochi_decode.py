@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kochi import config
+from kochi.allocator import keep_pages
 from kochi.attention import MultiHeadAttention
 from kochi.data.batches import batch_sources
 from kochi.decoders.transformer import TransformerDecoder, TransformerDecoderLayer

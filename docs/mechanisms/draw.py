@@ -175,7 +175,7 @@ def where_it_looks(predictor: kochi.Predictor, word: str) -> LabelledAlignment:
 
 def letters(prediction: kochi.Prediction) -> list[str]:
     """Return what was read, with a short end mark."""
-    return [*prediction.source_tokens[:-1], END]
+    return [*prediction.column_labels[:-1], END]
 
 
 def among_phones(predictor: kochi.Predictor, word: str) -> LabelledAlignment:

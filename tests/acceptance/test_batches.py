@@ -3,6 +3,7 @@
 import pytest
 
 import kochi
+from kochi.inference.sources import EncodedSource, EncodedSources
 
 WORDS = ["fade", "a", "bead", "cab", "dad", "ebb", "facade", "b", "ace", "deed"] * 3
 
@@ -35,7 +36,8 @@ def test_a_long_source_takes_no_more_memory_than_those_of_training(tiny):
     """A batch holds as many positions as the longest sources of training would."""
     model = kochi.load(tiny)
     lengths = [200, 60, 6, 6, 5, 5, 4, 3, 2, 1]
-    batches = model._batches(list(range(10)), lengths, 4)
+    rows = EncodedSources(EncodedSource("", [0] * length) for length in lengths)
+    batches = model._batches(rows, 4)
     assert [place for batch in batches for place in batch] == list(range(10))
     assert batches[:3] == [[0], [1], [2, 3, 4, 5]]
     texts = [word * 9 for word in WORDS]

@@ -88,13 +88,15 @@ def test_the_library_takes_arrays_and_rows(heard):
     assert together[0].unknown == ()
     alone = model.predict(arrays[1:], need_alignment=True)[0]
     assert alone.alignment is not None and together[1].alignment is not None
-    assert alone.times is not None and together[1].times is not None
     assert torch.allclose(alone.alignment, together[1].alignment, atol=1e-5)
+    assert isinstance(alone, kochi.FeaturesPrediction) and alone.times is not None
+    assert isinstance(together[1], kochi.FeaturesPrediction) and together[1].times is not None
     for one, other in zip(alone.times, together[1].times, strict=True):
         assert one.text == other.text
         assert one.start_seconds == pytest.approx(other.start_seconds, abs=1e-4)
         assert one.end_seconds == pytest.approx(other.end_seconds, abs=1e-4)
-    assert model.predict(arrays)[0].times is None
+    without = model.predict(arrays)[0]
+    assert isinstance(without, kochi.FeaturesPrediction) and without.times is None
     with pytest.raises(SourceError, match=r"sources\[1\]: array of shape \(4, 3\): frames have 3"):
         model.predict([frames_of("a"), np.ones((4, 3))])
 

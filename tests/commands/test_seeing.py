@@ -177,7 +177,7 @@ def test_the_library_takes_arrays_and_sizes_do_not_touch_each_other(seer):
     [alone] = model.predict(arrays[1:], need_alignment=True)
     assert alone.alignment is not None and together[1].alignment is not None
     assert alone.alignment.numpy() == pytest.approx(together[1].alignment.numpy(), abs=1e-5)
-    assert alone.grid == (1, 3)
+    assert isinstance(alone, kochi.ImagePrediction) and alone.grid == (1, 3)
     with pytest.raises(SourceError, match=r"sources\[1\]: array of shape \(2, 2\): found 2 x 2"):
         model.predict([arrays[0], np.zeros((2, 2), np.uint8)])
 
