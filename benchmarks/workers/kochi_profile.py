@@ -22,7 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
-from kochi.attention.products import linear
+from kochi.products import linear
 from kochi.training.run import train
 from kochi.training.trainer import Trainer
 

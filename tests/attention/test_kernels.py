@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, build
 from kochi.attention.kernels import dispatch
-from kochi.attention.processor import Processor
+from kochi.processor import Processor
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 """Largest difference, relative to the largest number: float32 sums of 257 terms in another order;

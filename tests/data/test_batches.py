@@ -17,9 +17,9 @@ from kochi.data.batches import (
     batch_sources,
 )
 from kochi.data.corpus import Corpus
-from kochi.data.tokenizer import EOS
 from kochi.errors import UserError
 from kochi.modalities.features.reader import FeatureReader
+from kochi.special_tokens import EOS
 
 
 class Lengths(Corpus):

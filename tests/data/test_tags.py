@@ -1,12 +1,12 @@
 import pytest
 
-from kochi.data.padding import UNK
 from kochi.data.tags import Tags
 from kochi.data.tokenizer import Tokenizer, train_tokenizer
 from kochi.errors import UserError
 from kochi.modalities.tables import Tokens
 from kochi.modalities.text.tables import TsvData
 from kochi.modalities.text.tokenizers import prepare_tokenizers
+from kochi.special_tokens import UNK
 
 ROWS = "haz\thazak\tN;PL\nkar\tkarok\tN;PL\nkar\tkart\tN;ACC\n"
 

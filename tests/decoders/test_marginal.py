@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from kochi import config
-from kochi.data.padding import EOS
 from kochi.decoders.luong import LuongDecoder
 from kochi.decoders.marginal import MarginalDecoder
 from kochi.decoding import beam_search, greedy, sample
@@ -16,6 +15,7 @@ from kochi.decoding.forced import score_targets
 from kochi.inputs import TokenInput
 from kochi.models.build import build_model
 from kochi.models.seq2seq import Seq2Seq
+from kochi.special_tokens import EOS
 from kochi.training.output_loss import output_loss
 
 VOCABULARY, SOURCE, TARGET = 7, 3, 4

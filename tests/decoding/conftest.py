@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from kochi.decoding.decoder import BOS, EOS, PAD, UNK
 from kochi.memory import Memory
+from kochi.special_tokens import BOS, EOS, PAD, UNK
 
 
 def memory_of(values: Tensor, mask: Tensor | None = None) -> Memory:

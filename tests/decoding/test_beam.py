@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kochi.decoding.beam import beam_search, trace
-from kochi.decoding.decoder import EOS
+from kochi.special_tokens import EOS
 
 A, B, C = 4, 5, 6
 

@@ -8,7 +8,7 @@ import torch
 
 from kochi.decoding import CtcPrefixScore, beam_search, search
 from kochi.decoding.ctc import BLANK, CtcPrefixes
-from kochi.decoding.decoder import BOS, EOS, PAD
+from kochi.special_tokens import BOS, EOS, PAD
 
 VOCABULARY, FRAMES = 6, 5  # padding (blank), unknown, begin, end, and two more
 A, B = 4, 5

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kochi.decoding.decoder import EOS
 from kochi.decoding.greedy import greedy
+from kochi.special_tokens import EOS
 
 A, B = 4, 5
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from kochi.data.padding import UNK
 from kochi.data.tags import Tags
 from kochi.data.tokenizer import Tokenizer, train_tokenizer
 from kochi.inference.unknown_words import MARK, Copier
 from kochi.modalities.tables import Tokens
+from kochi.special_tokens import UNK
 
 
 def tokenizer(kind, texts, **options):

@@ -13,11 +13,11 @@ from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.options import check_count
 from kochi.attention.output import START, AttentionState, Readout
 from kochi.attention.positions import stand
-from kochi.attention.products import Linear, linear
 from kochi.attention.projected_memory import Projected, clean_memory
 from kochi.attention.relative import Rotary
 from kochi.attention.scopes.base import PredictedScope
 from kochi.attention.scores.base import AnyScore
+from kochi.products import Linear, linear
 
 
 class Joined(NamedTuple):

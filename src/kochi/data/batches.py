@@ -13,10 +13,11 @@ from jaxtyping import Bool, Int32, Int64, Integer
 from torch import Tensor
 
 from kochi.data.corpus import Corpus
-from kochi.data.padding import BOS, PAD, pad_tokens
+from kochi.data.padding import pad_tokens
 from kochi.data.readers.base import Mask, Padded, Reader, Row
 from kochi.data.tokenizer import collate_tokens, flatten
 from kochi.errors import UserError
+from kochi.special_tokens import BOS, PAD
 
 AUGMENTATION = 2  # which use of the seed: draws of a batch are of (seed, epoch, 2, batch, rank)
 

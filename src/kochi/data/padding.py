@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, Integer
 
-PAD, UNK, BOS, EOS = range(4)
+from kochi.special_tokens import EOS, PAD
 
 
 def pad_tokens(

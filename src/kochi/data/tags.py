@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kochi.data.padding import UNK
 from kochi.errors import UserError
+from kochi.special_tokens import UNK
 
 
 def with_tags(text: str, tags: str) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi.contents import File
-from kochi.data.padding import BOS, EOS, PAD, UNK, pad_tokens
+from kochi.data.padding import pad_tokens
 from kochi.data.readers.base import Reader
 from kochi.data.readers.taking import is_file
 from kochi.data.tags import Tags, without_tags
@@ -30,6 +30,7 @@ from kochi.inputs import TokenInput
 from kochi.modalities.tables import Tokens
 from kochi.normal_forms import Normalization, normalize
 from kochi.reading import parse_json, parsing, read_file
+from kochi.special_tokens import BOS, EOS, PAD, UNK
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 _STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")

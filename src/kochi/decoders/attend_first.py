@@ -9,7 +9,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention
-from kochi.attention.products import linear_onto
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -26,6 +25,7 @@ from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
 from kochi.memory import Memory
+from kochi.products import linear_onto
 
 
 class AttendFirstDecoder(Decoder):

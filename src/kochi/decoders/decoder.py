@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kochi.attention.products import linear
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.written import Need, Written
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
+from kochi.products import linear
 
 
 class Decoder(nn.Module, ABC):

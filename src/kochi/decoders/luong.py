@@ -12,7 +12,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention, Projected, Readout
-from kochi.attention.products import Linear, linear_onto
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import (
     Bridge,
@@ -36,6 +35,7 @@ from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
+from kochi.products import Linear, linear_onto
 
 
 class LuongDecoder(Decoder):

@@ -14,7 +14,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import Attention
-from kochi.attention.products import Linear, linear
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
@@ -23,6 +22,7 @@ from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
 from kochi.memory import Memory
+from kochi.products import Linear, linear
 
 
 @dataclass(frozen=True)

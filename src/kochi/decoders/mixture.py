@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kochi.attention.products import linear
+from kochi.products import linear
 
 CHUNK = {"cpu": 2**21}
 CHUNK_ELSEWHERE = 2**25

@@ -11,7 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from kochi.attention.products import Linear
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
 from kochi.decoders.written import Need, Written
@@ -19,6 +18,7 @@ from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
 from kochi.memory import Memory
+from kochi.products import Linear
 
 
 class PlainDecoder(Decoder):

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import START, AttentionState, Projected
-from kochi.attention.products import Linear, linear
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
+from kochi.products import Linear, linear
 
 
 @dataclass(frozen=True)

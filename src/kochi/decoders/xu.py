@@ -10,9 +10,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi.attention import Attention, MultiHeadAttention
-from kochi.attention.products import Linear
 from kochi.decoders.attend_first import AttendFirstDecoder
 from kochi.layers.embedding import Embedding
+from kochi.products import Linear
 
 
 class XuDecoder(AttendFirstDecoder):

@@ -19,11 +19,12 @@ from kochi.decoding.candidates import (
     log_probabilities_,
     top,
 )
-from kochi.decoding.decoder import BOS, EOS, StepDecoder
+from kochi.decoding.decoder import StepDecoder
 from kochi.decoding.external_scorer import ExternalScorer, JointState
 from kochi.decoding.hypothesis import Hypothesis, normalise
 from kochi.decoding.limits import check_limits, check_options
 from kochi.memory import Memory
+from kochi.special_tokens import BOS, EOS
 
 Paths = tuple[list[list[int]], ...]  # tokens and parents of a sentence, [length][width] each
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kochi.decoding.decoder import BOS, EOS, PAD, UNK
+from kochi.special_tokens import BOS, EOS, PAD, UNK
 
 CHUNK = 96  # near the square root of common vocabulary sizes, where both stages cost the same
 _LOW = (1 << 32) - 1

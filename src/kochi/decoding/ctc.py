@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kochi.decoding.decoder import BOS, EOS, PAD
 from kochi.memory import Memory
+from kochi.special_tokens import BOS, EOS, PAD
 
 BLANK = PAD
 

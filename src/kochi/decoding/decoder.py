@@ -1,4 +1,4 @@
-"""The interface of decoders that search needs, and the special tokens."""
+"""The interface of decoders that search needs."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -6,8 +6,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.memory import Memory
-
-PAD, UNK, BOS, EOS = range(4)
 
 
 @runtime_checkable

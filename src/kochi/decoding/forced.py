@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kochi.decoding.candidates import log_probabilities_
-from kochi.decoding.decoder import BOS, EOS, PAD, StepDecoder
+from kochi.decoding.decoder import StepDecoder
 from kochi.memory import Memory
+from kochi.special_tokens import BOS, EOS, PAD
 
 
 def score_targets(

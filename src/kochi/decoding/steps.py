@@ -8,10 +8,11 @@ from torch import Tensor
 
 from kochi.decoding.active_batch import ActiveBatch, Record
 from kochi.decoding.candidates import forbid_marks, log_probabilities_
-from kochi.decoding.decoder import BOS, EOS, PAD, StepDecoder
+from kochi.decoding.decoder import StepDecoder
 from kochi.decoding.hypothesis import Hypothesis, normalise
 from kochi.decoding.limits import check_limits, check_options
 from kochi.memory import Memory
+from kochi.special_tokens import BOS, EOS, PAD
 
 # How paths go on: (log_probs [batch, width, vocabulary], the sentences' numbers [batch], the step
 # counted from 1) to tokens [batch, width].

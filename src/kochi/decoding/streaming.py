@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.decoding.candidates import forbid_marks, log_probabilities_
-from kochi.decoding.decoder import BOS, EOS
+from kochi.special_tokens import BOS, EOS
 
 
 @runtime_checkable

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import MultiHeadAttention
-from kochi.attention.products import Linear
 from kochi.encoders.encoder import FrameEncoder, layout_of, mean_over_places, quiet_padding
 from kochi.encoders.subsampling import ConvSubsampling
 from kochi.encoders.transformer_layers import apply_layers
@@ -19,6 +18,7 @@ from kochi.layers.dropout import Dropout
 from kochi.layers.feedforward import FeedForward, Residual
 from kochi.layers.self_attention import attention_to_itself
 from kochi.memory import Memory
+from kochi.products import Linear
 from kochi.tables import Fraction, HeadsAttention, Layers, Positive
 
 ROTARY = HeadsAttention.model_validate({"relative": "rotary"})

@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention.products import Linear
 from kochi.encoders.encoder import quiet_padding
 from kochi.memory import Frames
+from kochi.products import Linear
 
 KERNEL = 3
 

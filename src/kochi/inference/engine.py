@@ -5,12 +5,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kochi.config import Search
-from kochi.data.padding import BOS, EOS, UNK
 from kochi.data.readers.base import Reader
 from kochi.decoding import Hypothesis, NotFiniteError, length_limits
 from kochi.inference.request import Searched, Task
 from kochi.memory import Memory, Words
 from kochi.models.seq2seq import Seq2Seq
+from kochi.special_tokens import BOS, EOS, UNK
 
 
 class TorchEngine:

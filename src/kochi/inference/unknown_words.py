@@ -14,9 +14,9 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.data.padding import UNK
 from kochi.data.readers.base import Reader
 from kochi.data.tokenizer import Tokenizer
+from kochi.special_tokens import UNK
 
 Unknown = Literal["copy", "mark", "drop"]
 MARK = "⟨unk⟩"

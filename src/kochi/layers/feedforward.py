@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention.products import Linear
 from kochi.layers.dropout import Dropout
+from kochi.products import Linear
 from kochi.tables import Norm
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}

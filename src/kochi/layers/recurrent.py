@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kochi.attention.products import linear, linear_onto
 from kochi.layers.dropout import Dropout
+from kochi.products import linear, linear_onto
 
 State = tuple[Float[Tensor, "vectors rows hidden_size"], ...]
 

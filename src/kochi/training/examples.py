@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.data.padding import BOS
 from kochi.memory import Memory
 from kochi.modalities.attended import Attended
 from kochi.modalities.base import Modality
 from kochi.models.seq2seq import Seq2Seq
+from kochi.special_tokens import BOS
 from kochi.visible import visible_text
 
 LONGEST = 200  # characters of a text that are shown

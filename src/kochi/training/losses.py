@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kochi.attention.products import add_weight_gradient, linear
+from kochi.products import add_weight_gradient, linear
 
 CHUNK_BYTES = 8 * 2**20
 

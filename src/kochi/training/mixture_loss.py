@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kochi.attention.products import linear, weight_gradient
 from kochi.decoders.mixture import Mixture, Rows, log_shares
+from kochi.products import linear, weight_gradient
 from kochi.training.losses import product_dtype, sum_dtype
 
 

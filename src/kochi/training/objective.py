@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kochi import config
 from kochi.attention.scopes.coverage import coverage_loss
-from kochi.data.padding import EOS
+from kochi.special_tokens import EOS
 from kochi.training.ctc import ctc_loss
 from kochi.training.doubly_stochastic import doubly_stochastic_penalty
 from kochi.training.output_loss import output_loss

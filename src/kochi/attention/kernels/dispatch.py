@@ -22,10 +22,10 @@ from kochi.attention.kernels.triton_additive import (
     triton_runs_on,
 )
 from kochi.attention.kernels.windowed import windowed, windowed_refusal
-from kochi.attention.processor import Processor, this_processor
 from kochi.attention.scopes.base import Band
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware
+from kochi.processor import Processor, this_processor
 
 KERNELS: dict[str, Kernel] = {
     "reference": reference,

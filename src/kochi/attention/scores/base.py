@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kochi.attention.history import Past
-from kochi.attention.products import linear
+from kochi.products import linear
 
 
 class AnyScore(nn.Module, abc.ABC):

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int16
 from torch import Tensor
 
-from kochi.data.padding import EOS
 from kochi.decoders.streaming import StreamingDecoder
 from kochi.decoding.streaming import Walk, Written, walk_on
 from kochi.encoders.encoder import FrameEncoder
@@ -17,6 +16,7 @@ from kochi.inference.predictor import Predictor
 from kochi.memory import Frames
 from kochi.modalities.audio.frame_stream import FrameStream
 from kochi.modalities.audio.reader import SoundReader
+from kochi.special_tokens import EOS
 
 PATIENCE_SECONDS = 3.0  # longer than any pause within an utterance
 

@@ -11,14 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from kochi.attention.processor import this_processor
+from kochi.processor import this_processor
 
-LEAST = 2**21
-"""Multiplications from which oneDNN's larger call overhead pays off. Measured with torch 2.13 on
-one core of an AMD EPYC (Zen 5), MKL against oneDNN in milliseconds: 0.020 against 0.020 at 64 rows
-of 128 numbers to 128, 0.058 against 0.038 to 384, 0.27 against 0.13 at 320 rows to 384, 5.6 against
-2.5 to 8,000; its gradients 0.28 against 0.13 by the rows, 0.29 against 0.15 by the weight. On an
-earlier EPYC with the same instructions it was 1.0 to 1.2 times as fast forward."""
+LEAST = 2**21  # multiplications from which oneDNN's overhead pays off; see decision 0013
 
 
 def linear(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kochi.attention.processor import Processor, read_processor, this_processor
+from kochi.processor import Processor, read_processor, this_processor
 
 TWO_CORES = """processor\t: 0
 vendor_id\t: AuthenticAMD

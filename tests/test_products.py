@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kochi.attention import products
-from kochi.attention.products import (
+from kochi import products
+from kochi.products import (
     Linear,
     add_weight_gradient,
     linear,

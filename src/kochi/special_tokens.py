@@ -1,0 +1,3 @@
+"""The first tokens of every vocabulary: padding, unknown, beginning and end of a sequence."""
+
+PAD, UNK, BOS, EOS = range(4)
