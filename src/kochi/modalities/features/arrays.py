@@ -82,10 +82,10 @@ class Archive:
         path: The file.
 
     Attributes:
-            keys: The names of the arrays, in the order of the file.
+        keys: The names of the arrays, in the order of the file.
 
-        Raises:
-            UserError: The file does not exist or is not an .npz file.
+    Raises:
+        UserError: The file does not exist or is not an .npz file.
     """
 
     def __init__(self, path: File) -> None:
