@@ -26,7 +26,7 @@ class Stream:
         model: The model folder.
         files: One recording, or none or "-" for standard input.
         pcm_hz: Sample rate of standard input if it has no header; None for wav or ogg.
-        fast: Process a recording faster than real time.
+        fast: Do not play a recording in real time.
         as_json: Print one JSON object per token.
         device: Torch's name of the device.
         precision: Precision of the weights.
