@@ -73,7 +73,7 @@ class GradientNoise(Cell):
         drawn, baseline = [], torch.tensor(torch.nan)
         for draw in range(DRAWS):
             seed_generators(derive(self.trained.seed, draw), torch.device("cpu"))
-            if draw == 0:  # of other pairs: a batch's own answers would lean on what was drawn
+            if draw == 0:  # from other pairs: the batch's own rewards would depend on the samples
                 baseline = _baseline(model, other, run.training)
             drawn.append(_gradient(model, batch, baseline, run.training))
         found = Store(folder).find(self.trained) or {}

@@ -36,7 +36,7 @@ START, END = -1, -2
 class Trained(Cell):
     """Train a model and predict a test set; measure its alignments with forced decoding.
 
-    The result contains, with a row per test pair: ``answers``; for models that attend ``places``
+    The result contains, with a row per test pair: ``answers``; for models with attention ``places``
     (the number of weights that are not exactly 0, of weights, and of steps of heads), and ``nats``
     (negative log-likelihood of the target, and its number of tokens, including the end mark); for
     text ``source_lengths`` (tokens) and ``links`` (Pharaoh); for images ``points`` (words that have

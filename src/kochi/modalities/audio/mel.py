@@ -38,8 +38,8 @@ class MelOptions:
         preemphasis: Fraction of the previous sample that is subtracted; boosts high frequencies.
 
     Raises:
-        ValueError: Sizes that are not positive, bands outside 0 to half the sample rate, or so many
-            that one holds no frequency of the Fourier transform.
+        ValueError: A size is not positive, the bands are not within 0 to half the sample rate, or
+            there are so many that one contains no frequency of the Fourier transform.
     """
 
     sample_rate_hz: int = 16_000
