@@ -1,4 +1,4 @@
-"""Do what comes next in a thread, while the caller is at work."""
+"""Compute the next items in a thread while the caller works on the current one."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -15,15 +15,15 @@ Item = TypeVar("Item")
 def run_ahead(
     tasks: Iterable[Callable[[], Item]], count: int, begin: Callable[[], object] | None = None
 ) -> Generator[Item, None, None]:
-    """Give what tasks return, in their order; one thread does the next ones meanwhile.
+    """Yield the results of tasks in order; a thread computes the next ones in the meantime.
 
-    A task must not depend on what becomes of those before. What it raises is raised here, in its
-    place.
+    A task must not depend on what is done with earlier results. Its exceptions are raised here,
+    in order.
 
     Args:
-        tasks: Are taken one by one, here and not in the thread.
-        count: How many may be done ahead.
-        begin: Is called first in the thread.
+        tasks: The tasks; the iterable is consumed in this thread, not in the other one.
+        count: Maximum number of tasks computed ahead.
+        begin: Called first in the thread.
 
     >>> list(run_ahead((partial(pow, 2, power) for power in range(4)), count=2))
     [1, 2, 4, 8]
@@ -44,7 +44,7 @@ def run_ahead(
 def iterate_ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
     """Iterate over items that are made in a thread; see `run_ahead`.
 
-    The thread has as many of torch's threads as the caller, since sums are split among them.
+    The thread uses as many torch threads as the caller, since these determine how sums are split.
 
     >>> list(iterate_ahead(range(3), count=2))
     [0, 1, 2]

@@ -13,7 +13,7 @@ from typing import Any
 from kochi.visible import visible_text
 
 _LINE_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
-_FORM = "\t\n"  # what holds lines of answers together; harmless
+_FORM = "\t\n"  # separate lines of predictions; harmless
 
 
 def say(text: str = "", *, error: bool = False) -> None:

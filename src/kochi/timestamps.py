@@ -1,23 +1,24 @@
-"""When each token was said, read off an alignment to frames.
+"""Timestamps of tokens and words, derived from an alignment to frames.
 
 The rule, for tokens i with alignment a[i, j] to positions j at times t[j]:
 
-1. Speech goes forward: the positions are dealt out among the tokens in order, to each at least
-   one, so that the sum of log(a[i, j] + ``FLOOR``) over all positions j, each with its token i, is
-   the largest (Viterbi 1967, https://doi.org/10.1109/TIT.1967.1054010). It is dynamic time warping
+1. Speech is monotonic: the positions are divided among the tokens in order, at least one for each,
+   so that the sum of log(a[i, j] + ``FLOOR``) over all positions j, each with its token i, is
+   maximal (Viterbi 1967, https://doi.org/10.1109/TIT.1967.1054010). This is dynamic time warping
    (Sakoe and Chiba 1978, https://doi.org/10.1109/TASSP.1978.1163055) in which no position has two
-   tokens; where there are fewer positions than tokens, each is split into equal parts.
+   tokens; if there are fewer positions than tokens, each is split into equal parts.
 2. A token's centre is the mean of t[j] over its positions, weighted by a[i, j].
-3. A token lasts as long as its positions, but reaches no further than ``REACH_SECONDS`` from its
-   centre: what is between two tokens then is a pause. Outwards, where silence may be, the first and
-   the last of several reach as far from their centres as inwards, or as far as centres lie apart
-   on average if that is more (half a position at least). Spans do not overlap.
-4. The border between two words is half way between the end of the last token of the one and the
-   start of the first of the other that are not spaces, with the same reach. (A space is not heard:
-   to give it a time of its own makes words end too early.)
+3. A token lasts as long as its positions, but extends no further than ``REACH_SECONDS`` from its
+   centre: the gap between two tokens is then a pause. The outer sides of the first and the last of
+   several tokens, where there may be silence, extend as far from their centres as the inner sides,
+   or by the mean distance of centres if that is larger (half a position at least). Spans do not
+   overlap.
+4. The boundary between two words is half way between the end of the last token of the one and the
+   start of the first of the other, ignoring spaces, within the same limit. (A space is inaudible:
+   with a span of its own, words would end too early.)
 
-An attention model does not look at the borders of what it writes, so these are times to find a word
-by, not a phonetician's.
+An attention model does not attend to the boundaries of words, so these times serve to find a word
+and are not precise enough for phonetics.
 """
 
 from collections.abc import Sequence
@@ -29,32 +30,32 @@ from torch import Tensor
 
 from kochi.memory import Frames
 
-FLOOR = 1e-3  # a weight that is no weight
+FLOOR = 1e-3  # a negligible weight
 REACH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A token or word, and when it was said."""
+    """A token or word, with its start and end time."""
 
     text: str
     start_seconds: float
     end_seconds: float
 
     def to_record(self) -> dict[str, str | float]:
-        """Return plain values for JSON, to the millisecond."""
+        """Return plain values for JSON, rounded to milliseconds."""
         start, end = round(self.start_seconds, 3), round(self.end_seconds, 3)
         return {"text": self.text, "start_seconds": start, "end_seconds": end}
 
 
 @dataclass(frozen=True)
 class Stretches:
-    """What each token has of the recording: steps 1 and 2 of the rule above.
+    """The part of the recording of each token: steps 1 and 2 of the rule above.
 
     Attributes:
-        starts: Where the token's positions begin, in seconds.
-        ends: Where they end, which is where those of the next begin.
-        centres: Around which second it was said.
+        starts: Start of the token's positions, in seconds.
+        ends: Their end, which is the start of the next token's positions.
+        centres: The centre of each token, in seconds.
     """
 
     starts: Float[np.ndarray, " target"]
@@ -65,12 +66,12 @@ class Stretches:
 def find_stretches(
     alignment: Float[Tensor, "target source"], layout: Frames, end_seconds: float
 ) -> Stretches:
-    """Deal out the positions among the tokens.
+    """Divide the positions among the tokens.
 
     Args:
-        alignment: A row a token.
-        layout: Where the alignment's positions are in time.
-        end_seconds: How long the recording is.
+        alignment: One row per token.
+        layout: The times of the alignment's positions.
+        end_seconds: Duration of the recording.
     """
     weights = alignment.double().numpy()
     tokens, positions = weights.shape
@@ -98,14 +99,14 @@ def time_answer(
     layout: Frames,
     end_seconds: float,
 ) -> tuple[tuple[Timed, ...], tuple[Timed, ...]]:
-    """Say when each token and each word of an answer was said, by the rule above.
+    """Compute the times of each token and word of a prediction, by the rule above.
 
     Args:
         tokens: A name for each row of the alignment.
-        pieces: What each token adds to the text, with its spaces.
-        alignment: A row a token.
-        layout: Where the alignment's positions are in time.
-        end_seconds: How long the recording is.
+        pieces: The text that each token adds, including its spaces.
+        alignment: One row per token.
+        layout: The times of the alignment's positions.
+        end_seconds: Duration of the recording.
     """
     stretches = find_stretches(alignment, layout, end_seconds)
     times = time_tokens(tokens, stretches, layout, end_seconds)
@@ -113,10 +114,10 @@ def time_answer(
 
 
 def forward_path(gains: Float[np.ndarray, "target source"]) -> Int[np.ndarray, " target"]:
-    """Deal out columns among rows in order, so that the sum of the gains is the largest.
+    """Divide columns among rows in order, so that the sum of the gains is maximal.
 
     Args:
-        gains: Of each row, if it has the column; not more rows than columns.
+        gains: The gain of each row from each column; at most as many rows as columns.
 
     Returns:
         The first column of each row.
@@ -127,7 +128,7 @@ def forward_path(gains: Float[np.ndarray, "target source"]) -> Int[np.ndarray, "
     rows, columns = gains.shape
     best = np.full(rows, -np.inf)
     best[0] = gains[0, 0]
-    comes = np.zeros((columns, rows), dtype=bool)  # from the row before
+    comes = np.zeros((columns, rows), dtype=bool)  # from the previous row
     for column in range(1, columns):
         before = np.concatenate([[-np.inf], best[:-1]])
         comes[column] = before > best
@@ -144,13 +145,13 @@ def forward_path(gains: Float[np.ndarray, "target source"]) -> Int[np.ndarray, "
 def time_tokens(
     tokens: Sequence[str], stretches: Stretches, layout: Frames, end_seconds: float
 ) -> tuple[Timed, ...]:
-    """Say when each token was said: step 3 of the rule above.
+    """Compute the times of each token: step 3 of the rule above.
 
     Args:
         tokens: One for each stretch.
-        stretches: From `find_stretches`.
-        layout: Where the alignment's positions are in time.
-        end_seconds: How long the recording is.
+        stretches: The result of `find_stretches`.
+        layout: The times of the alignment's positions.
+        end_seconds: Duration of the recording.
     """
     if not tokens:
         return ()
@@ -168,12 +169,12 @@ def time_tokens(
 def time_words(
     pieces: Sequence[str], stretches: Stretches, times: Sequence[Timed]
 ) -> tuple[Timed, ...]:
-    """Say when each word was said: step 4 of the rule above.
+    """Compute the times of each word: step 4 of the rule above.
 
     Args:
-        pieces: What each token adds to the text, with its spaces.
-        stretches: Of the tokens, from `find_stretches`.
-        times: Of the tokens, from `time_tokens`.
+        pieces: The text that each token adds, including its spaces.
+        stretches: Those of the tokens, from `find_stretches`.
+        times: Those of the tokens, from `time_tokens`.
 
     >>> places = np.array([0.0, 0.2, 0.5, 0.9])
     >>> stretches = Stretches(places[:-1], places[1:], (places[:-1] + places[1:]) / 2)
@@ -182,7 +183,7 @@ def time_words(
     [('ab', 0.5), ('c', 0.9)]
     """
     texts: list[str] = []
-    first: list[int] = []  # token of each word
+    first: list[int] = []  # first token of each word
     last: list[int] = []
     open_word = False
     for token, piece in enumerate(pieces):
@@ -202,7 +203,7 @@ def time_words(
     starts = np.array([times[token].start_seconds for token in first])
     ends = np.array([times[token].end_seconds for token in last])
     borders = (stretches.ends[last[:-1]] + stretches.starts[first[1:]]) / 2
-    # A token that is in two words ends its part of the first before its own end.
+    # A token that spans two words ends its part of the first before its own end.
     centres = stretches.centres
     starts[1:] = np.maximum(borders, centres[first[1:]] - REACH_SECONDS)
     ends[:-1] = np.minimum(borders, centres[last[:-1]] + REACH_SECONDS)

@@ -1,4 +1,4 @@
-"""``kochi align``: which words or tokens belong together, by what a model attends to."""
+"""``kochi align``: align words or tokens by what a model attends to."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -35,48 +35,48 @@ CHUNK = 1024  # pairs read at a time
 )
 def align(
     model: ModelFolder,
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A text a line.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Sources, one text per line.")],
     target: Annotated[
-        Path, typer.Argument(metavar="TARGET", help="What the model is made to write, a line each.")
+        Path, typer.Argument(metavar="TARGET", help="Targets to align them with, one per line.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Write the links here, not to the screen.")
+        Path | None, typer.Option(help="Write the links to this file instead of the screen.")
     ] = None,
     gold: Annotated[
         Path | None,
         typer.Option(
-            help="Right links, a line each: 0-0 is sure, 0?1 possible. Gives the error rate. They "
-            "count what --unit names."
+            help="Gold links, one line per pair: 0-0 is sure, 0?1 possible. Prints the alignment "
+            "error rate. The indices count the unit of --unit."
         ),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Link every source word (or token) that gets at least this share of the "
-            "attention. Default: the one that gets most."
+            help="Link every source word (or token) with at least this weight. Default: only the "
+            "one with the largest weight."
         ),
     ] = None,
     layer: Annotated[
         int | None,
-        typer.Option(min=1, help="Of a Transformer's layers, from 1; the mean over its heads."),
+        typer.Option(min=1, help="Layer of a Transformer, from 1; averages over its heads."),
     ] = None,
     unit: Annotated[
         UnitName,
         typer.Option(
-            help="What the links are between. auto: tokens if one side is one word in at least "
-            f"half of the (first {CHUNK:,}) pairs, as from spelling to sound; else words."
+            help="Unit of the links. auto: tokens if one side is a single word in at least half of "
+            f"the (first {CHUNK:,}) pairs, as in pronunciation dictionaries; otherwise words."
         ),
     ] = UnitName.AUTO,
-    as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
     trust: Trust = None,
 ) -> None:
-    """Make MODEL write TARGET to SOURCE and link their words by what it attends to meanwhile.
+    """Force MODEL to generate TARGET from SOURCE and link words by the alignment of its attention.
 
-    Writes a line of links for each pair, in the Pharaoh format: 2-1 links the third source word and
-    the second target word. Pieces of words are merged; a word that attends most to the end mark has
-    no link. Links between tokens count the tokens that 'kochi show' names, without the end mark.
+    Writes one line of links per pair in the Pharaoh format: 2-1 links the third source word to the
+    second target word. Subwords are merged into words; a word that attends most to the end mark has
+    no link. Links between tokens count the tokens that 'kochi show' prints, without the end mark.
     """
     if threshold is not None and not 0.0 < threshold <= 1.0:
         raise UserError(f"--threshold {threshold:g}: expected a share above 0 and at most 1")
@@ -116,7 +116,7 @@ def align(
 
 
 def _choose_unit(texts: "tuple[list[str], list[str]]") -> "Unit":
-    """Choose what the links are between; say so where it is not words."""
+    """Choose the unit of the links; print a note if it is not words."""
     from kochi.word_alignment import choose_unit, word_counts
 
     counts = word_counts(zip(*texts, strict=True))
@@ -156,7 +156,7 @@ def _check_reads_text(predictor: "Predictor", model: Path) -> None:
 
 
 def _pairs(source: Path, target: Path) -> "Iterator[tuple[list[str], list[str]]]":
-    """Read both files side by side, in pieces."""
+    """Read both files in parallel, in chunks."""
     from kochi.data.lines import lines
 
     chunk: tuple[list[str], list[str]] = ([], [])

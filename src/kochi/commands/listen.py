@@ -1,4 +1,4 @@
-"""``kochi predict --stream``: write words while the sound still comes."""
+"""``kochi predict --stream``: recognise audio while it arrives."""
 
 import io
 import sys
@@ -20,16 +20,16 @@ BLOCK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Stream:
-    """What is asked for.
+    """Options of ``kochi predict --stream``.
 
     Attributes:
         model: The model folder.
         files: One recording, or none or "-" for standard input.
-        pcm_hz: Standard input is bare samples of this rate; None: wav or ogg.
-        fast: Do not wait for a recording's time.
-        as_json: One JSON object a token.
-        device: What torch calls it.
-        precision: Of the weights.
+        pcm_hz: Sample rate of standard input if it has no header; None for wav or ogg.
+        fast: Do not play a recording in real time.
+        as_json: Print one JSON object per token.
+        device: Torch's name of the device.
+        precision: Precision of the weights.
         trust: Packages whose code the model may run.
     """
 
@@ -50,12 +50,12 @@ class Stream:
 
 @dataclass
 class Clock:
-    """How late tokens are, and how long computing took.
+    """Latency of tokens, and time of computation.
 
     Attributes:
-        latencies: Seconds from the middle of the place looked at, when it sounded, until the token
-            was written: of sound waited for and of computing. Where a recording is played in its
-            time these are seconds of the clock.
+        latencies: Seconds from the middle of the attended position, in the audio, until the token
+            was written; this includes waiting for audio and computing. If a recording is played in
+            real time, these are seconds of wall-clock time.
         computing: Seconds.
     """
 
@@ -63,7 +63,7 @@ class Clock:
     computing: float = 0.0
 
     def report(self, seconds: float) -> str:
-        """Say it in one line."""
+        """Format the figures as one line."""
         share = f"computing took {100 * self.computing / max(seconds, 1e-9):.1f} % of the time"
         if not self.latencies:
             return f"{seconds:.1f} s of sound, no tokens; {share}"
@@ -75,10 +75,10 @@ class Clock:
 
 
 def listen(asked: Stream) -> None:
-    """Write what is heard to standard output; at the end say on stderr how late it was.
+    """Print tokens to standard output as they are recognised, and the latency to stderr at the end.
 
     Raises:
-        UserError: The model cannot listen, or something is wrong with the sound.
+        UserError: The model does not support streaming, or the audio is faulty.
     """
     _check(asked)
     from kochi.modalities.audio.streaming import Listener
@@ -118,7 +118,7 @@ def _check(asked: Stream) -> None:
 
 
 def _blocks(asked: Stream, sample_rate_hz: int) -> Iterator[tuple[Any, bool]]:
-    """Give blocks of samples, and an empty last one."""
+    """Stream blocks of samples, and an empty last one."""
     import numpy as np
 
     from kochi.modalities.audio.blocks import read_blocks, read_pcm
@@ -134,7 +134,7 @@ def _blocks(asked: Stream, sample_rate_hz: int) -> Iterator[tuple[Any, bool]]:
 
 
 class _Text:
-    """Write text as it comes, an utterance a line."""
+    """Prints text as it is recognised, one line per utterance."""
 
     def __init__(self) -> None:
         self._began = False

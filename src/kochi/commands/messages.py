@@ -1,4 +1,4 @@
-"""Remarks to the user, on stderr so that they never mix with answers."""
+"""Messages to the user, printed to stderr so that they never mix with predictions."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,39 +12,39 @@ if TYPE_CHECKING:
     from kochi.inference.predictor import Predictor
     from kochi.prediction import Prediction
 
-NAMED = 20  # sources without an answer that get a line of their own
-LISTED = 10  # unknown characters or words that are named
-REMARKS = 3  # remarks on single sources that are printed
+NAMED = 20  # failed sources that are reported individually
+LISTED = 10  # unknown characters or words that are listed
+REMARKS = 3  # remarks on individual sources that are printed
 
 
 def warn(message: str) -> None:
-    """Write one line of warning."""
+    """Print a one-line warning."""
     say(f"kochi: warning: {message}", error=True)
 
 
 def note(message: str) -> None:
-    """Write one line that says what was chosen."""
+    """Print a one-line note on a choice that was made."""
     say(f"kochi: {message}", error=True)
 
 
 def short(path: Path) -> str:
-    """Return a path as one would type it here: relative if it lies below this folder."""
+    """Return a path as you would type it: relative if it is below the current folder."""
     try:
         path, here = path.resolve(), Path.cwd().resolve()
-    except FileNotFoundError:  # this folder was removed meanwhile
+    except FileNotFoundError:  # the current folder was removed
         return str(path)
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 class Summary:
-    """Warnings about the sources that a model answers, summed up.
+    """Warnings about the sources of predictions, summarised.
 
-    A source without an answer is named at once; what else is to be said of all sources is said in
-    a few lines at the end (`close`).
+    A failed source is reported at once; remarks that concern all sources are printed at the end
+    (`close`).
 
     Args:
-        predictor: What answers.
-        where: Names a text by its number, from 1. Other sources have names of their own.
+        predictor: The predictor.
+        where: Describes a text by its number, from 1. Other sources have names of their own.
     """
 
     def __init__(self, predictor: "Predictor", where: Callable[[int], str]) -> None:
@@ -57,7 +57,7 @@ class Summary:
         self.unanswered: list[int] = []
 
     def add(self, prediction: "Prediction") -> None:
-        """Take note of the next prediction."""
+        """Record the next prediction."""
         self._count += 1
         where = self._place(prediction, self._count)
         if prediction.error is not None:
@@ -77,7 +77,7 @@ class Summary:
                 self._longest, self._longest_at = prediction.length, where
 
     def refuse(self, prediction: "Prediction") -> str:
-        """Say why the next prediction, which is not added, is no answer."""
+        """Return why the next prediction, which is not recorded, failed."""
         return self._reason(prediction, self._count + 1)
 
     def _reason(self, prediction: "Prediction", number: int) -> str:
@@ -89,7 +89,7 @@ class Summary:
         return self._where(number) if self._text else prediction.source
 
     def close(self) -> None:
-        """Say what is to be said of all sources."""
+        """Print the remarks that concern all sources."""
         total = f"{self._count:,} source{'s' * (self._count != 1)}"
         remarks = self._predictor.source.remarks
         for remark in remarks[:REMARKS]:
@@ -134,7 +134,7 @@ class Summary:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Write rising numbers in short.
+    """Format increasing numbers as ranges.
 
     >>> _ranges([1, 2, 3, 7, 9, 10])
     '1-3, 7, 9-10'
@@ -145,7 +145,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Put an answer on one line of a file: each line break in it becomes a space.
+    r"""Put a prediction on a single line: each line break becomes a space.
 
     >>> one_line("a\r\nb\u2028c")
     'a b c'

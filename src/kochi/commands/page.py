@@ -1,4 +1,4 @@
-"""The page that ``kochi show --out x.html`` writes: an answer in the viewer."""
+"""The page that ``kochi show --out x.html`` writes: a prediction in the viewer."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def check_page(path: Path) -> None:
-    """Refuse a page that could not be written.
+    """Check that a page can be written.
 
     Raises:
         UserError: Its folder does not exist.
@@ -24,7 +24,7 @@ def check_page(path: Path) -> None:
 def write_answer(
     predictor: "Predictor", attended: "Attended", prediction: "Prediction", path: Path, title: str
 ) -> None:
-    """Write the page of an answer whose every head was asked for.
+    """Write the page of a prediction with the alignments of all heads.
 
     Raises:
         UserError: The page cannot be written.

@@ -1,4 +1,4 @@
-"""``kochi predict``: answer line by line, or recording by recording."""
+"""``kochi predict``: predict targets line by line, or recording by recording."""
 
 import io
 import sys
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Form(Enum):
-    """How an answer is written."""
+    """Output format of a prediction."""
 
     SRT = "srt"
     VTT = "vtt"
@@ -58,51 +58,51 @@ def predict(
         list[Path] | None,
         typer.Argument(
             metavar="[FILE...|-]",
-            help="Text, one source a line; for a model of sound or pictures their files, for one "
-            "of features .npy or .npz files. - is standard input: text, or one such file, or names "
-            "of files, one a line.",
+            help="Text, one source per line; image or audio files for models of images or audio, "
+            ".npy or .npz files for models of features. - reads from standard input: text, a "
+            "single such file, or file names, one per line.",
         ),
     ] = None,
     beam: Beam = None,
     n_best: Annotated[
-        int, typer.Option(min=1, help="Answers for each line: line number, score, text.")
+        int, typer.Option(min=1, help="Predictions per line; prints line number, score and text.")
     ] = 1,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, with score and alignment.")
+        bool, typer.Option("--json", help="One JSON object per line, with score and alignment.")
     ] = False,
     with_names: Annotated[
-        bool, typer.Option("--with-names", help="Write the file's name and a tab before it.")
+        bool, typer.Option("--with-names", help="Prefix predictions with the file name and a tab.")
     ] = False,
     strict: Strict = False,
     unknown: Unknown = None,
     max_source_length: MaxSourceLength = None,
     form: Annotated[
         Form | None,
-        typer.Option("--format", help="Of one recording: srt or vtt (subtitles), or json."),
+        typer.Option("--format", help="For a single recording: srt or vtt (subtitles), or json."),
     ] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Draw answers.")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Sample instead of searching.")] = False,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0.01, help="With --sample: below 1 bolder, above 1 wilder. Default: 1."),
+        typer.Option(min=0.01, help="With --sample: temperature; below 1 is sharper. Default: 1."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="With --sample: another seed, others. Default: 0.")
+        int | None, typer.Option(min=0, help="With --sample: seed of the generator. Default: 0.")
     ] = None,
     stream: Annotated[
         bool,
         typer.Option(
             "--stream",
-            help="Write words while the sound still comes: from standard input (wav or ogg), or "
-            "from one recording as fast as it was spoken. Needs a model whose encoder reads in one "
-            "direction and whose attention is monotonic.",
+            help="Recognise audio while it arrives: from standard input (wav or ogg), or from one "
+            "recording played in real time. Needs a model with a unidirectional encoder and "
+            "monotonic attention.",
         ),
     ] = False,
     pcm: Annotated[
         int | None,
-        typer.Option(min=1, help="With --stream: standard input is bare 16-bit samples, Hz."),
+        typer.Option(min=1, help="With --stream: sample rate of headerless 16-bit input, in Hz."),
     ] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="With --stream: do not wait for a recording's time.")
+        bool, typer.Option("--fast", help="With --stream: do not wait for real time.")
     ] = False,
     batch_size: BatchSize = None,
     device: Device = "auto",
@@ -110,12 +110,13 @@ def predict(
     precision: Precision = PrecisionName.FP32,
     processes: Processes = 1,
 ) -> None:
-    """Answer each line of FILE, or of standard input as it comes, or each recording.
+    """Predict the target of each line of FILE or standard input, or of each recording.
 
-    Lines that trickle in are answered at once; lines that are there already are answered in
-    batches, always in their order. A blank line is answered by a blank line. So is what cannot be
-    read or is too long, with a warning; the exit code is then 1. In a terminal control characters
-    of an answer are shown, not obeyed; in a file or a pipe answers are as the model wrote them.
+    Lines from a pipe are predicted as they arrive; lines that are already available are predicted
+    in batches. The order of the output is always that of the input. A blank line gives a blank
+    line, and so does a source that cannot be read or is too long, with a warning; the exit code is
+    then 1. In a terminal, control characters in predictions are escaped; files and pipes get
+    predictions unchanged.
     """
     as_json = as_json or form is Form.JSON
     if stream or pcm is not None or fast:
@@ -135,7 +136,7 @@ def predict(
     subtitles = None if form is Form.JSON else form
     _check_options(beam, n_best, sample, temperature, seed)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # as the input, whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8")  # as the input, in any locale
     from kochi.commands.sources import read_sources
     from kochi.inference.predictor import READ_AHEAD
 
@@ -192,7 +193,7 @@ def _check_names(with_names: bool, text: bool, as_json: bool, subtitles: "Form |
 def _check_options(
     beam: int | None, n_best: int, sample: bool, temperature: float | None, seed: int | None
 ) -> None:
-    """Refuse options that would be ignored or cannot be met."""
+    """Raise an error for options that would be ignored or cannot be combined."""
     if sample and beam is not None:
         raise UserError("--beam has no meaning with --sample; leave one of them out")
     if not sample and (temperature is not None or seed is not None):
@@ -223,7 +224,7 @@ def _standard_input(files: list[Path], text: bool) -> Bytes:
 
 
 class _Printer:
-    """Writes answers as the options ask for."""
+    """Prints predictions in the form that the options select."""
 
     def __init__(
         self,
@@ -239,7 +240,7 @@ class _Printer:
         self._number = 0
 
     def print(self, prediction: "Prediction", source: Any) -> None:
-        """Write the answer to a source, the next one."""
+        """Print the prediction for the next source."""
         self._number += 1
         if self._as_json:
             predictor = self._predictor

@@ -1,4 +1,4 @@
-"""``kochi show``: what a model attended to while it wrote."""
+"""``kochi show``: what a model attends to as it generates its output."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kochi.prediction import Prediction
 
 
-MOST_CELLS = 100_000  # drawn in the terminal; more take minutes and nobody scrolls through them
+MOST_CELLS = 100_000  # drawn in the terminal; more take minutes and are unreadable
 
 
 @worked_example(
@@ -36,26 +36,24 @@ def show(
     text: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT", help="What the model is to read: a text, a recording, or a picture."
+            metavar="INPUT", help="The source: a text, or the path of a recording or an image."
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Write a picture (.png, .svg, .pdf) or a page to explore (.html) as well."
-        ),
+        typer.Option(help="Also write a chart (.png, .svg, .pdf) or an interactive page (.html)."),
     ] = None,
     beam: Beam = None,
     max_source_length: MaxSourceLength = None,
     device: Device = "auto",
     trust: Trust = None,
 ) -> None:
-    """Answer INPUT and draw the alignment: a row for each token written, a column for each read.
+    """Predict from INPUT and draw the alignment, a row per target token, a column per position.
 
-    The picture of a recording is its spectrogram, the words under their sound, and below them the
-    alignment over the same seconds. A picture is drawn once for each word, with what the model
-    attended to left bright, on one scale for all words; a frame marks the region that got most, and
-    its share is printed. A page opens on words, or on tokens where one side is a single word.
+    A recording is drawn as its spectrogram, with the words below it and the alignment over the same
+    time axis. An image is drawn once per word, bright where the model attended to, on one scale for
+    all words; a frame marks the region with the largest weight, whose share is printed. A page
+    opens at words, or at tokens if one side is a single word.
     """
     page = out if out is not None and out.suffix.lower() == ".html" else None
     if page is not None:
@@ -63,7 +61,7 @@ def show(
     elif out is not None:
         from kochi.view.figures import picture_format
 
-        picture_format(out, others=("html",))  # what cannot be written is refused at once
+        picture_format(out, others=("html",))  # refuse other formats before predicting
     from kochi.prediction import SourceError
     from kochi.view.terminal import draw_alignment
 
@@ -88,7 +86,7 @@ def show(
         raise UserError(f"{model}: a plain model has no attention, so there is nothing to draw")
     attended = predictor.attended(text, prediction)
     lines = predictor.modality.lines(attended)
-    if out is not None:  # before anything is printed: a reader such as head may leave at any line
+    if out is not None:  # before printing: a reader such as head may close the pipe
         _write(predictor, attended, prediction, out, short(model))
     say(prediction.text)
     if lines is not None:
@@ -109,7 +107,7 @@ def show(
 def _write(
     predictor: "Predictor", attended: "Attended", prediction: "Prediction", out: Path, model: str
 ) -> None:
-    """Write a page, or a picture of what was attended to."""
+    """Write a page, or a chart of the alignment."""
     from kochi.view.figures import font_advice, missing_glyphs, picture_format
     from kochi.view.labelled import answer_title
     from kochi.visible import visible

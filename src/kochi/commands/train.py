@@ -88,7 +88,7 @@ def train(
 
 
 def _measured(run: "Run", folder: str) -> list[list[str]]:
-    """Return commands that evaluate the model, on a split by name if its folder can find it."""
+    """Return commands that evaluate the model, naming a split if its folder can find the data."""
     from kochi.modalities import modality_of
     from kochi.modalities.pairs import split_files
     from kochi.modalities.text.tables import HuggingFaceData

@@ -19,12 +19,10 @@ from kochi.reading import open_file, parsing
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"
-LONGEST_LINE = (
-    1 << 20
-)  # bytes or characters; once cut into tokens a text takes a hundred times that
-LONGEST_DOCUMENT = 1 << 28  # of a JSON file that is one line: COCO's captions have 91 MB
-SHOWN = 100  # bytes of a line that is no text
-MARKS = {  # the longer ones first: that of UTF-32 begins as that of UTF-16 does
+LONGEST_LINE = 1 << 20  # bytes or characters; tokens take about a hundred times as much memory
+LONGEST_DOCUMENT = 1 << 28  # of a JSON file with a single line: COCO's captions have 91 MB
+SHOWN = 100  # bytes of a line that is not text
+MARKS = {  # the longer ones first: the one of UTF-32 begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8",
@@ -37,7 +35,7 @@ Bad = TypeVar("Bad")
 
 
 class LineError(ValueError):
-    """Say why a line is not text.
+    """The reason why a line is not text.
 
     Attributes:
         line: Its first bytes.
@@ -81,7 +79,7 @@ def lines(
 
 
 def marked_encoding(first: bytes) -> str | None:
-    r"""Return the encoding that a byte-order mark at the start of a file stands for.
+    r"""Return the encoding indicated by a byte-order mark at the start of a file.
 
     >>> marked_encoding(b"\xff\xfeh\x00")
     'utf-16'
@@ -98,10 +96,10 @@ def decode_lines(
     r"""Decode lines of bytes, such as those of ``sys.stdin.buffer``.
 
     Args:
-        stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are taken off.
-        name: What error messages call the input.
-        bad: Makes what stands for a line that is not text. Default: such a line is an error.
-        longest: How many bytes a line may have.
+        stream: Lines of bytes with their endings; only ``\n`` and ``\r\n`` are removed.
+        name: The name of the input in error messages.
+        bad: Returns a replacement for a line that is not text. Default: such a line is an error.
+        longest: Maximum number of bytes per line.
 
     Raises:
         UserError: The stream breaks off (gzip), or a line is too long, is not UTF-8 or has a NUL
@@ -127,7 +125,7 @@ def decode_lines(
 
 
 def _raw_lines(stream: io.BufferedReader, longest: int) -> Iterator[bytes]:
-    """Give lines of bytes; of one that is too long only as much as shows that it is."""
+    """Yield lines of bytes; a line that is too long is cut just above the limit."""
     most = longest + 2  # with a carriage return and a line feed
     for raw in iter(partial(stream.readline, most + 1), b""):
         yield raw
@@ -138,7 +136,7 @@ def _raw_lines(stream: io.BufferedReader, longest: int) -> Iterator[bytes]:
 def _decode_text(
     stream: io.BufferedReader, name: str, encoding: str, longest: int
 ) -> Iterator[str]:
-    """Decode lines in an encoding in which a line feed may be more than one byte."""
+    """Decode lines in an encoding whose line feed may be more than one byte."""
     number = 0
     remedy = "name the encoding of the file (data.encoding, or kochi init --encoding)"
     with (
@@ -186,7 +184,7 @@ def _decode(raw: bytes, longest: int) -> str:
 
 
 def open_bytes(path: Path, pipes: bool = False) -> io.BufferedReader:
-    """Open a plain or gzip file; what is read from it is unpacked.
+    """Open a plain or gzip file; reading decompresses it.
 
     Args:
         path: The file.
@@ -209,7 +207,7 @@ def open_bytes(path: Path, pipes: bool = False) -> io.BufferedReader:
 
 
 class _Gzip(gzip.GzipFile):
-    """A gzip stream that closes the file below it too."""
+    """A gzip stream that also closes the underlying file."""
 
     def __init__(self, raw: io.BufferedReader):
         super().__init__(fileobj=raw)

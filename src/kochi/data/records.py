@@ -1,4 +1,4 @@
-"""Objects of JSON files: one a line, or in an array that may stand in a field of an object."""
+"""Objects of JSON files: one per line, or in an array that may be a field of an object."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -10,24 +10,24 @@ from kochi.data.lines import LONGEST_DOCUMENT, lines
 from kochi.errors import UserError
 from kochi.reading import parse_json
 
-SHOWN = 8  # fields that a message names
+SHOWN = 8  # fields that a message lists
 CORRECT = "correct it"
 
 
 def read_records(
     path: Path, encoding: str = "utf-8", bad: Bad = refuse
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Stream the objects of a JSON file, each with where it stands. Blank lines are skipped.
+    """Stream the objects of a JSON file, each with its location. Blank lines are skipped.
 
-    A file of lines is streamed; one that holds an array is read whole.
+    A file of lines is streamed; one with an array is read at once.
 
     Args:
         path: The file.
-        encoding: Of the file.
-        bad: Called with a line that is not JSON, or what is no object.
+        encoding: Encoding of the file.
+        bad: Called with the error of a line that is not JSON, or of a value that is not an object.
 
     Raises:
-        UserError: The file cannot be read, or a whole file is not JSON.
+        UserError: The file cannot be read, or is a single document that is not JSON.
     """
     found = enumerate(lines(path, encoding, longest=LONGEST_DOCUMENT), 1)
     stream = ((number, line) for number, line in found if line.strip())
@@ -50,7 +50,7 @@ def read_records(
 
 
 def _is_document(first: str, alone: bool) -> bool:
-    """Say whether a file is one JSON value, by its first line."""
+    """Return whether a file is a single JSON value, judging by its first line."""
     if first.lstrip().startswith("["):
         return True
     try:
@@ -102,19 +102,19 @@ def _checked(record: Any, where: str) -> dict[str, Any]:
 
 
 def json_type(value: Any) -> str:
-    """Name the type of a JSON value for messages."""
+    """Return the name of the type of a JSON value in messages."""
     names = {dict: "an object", list: "a list", str: "text", bool: "a truth value"}
     return "null" if value is None else names.get(type(value), "a number")
 
 
 def get_field(record: dict[str, Any], field: str, where: str, what: str = "field") -> Any:
-    """Return a field; a dotted name leads into objects where no field has that very name.
+    """Return a field; a dotted name refers to nested objects unless a field has that very name.
 
     Args:
         record: The object.
         field: The name.
         where: File and line, for messages.
-        what: What messages call a field.
+        what: The word for a field in messages.
 
     Raises:
         UserError: There is no such field.

@@ -1,7 +1,7 @@
 """Text to token ids and back: characters, whitespace, or byte-pair encoding.
 
-One wrapper around the Hugging Face ``tokenizers`` library. The special tokens contain spaces, which
-no piece of text can: so text such as "<pad>" or "</s>" is always text.
+A wrapper around the Hugging Face ``tokenizers`` library. The special tokens contain spaces, which
+no token of text does: text such as "<pad>" or "</s>" is therefore always text.
 """
 
 import json
@@ -37,8 +37,8 @@ _STORED_SPECIALS = ("< pad >", "< unk >", "< bos >", "< eos >")
 WORD_MARK = "▁"
 _DEFAULT_BPE_SIZE = 8000
 _ALL = 2**31 - 1
-LARGEST = 1 << 25  # bytes of a saved tokenizer; one of 250,000 tokens has 8 MB
-COMPOSED = 4  # characters that normalisation may make one, at most
+LARGEST = 1 << 25  # bytes of a saved tokenizer; one with 250,000 tokens has 8 MB
+COMPOSED = 4  # maximum number of characters that normalisation composes into one
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Kind = Literal["characters", "whitespace", "bpe"]
@@ -52,15 +52,15 @@ _NORMALIZERS = {
 
 
 class Tokenizer(Reader[str]):
-    """Cut text into token ids and join them again: the reader of text.
+    """The reader of text: split it into token ids and join them again.
 
     Args:
-        library: The tokenizer of the ``tokenizers`` library that does the work; made by
-            `train_tokenizer` or `Tokenizer.load`.
+        library: The underlying tokenizer of the ``tokenizers`` library; made by `train_tokenizer`
+            or `Tokenizer.load`.
         kind: "characters", "whitespace" or "bpe".
         lowercase: Whether text is lower-cased first.
-        normalization: The Unicode normal form that text is brought to first, or "none".
-        tags: Of a source with tags, what is known of them; their ids follow those of the text.
+        normalization: The Unicode normal form that is applied first, or "none".
+        tags: The tags of sources, if they have any; their ids follow those of the text.
     """
 
     unit: ClassVar[str] = "tokens"
@@ -81,7 +81,7 @@ class Tokenizer(Reader[str]):
         self.normalization: Normalization = normalization
         self.tags = tags
         self._known: dict[str, bool] = {}
-        self._longest = 0  # characters of a token; 0 before it was looked up
+        self._longest = 0  # characters of a token; 0 until it is computed
 
     @property
     def size(self) -> int:
@@ -93,11 +93,11 @@ class Tokenizer(Reader[str]):
         return self._library.get_vocab_size(with_added_tokens=False)
 
     def fits(self, wanted: Tokens, tagged: bool = False) -> bool:
-        """Say whether text is cut as a run file asks for, with tags or without."""
+        """Return whether text is tokenized as a run file specifies, with tags or without."""
         size = wanted.vocabulary_size
         found = self.kind, self.lowercase, self.tags is not None
         same = found == (wanted.tokens, wanted.lowercase, tagged)
-        if self.normalization != wanted.normalization:  # folders of old know no normal form
+        if self.normalization != wanted.normalization:  # old model folders lack the normal form
             same = same and (self.normalization, wanted.normalization) == ("none", "nfc")
         return same and (size is None or self._text_size <= size)
 
@@ -113,7 +113,7 @@ class Tokenizer(Reader[str]):
 
     @override
     def is_one(self, source: Any) -> bool:
-        return is_file(source) and not hasattr(source, "read")  # an open file is its lines
+        return is_file(source) and not hasattr(source, "read")  # an open file is iterated by line
 
     @override
     def taken(self, source: Any) -> str | None:
@@ -121,7 +121,7 @@ class Tokenizer(Reader[str]):
 
     @override
     def encode(self, source: str) -> list[int]:
-        """Cut one text; no begin or end token is added. Unknown tokens become ``UNK`` (1).
+        """Tokenize a text; no begin or end token is added. Unknown tokens become ``UNK`` (1).
 
         Raises:
             UserError: The tokenizer has tags, and the text has none.
@@ -131,7 +131,7 @@ class Tokenizer(Reader[str]):
 
     @override
     def encode_batch(self, sources: Sequence[str]) -> list[list[int]]:
-        """Cut many texts at once, on all cores."""
+        """Tokenize many texts at once, on all cores."""
         split = [self._split(source) for source in sources]
         valid = [_valid(text) for text, _ in split]
         encodings = self._library.encode_batch_fast(valid, add_special_tokens=False)
@@ -148,7 +148,7 @@ class Tokenizer(Reader[str]):
 
     @override
     def attempt_batch(self, sources: Sequence[str]) -> list[Any]:
-        if self.tags is not None:  # a source without them is refused
+        if self.tags is not None:  # a source without tags is an error
             return super().attempt_batch(sources)
         return list(self.encode_batch(sources))
 
@@ -162,7 +162,7 @@ class Tokenizer(Reader[str]):
         return len(source) // (COMPOSED * self._longest)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Join tokens into text; special tokens, the unknown one too, leave nothing behind."""
+        """Join tokens into text; special tokens, including the unknown one, are dropped."""
         return self._library.decode([i for i in ids if i > EOS], skip_special_tokens=False)
 
     @override
@@ -175,7 +175,7 @@ class Tokenizer(Reader[str]):
         return self.tokens(range(self.size))
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """Name each token, for people to read; BPE pieces that begin a word start with "▁".
+        """Return the names of tokens, for display; BPE tokens that begin a word start with "▁".
 
         Raises:
             ValueError: An id is not in the vocabulary.
@@ -208,7 +208,7 @@ class Tokenizer(Reader[str]):
     @property
     @override
     def parts(self) -> str:
-        """Say what `unknown` names: "characters" or "words"."""
+        """The name of the result of `unknown`: "characters" or "words"."""
         return "words" if self.kind == "whitespace" else "characters"
 
     @override
@@ -226,13 +226,13 @@ class Tokenizer(Reader[str]):
         return source
 
     def pieces(self, ids: Sequence[int], replaced: Mapping[int, str] | None = None) -> list[str]:
-        """Return what each token adds to a text; joined, they are the text and its spaces.
+        """Return the text that each token adds; joined, they are the text and its spaces.
 
-        Special tokens add nothing. Before each token that stands for a word there is a space.
+        Special tokens add nothing. Each token that replaces a word is preceded by a space.
 
         Args:
             ids: The tokens.
-            replaced: Texts that stand in place of some of them, by their place.
+            replaced: Texts that replace some of the tokens, by their index.
         """
         names = ["" if i <= EOS else self._name(i) for i in ids]
         for place, text in (replaced or {}).items():
@@ -243,7 +243,7 @@ class Tokenizer(Reader[str]):
         return [f" {name}" if name else "" for name in names] if self.parts == "words" else names
 
     def join(self, ids: Sequence[int], replaced: Mapping[int, str]) -> str:
-        """Join tokens into text, some of them replaced; see `pieces`."""
+        """Join tokens into text, replacing some of them; see `pieces`."""
         if not replaced:
             return self.decode(ids)
         text = "".join(self.pieces(ids, replaced))
@@ -251,12 +251,12 @@ class Tokenizer(Reader[str]):
 
     @property
     def ambiguous(self) -> bool:
-        """Say whether different tokens may join to the same text."""
+        """Return whether different tokens may join to the same text."""
         return self.kind == "bpe"
 
     @override
     def parts_of(self, source: str) -> list[str | None]:
-        """Return the part of a source that each of its tokens stands for; None for a tag.
+        """Return the part of a source that each token represents; None for a tag.
 
         >>> letters = train_tokenizer(Tokens(tokens="characters"), ["ab"])
         >>> letters.parts_of("aßb")
@@ -269,11 +269,11 @@ class Tokenizer(Reader[str]):
 
     @override
     def words(self, source: str) -> list[int | None]:
-        """Say which word of a source each of its tokens is of, for words with white space between.
+        """Return the index of the whitespace-separated word of a source that each token belongs to.
 
-        Words are counted from 0; None stands for a token that is white space alone. A token that
-        reaches over several words is of the last of them. A word mark that is a BPE piece by itself
-        belongs to the word it begins. All tags of a source are one word, the last.
+        Words are counted from 0; None is for a token that is nothing but white space. A token that
+        spans several words belongs to the last one. A word mark that is a BPE token by itself
+        belongs to the word it begins. All tags of a source are a single word, the last.
 
         >>> letters = train_tokenizer(Tokens(tokens="characters"), ["ab c"])
         >>> letters.words("ab c")
@@ -293,7 +293,7 @@ class Tokenizer(Reader[str]):
 
     @override
     def save(self, path: Path) -> None:
-        """Write the library's own JSON, in an object with the tags where there are some."""
+        """Write the library's own JSON, in an object that also contains the tags, if any."""
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         text = self._library.to_str(pretty=True)
         if self.tags is not None:
@@ -309,7 +309,7 @@ class Tokenizer(Reader[str]):
 
     @staticmethod
     def load(path: File) -> "Tokenizer":
-        """Read what `save` wrote. Nothing in the file can run code.
+        """Load what `save` wrote. Nothing in the file can run code.
 
         Raises:
             UserError: The file is missing, or is not a tokenizer of kochi as it was saved.
@@ -342,10 +342,10 @@ class Tokenizer(Reader[str]):
 
 
 def attach_marks(words: Sequence[int | None], tokens: Sequence[str]) -> list[int | None]:
-    """Give each word mark that is a token by itself the word of the token after it.
+    """Assign each word mark that is a token by itself to the word of the next token.
 
     Args:
-        words: Which word each token is of; None: of no word.
+        words: The word index of each token; None for no word.
         tokens: Their names. A mark before another mark is a space between words and keeps None.
 
     >>> attach_marks([0, None, None, 1], ["▁a", "▁", "▁", "b"])
@@ -365,7 +365,7 @@ def attach_marks(words: Sequence[int | None], tokens: Sequence[str]) -> list[int
 def flatten(
     sequences: Sequence[Sequence[int]],
 ) -> tuple[Int64[np.ndarray, " tokens"], Int64[np.ndarray, " batch"]]:
-    """Lay rows of tokens one after the other; return them and their lengths."""
+    """Concatenate rows of tokens; return them and their lengths."""
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
     total = int(lengths.sum())
     return np.fromiter(chain.from_iterable(sequences), np.int64, total), lengths
@@ -374,7 +374,7 @@ def flatten(
 def collate_tokens(
     tokens: Int64[np.ndarray, " tokens"], lengths: Integer[np.ndarray, " batch"]
 ) -> tuple[Int64[Tensor, "batch source"], Bool[Tensor, "batch source"]]:
-    """Pad rows that lie one after the other, each ended by ``EOS``; the mask is True at tokens."""
+    """Pad concatenated rows, each ended by ``EOS``; the mask is True at tokens."""
     padded, mask = pad_tokens(tokens, lengths)
     return torch.from_numpy(padded), torch.from_numpy(mask)
 
@@ -383,13 +383,13 @@ def collate_tokens(
 
 
 def train_tokenizer(tokens: Tokens, texts: Iterable[str]) -> Tokenizer:
-    """Learn a vocabulary from texts, which are read once and not kept.
+    """Learn a vocabulary from texts, which are streamed and not kept.
 
     Characters and whitespace tokens are ordered by frequency. BPE (Sennrich et al. 2016,
-    https://aclanthology.org/P16-1162) merges inside words only; a word carries its preceding space
-    as the mark "▁" (so that decoding restores the spacing), pairs seen once are not merged, and
-    ``vocabulary_size`` is at most 8000 when it is not given. A "▁" of the text itself comes back
-    as a space. The result depends on nothing but the texts.
+    https://aclanthology.org/P16-1162) merges within words only; a word includes its preceding space
+    as the mark "▁" (so that decoding restores the spacing), pairs that occur once are not merged,
+    and ``vocabulary_size`` is at most 8000 by default. A "▁" in the text itself is decoded as a
+    space. The result depends only on the texts.
 
     Raises:
         UserError: ``vocabulary_size`` leaves no room beside the special tokens.
@@ -406,7 +406,7 @@ def train_tokenizer(tokens: Tokens, texts: Iterable[str]) -> Tokenizer:
     library = _build(*settings, _empty_model(tokens.tokens))
     library.train_from_iterator(texts, _trainer(tokens.tokens, size))
     tree = json.loads(library.to_str())
-    tree["added_tokens"] = []  # or the library would look for special tokens in text
+    tree["added_tokens"] = []  # otherwise the library would search text for special tokens
     return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(tree)), *settings)
 
 
@@ -416,7 +416,7 @@ def train_tokenizer(tokens: Tokens, texts: Iterable[str]) -> Tokenizer:
 def _build(
     kind: Kind, lowercase: bool, normalization: Normalization, model: Any
 ) -> tokenizers.Tokenizer:
-    """Put normalizer, cutter and joiner of a kind around a model."""
+    """Build a tokenizer of a kind around a model: normalizer, pre-tokenizer, decoder."""
     library = tokenizers.Tokenizer(model)
     steps: list[Any] = [] if normalization == "none" else [_NORMALIZERS[normalization]()]
     steps += [normalizers.Lowercase()] if lowercase else []
@@ -457,7 +457,7 @@ def _trainer(kind: Kind, size: int | None) -> Any:
 
 
 def _take_tags(text: str, tree: Any) -> tuple[str, Tags | None]:
-    """Return the library's own part of a saved tokenizer, and the tags beside it."""
+    """Split a saved tokenizer into the library's own part and the tags."""
     if not isinstance(tree, dict):
         raise ValueError("it is not an object")
     if "tokenizer" not in tree:
@@ -469,7 +469,7 @@ def _take_tags(text: str, tree: Any) -> tuple[str, Tags | None]:
 
 
 def _recognise(library: tokenizers.Tokenizer) -> Settings:
-    """Tell which of our tokenizers this is, or raise ValueError."""
+    """Return the settings of a tokenizer of ours; raise ValueError for any other."""
     vocabulary = library.get_vocab(with_added_tokens=True)
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise ValueError("the ids are not 0, 1, 2, ...")
@@ -490,5 +490,5 @@ def _frame(library: tokenizers.Tokenizer) -> dict[str, Any]:
 
 
 def _valid(text: str) -> str:
-    """Replace halves of surrogate pairs, which are no characters (they become unknown tokens)."""
+    """Replace unpaired surrogates, which are not characters (they become unknown tokens)."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

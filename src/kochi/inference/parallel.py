@@ -1,11 +1,11 @@
-"""Batches answered side by side, one core each.
+"""Batches computed in parallel, one core each.
 
-A step of search is made of many small operations, which two cores share badly: the same two batches
-one beside the other take three quarters of the time.
+A step of search consists of many small operations, which two cores share badly: computing the same
+two batches side by side takes three quarters of the time.
 
-Torch keeps its number of threads twice: for each thread that has used torch, and for threads to
-come. Here only threads of our own are set to 1, and the number for threads to come is put back at
-once, so that calls from several threads leave torch as it was.
+Torch stores its number of threads twice: for each thread that has used torch, and for future
+threads. Here only threads of our own are set to 1, and the number for future threads is restored at
+once, so that calls from several threads leave torch unchanged.
 """
 
 import os
@@ -19,14 +19,14 @@ import torch
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-SMALLEST_SHARE = 16  # sentences; the work of a smaller batch is mostly overhead
+SMALLEST_SHARE = 16  # sentences; a smaller batch is mostly overhead
 
-_pools: dict[int, ThreadPoolExecutor] = {}  # by their number of threads, which stay
-_setting = threading.Lock()  # while torch's number for threads to come is 1
+_pools: dict[int, ThreadPoolExecutor] = {}  # by number of threads; they are never stopped
+_setting = threading.Lock()  # held while torch's number for future threads is 1
 
 
 def share_size(num_items: int, batch_size: int, workers: int) -> int:
-    """Return how many items to put in a batch, so that no worker stays idle for long."""
+    """Return the number of items per batch that keeps all workers busy until the end."""
     if workers == 1:
         return batch_size
     return min(batch_size, max(SMALLEST_SHARE, -(-num_items // workers)))
@@ -35,16 +35,17 @@ def share_size(num_items: int, batch_size: int, workers: int) -> int:
 def in_parallel(
     work: Callable[[Item], Result], batches: Sequence[Item], device: torch.device
 ) -> list[Result]:
-    """Return ``work`` of each batch, in their order.
+    """Return the results of ``work`` for all batches, in order.
 
-    On the CPU each of as many threads as torch has here takes whole batches and computes them
-    alone; several calls share these threads. Elsewhere one batch follows the other.
+    On the CPU there are as many threads as torch has here; each takes whole batches and computes
+    them alone, and several calls share these threads. On other devices batches are computed in
+    sequence.
 
     Args:
-        work: Must not count on what torch keeps for each thread, such as the gradient mode.
-        batches: What to work on; the first ones are taken first. The longest should come first, or
-            the last to finish leaves the other threads idle.
-        device: Where the work computes.
+        work: Must not depend on torch's thread-local state, such as the gradient mode.
+        batches: The batches, which are started in order. The longest should come first, or the last
+            to finish leaves the other threads idle.
+        device: The device of the computation.
     """
     workers = num_workers(device)
     if min(workers, len(batches)) <= 1:
@@ -60,24 +61,24 @@ def in_parallel(
 
 
 def num_workers(device: torch.device) -> int:
-    """Return how many batches `in_parallel` computes side by side."""
+    """Return the number of batches that `in_parallel` computes at a time."""
     return settle_threads() if device.type == "cpu" else 1
 
 
 def settle_threads() -> int:
-    """Return torch's number of threads, which a thread that is new to torch takes over here.
+    """Return torch's number of threads, which a thread that is new to torch adopts here.
 
-    Call it in a thread before it uses torch, so that it does not take over what is meant for
-    threads of `in_parallel`.
+    Call it in a thread before it uses torch, so that it does not adopt the number for the threads
+    of `in_parallel`.
     """
     with _setting:
         return torch.get_num_threads()
 
 
 def _take_one_core() -> None:
-    """Set torch's number of threads to 1 for this thread alone."""
+    """Set torch's number of threads to 1 for this thread only."""
     with _setting:
-        count = torch.get_num_threads()  # first: else torch would set it later
+        count = torch.get_num_threads()  # first: otherwise torch would set it later
         restoring = threading.Thread(target=torch.set_num_threads, args=(count,))
         torch.set_num_threads(1)
         restoring.start()
@@ -85,7 +86,7 @@ def _take_one_core() -> None:
 
 
 def _forget_threads() -> None:
-    """In a forked process: its copies of the pools have no threads."""
+    """Reset the pools in a forked process, whose copies have no threads."""
     global _setting
     _pools.clear()
     _setting = threading.Lock()

@@ -1,15 +1,15 @@
-"""Batches answered by processes of their own.
+"""Batches computed by separate processes.
 
-Threads that call many small operations wait for Python's lock in turns, and each wait costs more
+Threads that call many small operations take turns holding Python's lock, and each wait costs more
 than the operation: on two cores of an EPYC (Zen 5) two threads searched 8,200 tokens a second at
 beam 5 and 15,000 at beam 1, where two processes searched 9,000 and 21,800. Copies of
-a running process (fork) would begin at once, but MKL's allocator can hang in them; these processes
-begin anew, which takes a second or more, and so stay.
+a running process (fork) would start at once, but MKL's allocator can hang in them; these processes
+are spawned, which takes a second or more, and are therefore kept.
 
-They are talked to over anonymous pipes, which no other process can reach. The executor of
-`concurrent.futures` would not do: where a process is interrupted while it begins, it writes a
-traceback, and the first process ends only when all that was asked for is computed. Batches are
-pickled here, as the way of `multiprocessing` sends each tensor over a socket that it listens on.
+They communicate over anonymous pipes, which no other process can reach. The executor of
+`concurrent.futures` is unsuitable: if a process is interrupted while it starts, it prints a
+traceback, and the main process ends only after all submitted work is done. Batches are pickled
+here, as `multiprocessing` would send each tensor over a socket that it listens on.
 """
 
 import contextlib
@@ -40,15 +40,16 @@ NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 class Processes(Generic[Item, Result]):
     """Processes that each prepare the work once and then compute batches, one core each.
 
-    They begin when there is work for them. Close this, or use it in a ``with`` statement. A script
-    that makes one must keep what it does under ``if __name__ == "__main__":``, as each process
-    reads the script again. Several threads may call `map`; one waits for the other.
+    They are started when there is work for them. Close this object, or use it in a ``with``
+    statement. A script that creates one must be guarded by ``if __name__ == "__main__":``, as each
+    process imports the script. Several threads may call `map`; one waits for the other.
 
     Args:
-        count: How many processes.
-        prepare: What a process calls when it begins; returns what turns a batch into its result. A
-            function of a module, called with ``arguments``; batches and results are pickled.
-        arguments: ForcedDecoding to ``prepare``, pickled.
+        count: Number of processes.
+        prepare: Called in each process at its start; returns the function that computes the result
+            of a batch. It must be a module-level function, called with ``arguments``; batches and
+            results are pickled.
+        arguments: Arguments of ``prepare``, pickled.
 
     Raises:
         ValueError: ``count`` is not positive.
@@ -63,17 +64,17 @@ class Processes(Generic[Item, Result]):
         self._prepare = pickle.dumps((prepare, arguments))
         self._running: list[_Process] = []
         self._lock = threading.Lock()
-        # At the end of the program, before multiprocessing asks them to end and waits.
+        # At the exit of the program, before multiprocessing terminates them and waits.
         util.Finalize(self, _kill, (self._running,), exitpriority=0)
 
     def map(self, batches: Sequence[Item]) -> list[Result]:
-        """Return what becomes of each batch, in their order; the first ones are taken first.
+        """Return the results of all batches, in order; batches are started in order.
 
-        An error of a batch is raised here. Where a process has died, or this one is interrupted,
-        all of them are ended, and others begin with the next call.
+        An error in a batch is raised here. If a process has died, or this one is interrupted, all
+        processes are ended, and the next call starts new ones.
 
         Raises:
-            UserError: A process was killed, or had not enough memory.
+            UserError: A process was killed, or ran out of memory.
         """
         with self._lock:
             try:
@@ -103,14 +104,14 @@ class Processes(Generic[Item, Result]):
             self._running.remove(one)
             one.close()
         if len(self._running) < count:
-            # Starting it lets interrupts through again, so it must run before they are held back.
+            # Starting it unblocks interrupts, so it must run before they are blocked.
             resource_tracker.ensure_running()
         while len(self._running) < count:
             with _interrupts_held():
                 self._running.append(_Process(self._prepare))
 
     def _map(self, batches: Sequence[Item]) -> tuple[dict[int, Result], Exception | None]:
-        """Return the results by number, and the first error; after it no batch is begun."""
+        """Return the results by number, and the first error, after which no batch is started."""
         waiting = deque(enumerate(batches))
         found: dict[int, Result] = {}
         failed: Exception | None = None
@@ -132,7 +133,7 @@ class Processes(Generic[Item, Result]):
 
 
 class _Process:
-    """A process that computes, seen from the first one."""
+    """A worker process, as seen from the main process."""
 
     def __init__(self, prepare: bytes) -> None:
         context = multiprocessing.get_context("spawn")
@@ -185,9 +186,9 @@ def _kill(running: list[_Process]) -> None:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Put Ctrl-C off until the end, and for ever in a process that begins meanwhile.
+    """Defer Ctrl-C until the end of the block; processes started in it never receive it.
 
-    A new process inherits the mask. In this one, torch's threads take the signal all the same, and
+    A new process inherits the mask. In this one, torch's threads receive the signal anyway, and
     Python then calls its handler.
     """
     held: list[Any] = []
@@ -212,12 +213,12 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, prepare: bytes) -> None:
-    """Answer what comes over the pipe until it ends."""
+    """Compute the batches from the pipe until it is closed."""
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     torch.set_num_threads(1)
     keep_pages()
     work: Callable[[Any], Any] | None = None
-    with contextlib.suppress(EOFError, OSError):  # the first process is gone, or wants no more
+    with contextlib.suppress(EOFError, OSError):  # the main process is gone, or needs no more
         while True:
             batch = pipe.recv_bytes()
             try:
@@ -232,7 +233,7 @@ def _serve(pipe: Connection, prepare: bytes) -> None:
 
 
 def _as_bytes(error: Exception) -> bytes:
-    """Pickle an error; one of memory in words for the user, others with where they were raised."""
+    """Pickle an error: memory errors with a message for the user, others with their traceback."""
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(part in text for part in NO_MEMORY):
         error = UserError(

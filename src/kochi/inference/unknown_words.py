@@ -1,11 +1,11 @@
-"""What becomes of unknown words and characters in an answer: copied from the source, or marked.
+"""Replacement of unknown words and characters in predictions: copied from the source, or marked.
 
 Luong, Sutskever, Le, Vinyals and Zaremba 2015, "Addressing the rare word problem in neural machine
 translation", https://aclanthology.org/P15-1002, copy by learned positions; Jean, Cho, Memisevic and
 Bengio 2015, https://aclanthology.org/P15-1001, section 4.1, by the alignment of attention, as here.
-They replace written unknown tokens only. Here a known token is replaced too where it was written
-for an unknown part of the source: a model whose vocabularies hold every token of its training data
-never writes the unknown token, and what it writes there is a guess.
+They replace predicted unknown tokens only. Here a known token is replaced as well if it is aligned
+to an unknown part of the source: a model whose vocabularies contain every token of its training
+data never predicts the unknown token, and what it predicts there is a guess.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from kochi.special_tokens import UNK
 
 Unknown = Literal["copy", "mark", "drop"]
 MARK = "⟨unk⟩"
-CLEAR = 0.5  # a position that got at least as much as all others together
+CLEAR = 0.5  # a position with at least as much weight as all others together
 
 
 class Copier:
-    """Replaces the tokens of answers that stand for something unknown.
+    """Replaces the tokens of predictions that represent something unknown.
 
     Args:
         unknown: "copy" or "mark"; see `kochi.config.Search`.
-        target: Cuts the answers.
-        source: Reads the source; "copy" needs one of text, and marks elsewhere.
-        text: The source, as the reader takes it.
-        row: What the reader made of it.
+        target: The tokenizer of the targets.
+        source: The reader of the source; "copy" needs a reader of text, and marks otherwise.
+        text: The source, in a form that the reader accepts.
+        row: The encoded source.
     """
 
     def __init__(
@@ -55,20 +55,19 @@ class Copier:
     def replace(
         self, tokens: Sequence[int], alignment: Float[Tensor, "target source"] | None
     ) -> dict[int, str]:
-        """Say what replaces which of an answer's tokens.
+        """Return the replacements of tokens in a prediction.
 
-        A token is replaced by the part of the source that it was written for, if its alignment is
+        A token is replaced by the part of the source that it is aligned to, if its alignment is
         clear (`CLEAR`) and that part is unknown, or the token itself is. An unknown word of the
-        target is replaced by a whole word of the source. Tokens next to each other that were
-        written for the same part are replaced by it once. An unknown token without a clear
-        alignment is marked.
+        target is replaced by a whole word of the source. Adjacent tokens that are aligned to the
+        same part are replaced by it once. An unknown token without a clear alignment is marked.
 
         Args:
-            tokens: The answer, without the end mark.
-            alignment: Of the answer, or None: nothing is known.
+            tokens: The prediction, without the end mark.
+            alignment: The alignment of the prediction, or None if there is none.
 
         Returns:
-            The replacement of each replaced token, by its place; "" where a part was copied before.
+            The replacement of each replaced token, by its index; "" for the rest of a copied part.
         """
         replaced: dict[int, str] = {}
         before = None
@@ -82,7 +81,7 @@ class Copier:
         return replaced
 
     def _origin(self, token: int, weights: list[float]) -> tuple[str, int] | None:
-        """Return the part or word of the source that a token is to be replaced by."""
+        """Return the part or word of the source that is to replace a token."""
         if not self._parts:
             return None
         best = max(range(len(weights)), key=weights.__getitem__)
@@ -98,7 +97,7 @@ class Copier:
                     sums[number] += weight
             word = max(range(len(sums)), key=sums.__getitem__, default=0)
             return ("word", word) if sums and sums[word] >= CLEAR else None
-        # A piece of BPE is more than the one character that the unknown token stands for.
+        # A BPE token is more than the single character that the unknown token represents.
         return ("part", best) if clear and self._target.kind == "characters" else None
 
     def _copy(self, kind: str, place: int) -> str:

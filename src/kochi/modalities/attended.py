@@ -1,4 +1,4 @@
-"""A source, what was written for it, and what was attended to meanwhile: what is drawn."""
+"""A source, its prediction, and the alignment between them, ready for drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attended:
-    """A source, what was written for it, and what was attended to meanwhile.
+    """A source, its prediction, and the alignment between them.
 
     Attributes:
-        reader: Reads the source.
-        source: As the reader takes it.
-        text: What was written.
-        tokens: Its tokens.
-        pieces: What each of them adds to the text, with its spaces.
-        alignment: A row for each token.
-        layout: What the columns of the alignment are.
-        source_tokens: Their names; empty where they have none.
-        words: When each word of the text was said, where that is known.
-        row: What the reader made of the source, if it is at hand.
+        reader: The reader of the source.
+        source: The source in a form that the reader accepts.
+        text: The predicted text.
+        tokens: The tokens of the text.
+        pieces: The text that each token adds, including its spaces.
+        alignment: One row per token.
+        layout: Where the columns of the alignment are in the source.
+        source_tokens: The names of the columns; empty if they have none.
+        words: The words of the text with their times, if these are known.
+        row: The encoded source, if available.
     """
 
     reader: "Reader[Any]"
@@ -43,9 +43,9 @@ class Attended:
     row: Any = field(default=None, repr=False)
 
     def encoded(self) -> Any:
-        """Return what the reader makes of the source.
+        """Return the source as encoded by the reader.
 
         Raises:
-            UserError: It cannot be read any more.
+            UserError: The source can no longer be read.
         """
         return self.reader.encode(self.source) if self.row is None else self.row

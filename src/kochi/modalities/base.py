@@ -1,4 +1,4 @@
-"""What a kind of source must be able to do, from a row of data to a tensor and back to a person."""
+"""The interface of a modality, from a row of data to a tensor, and back to what a person reads."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
@@ -23,24 +23,24 @@ Data = TypeVar("Data")
 
 
 class Modality(ABC, Generic[Data]):
-    """One kind of source. Data, training, inference, evaluation and show know it only through this.
+    """A kind of source. Data, training, inference, evaluation and display use only this interface.
 
     Args:
-        data: The data table of a run file, of one of `tables`.
+        data: The data table of a run file, an instance of one of `tables`.
 
     Attributes:
-        name: One word: "text", "audio", ...
-        sources: What messages call its sources: "texts", "recordings", ...
+        name: A single word: "text", "audio", ...
+        sources: The plural noun for its sources in messages: "texts", "recordings", ...
         tables: The data tables of run files that describe such sources, by their ``kind``; each
             extends `kochi.modalities.tables.BaseData`.
-        augmentations: The tables of ``training`` that change such sources.
-        in_files: Whether a source is a file, or a part of one; else it stands in the data itself.
-        lasts: Whether a source lasts for some time, so that words have times.
-        has_length: Whether sources can be compared by length; pictures cannot.
-        example: How a user names a source to `kochi predict`; "" where it is not named.
-        detection: What finds such sources for `kochi init`, as "module:Class" of a
-            `kochi.modalities.detection.base.Detection`; None: nothing does.
-        instead_of_words: What tells where its parts are, for messages of what links words.
+        augmentations: The tables of ``training`` that configure augmentation of such sources.
+        in_files: Whether a source is a file, or a part of one; otherwise the data contain it.
+        lasts: Whether a source has a duration, so that words have timestamps.
+        has_length: Whether sources can be compared by length; images cannot.
+        example: How a user names a source to `kochi predict`; "" if sources cannot be named.
+        detection: The class that finds such sources for `kochi init`, as "module:Class" of a
+            `kochi.modalities.detection.base.Detection`; None if there is none.
+        instead_of_words: What locates the parts of a source instead of words, for messages.
     """
 
     name: ClassVar[str]
@@ -61,29 +61,29 @@ class Modality(ABC, Generic[Data]):
 
     @abstractmethod
     def pairs(self, split: "Split", bad: "Bad") -> "Iterator[Pair]":
-        """Stream the rows of a split as they stand, each with all its references.
+        """Stream the rows of a split, ungrouped, each with all its references.
 
         Args:
-            split: One that the table has.
-            bad: Called with what is wrong with a row.
+            split: A split of the table.
+            bad: Called with the error of an invalid row.
 
         Raises:
-            UserError: At the first thing wrong with the data.
+            UserError: At the first error in the data.
         """
 
     def files(self, split: "Split") -> list[Path]:
-        """Name the local files that a split is read from, apart from those of the sources."""
+        """Return the local files that a split is read from, except those of the sources."""
         return [self.data.folder / getattr(self.data, split)]
 
     def split_name(self, split: "Split") -> str:
-        """Return what messages call a split."""
+        """Return the name of a split in messages."""
         return str(self.data.folder / getattr(self.data, split))
 
     def with_test(self, files: Sequence[Path]) -> Any:
-        """Return the data table with other test files, which a user named.
+        """Return the data table with other test files, given by the user.
 
         Raises:
-            UserError: These files cannot be such data.
+            UserError: The files cannot be such data.
         """
         self._only(files)
         return self.data.model_copy(update={"test": files[0]})
@@ -95,7 +95,7 @@ class Modality(ABC, Generic[Data]):
             )
 
     def row_files(self, row: "Row") -> "list[File]":
-        """Name the files of the source of a manifest's row.
+        """Return the files of the source of a manifest's row.
 
         Raises:
             UserError: A cell is missing or empty.
@@ -107,58 +107,58 @@ class Modality(ABC, Generic[Data]):
         return self.data
 
     def identity(self, source: Any) -> Hashable:
-        """Return what two sources have in common that a model cannot tell apart."""
+        """Return a key that is equal for sources that a model cannot distinguish."""
         return source
 
     @property
     def bounds(self) -> str:
-        """What messages call the bounds on the length of training pairs."""
+        """The name of the limits on the length of training pairs, for messages."""
         return f"data.max_length = {self.data.max_length} tokens"
 
     # ------------------------------------------------------------------------------------- reading
 
     @abstractmethod
     def like(self) -> Input:
-        """Return about what an encoder will read, before any data are read, to try a model."""
+        """Return the approximate input of an encoder before data are read, to try out a model."""
 
     @abstractmethod
     def reader(self) -> "Reader[Any]":
-        """Make a reader of the training data, not fitted yet.
+        """Make a reader of the training data, not yet fitted.
 
         Raises:
-            UserError: Something is wrong with the data.
+            UserError: The data are faulty.
         """
 
     @abstractmethod
     def load_reader(self, file: "File") -> "Reader[Any]":
-        """Load what a reader saved.
+        """Load a saved reader.
 
         Raises:
             UserError: The file is missing or damaged.
         """
 
     def both_readers(self, folder: Path) -> "tuple[Reader[Any], Tokenizer] | None":
-        """Make the readers of both sides where one may depend on the other.
+        """Make the readers of both sides, if one may depend on the other.
 
         Args:
-            folder: Where they are saved, and loaded from if they are there.
+            folder: Where they are saved, or loaded from if they exist.
 
         Returns:
-            The readers of sources and targets. None: each is made by itself.
+            The readers of sources and targets, or None if each is made independently.
 
         Raises:
-            UserError: Something is wrong with the training data.
+            UserError: The training data are faulty.
         """
         return None
 
     def keep_tokens(self, known: "Reader[Any]", file: Path) -> None:
-        """Save a reader of another model where it reads as this run's own would."""
+        """Save another model's reader if it reads as this run's own would."""
         return
 
     # ---------------------------------------------------------------------------------- prediction
 
     def prediction(self) -> "type[Prediction]":
-        """Return the type of a prediction: the base, or what extends it for such sources."""
+        """Return the type of predictions: `Prediction` or a subclass for such sources."""
         from kochi.prediction import Prediction
 
         return Prediction
@@ -167,45 +167,45 @@ class Modality(ABC, Generic[Data]):
 
     @abstractmethod
     def metrics(self, wer: str) -> list[str]:
-        """Name the metrics that are shown beside the run's own.
+        """Return the names of the metrics that are shown in addition to the run's own.
 
         Args:
-            wer: What "wer" counts: "words", or "rows" with any error.
+            wer: The unit of "wer": "words", or "rows" with any error.
         """
 
     def rows_are_words(self, sources: Sequence[Any]) -> bool:
-        """Say whether each row is taken for one word, so that "wer" counts rows with any error."""
+        """Return whether each row counts as one word, so that "wer" counts rows with any error."""
         return False
 
     # --------------------------------------------------------------------------------------- people
 
     @abstractmethod
     def side(self, attended: "Attended") -> "Side":
-        """Return the source as a page shows it."""
+        """Return the source as a page displays it."""
 
     @abstractmethod
     def draw(self, attended: "Attended", path: Path, title: str) -> None:
-        """Draw what was attended to while the text was written.
+        """Draw what the model attended to as it generated the target.
 
         Args:
-            attended: With an alignment.
-            path: Where to; its ending says in which format.
-            title: Of the picture.
+            attended: The prediction, with an alignment.
+            path: The output file; its suffix determines the format.
+            title: Title of the chart.
 
         Raises:
-            UserError: The source cannot be read any more, or the picture cannot be written.
+            UserError: The source can no longer be read, or the chart cannot be written.
         """
 
     def record(self, reader: Any, source: Any, prediction: "Prediction") -> dict[str, Any]:
-        """Return what JSON adds about where an alignment's columns are in the source.
+        """Return the additional JSON fields that locate an alignment's columns in the source.
 
         Args:
-            reader: Reads the source.
-            source: As the user named it; perhaps it cannot be read a second time.
-            prediction: Of the source.
+            reader: The reader of the source.
+            source: The source as the user named it; it may not be readable a second time.
+            prediction: The prediction for the source.
         """
         return {}
 
     def lines(self, attended: "Attended") -> list[str] | None:
-        """Say in lines for a terminal what was attended to; None: the alignment is drawn there."""
+        """Describe the alignment in lines for a terminal; None if the alignment itself is drawn."""
         return None

@@ -1,4 +1,4 @@
-"""What the modalities share whose encoders read frames: recordings, and features."""
+"""The shared base of modalities whose encoders read frames: recordings and features."""
 
 import io
 from abc import abstractmethod
@@ -38,7 +38,7 @@ class OfFrames(Modality[Data]):
 
     @abstractmethod
     def load(self, file: File) -> "FrameReader[Any]":
-        """Load what a reader saved, as it stands there."""
+        """Load a saved reader, without checking its statistics."""
 
     @override
     def load_reader(self, file: File) -> "FrameReader[Any]":

@@ -1,4 +1,4 @@
-"""Manifests: their rows, and where the files of one are that the run file does not name."""
+"""Manifests: their rows, and the location of the files that the run file does not name."""
 
 import os
 from collections.abc import Hashable, Iterator
@@ -21,24 +21,24 @@ def manifest_rows(data: ManifestData, manifest: Path, split: Split, bad: Bad) ->
 
 
 def normal(file: File) -> Hashable:
-    """Return what is the same for a file, however its path is written."""
+    """Return a key that is equal for all paths of the same file."""
     return os.path.normpath(file) if isinstance(file, Path) else file
 
 
 def for_manifest(data: Any, manifest: Path) -> Any:
-    """Return the data table with which a manifest is to be read.
+    """Return the data table for reading another manifest.
 
-    Its files are looked for beside it, where those of training are beside theirs (in
-    ``image_folder`` or ``audio_folder``), else in its own folder, and only then among those of
-    training. The first row says which it is; where none has its files, they are missed beside the
-    manifest. Optional columns are not asked for where the first row has none.
+    Its files are searched for relative to it as those of training are relative to their manifest
+    (in ``image_folder`` or ``audio_folder``), then in its own folder, and last among those of
+    training. The first row decides; if no folder has its files, errors refer to the folder of the
+    manifest. Optional columns are dropped if the first row lacks them.
 
     Args:
         data: The table of the run file.
-        manifest: A file, or a folder, of which nothing is to be found out.
+        manifest: A file, or a folder, for which the table is returned unchanged.
 
     Raises:
-        UserError: The manifest cannot be read or holds no rows.
+        UserError: The manifest cannot be read or has no rows.
     """
     if not manifest.is_file():
         return data
@@ -53,7 +53,7 @@ def for_manifest(data: Any, manifest: Path) -> Any:
 
 
 def with_test_manifest(data: Any, manifest: Path) -> Any:
-    """Return the data table whose test data are all rows of a manifest."""
+    """Return the data table with all rows of a manifest as its test data."""
     found = for_manifest(data, manifest)
     return found.model_copy(update={"test": manifest, "split_column": None})
 
@@ -62,4 +62,4 @@ def _has_files(data: ManifestData, row: Row) -> bool:
     try:
         return all(path.is_file() for path in modality_of(data).row_files(row))
     except UserError:
-        return False  # whoever reads the row says what is wrong
+        return False  # the reader of the row reports the error

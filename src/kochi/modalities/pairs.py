@@ -1,4 +1,4 @@
-"""Pairs of a run's data, streamed. Everything wrong with them is one `UserError` with its place."""
+"""Pairs of a run's data, streamed. Every error is a `UserError` that names its position."""
 
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -15,17 +15,17 @@ def read_pairs(data: BaseData, split: Split, bad: Bad = refuse) -> Iterator[Pair
 
     In training data every reference makes a pair of its own. In dev and test data a pair holds all
     references of a row, and with ``data.group_references`` also those of other rows with the same
-    source: the same text as a model reads it, or the same file (array, stretch of a recording). It
-    comes in the position of the first of them.
+    source: the same text after normalization, or the same file (array, part of a recording). The
+    pair is at the position of the first of these rows.
 
     Args:
         data: The data table of a run.
-        split: Which of its splits.
-        bad: Called with what is wrong with a row; by default it is raised. A
+        split: The split to read.
+        bad: Called with the error of an invalid row; by default it is raised. A
             `kochi.data.left_out.LeftOut` counts such rows, which are then left out.
 
     Raises:
-        UserError: While streaming, at the first thing wrong with the input.
+        UserError: While streaming, at the first error in the input.
     """
     pairs = rows_of(data, split, bad)
     if split == "train":
@@ -38,7 +38,7 @@ def read_pairs(data: BaseData, split: Split, bad: Bad = refuse) -> Iterator[Pair
 
 
 def rows_of(data: BaseData, split: Split, bad: Bad = refuse) -> Iterator[Pair]:
-    """Stream the rows of a split as they stand: each with all its references, none grouped.
+    """Stream the rows of a split ungrouped, each with all its references.
 
     Raises:
         UserError: As in `read_pairs`.
@@ -55,7 +55,7 @@ def rows_of(data: BaseData, split: Split, bad: Bad = refuse) -> Iterator[Pair]:
 
 
 def split_files(data: BaseData, split: Split) -> list[Path]:
-    """Name the local files a split is read from (none for a data set read by its name).
+    """Return the local files of a split (none for a data set read by its name).
 
     Raises:
         UserError: The data have no such split.
@@ -78,7 +78,7 @@ def _group(pairs: Iterator[Pair], data: BaseData) -> Iterator[Pair]:
 
 
 def _merge(rows: list[Pair]) -> Pair:
-    """Make one pair of rows with one source; its boxes are those of its first reference."""
+    """Merge rows with the same source into one pair, with the boxes of the first reference."""
     if len(rows) == 1:
         return rows[0]
     first = next((row for row in rows if row.boxes), rows[0])

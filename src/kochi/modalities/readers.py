@@ -1,4 +1,4 @@
-"""Make the readers of a run's two sides, or load them."""
+"""Make or load the readers of both sides of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ SOURCE, TARGET = "source.json", "target.json"
 def make_readers(data: BaseData, folder: Path) -> tuple[Reader[Any], Tokenizer]:
     """Make the readers of the training data; tokenizers are loaded, or trained and saved.
 
-    A reader of something else than text is not fitted yet; see `fit_and_save`.
+    A reader of anything but text is not fitted yet; see `fit_and_save`.
 
     Raises:
-        UserError: Something is wrong with the training data.
+        UserError: The training data are faulty.
     """
     modality = modality_of(data)
     both = modality.both_readers(folder)
@@ -34,10 +34,10 @@ def make_readers(data: BaseData, folder: Path) -> tuple[Reader[Any], Tokenizer]:
 
 
 def target_tokenizer(data: BaseData, folder: Path) -> Tokenizer:
-    """Load the tokenizer of the targets, or train it and save it.
+    """Load the tokenizer of the targets, or train and save it.
 
     Raises:
-        UserError: Something is wrong with the training data.
+        UserError: The training data are faulty.
     """
     if (folder / TARGET).exists():
         return Tokenizer.load(folder / TARGET)
@@ -48,13 +48,13 @@ def target_tokenizer(data: BaseData, folder: Path) -> Tokenizer:
 
 
 def fit_and_save(source: Reader[Any], corpus: Corpus, folder: Path) -> None:
-    """Let a reader measure what it must know, and save it, unless it was saved when it was made."""
+    """Fit a reader to a corpus and save it, unless it was saved when it was made."""
     if not (folder / SOURCE).exists():
         source.fitted(corpus.source(row) for row in range(len(corpus))).save(folder / SOURCE)
 
 
 def load_reader(data: BaseData, file: File) -> Reader[Any]:
-    """Load the reader of a run's sources from what was saved.
+    """Load the saved reader of a run's sources.
 
     Raises:
         UserError: The file is missing or damaged.
@@ -63,10 +63,10 @@ def load_reader(data: BaseData, file: File) -> Reader[Any]:
 
 
 def check_augmentation(data: BaseData, training: config.Training) -> None:
-    """Refuse augmentation for which the sources are of the wrong kind.
+    """Check that the configured augmentation fits the kind of sources.
 
     Raises:
-        UserError: That is so.
+        UserError: It does not.
     """
     own = modality_of(data)
     for name in ("augmentation", "distortion"):

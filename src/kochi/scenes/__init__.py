@@ -1,7 +1,7 @@
-"""Scenes with known answers: coloured shapes, what they are called, and where each word is seen.
+"""Scenes of coloured shapes with their captions and the bounding boxes of each word.
 
-Made for tests, demonstrations and studies of attention: a picture shows one or two groups of equal
-shapes, its caption names them, and for every word that names something there are the boxes that it
-must be looked at in. Some names of groups are held out: training scenes never show them, those of
-"dev" and "test" always do.
+Made for tests, demonstrations and studies of attention: an image shows one or two groups of equal
+shapes, its caption names them, and every word that names something has the boxes that the model
+should attend to. Some names of groups are held out: they never occur in training scenes, and always
+in those of "dev" and "test".
 """

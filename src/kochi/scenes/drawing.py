@@ -11,11 +11,11 @@ from kochi.scenes.scene import COLOURS, SIDE, Place, Scene
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
-FINER = 4  # drawn so many times larger, then made smaller, so that edges are smooth
+FINER = 4  # scale of the drawing before it is reduced, so that edges are smooth
 
 
 def draw_picture(scene: Scene) -> UInt8[np.ndarray, "side side 3"]:
-    """Return the pixels of a scene on white."""
+    """Return the pixels of a scene on a white background."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (SIDE * FINER, SIDE * FINER), "white")
@@ -44,7 +44,7 @@ def _draw_shape(
 
 
 def _star(x: float, y: float, radius: float) -> list[tuple[float, float]]:
-    """Return the corners of a star with five points, its first one up."""
+    """Return the corners of a five-pointed star, with its first point up."""
     corners = []
     for number in range(10):
         angle, reach = math.pi * number / 5, radius if number % 2 == 0 else 0.42 * radius

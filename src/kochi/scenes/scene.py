@@ -1,7 +1,7 @@
-"""What a scene shows and how it is called.
+"""The content of a scene and its caption.
 
-Its groups are named by a number, a size, a colour and a shape. One name of eight is held out, so
-that any three words of a name are seen together in training.
+Its groups are named by a number, a size, a colour and a shape. One of eight names is held out, so
+that any three words of a name occur together in training.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-SIDE = 64  # pixels of a picture, both ways
+SIDE = 64  # height and width of an image in pixels
 COLOURS = {
     "red": (220, 40, 40),
     "green": (40, 160, 60),
@@ -20,18 +20,18 @@ COLOURS = {
     "black": (30, 30, 30),
 }
 SHAPES = ("circle", "square", "triangle", "star")
-SIZES = {"small": (9, 11), "large": (16, 18)}  # pixels on a side
+SIZES = {"small": (9, 11), "large": (16, 18)}  # side length in pixels
 COUNTS = ("a", "two", "three")
 GAP = 3  # pixels between the shapes of a group
-CLEARLY = 5  # pixels by which one group is further above than left of the other, or the reverse
-MARGIN = 3  # pixels around a group that belong to its box: an outline is seen from both sides
-EDGE = 1  # pixels that stay white around the picture
-SECOND_SHARE = 0.75  # of the scenes show two groups
-HELD_OUT_EVERY = 8  # of so many names of groups one is held out
+CLEARLY = 5  # minimum difference in pixels of the groups' vertical and horizontal distances
+MARGIN = 3  # pixels around a group that belong to its box: both sides of an outline are visible
+EDGE = 1  # pixels that stay white around the image
+SECOND_SHARE = 0.75  # fraction of scenes with two groups
+HELD_OUT_EVERY = 8  # one of this many names of groups is held out
 
 
 class Name(NamedTuple):
-    """What a group is called: a number, a size, a colour, a shape."""
+    """The name of a group: a number, a size, a colour, a shape."""
 
     number: int
     size: str
@@ -40,7 +40,7 @@ class Name(NamedTuple):
 
     @property
     def held_out(self) -> bool:
-        """Whether training scenes never show such a group, though all but one of its words.
+        """Whether training scenes never contain such a group, though all but one of its words.
 
         >>> [count for count in (1, 2, 3) if Name(count, "small", "blue", "square").held_out]
         [1]
@@ -68,7 +68,7 @@ NAMES = [Name(*one) for one in product((1, 2, 3), SIZES, COLOURS, SHAPES)]
 
 
 class Place(NamedTuple):
-    """The square that a shape fills; pixels from the upper left corner."""
+    """The square of a shape, in pixels from the upper left corner."""
 
     left: int
     top: int
@@ -77,11 +77,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Equal shapes side by side or one below the other.
+    """Equal shapes in a row or in a column.
 
     Attributes:
-        name: What they are; its number is theirs.
-        places: Where each of them is.
+        name: The name of the group; its number is the number of shapes.
+        places: The square of each shape.
     """
 
     name: Name
@@ -89,13 +89,13 @@ class Group:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """The middle of all its shapes, from the left and from the top."""
+        """The centre of all its shapes, from the left and from the top."""
         left, top, right, bottom = self.box
         return (left + right) / 2, (top + bottom) / 2
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what is to be looked at: all its shapes, with a margin."""
+        """Left, top, right and bottom of the bounding box: all its shapes, with a margin."""
         first, last = self.places[0], self.places[-1]
         return (
             first.left - MARGIN,
@@ -107,10 +107,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Scene:
-    """One group, or two of which the first is above or left of the second.
+    """One group, or two, of which the first is above or to the left of the second.
 
     Attributes:
-        groups: In the order of the caption.
+        groups: The groups, in the order of the caption.
         upright: Whether the first is above the second.
     """
 
@@ -127,15 +127,15 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """What the scene is called."""
+        """The caption."""
         return " ".join(self.words)
 
     @property
     def boxes(self) -> list[tuple[int, int, int, int, int]]:
-        """Where each word is to be seen: its place in the caption, then left, top, right, bottom.
+        """The boxes of words: the index in the caption, then left, top, right, bottom.
 
-        Size, colour and shape of a group have a box around all its shapes, with `MARGIN`. How many
-        they are is nowhere in particular, nor is how the groups lie.
+        Size, colour and shape of a group have a box around all its shapes, with `MARGIN`. The
+        number and the spatial relation have no box.
         """
         found, start = [], 0
         for group in self.groups:
@@ -146,11 +146,11 @@ class Scene:
 
 
 def draw_scene(draws: np.random.Generator, held_out: bool) -> Scene:
-    """Draw what a scene shows.
+    """Draw a random scene.
 
     Args:
-        draws: Where it is drawn from.
-        held_out: Whether one of its groups is of a held-out name; else none is.
+        draws: Random generator.
+        held_out: Whether one of its groups has a held-out name; otherwise none has.
     """
     count = 2 if draws.random() < SECOND_SHARE else 1
     upright = bool(draws.integers(2))
@@ -166,7 +166,7 @@ def draw_scene(draws: np.random.Generator, held_out: bool) -> Scene:
 
 
 def _is_clear(first: Group, second: Group, upright: bool) -> bool:
-    """Whether the groups' middles lie further apart the way that the caption says."""
+    """Return whether the groups' centres are further apart in the direction of the caption."""
     across, down = (abs(a - b) for a, b in zip(first.middle, second.middle, strict=True))
     return down - across >= CLEARLY if upright else across - down >= CLEARLY
 
@@ -174,7 +174,7 @@ def _is_clear(first: Group, second: Group, upright: bool) -> bool:
 def _group(
     draws: np.random.Generator, name: Name, upright: bool, part: int, num_parts: int
 ) -> Group:
-    """Draw a group somewhere in its part of the picture, lengthways across the parts."""
+    """Draw a group at a random position in its part of the image, across the division."""
     low, high = SIZES[name.size]
     side = int(draws.integers(low, high, endpoint=True))
     length = name.number * side + (name.number - 1) * GAP

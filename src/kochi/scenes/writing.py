@@ -1,4 +1,4 @@
-"""Write scenes as a folder: pictures, and a manifest for each split."""
+"""Write scenes as a folder: images, and a manifest for each split."""
 
 import json
 from pathlib import Path
@@ -13,25 +13,25 @@ SPLITS = ("train", "dev", "test", "seen")
 
 
 def make_scene(seed: int, split: str, number: int) -> Scene:
-    """Return a scene; the same for the same seed, split and number.
+    """Return a scene, which is a function of seed, split and number.
 
-    Scenes of "dev" and "test" show held-out combinations, those of "train" and "seen" show none.
+    Scenes of "dev" and "test" contain held-out combinations, those of "train" and "seen" do not.
     """
     draws = np.random.default_rng([seed, SPLITS.index(split), number])
     return draw_scene(draws, held_out=split in ("dev", "test"))
 
 
 def write_scenes(folder: Path, counts: dict[str, int], seed: int) -> None:
-    """Write pictures and manifests: ``train.tsv`` and its like, columns image, text and boxes.
+    """Write images and manifests such as ``train.tsv``, with columns image, text and boxes.
 
     Args:
-        folder: Is made if it is missing.
-        counts: How many scenes of each split.
-        seed: Governs what is drawn.
+        folder: The output folder, created if it is missing.
+        counts: Number of scenes of each split.
+        seed: Seed of the random generator.
 
     Raises:
-        UserError: The folder holds something already.
-        OSError: It cannot be written.
+        UserError: The folder is not empty.
+        OSError: The folder cannot be written.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Cells: single measurements, each done once, kept, and found again when a study goes on."""
+"""Cells: individual measurements, each made once and saved, so that a study can be resumed."""
 
 import abc
 import hashlib
@@ -22,47 +22,47 @@ Result = dict[str, Any]
 
 
 class Cell(abc.ABC):
-    """A measurement that can be done by itself, and whose result is a JSON value.
+    """An independent measurement whose result is a JSON value.
 
     Attributes:
-        alone: Nothing else of the study may run meanwhile, because time is measured.
+        alone: Nothing else of the study may run at the same time, because time is measured.
     """
 
     alone: bool = False
 
     @property
     def after(self) -> "tuple[Cell, ...]":
-        """Cells whose work this one takes up; it is begun when they are done."""
+        """The cells whose results this one uses; it starts after them."""
         return ()
 
     @property
     def purpose(self) -> str:
-        """What it is done for where another takes it up."""
+        """The purpose of the cell for another one that uses it."""
         return "what it begins with"
 
     @property
     def kin(self) -> str:
-        """A name that cells share which take about as long, such as those of other seeds."""
+        """A name shared by cells that take about the same time, such as those of other seeds."""
         return type(self).__name__
 
     @abc.abstractmethod
     def key(self) -> dict[str, Any]:
-        """Return all that the result depends on, as a JSON value."""
+        """Return everything that the result depends on, as a JSON value."""
 
     @abc.abstractmethod
     def measure(self, folder: Path) -> Result:
         """Measure.
 
         Args:
-            folder: A place for what can be taken up again; other cells may use it, too.
+            folder: A folder for intermediate results, which is shared with other cells.
 
         Raises:
-            Interrupted: Somebody wants to stop; what was done so far was saved.
-            UserError: The data do not allow it.
+            Interrupted: The user asked to stop; intermediate results were saved.
+            UserError: The data are unsuitable.
         """
 
     def check(self) -> None:  # noqa: B027 - most cells have nothing to check
-        """Refuse what could not be measured, before any cell is begun.
+        """Check that the cell can be measured, before any cell is started.
 
         Raises:
             UserError: There is no such model.
@@ -70,12 +70,12 @@ class Cell(abc.ABC):
 
     @property
     def name(self) -> str:
-        """A name of its own, made of the key."""
+        """A unique name, derived from the key."""
         return digest({"kochi": kochi.__version__, "kind": type(self).__name__, **self.key()})
 
 
 def digest(key: dict[str, Any]) -> str:
-    """Return a name that is another for each key.
+    """Return a name that is unique to a key.
 
     >>> digest({"a": 1}) == digest({"a": 1}), digest({"a": 1}) == digest({"a": 2})
     (True, False)
@@ -86,16 +86,16 @@ def digest(key: dict[str, Any]) -> str:
 
 @dataclass
 class Store:
-    """Results kept in a folder, a file a cell.
+    """Results stored in a folder, one file per cell.
 
     Attributes:
-        folder: Where; also where cells keep what they may take up again.
+        folder: The folder, which also contains intermediate results of cells.
     """
 
     folder: Path
 
     def find(self, cell: Cell) -> Result | None:
-        """Return what was measured before; None where it was not, or its file was damaged."""
+        """Return a stored result; None if there is none, or if its file is damaged."""
         try:
             found = json.loads(self._path(cell).read_bytes())
             return found["result"]
@@ -103,21 +103,21 @@ class Store:
             return None
 
     def seconds(self, cell: Cell) -> float | None:
-        """Return how long it took to measure what was measured before; None where it was not."""
+        """Return the seconds that a stored measurement took; None if there is none."""
         try:
             return float(json.loads(self._path(cell).read_bytes())["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep(self, cell: Cell, result: Result, seconds: float) -> None:
-        """Write a result, whole or not at all."""
+        """Write a result atomically."""
         path = self._path(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         record = {"key": cell.key(), "seconds": round(seconds, 1), "result": result}
         write_atomic(path, (json.dumps(record, default=str) + "\n").encode())
 
     def measure(self, cell: Cell) -> Result:
-        """Measure a cell and keep the result."""
+        """Measure a cell and store the result."""
         start = time.monotonic()
         result = cell.measure(self.folder)
         self.keep(cell, result, time.monotonic() - start)
@@ -129,12 +129,12 @@ class Store:
 
 @dataclass
 class Budget:
-    """How much time there is.
+    """A time limit.
 
     Attributes:
-        seconds: From ``start`` on; None: no limit.
-        start: When it began, as `time.monotonic` has it.
-        reserve: Seconds at the end in which nothing is measured: reports are written then.
+        seconds: Seconds from ``start`` on; None for no limit.
+        start: The start, on the clock of `time.monotonic`.
+        reserve: Seconds at the end that are reserved for writing reports.
     """
 
     seconds: float | None
@@ -142,17 +142,17 @@ class Budget:
     reserve: float = 0.0
 
     def allows(self, expected: float) -> bool:
-        """Say whether something that takes so many seconds would be done in time."""
+        """Return whether a task of the expected duration would be completed in time."""
         if self.seconds is None:
             return True
         return time.monotonic() - self.start + expected <= self.seconds - self.reserve
 
 
 class Pace:
-    """How long cells took, to tell how long others will take.
+    """The durations of cells, to predict those of others.
 
     Args:
-        store: Where results are kept, with the time that each took.
+        store: Stored results, with their durations.
     """
 
     def __init__(self, store: Store) -> None:
@@ -160,14 +160,14 @@ class Pace:
         self._of_kin: dict[tuple[str, str], float] = {}
 
     def note(self, cell: Cell, seconds: float | None = None) -> None:
-        """Note how long a cell took; by default what the store says, if it does."""
+        """Record the duration of a cell; by default that in the store, if there is one."""
         seconds = self._store.seconds(cell) if seconds is None else seconds
         if seconds is not None:
             kin = type(cell).__name__, cell.kin
             self._of_kin[kin] = max(seconds, self._of_kin.get(kin, 0.0))
 
     def expect(self, cell: Cell) -> float:
-        """Return the longest time of the cell's kin, else of its type, else 0."""
+        """Return the longest time of cells with the same `kin`, else of the same type, else 0."""
         kind = type(cell).__name__
         known = self._of_kin.get((kind, cell.kin))
         if known is not None:
@@ -183,15 +183,15 @@ def measure_all(
     say: Callable[[str], object],
     pace: Pace | None = None,
 ) -> None:
-    """Measure the cells that have no result yet, those of time alone and after the others.
+    """Measure the cells without a result; those that measure time run alone, after the others.
 
     Args:
-        cells: By what they are called.
-        store: Where results are kept.
-        jobs: How many processes may work at once.
-        budget: A cell is begun only where others of its kind took less than what is left.
-        say: Told when a cell is done or left out.
-        pace: Told how long cells took.
+        cells: The cells by name.
+        store: The store of results.
+        jobs: Maximum number of processes.
+        budget: A cell is started only if cells of its kind took less than the remaining time.
+        say: Called with a line when a cell is done or skipped.
+        pace: Records the durations of cells.
     """
     pace = pace or Pace(store)
     waiting: dict[str, Cell] = {}
@@ -209,7 +209,7 @@ def measure_all(
                 store.measure(cell)
                 _done(name, cell, time.monotonic() - start, say, pace)
     for name, cell in waiting.items():
-        if cell.alone:  # in a process of its own, in which nothing was done before
+        if cell.alone:  # in a process of its own, in which nothing has run before
             _side_by_side({name: cell}, store, 1, budget, say, pace)
 
 
@@ -265,7 +265,7 @@ def _side_by_side(
 
 
 def _ready(waiting: Mapping[str, Cell], running: Iterable[Cell]) -> list[str]:
-    """Name the waiting cells that take up no work of another that is waiting or at work."""
+    """Return the waiting cells that do not depend on another waiting or running cell."""
     unfinished = {cell.name for cell in (*waiting.values(), *running)}
     return [
         name
@@ -279,7 +279,7 @@ def _first_done(running: Iterable[Future[Any]]) -> set[Future[Any]]:
 
 
 def _begin_worker(parent: int) -> None:
-    """Take one core, and end when the parent is gone."""
+    """Use a single core, and end when the parent is gone."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Charts of figures with their intervals, told apart by marks and strokes as well as by colour."""
+"""Charts of figures with their intervals, distinguished by marker, line style and colour."""
 
 import textwrap
 from pathlib import Path
@@ -12,18 +12,18 @@ from kochi.studies.estimates import Estimate
 from kochi.studies.report import Chart
 from kochi.view.figures import save_figure, set_fonts
 
-# Tol's bright scheme, which colour-blind people can tell apart (https://personal.sron.nl/~pault).
+# Tol's bright scheme, which is safe for colour blindness (https://personal.sron.nl/~pault).
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", "-.", ":", "-", "--", "-.")
 SCORES = ("BLEU", "chrF", "exact match, %")
-LARGEST = 102.0  # of a score in percent, with room for its mark
-LINE = 84  # characters below a chart
+LARGEST = 102.0  # of a score in percent, leaving room for its marker
+LINE = 84  # characters per line below a chart
 HATCHES = ("", "//", "..", "xx", "--", "\\\\", "++")
 
 
 def draw(chart: Chart, title: str, path: Path) -> None:
-    """Draw a chart as PNG or SVG, as the name says.
+    """Draw a chart as PNG or SVG, depending on the suffix.
 
     Raises:
         UserError: The file cannot be written.
@@ -35,7 +35,7 @@ def draw(chart: Chart, title: str, path: Path) -> None:
     else:
         _bars(axes, chart)
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
-    if chart.y_label in SCORES:  # an interval may reach beyond
+    if chart.y_label in SCORES:  # an interval may extend beyond the scale
         axes.set_ylim(top=min(LARGEST, axes.get_ylim()[1]))
     axes.grid(alpha=0.25, axis="both" if chart.kind == "lines" else "y")
     axes.spines[["top", "right"]].set_visible(False)
@@ -98,7 +98,7 @@ def _bars(axes: Axes, chart: Chart) -> None:
 
 
 def _reach(points: list[Estimate]) -> "np.ndarray":
-    """Return how far intervals reach; 0 where one draw alone gives none."""
+    """Return the half-widths of intervals; 0 if there is only one draw."""
     ends = [(point.value - point.low, point.high - point.value) for point in points]
     known = [[reach if np.isfinite(reach) else 0.0 for reach in one] for one in ends]
     return np.array(known).reshape(-1, 2).T

@@ -1,12 +1,12 @@
-"""Claims as objects, set before anything is measured, and the one rule by which they are judged.
+"""Claims as objects, defined before anything is measured, and the single rule that judges them.
 
-A claim rests on tests. Each says what is estimated and the range in which the claim says that it
-lies: above 0 where something is better, above a negative margin where it is no worse, between two
-margins where it is "about" the same. A test holds where the whole 95 % interval lies in the range,
-and is refuted where the whole interval lies outside it. A claim holds if all its tests do, is
-refuted if one of them is, and else is not shown.
+A claim consists of tests. Each has an estimand and the range that the claim predicts for it: above
+0 if something is better, above a negative margin if it is no worse, between two margins if it is
+"about" the same. A test holds if the whole 95 % interval lies in the range, and is refuted if the
+whole interval lies outside it. A claim holds if all its tests do, is refuted if one of them is, and
+otherwise is not shown.
 
-A page has many claims, so each verdict is given twice: by itself, and corrected for the family of
+As a page has many claims, each verdict is given twice: uncorrected, and corrected for the family of
 claims on the page (Holm 1979, https://www.jstor.org/stable/4615733).
 """
 
@@ -22,14 +22,14 @@ Verdict = Literal["holds", "refuted", "not shown", "not judged"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a claim comes from.
+    """The source of a claim.
 
     Attributes:
-        paper: Authors and year; "ours" where no paper says it.
+        paper: Authors and year; "ours" if no paper makes the claim.
         place: Section, table or figure.
-        says: What stands there, with its figures.
-        differs: What is different here.
-        link: Address of the paper.
+        says: The statement in the paper, with its figures.
+        differs: Differences between the paper and this study.
+        link: URL of the paper.
     """
 
     paper: str
@@ -39,19 +39,19 @@ class Source:
     link: str = ""
 
     def show(self) -> str:
-        """Write paper and place."""
+        """Format paper and section."""
         return f"{self.paper}, {self.place}" if self.place else self.paper
 
 
 @dataclass(frozen=True)
 class Range:
-    """Where a claim says that something lies; the ends do not belong to it."""
+    """The range that a claim predicts for an estimand, excluding its ends."""
 
     low: float = -math.inf
     high: float = math.inf
 
     def show(self) -> str:
-        """Write it in words.
+        """Describe the range in words.
 
         >>> Range(0.0).show(), Range(-1.0, 1.0).show(), Range(high=5.0).show()
         ('above 0', 'between -1 and 1', 'below 5')
@@ -69,24 +69,24 @@ R = TypeVar("R", contravariant=True)
 
 @runtime_checkable
 class Measurements(Protocol):
-    """A reading that can leave out the models that did not train."""
+    """A reading that can exclude the models that did not train."""
 
     def trained_only(self, exempt: frozenset[str]) -> "Measurements":
-        """Return the same without models that did not train, except some."""
+        """Return a copy without models that did not train, except the exempt ones."""
         ...
 
 
 @dataclass(frozen=True)
 class Test(Generic[R]):
-    """One thing that is estimated for a claim.
+    """An estimand of a claim.
 
     Attributes:
-        estimand: In words, with what it is measured in.
-        measure: Reads it off what was measured; None where something is missing.
-        range: Where the claim says that it lies.
+        estimand: Its description, with the unit.
+        measure: Computes it from the measurements; None if some are missing.
+        range: The range that the claim predicts.
     """
 
-    __test__ = False  # for pytest
+    __test__ = False  # not a test of pytest
     estimand: str
     measure: Callable[[R], Figure | None]
     range: Range = ABOVE_ZERO
@@ -94,14 +94,14 @@ class Test(Generic[R]):
 
 @dataclass(frozen=True)
 class Claim(Generic[R]):
-    """A sentence and what would show it.
+    """A statement and the tests that would show it.
 
     Attributes:
-        text: The sentence.
-        source: Where it comes from.
-        tests: All must hold.
-        untrained: Models whose not learning is what the claim speaks of; of all others a training
-            that failed takes no part.
+        text: The statement.
+        source: The source of the claim.
+        tests: The tests, all of which must hold.
+        untrained: Models of which the claim states that they do not learn; all other models
+            whose training failed are excluded.
     """
 
     text: str
@@ -112,12 +112,12 @@ class Claim(Generic[R]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found of one test.
+    """The result of a test.
 
     Attributes:
-        estimand: What was estimated.
-        range: Where the claim says that it lies.
-        estimate: What was found; None where something was not measured.
+        estimand: The estimand.
+        range: The range that the claim predicts.
+        estimate: The estimate; None if something was not measured.
     """
 
     estimand: str
@@ -126,7 +126,7 @@ class Outcome:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether it lies in the range, by its 95 % interval."""
+        """Whether the estimand lies in the range, by its 95 % interval."""
         if self.estimate is None or self.estimate.count < FEWEST:
             return "not judged"
         alone = (1.0 - CONFIDENCE / 100.0) / 2.0
@@ -153,21 +153,21 @@ class Outcome:
         )
 
     def show(self) -> str:
-        """Write estimand, range, figure and verdict."""
+        """Format estimand, range, figure and verdict."""
         figure = "not measured" if self.estimate is None else self.estimate.show()
         return f"{self.estimand}, claimed {self.range.show()}: {figure} ({self.verdict})"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and what became of it.
+    """A claim and its verdict.
 
     Attributes:
         claim: The claim.
-        found: Of each test.
-        verdict: By itself.
-        corrected: When all claims of the page are taken together.
-        why: Where it was not judged: what is missing.
+        found: The result of each test.
+        verdict: The uncorrected verdict.
+        corrected: The verdict corrected for all claims of the page.
+        why: What is missing, if the claim could not be judged.
     """
 
     claim: Claim
@@ -178,12 +178,12 @@ class Judged:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The draws that the verdict rests on."""
+        """The draws that the verdict is based on."""
         seeds = [set(one.estimate.seeds) for one in self.found if one.estimate is not None]
         return tuple(sorted(set.intersection(*seeds))) if len(seeds) == len(self.found) else ()
 
     def show(self) -> str:
-        """Write the verdict; also the corrected one where it is another."""
+        """Format the verdict, with the corrected one if they differ."""
         if self.verdict == "not judged":
             return f"not judged: {self.why}"
         if self.corrected == self.verdict:
@@ -195,8 +195,8 @@ def judge(claims: Iterable[Claim], reading: Measurements) -> tuple[Judged, ...]:
     """Judge the claims of a page.
 
     Args:
-        claims: All of the page: verdicts are corrected for how many there are.
-        reading: What was measured.
+        claims: All claims of the page, whose number determines the correction.
+        reading: The measurements.
     """
     judged = [_alone(claim, reading) for claim in claims]
     decided = [one for one in judged if one.verdict != "not judged"]
@@ -206,7 +206,7 @@ def judge(claims: Iterable[Claim], reading: Measurements) -> tuple[Judged, ...]:
 
 
 def holm(chances: Sequence[float], level: float = 1.0 - CONFIDENCE / 100.0) -> list[bool]:
-    """Say which of several tests are significant when all are taken together.
+    """Return which of several tests are significant after correction (Holm).
 
     >>> holm([0.01, 0.04, 0.03]), holm([0.2, 0.001])
     ([True, False, False], [False, True])
@@ -243,7 +243,7 @@ def _verdict(found: Sequence[Outcome]) -> Verdict:
 
 
 def _why(claim: Claim, reading: Measurements, found: Sequence[Outcome]) -> str:
-    """Say what is missing for a verdict: draws, or models that trained."""
+    """Describe what is missing for a verdict: draws, or models that trained."""
     fewest = min(0 if one.estimate is None else one.estimate.count for one in found)
     everyone = reading.trained_only(frozenset({"*"}))
     measured = [test.measure(everyone) for test in claim.tests]
@@ -256,10 +256,10 @@ def _why(claim: Claim, reading: Measurements, found: Sequence[Outcome]) -> str:
 
 
 def _chance(found: Sequence[Outcome]) -> float:
-    """Return the two-sided p-value of a claim's verdict, whichever way it goes.
+    """Return the two-sided p-value of a claim's verdict, in either direction.
 
-    That all tests hold is as doubtful as the most doubtful one; that one is refuted was looked for
-    among all of them.
+    That all tests hold has the p-value of the weakest of them; that one is refuted is corrected for
+    the selection among all of them.
     """
     holds = max(one.chance_outside for one in found)
     refuted = len(found) * min(one.chance_inside for one in found)

@@ -173,7 +173,7 @@ def _surcharge(
     length: int,
     function: Callable[[float], float] = lambda more: more,
 ) -> Figure | None:
-    """By how many percent a step takes longer than with a fixed vector, or what follows from it."""
+    """The percentage by which a step takes longer than with a fixed vector, or a function of it."""
     one, plain = reading.time(label), reading.time(f"{PLAIN}, {length}")
     if one is None or plain is None:
         return None

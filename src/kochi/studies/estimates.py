@@ -1,17 +1,17 @@
-"""Figures over draws, with intervals that hold all that varies.
+"""Figures over draws, with intervals that include all sources of variance.
 
-A figure has one value a draw. Two designs (decision 0080):
+A figure has one value per draw. There are two designs (decision 0080):
 
-- Apart: each draw has a language, training pairs, test pairs and weights of its own (made-up data),
-  or is one round of a measurement of time in a process of its own. Draws are independent, so the
-  interval is Student's over draws.
-- Crossed: there is one corpus. A draw changes weights and batches, and all are measured on the same
-  rows. The variance of the mean is that over draws plus that of the mean when rows are drawn again
-  (Efron 1979; for two systems on the same rows Koehn 2004, https://aclanthology.org/W04-3250), with
-  the degrees of freedom of Satterthwaite (1946, https://doi.org/10.2307/3002019).
+- Independent: each draw has its own language, training pairs, test pairs and weights (synthetic
+  data), or is one round of timing in a separate process. Draws are independent, so the interval is
+  Student's over draws.
+- Crossed: there is one corpus. Draws differ in weights and batches, and all are measured on the
+  same rows. The variance of the mean is that over draws plus that of the mean under resampling of
+  rows (Efron 1979; for two systems on the same rows Koehn 2004, https://aclanthology.org/W04-3250),
+  with the degrees of freedom of Satterthwaite (1946, https://doi.org/10.2307/3002019).
 
-Figures are added and subtracted draw by draw, and on the same drawn rows, so that a difference of
-differences is written as such.
+Figures are added and subtracted draw by draw, and on the same resampled rows, so that a difference
+of differences is written as such.
 """
 
 import math
@@ -25,19 +25,19 @@ from scipy.special import stdtr, stdtrit
 
 RESAMPLES = 500
 CONFIDENCE = 95.0
-FEWEST = 4  # draws that a verdict needs; tests/studies/test_coverage.py shows why
+FEWEST = 4  # minimum number of draws for a verdict; see tests/studies/test_coverage.py
 Value = Callable[[Float[np.ndarray, " statistics"]], float]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over draws, and how sure it is.
+    """A mean over draws, and its uncertainty.
 
     Attributes:
         value: The mean.
-        error: Its standard error; NaN from one draw, which does not tell.
+        error: Its standard error; NaN if there is only one draw.
         freedom: Degrees of freedom of the error.
-        seeds: The draws it is the mean of.
+        seeds: The draws of the mean.
     """
 
     value: float
@@ -47,17 +47,17 @@ class Estimate:
 
     @property
     def count(self) -> int:
-        """Of how many draws it is the mean."""
+        """The number of draws."""
         return len(self.seeds)
 
     @property
     def low(self) -> float:
-        """Lower end of the 95 % interval; -inf where it is not known."""
+        """Lower end of the 95 % interval; -inf if it is unknown."""
         return self._end(-1.0)
 
     @property
     def high(self) -> float:
-        """Upper end of the 95 % interval; inf where it is not known."""
+        """Upper end of the 95 % interval; inf if it is unknown."""
         return self._end(1.0)
 
     def _end(self, side: float) -> float:
@@ -67,7 +67,7 @@ class Estimate:
         return self.value + side * reach * self.error
 
     def chance_below(self, bound: float) -> float:
-        """Return the one-sided p-value of "it is at most the bound"; 1 where it is not known.
+        """Return the one-sided p-value of "it is at most the bound"; 1 if it is unknown.
 
         >>> round(Estimate(1.0, 0.5, 3.0).chance_below(0.0), 3)
         0.07
@@ -75,7 +75,7 @@ class Estimate:
         return self._chance(self.value - bound)
 
     def chance_above(self, bound: float) -> float:
-        """Return the one-sided p-value of "it is at least the bound"; 1 where it is not known."""
+        """Return the one-sided p-value of "it is at least the bound"; 1 if it is unknown."""
         return self._chance(bound - self.value)
 
     def _chance(self, ahead: float) -> float:
@@ -86,7 +86,7 @@ class Estimate:
         return float(stdtr(self.freedom, -ahead / self.error))
 
     def show(self) -> str:
-        """Write the figure and its interval; small ones with two digits.
+        """Format the figure and its interval; small ones with two digits.
 
         >>> Estimate(12.34, 0.5, 4.0).show(), Estimate(0.123, 0.1, 9.0).show(), Estimate(7.0).show()
         ('12.3 [11.0, 13.7]', '0.12 [-0.10, 0.35]', '7.00 [one draw]')
@@ -103,10 +103,10 @@ class Figure:
     """A value for each draw.
 
     Attributes:
-        values: By seed.
-        redrawn: By seed: the values when the rows of the one corpus are drawn again and again, in
-            the same way for all seeds and systems. Empty where draws are apart.
-        rows: How many rows the corpus has.
+        values: The values by seed.
+        redrawn: The values by seed for resampled rows of the corpus; the resamples are the same
+            for all seeds and systems. Empty if draws are independent.
+        rows: Number of rows of the corpus.
     """
 
     values: Mapping[int, float]
@@ -120,7 +120,7 @@ class Figure:
         return combine(lambda one: factor * one, self)
 
     def estimate(self) -> Estimate | None:
-        """Return the mean with its standard error; None where there is no draw."""
+        """Return the mean with its standard error; None if there are no draws."""
         seeds = tuple(sorted(self.values))
         if not seeds:
             return None
@@ -144,8 +144,8 @@ def combine(function: Callable[..., Any], *figures: Figure) -> Figure:
     """Apply a function to the values of the draws that all figures have.
 
     Args:
-        function: Takes a number of each figure; it is also given arrays of redrawn values.
-        figures: What it is applied to.
+        function: Takes one number per figure; it is also called with arrays of resampled values.
+        figures: Its arguments.
 
     >>> combine(lambda a, b: a / b, Figure({1: 6.0, 2: 8.0}), Figure({2: 4.0})).values
     {2: 2.0}
@@ -160,11 +160,11 @@ def combine(function: Callable[..., Any], *figures: Figure) -> Figure:
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted of the rows of a test set, for each draw, and the figure made of it.
+    """Counts for the rows of a test set, for each draw, and the figure computed from them.
 
     Attributes:
-        rows: By seed, a matrix: a row a test pair, a column a count.
-        value: Makes the figure of the sums of the columns.
+        rows: By seed, a matrix with a row per test pair and a column per statistic.
+        value: Computes the figure from the sums of the columns.
         crossed: Whether all draws are measured on the same rows.
     """
 
@@ -173,10 +173,10 @@ class Counted:
     crossed: bool = False
 
     def figure(self, chosen: Mapping[int, list[int]] | None = None) -> Figure:
-        """Return the figure of all rows, or of some.
+        """Return the figure for all rows, or for a selection.
 
         Args:
-            chosen: By seed, the rows that count; a seed without any has no value.
+            chosen: The selected rows by seed; a seed without any has no value.
         """
         kept = {seed: _picked(one, seed, chosen) for seed, one in self.rows.items()}
         kept = {seed: one for seed, one in kept.items() if one.any()}
@@ -198,7 +198,7 @@ def _picked(
     seed: int,
     chosen: Mapping[int, list[int]] | None,
 ) -> Float[np.ndarray, "rows statistics"]:
-    """Return the matrix with all other rows set to 0, so that rows keep their places."""
+    """Return the matrix with all other rows set to 0, so that row indices do not change."""
     if chosen is None:
         return matrix
     kept = np.zeros_like(matrix)
@@ -207,7 +207,7 @@ def _picked(
 
 
 def _times_drawn(number: int) -> Float[np.ndarray, "resamples rows"]:
-    """Draw as many rows as there are, again and again, always in the same way."""
+    """Draw bootstrap resamples of the rows, with a fixed seed."""
     generator = np.random.default_rng(1)
     draws = generator.integers(number, size=(RESAMPLES, number))
     return np.stack([np.bincount(one, minlength=number) for one in draws]).astype(np.float64)

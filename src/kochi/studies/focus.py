@@ -29,28 +29,28 @@ MODELS = {
     ATTENTION: models.bahdanau,
     TRANSFORMER: models.transformer,
 }
-FEWEST_PAIRS = 20  # test pairs of each draw that a range of lengths must have to count
+FEWEST_PAIRS = 20  # minimum number of test pairs per draw in a range of lengths
 MARGIN = 2.0  # what counts as no deterioration, in points of the metric
 BAHDANAU = "https://arxiv.org/abs/1409.0473"
 
 
 class Lengths(Reading):
-    """Reading by length: short (up to half the trained length), usual (up to it), longer."""
+    """Figures by length: short (up to half the trained length), usual (up to it), longer."""
 
     @property
     def limit(self) -> int:
-        """The longest source that was trained on, in tokens."""
+        """The maximum length of training sources, in tokens."""
         return self.draws.any.trained_length
 
     def lengths(self, seed: int) -> list[int]:
-        """Tokens of the sources of a draw's test pairs."""
+        """Return the number of tokens of the sources of a draw's test pairs."""
         for results in self.found.values():
             if seed in results and "source_lengths" in results[seed]:
                 return results[seed]["source_lengths"]
         return []
 
     def between(self, low: int, high: int) -> Mapping[int, list[int]]:
-        """The test pairs of each draw whose sources have so many tokens."""
+        """Return the test pairs of each draw whose sources have this range of tokens."""
         seeds = {seed for results in self.found.values() for seed in results}
         return {
             seed: [at for at, length in enumerate(self.lengths(seed)) if low <= length <= high]
@@ -58,7 +58,7 @@ class Lengths(Reading):
         }
 
     def at(self, label: str, lengths: str) -> Figure | None:
-        """The goodness of a model on short, usual or longer sources, of draws with enough."""
+        """Return a model's goodness on short, usual or longer sources, of draws with enough."""
         half, limit = self.limit // 2, self.limit
         ranges = {"short": (1, half), "usual": (half + 1, limit), "longer": (limit + 1, 1 << 30)}
         rows = self.between(*ranges[lengths])
@@ -66,11 +66,11 @@ class Lengths(Reading):
         return self.goodness(label, enough)
 
     def fall(self, label: str, first: str, then: str) -> Figure | None:
-        """How far the goodness falls from some lengths to others."""
+        """Return how far the goodness falls from one range of lengths to another."""
         return minus(self.at(label, first), self.at(label, then))
 
     def falls_more(self, label: str, other: str, first: str, then: str) -> Figure | None:
-        """By how much a model falls more than another."""
+        """Return by how much more a model falls than another."""
         return minus(self.fall(label, first, then), self.fall(other, first, then))
 
 
@@ -194,7 +194,7 @@ class Focus(Study):
 
 
 def _ranges(reading: Lengths) -> dict[str, Mapping[int, list[int]]]:
-    """Sort the test pairs by length, in steps of half the trained length."""
+    """Group the test pairs by length, in steps of half the trained length."""
     half = max(1, reading.limit // 2)
     seeds = {seed for results in reading.found.values() for seed in results}
     longest = max((max(reading.lengths(seed), default=0) for seed in seeds), default=0)

@@ -54,7 +54,7 @@ DENG = "https://arxiv.org/abs/1807.03756"
 
 
 class Hard(Study):
-    """Soft attention against hard attention, learned in several ways."""
+    """Soft attention against hard attention, trained with several gradients."""
 
     name = "hard"
     reads = ("text", "image")
@@ -195,13 +195,13 @@ class Hard(Study):
 
 
 def _model(draws: Draws, selection: Any) -> models.Model:
-    """Return a model whose exact marginal can be had: its state does not know where it attended."""
+    """Return a model with an exact marginal: its state does not depend on where it attended."""
     parts = {"score": "general", "selection": selection}
     model = models.luong(draws.any.size, input_feeding=False, **parts)
     run = draws.any.run
     if draws.reads == "image":
         assert isinstance(run.model, config.RnnModel)
-        del model["bidirectional"]  # of an encoder of text
+        del model["bidirectional"]  # an option of encoders of text
         if run.model.encoder is not None:
             model |= {"encoder": run.model.encoder.table}
     return model
@@ -229,7 +229,7 @@ def _varies(other: str) -> Claim[Reading]:
 
 
 def _log_ratio(reading: Reading, one: str, other: str) -> Figure | None:
-    """The base-2 logarithm of the ratio of the relative variances of two gradients."""
+    """Return the base-2 logarithm of the ratio of the relative variances of two gradients."""
     high, low = (reading.number(NOISE.format(name), "variance") for name in (one, other))
     if high is None or low is None:
         return None

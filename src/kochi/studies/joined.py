@@ -1,4 +1,4 @@
-"""The cell that trains on utterances and is tested on joined ones."""
+"""The cell that trains on single utterances and is tested on joined ones."""
 
 from dataclasses import dataclass
 from random import Random
@@ -16,9 +16,9 @@ FACTORS = (1, 2, 5, 10)
 
 
 def join(number: int, factor: int) -> list[list[int]]:
-    """Put test utterances together in a drawn order, each into one group of so many at most.
+    """Join test utterances in random order into groups of ``factor``, each in one group at most.
 
-    What is left over when the groups are full is not tested at this factor.
+    Utterances that do not fill a group are not tested at this factor.
 
     >>> [len(group) for group in join(7, 2)], sorted(join(3, 1))
     ([2, 2, 2], [[0], [1], [2]])
@@ -30,11 +30,11 @@ def join(number: int, factor: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Joined(Trained):
-    """Train a model that hears, and let it write joined test utterances.
+    """Train a model of audio, and predict from joined test utterances.
 
-    The result holds, for each factor (as text): ``groups``, the test rows that were joined, and
-    ``answers``, one a group; groups that would last longer than can be read are left out. Of the
-    training it holds what `Trained` does.
+    The result contains, for each factor (as text): ``groups``, the test rows that were joined, and
+    ``answers``, one per group; groups that are too long to be read are left out. For the training
+    it contains the same values as `Trained`.
     """
 
     @override

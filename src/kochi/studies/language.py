@@ -1,21 +1,22 @@
-"""A made-up pair of languages whose word alignments are known, with knobs for how hard it is.
+"""A synthetic pair of languages with known word alignments and adjustable difficulty.
 
 The source puts the verb first and adjectives after their noun; the target puts the verb last and
-adjectives before the noun. A clause, its right translation and the links between them::
+adjectives before the noun. A clause, its translation and the links between them::
 
     source   verb  noun  adjective  particle  noun
     target   article  adjective  noun  article  noun  verb  verb-particle  (mark)
 
 - Every noun, adjective, verb and conjunction is linked to its translation (sure links).
-- One to many (`Knobs.fertility`): verbs are up to so many words in the target, all linked to them.
-- Unaligned: the source's particles leave nothing; the mark that ends the target comes from nothing.
-- Agreement: a noun is of one of three classes, which its article shows, and the ending of its
+- One to many (`Knobs.fertility`): verbs become several words in the target, all linked to them.
+- Unaligned: the source's particles have no translation; the mark at the end of the target has no
+  source.
+- Agreement: a noun has one of three classes, which determines its article and the ending of its
   adjective. An article has no word of its own in the source: its link to the noun is possible only,
-  and so is that of an adjective to the noun which it agrees with.
-- Ambiguity (`Knobs.ambiguous`): some nouns are translated in one of two ways, and which of them the
-  verb of the clause decides (a possible link).
-- Distance (`Knobs.swapping`): some conjunctions make the target say the next clause first, so words
-  move across whole sentences.
+  and so is that of an adjective to the noun that it agrees with.
+- Ambiguity (`Knobs.ambiguous`): some nouns have two translations, and the verb of the clause
+  determines which of them is used (a possible link).
+- Distance (`Knobs.swapping`): some conjunctions put the next clause first in the target, so that
+  words move across whole sentences.
 """
 
 from dataclasses import dataclass, field
@@ -31,18 +32,18 @@ _TARGET_SYLLABLES = [c + v for c in "fhjlqvwxyz" for v in "aeiou"]
 
 @dataclass(frozen=True)
 class Knobs:
-    """How hard the language is.
+    """The difficulty of the language.
 
     Attributes:
-        nouns: How many there are.
-        adjectives: How many there are.
-        verbs: How many there are.
-        conjunctions: How many there are.
-        swapping: How many conjunctions make the target say the next clause first.
-        ambiguous: Share of nouns whose translation the verb decides.
-        fertility: Words of the target that a verb becomes at most; all numbers are equally likely.
+        nouns: Number of nouns.
+        adjectives: Number of adjectives.
+        verbs: Number of verbs.
+        conjunctions: Number of conjunctions.
+        swapping: Number of conjunctions that put the next clause first in the target.
+        ambiguous: Fraction of nouns whose translation depends on the verb.
+        fertility: Maximum number of target words of a verb; all numbers are equally likely.
         articles: Whether the target has articles.
-        particles: Chance of a particle after a noun phrase.
+        particles: Probability of a particle after a noun phrase.
     """
 
     nouns: int = 24
@@ -61,8 +62,8 @@ class AlignedPair:
     """A sentence, its translation and the links between their words.
 
     Attributes:
-        source: Words with spaces between.
-        target: Words with spaces between.
+        source: Words separated by spaces.
+        target: Words separated by spaces.
         links: In the Pharaoh format, counted from 0: "2-1" is a sure link from source word 2 to
             target word 1, "2?0" a possible one.
     """
@@ -77,9 +78,9 @@ class Noun:
     """A noun.
 
     Attributes:
-        word: In the source.
-        translations: In the target; the kind of the clause's verb chooses among two.
-        kind: Which article and which ending of adjectives go with it.
+        word: The word in the source.
+        translations: The words in the target; the kind of the clause's verb chooses between two.
+        kind: The class, which determines the article and the ending of adjectives.
     """
 
     word: str
@@ -92,8 +93,8 @@ class Verb:
     """A verb.
 
     Attributes:
-        word: In the source.
-        translation: Words of the target.
+        word: The word in the source.
+        translation: The words in the target.
         kind: 0 or 1: which translation an ambiguous noun of its clause has.
     """
 
@@ -104,7 +105,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Conjunction:
-    """A conjunction; one that swaps makes the target say the next clause first."""
+    """A conjunction; one that swaps puts the next clause first in the target."""
 
     word: str
     translation: str
@@ -113,7 +114,7 @@ class Conjunction:
 
 @dataclass(frozen=True)
 class _Word:
-    """A word of the target, with the places of the source that it comes from."""
+    """A word of the target, with the positions in the source that it comes from."""
 
     text: str
     sure: tuple[int, ...] = ()
@@ -121,11 +122,11 @@ class _Word:
 
 
 class Language:
-    """The words of both languages, and how sentences are made of them.
+    """The words of both languages, and the grammar of sentences.
 
     Args:
-        seed: Governs which words there are.
-        knobs: How hard it is.
+        seed: Seed of the vocabulary.
+        knobs: The difficulty.
 
     >>> Language(1).sentence(Random(1), 4) == Language(1).sentence(Random(1), 4)
     True
@@ -152,7 +153,7 @@ class Language:
         ]
 
     def sentence(self, draw: Random, length: int) -> AlignedPair:
-        """Make a sentence of clauses until it has at least so many source words."""
+        """Generate a sentence of clauses until it has at least ``length`` source words."""
         source: list[str] = []
         target = self._clause(source, draw)
         while len(source) < length:
@@ -175,7 +176,7 @@ class Language:
         )
 
     def _clause(self, source: list[str], draw: Random) -> list[_Word]:
-        """Add the words of a clause to the source; return its translation."""
+        """Append the words of a clause to the source; return its translation."""
         verb = draw.choice(self.verbs)
         place = _read(source, verb.word)
         nouns = [
@@ -211,12 +212,12 @@ def _read(source: list[str], word: str) -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """One file of pairs.
+    """A file of pairs.
 
     Attributes:
-        size: How many pairs.
-        shortest: Source words that a sentence has at least.
-        longest: And at most. Lengths between are about equally likely.
+        size: Number of pairs.
+        shortest: Minimum number of source words of a sentence.
+        longest: Maximum number. Lengths in between are about equally likely.
     """
 
     size: int
@@ -227,13 +228,13 @@ class Part:
 def write_pairs(
     folder: Path, parts: dict[str, Part], seed: int = 1, knobs: Knobs = Knobs()
 ) -> None:
-    """Write parts that share no sentence: NAME.tsv with a header, NAME.links beside it.
+    """Write parts without common sentences: NAME.tsv with a header, NAME.links beside it.
 
     Args:
-        folder: Where to; made if it is missing.
-        parts: What each holds.
-        seed: Governs the words and the sentences.
-        knobs: How hard the language is.
+        folder: The output folder, created if it is missing.
+        parts: The size and lengths of each part.
+        seed: Seed of the words and the sentences.
+        knobs: The difficulty of the language.
     """
     language, draw = Language(seed, knobs), Random(seed + 1)
     folder.mkdir(parents=True, exist_ok=True)
@@ -255,7 +256,7 @@ def write_pairs(
 
 @dataclass
 class _Words:
-    """Words of two syllables never given before."""
+    """Generates words of two syllables, each at most once."""
 
     draw: Random
     syllables: list[str]

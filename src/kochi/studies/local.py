@@ -24,10 +24,10 @@ from kochi.studies.timed import NOTE, Step, TimedRound
 from kochi.studies.trained import tuned
 
 WIDTHS = (1, 2, 4, 10)
-GUESSED = (4, 10)  # of local-p, whose window lies where it predicts
-NARROW, MOVES, LUONGS = 1, 4, 10  # D: too narrow, as far as words move, and the paper's
+GUESSED = (4, 10)  # of local-p, whose window is at the predicted position
+NARROW, MOVES, LUONGS = 1, 4, 10  # D: too narrow, as far as words move, and that of the paper
 GLOBAL = "everywhere"
-# No articles, no particles, a word for a word: source and target have the same length.
+# No articles, no particles, one word per word: source and target have the same length.
 LOCAL_KNOBS = Knobs(
     nouns=KNOBS.nouns,
     adjectives=KNOBS.adjectives,

@@ -6,43 +6,43 @@ Model = dict[str, Any]
 
 
 def plain(size: int) -> Model:
-    """Encoder-decoder with one fixed vector."""
+    """Return an encoder-decoder with a fixed vector."""
     return {"kind": "plain", **_recurrent(size)}
 
 
 def one_way(model: Model) -> Model:
-    """Return the model with an encoder that reads forward only."""
+    """Return the model with a unidirectional encoder."""
     return {**model, "bidirectional": False}
 
 
 def bahdanau(size: int) -> Model:
-    """Recurrent, with additive attention before each step (Bahdanau et al. 2015)."""
+    """Return a recurrent model with additive attention before each step (Bahdanau et al. 2015)."""
     return {"kind": "rnn", "order": "bahdanau", **_recurrent(size)}
 
 
 def luong(size: int, input_feeding: bool = True, **attention: Any) -> Model:
-    """Recurrent, with attention after each step (Luong et al. 2015).
+    """Return a recurrent model with attention after each step (Luong et al. 2015).
 
-    The encoder reads forward only, as in the paper: so queries and memory have the same width,
-    which the dot score needs.
+    The encoder is unidirectional, as in the paper: queries and memory then have the same size,
+    which the dot score requires.
 
     Args:
-        size: Width.
-        input_feeding: Whether the next step is told what was seen.
-        attention: Components, as the run file's table of attention has them.
+        size: Hidden size.
+        input_feeding: Whether the context is an input of the next step.
+        attention: Components of the run file's table of attention.
     """
     feeding = {"order": "luong", "input_feeding": input_feeding}
     return one_way({"kind": "rnn", **feeding, **_recurrent(size), "attention": attention})
 
 
 def transformer(size: int) -> Model:
-    """Two layers on each side, four heads (Vaswani et al. 2017, made small)."""
+    """Return a Transformer with two layers per side, four heads (Vaswani et al. 2017, reduced)."""
     layers = {"encoder_layers": 2, "decoder_layers": 2}
     return {"kind": "transformer", "size": size, "feedforward_size": 2 * size, **layers}
 
 
 def spoken(size: int) -> Model:
-    """Convolutions and a BiLSTM over frames, LSTM decoder in Luong's order."""
+    """Return a model of convolutions and a BiLSTM over frames, LSTM decoder in Luong's order."""
     encoder = {"kind": "conv_rnn", "channels": 8, "hidden_size": size * 3 // 4, "layers": 1}
     return {
         "kind": "rnn",

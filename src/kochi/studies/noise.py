@@ -1,4 +1,4 @@
-"""The cell that measures how much a gradient varies where looking is left to chance."""
+"""The cell that measures the variance of a gradient if the attended position is sampled."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,18 +28,18 @@ DRAWS, PAIRS = 128, 32
 
 @dataclass(frozen=True)
 class GradientNoise(Cell):
-    """Take the gradient of one batch many times and see how much it varies.
+    """Compute the gradient of one batch many times and measure its variance.
 
-    The weights are those of a trained model, so that all selections are asked at the same point;
-    dropout is off. The result holds ``variance``: the mean squared distance of a gradient from the
-    mean one, over the squared length of the mean one, for the parameters of the attention. Both are
-    unbiased estimates, but for a bound: where the mean cannot be told from 0, its squared length is
-    taken to be what chance gives it, so that ``variance`` is at most the number of draws.
-    ``trained`` is that of the trained model.
+    The weights are those of a trained model, so that all selections are compared at the same point;
+    dropout is off. The result contains ``variance``: the mean squared distance of a gradient from
+    the mean gradient, divided by the squared norm of the mean, for the parameters of the attention.
+    Both are unbiased estimates, but for a bound: if the mean cannot be distinguished from 0, its
+    squared norm is taken to be its expectation by chance, so that ``variance`` is at most the
+    number of draws. ``trained`` is that of the trained model.
 
     Args:
-        trained: The model whose weights are taken.
-        model: The same model with the selection that is asked.
+        trained: The model whose weights are used.
+        model: The same model with the selection to be measured.
     """
 
     trained: Trained
@@ -48,7 +48,7 @@ class GradientNoise(Cell):
     @property
     @override
     def after(self) -> tuple[Cell, ...]:
-        """The model must be trained."""
+        """Return the model that must be trained first."""
         return (self.trained,)
 
     def key(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class GradientNoise(Cell):
         return {"weights": self.trained.key(), "model": self.model, "draws": DRAWS}
 
     def measure(self, folder: Path) -> Result:
-        """Find the trained model, then draw gradients."""
+        """Load the trained model, then draw gradients."""
         try:
             content = load_folder(self.trained.train(folder), packages_of(self.trained.run()))
         except Diverged as error:
@@ -73,7 +73,7 @@ class GradientNoise(Cell):
         drawn, baseline = [], torch.tensor(torch.nan)
         for draw in range(DRAWS):
             seed_generators(derive(self.trained.seed, draw), torch.device("cpu"))
-            if draw == 0:  # of other pairs: a batch's own answers would lean on what was drawn
+            if draw == 0:  # from other pairs: the batch's own rewards would depend on the samples
                 baseline = _baseline(model, other, run.training)
             drawn.append(_gradient(model, batch, baseline, run.training))
         found = Store(folder).find(self.trained) or {}
@@ -82,10 +82,10 @@ class GradientNoise(Cell):
 
 
 def relative_variance(gradients: torch.Tensor) -> float:
-    """Return the variance of drawn gradients over the squared length of their mean.
+    """Return the variance of sampled gradients divided by the squared norm of their mean.
 
     Args:
-        gradients: A row a draw.
+        gradients: One row per draw.
 
     >>> relative_variance(torch.tensor([[1.0, 1.0], [1.0, 1.0]]))
     0.0

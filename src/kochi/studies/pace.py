@@ -1,4 +1,4 @@
-"""How fast this machine is, and which studies the time there is can decide."""
+"""The speed of this machine, and the studies that can be decided within a time limit."""
 
 import statistics
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from kochi.studies.estimates import FEWEST
 from kochi.studies.study import Study
 from kochi.studies.timed import Step, TimedRound
 
-# Milliseconds that the yardstick took on the machine on which the studies' minutes were measured.
+# Milliseconds of the benchmark on the machine on which the studies' minutes were measured.
 YARDSTICK_MS = 14.0
 
 
 def slowness() -> float:
-    """Measure how many times as long as on that machine a training step takes here, on one core."""
+    """Measure the duration of a training step on one core, relative to that machine."""
     step = Step(models.luong(64, input_feeding=False), 32, 16)
     rounds = (TimedRound((("yardstick", step),), number) for number in range(3))
     taken = [one.measure(Path())["yardstick"]["milliseconds"] for one in rounds]
@@ -22,7 +22,7 @@ def slowness() -> float:
 
 
 def needed_minutes(study: Study, jobs: int, slow: float = 1.0) -> float:
-    """Return how long a study takes until it has as many draws as a verdict needs."""
+    """Return the minutes that a study needs for as many draws as a verdict requires."""
     trainings = study.training_minutes * (len(trained.GRID) + FEWEST) / jobs
     return slow * (trainings + study.timing_minutes * FEWEST)
 
@@ -30,7 +30,7 @@ def needed_minutes(study: Study, jobs: int, slow: float = 1.0) -> float:
 def affordable(
     studies: Iterable[Study], jobs: int, minutes: float, slow: float = 1.0
 ) -> dict[Study, float]:
-    """Choose the studies that the minutes can decide, the quickest first.
+    """Choose the studies that can be decided within the minutes, the quickest first.
 
     Returns:
         The minutes that each of them needs.

@@ -1,4 +1,4 @@
-"""One page with everything that the studies in a folder found; it needs no network."""
+"""A self-contained page with the results of all studies in a folder; it needs no network."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ pre { white-space: pre-wrap; color: #555; font-size: .85rem; }
 
 
 def write_page(folder: Path, studies: Sequence[Study]) -> Path:
-    """Write index.html of the studies that have a report in a folder; return its path.
+    """Write index.html for the studies with a report in a folder; return its path.
 
     Raises:
         OSError: The folder cannot be written.

@@ -116,7 +116,7 @@ class Parallel(Study):
 
 
 def _log_growth(reading: Reading, name: str) -> Figure | None:
-    """The base-2 logarithm of how much longer a step takes with the longest sentences."""
+    """Return the base-2 logarithm of the slowdown of a step from shortest to longest sentences."""
     short, long = (reading.time(f"{name}, {length}") for length in (LENGTHS[0], LENGTHS[-1]))
     if short is None or long is None:
         return None

@@ -1,4 +1,4 @@
-"""From what cells left to figures over draws."""
+"""Compute figures over draws from the results of cells."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -22,18 +22,18 @@ from kochi.word_alignment import read_gold, word_counts
 
 Results = Mapping[int, Result]  # by seed
 Found = Mapping[str, Results]  # by label
-Rows = Mapping[int, list[int]]  # by seed: which test pairs
-TIMED = "steps"  # the label of rounds of time
+Rows = Mapping[int, list[int]]  # test pairs by seed
+TIMED = "steps"  # the label of rounds of timing
 
 
 class Reading:
-    """Make figures of what was measured; each is None where there is nothing to make it of.
+    """Computes figures from results; each is None if its results are missing.
 
     Args:
-        draws: What the cells were trained on.
+        draws: The tasks that the cells were trained on.
         found: Their results.
-        test: Gives the file that they were measured on, if that is not the task's own.
-        everyone: Count models that did not train, too: all of them, or some.
+        test: Returns the file that they were tested on, if it is not the task's own.
+        everyone: Include models that did not train: all of them, or some.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Reading:
         self._tests: dict[int, _Test] = {}
 
     def trained_only(self, exempt: frozenset[str]) -> "Reading":
-        """Return the same without models that did not train, but for some ("*": all)."""
+        """Return a copy without models that did not train, except the exempt ones ("*": all)."""
         other = type(self)(self.draws, self.found, self.test, exempt)
         other._tests = self._tests
         return other
 
     def results(self, label: str) -> Results:
-        """Return what was measured of a model, but trainings that diverged or may not count."""
+        """Return the results of a model, without trainings that diverged or are excluded."""
         kept = "*" in self.everyone or label in self.everyone
         return {
             seed: result
@@ -62,18 +62,18 @@ class Reading:
         }
 
     def quality(self, label: str, rows: Rows | None = None) -> Figure | None:
-        """How good the answers are, by the task's metric, of all test pairs or of some."""
+        """Return the quality of predictions by the task's metric, for all or some test pairs."""
         return self._counted(label, lambda test, one: test.judge(one["answers"]), rows)
 
     def goodness(self, label: str, rows: Rows | None = None) -> Figure | None:
-        """The same, but more is better whichever way the metric runs."""
+        """Return the same, with a sign such that more is better."""
         figure = self.quality(label, rows)
         if figure is None or higher_is_better(self.draws.any.metric):
             return figure
         return -1.0 * figure
 
     def alignment_error(self, label: str) -> Figure | None:
-        """The alignment error rate, where right links are known and the models attend."""
+        """Return the alignment error rate, if gold links are known and the models attend."""
         if self.draws.any.gold is None or self.test(self.draws.any) is not None:
             return None
         kept = [one for one in self.results(label).values() if one.get("links") is not None]
@@ -82,34 +82,34 @@ class Reading:
         return self._counted(label, lambda test, one: test.links(one["links"]), None, error_rate)
 
     def pointing(self, label: str) -> Figure | None:
-        """The share of words whose peak lies in a box, percent, where boxes are known."""
+        """Return the percentage of words whose peak lies in a box, if boxes are known."""
         return self._ratio(label, "points", lambda sums: 100.0 * sums[1] / max(sums[0], 1.0))
 
     def zeros(self, label: str) -> Figure | None:
-        """The share of weights that are exactly 0, percent."""
+        """Return the percentage of weights that are exactly 0."""
         return self._ratio(label, "places", lambda sums: 100.0 - 100.0 * sums[0] / sums[1])
 
     def places(self, label: str) -> Figure | None:
-        """How many places a head attends to for a word: weights that are not exactly 0."""
+        """Return how many positions a head attends to per word: weights that are not 0."""
         return self._ratio(label, "places", lambda sums: sums[0] / sums[2])
 
     def nats(self, label: str) -> Figure | None:
-        """The mean negative log-likelihood of a right token, in nats."""
+        """Return the mean negative log-likelihood of a target token, in nats."""
         return self._ratio(label, "nats", lambda sums: sums[0] / sums[1])
 
     def number(self, label: str, name: str) -> Figure | None:
-        """What a result holds as a number, such as the seconds of the training."""
+        """Return a number of the results, such as the seconds of the training."""
         values = {seed: one[name] for seed, one in self.results(label).items() if name in one}
         return Figure(values) if values else None
 
     def time(self, name: str, measure: str = "milliseconds") -> Figure | None:
-        """What the rounds of time say of a step."""
+        """Return a measure of a step from the rounds of timing."""
         rounds = self.results(TIMED)
         values = {seed: float(one[name][measure]) for seed, one in rounds.items() if name in one}
         return Figure(values) if values else None
 
     def in_equal_time(self, label: str, labels: list[str]) -> Figure | None:
-        """The dev metric when the quickest of some models was done, by its course until then."""
+        """Return the dev metric at the time when the quickest of some models was done."""
         limits = {
             seed: min(
                 result["seconds"]
@@ -157,7 +157,7 @@ class Reading:
 
 
 class _Test:
-    """The pairs that the models of a draw are measured on."""
+    """The test pairs of a draw."""
 
     def __init__(self, task: Task, file: Path | None) -> None:
         self.task, self.file = task, file
@@ -168,14 +168,14 @@ class _Test:
 
     @cached_property
     def metric(self) -> Metric:
-        """What answers are measured by, as the run file asks for."""
+        """The metric of the predictions, as configured in the run file."""
         data = self.task.run.data
         wer = wer_unit(data, [pair.source for pair in self.pairs])
         tokenize = "none" if data.tokenized else "13a"
         return make_metric(self.task.metric, tokenize, data.target.lowercase, wer)
 
     def judge(self, answers: list[str], references: list[list[str]] | None = None) -> Any:
-        """Count what the metric needs of each answer; by default to the test pairs."""
+        """Return the metric's statistics of each prediction; by default against the test pairs."""
         target = self.task.run.data.target
         right = references or [list(pair.references) for pair in self.pairs]
         return self.metric.statistics(
@@ -192,10 +192,10 @@ class _Test:
 
 
 class JoinedReading(Reading):
-    """The same for what joined utterances were answered with."""
+    """Figures for predictions from joined utterances."""
 
     def joined(self, label: str, factor: int) -> Figure | None:
-        """The quality on utterances that are joined of so many; None where none are."""
+        """Return the quality on joined utterances with this factor; None if there are none."""
 
         def count(test: _Test, result: Result) -> Any:
             groups = result["groups"][str(factor)]
@@ -207,7 +207,7 @@ class JoinedReading(Reading):
         return self._counted(label, count, None)
 
     def errors(self, label: str, factor: int) -> Figure | None:
-        """The same, but more is worse whichever way the metric runs."""
+        """Return the same, with a sign such that more is worse."""
         figure = self.joined(label, factor)
         if figure is None or not higher_is_better(self.draws.any.metric):
             return figure
@@ -220,18 +220,18 @@ def estimate(figure: Figure | None) -> Estimate | None:
 
 
 def minus(one: Figure | None, other: Figure | None) -> Figure | None:
-    """Return the difference, if both are there."""
+    """Return the difference, if both exist."""
     return None if one is None or other is None else one - other
 
 
 def advantage(first: str, second: str, quality: str, claimed: Range = ABOVE_ZERO) -> Test[Reading]:
-    """Return the test of by how much one model is better than another.
+    """Return a test of the difference in quality between two models.
 
     Args:
-        first: The label of the one.
-        second: That of the other.
-        quality: The metric, as a column is headed.
-        claimed: Where the claim says that it lies.
+        first: Label of the model that the claim calls better.
+        second: Label of the other model.
+        quality: The metric, as in the heading of a column.
+        claimed: The range that the claim predicts.
     """
     return Test(
         f"advantage of ({first}) over ({second}), {quality}",
@@ -241,7 +241,7 @@ def advantage(first: str, second: str, quality: str, claimed: Range = ABOVE_ZERO
 
 
 def saved(reading: Reading, one: str, other: str, measure: str = "milliseconds") -> Figure | None:
-    """By how many percent a measure of a step is smaller than that of another, round by round."""
+    """Return by how many percent a measure of a step is below that of another, per round."""
     less, more = reading.time(one, measure), reading.time(other, measure)
     if less is None or more is None:
         return None
@@ -249,5 +249,5 @@ def saved(reading: Reading, one: str, other: str, measure: str = "milliseconds")
 
 
 def _at(seconds: float, curve: Sequence[Sequence[int | float]]) -> float:
-    """Read a curve of (step, seconds, value) at a time; before its first point, that point."""
+    """Interpolate a curve of (step, seconds, value) at a time; its first value before the start."""
     return float(np.interp(seconds, [point[1] for point in curve], [point[2] for point in curve]))

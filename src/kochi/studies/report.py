@@ -1,4 +1,4 @@
-"""What a study found: a table, a chart, and what became of each claim."""
+"""The report of a study: a table, a chart, and the verdict on each claim."""
 
 import csv
 import dataclasses
@@ -17,11 +17,11 @@ from kochi.studies.estimates import FEWEST, Estimate
 
 @dataclass(frozen=True)
 class Series:
-    """One line or group of bars of a chart.
+    """A line or a group of bars of a chart.
 
     Attributes:
-        name: As the legend has it.
-        points: A figure for each place on the axis; None where there is none.
+        name: Its name in the legend.
+        points: A figure for each point of the axis; None where there is none.
     """
 
     name: str
@@ -30,14 +30,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn.
+    """The content of a chart.
 
     Attributes:
         kind: "lines" over numbers, or "bars" over names.
-        x_label: What lies along the axis.
-        y_label: What is drawn, with its unit.
-        places: The numbers or names along the axis.
-        series: What is drawn over them.
+        x_label: Label of the x axis.
+        y_label: Label of the y axis, with its unit.
+        places: The numbers or names on the x axis.
+        series: The lines or bars.
         logarithmic: Whether both axes of lines are logarithmic.
     """
 
@@ -54,15 +54,15 @@ Value = Estimate | float | int | str | None
 
 @dataclass(frozen=True)
 class Ran:
-    """What was measured of a label.
+    """The measurements with a label.
 
     Attributes:
-        label: Which model or measurement.
-        seeds: The draws that were measured.
-        failed: Of these the draws whose training did not work out.
-        learning_rate: That was chosen for it; None where nothing is trained.
-        steps: Of its training.
-        seconds: Of a core, in its training; the mean.
+        label: The model or measurement.
+        seeds: The measured draws.
+        failed: Those of them whose training failed.
+        learning_rate: Its tuned learning rate; None if nothing is trained.
+        steps: Number of training steps.
+        seconds: Mean core seconds of a training.
     """
 
     label: str
@@ -78,10 +78,10 @@ class Table:
     """Figures of a study.
 
     Attributes:
-        columns: The first names the row.
-        rows: Figures and texts; None where a cell was not measured.
-        chart: What is drawn.
-        notes: What a reader must know.
+        columns: Names of the columns; the first contains the name of each row.
+        rows: Figures and texts; None if a cell was not measured.
+        chart: The chart.
+        notes: Notes for the reader.
     """
 
     columns: tuple[str, ...]
@@ -92,13 +92,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a study found.
+    """All results of a study.
 
     Attributes:
         table: Its figures.
-        claims: What became of what the papers say.
-        ran: What was measured.
-        elsewhere: By the text of a claim: by the name of another run, the verdict there.
+        claims: The verdicts on the claims.
+        ran: The measurements.
+        elsewhere: Verdicts of other runs, by the text of a claim and the name of the run.
     """
 
     table: Table
@@ -107,21 +107,21 @@ class Report:
     elsewhere: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
     def stable(self, judged: Judged) -> bool:
-        """Say whether all runs that judged a claim say the same of it."""
+        """Return whether all runs that judged a claim agree."""
         others = self.elsewhere.get(judged.claim.text, {}).values()
         return len({judged.verdict, *others} - {"not judged"}) < 2
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """How a report came about.
+    """The circumstances of a report.
 
     Attributes:
-        command: What repeats it.
-        data: What it was done on.
+        command: The command that reproduces it.
+        data: The data.
         machine: Processor, cores, system.
-        versions: Of kochi, Python and torch.
-        date: Day and time.
+        versions: Versions of kochi, Python and torch.
+        date: Date and time.
     """
 
     command: str
@@ -141,7 +141,7 @@ INTERVALS = (
 
 
 def claim_rows(report: Report) -> list[tuple[str, ...]]:
-    """Write the claims as a table, a row a test; what belongs to the claim stands in its first."""
+    """Format the claims as a table, one row per test; values of the claim are in its first row."""
     rows = []
     for judged in report.claims:
         verdict = judged.show() + ("" if report.stable(judged) else " (not stable)")
@@ -163,7 +163,7 @@ def claim_rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def against(report: Report, judged: Judged) -> list[str]:
-    """Say what the source says, what is different here, and what else speaks against a verdict."""
+    """Return the statement of the source, the differences from it, and all caveats of a verdict."""
     source, lines = judged.claim.source, []
     if source.says:
         lines.append(f"There: {source.says}")
@@ -175,7 +175,7 @@ def against(report: Report, judged: Judged) -> list[str]:
 
 
 def spans(seeds: Iterable[int]) -> str:
-    """Write numbers, neighbours as spans.
+    """Format numbers, with consecutive ones as ranges.
 
     >>> spans([1, 2, 3, 5]), spans([])
     ('1-3, 5', 'none')
@@ -191,9 +191,9 @@ def spans(seeds: Iterable[int]) -> str:
 
 
 def as_csv(table: Table) -> str:
-    """Write the table: a figure takes four columns (value, low, high, draws).
+    """Format the table as CSV: a figure takes four columns (value, low, high, draws).
 
-    A figure that is missing leaves its cells empty.
+    A missing figure leaves its cells empty.
     """
     wide = [_is_figure(table, place) for place in range(len(table.columns))]
     header: list[str] = []
@@ -225,7 +225,7 @@ def _parts(value: Value, figure: bool) -> list[Any]:
 
 
 def show(value: Value) -> str:
-    """Write one cell for people.
+    """Format a cell for display.
 
     >>> show(Estimate(2.0, 0.5, 9.0)), show(12345), show(None)
     ('2.00 [0.87, 3.13]', '12,345', '-')
@@ -243,7 +243,7 @@ RAN_COLUMNS = ("measured", "draws", "did not train in", "learning rate", "steps"
 
 
 def ran_rows(report: Report) -> list[tuple[str, ...]]:
-    """Write what was measured, a row a label."""
+    """Format the measurements, one row per label."""
     return [
         (
             one.label,
@@ -258,7 +258,7 @@ def ran_rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def as_markdown(title: str, report: Report, about: Circumstances) -> str:
-    """Write title, circumstances, claims, what speaks against them, table and notes."""
+    """Format title, circumstances, claims, caveats, table and notes."""
     lines = [f"# {title}", "", f"- {about.date}, {about.machine}", f"- {about.versions}"]
     lines += [f"- data: {about.data}", f"- `{about.command}`", ""]
     lines += [*_markdown(CLAIM_COLUMNS, claim_rows(report)), "", INTERVALS, ""]

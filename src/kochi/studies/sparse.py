@@ -27,7 +27,7 @@ MARTINS = "https://arxiv.org/abs/1602.02068"
 
 
 class Sparse(Study):
-    """Softmax, entmax and sparsemax: quality, places attended to, time of a step."""
+    """Softmax, entmax and sparsemax: quality, attended positions, time of a step."""
 
     name = "sparse"
     training_minutes = 1.5

@@ -1,9 +1,9 @@
-"""A made-up spoken language: words of two vowels each, sung by voices of different pitch.
+"""A synthetic spoken language: words of two vowels each, by voices of different pitch.
 
-A vowel is a harmonic tone under two resonances (formants), a word glides from one vowel to another,
-and words are parted by short pauses. Voices differ in pitch and in the length of their vocal tract,
-words in how long they last and how loud they are. There are few words and all follow each other
-equally often, so that only the place tells one occurrence of a word from the next.
+A vowel is a harmonic tone with two resonances (formants), a word glides from one vowel to another,
+and words are separated by short pauses. Voices differ in pitch and in the length of their vocal
+tract, words in duration and loudness. There are few words, and all follow each other equally often,
+so that only the position distinguishes one occurrence of a word from the next.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 
 RATE_HZ = 8000
-# First and second formant of five vowels, rounded from those of men's speech.
+# First and second formant of five vowels, rounded from men's speech.
 VOWELS_HZ = {
     "a": (730.0, 1090.0),
     "e": (530.0, 1840.0),
@@ -29,12 +29,12 @@ WORD_SECONDS = (0.16, 0.30)
 PAUSE_SECONDS = (0.03, 0.08)
 LOUDNESS = (0.15, 0.5)  # of full scale
 NOISE = 0.004  # of full scale
-COUNT = (2, 6)  # words of an utterance
+COUNT = (2, 6)  # words per utterance
 
 
 @dataclass(frozen=True)
 class Voice:
-    """Who speaks.
+    """A speaker.
 
     Attributes:
         pitch_hz: Fundamental frequency.
@@ -46,19 +46,19 @@ class Voice:
 
     @staticmethod
     def draw(draws: np.random.Generator) -> "Voice":
-        """Draw a voice."""
+        """Draw a random voice."""
         return Voice(draws.uniform(*PITCH_HZ), draws.uniform(*TRACT))
 
 
 def say(
     words: tuple[str, ...], voice: Voice, draws: np.random.Generator
 ) -> Int16[np.ndarray, " samples"]:
-    """Say words, at `RATE_HZ`.
+    """Synthesise words, at `RATE_HZ`.
 
     Args:
-        words: Of `WORDS`; each letter of one is a vowel.
-        voice: Who says them.
-        draws: Governs lengths, loudness, phases and noise.
+        words: Words from `WORDS`; each letter is a vowel.
+        voice: The speaker.
+        draws: Random generator for durations, loudness, phases and noise.
     """
     parts = [_pause(draws)]
     for word in words:
@@ -73,7 +73,7 @@ def _pause(draws: np.random.Generator) -> Float[np.ndarray, " samples"]:
 
 
 def _word(word: str, voice: Voice, draws: np.random.Generator) -> Float[np.ndarray, " samples"]:
-    """Glide from vowel to vowel: the sum of harmonics, each as loud as the resonances make it."""
+    """Glide from vowel to vowel: a sum of harmonics with amplitudes given by the resonances."""
     count = round(draws.uniform(*WORD_SECONDS) * RATE_HZ)
     course = np.linspace(0.0, len(word) - 1.0, count)
     vowels = np.array([VOWELS_HZ[letter] for letter in word]) * voice.tract
@@ -89,14 +89,14 @@ def _word(word: str, voice: Voice, draws: np.random.Generator) -> Float[np.ndarr
 
 
 def write_speech(folder: Path, sizes: dict[str, int], seed: int = 1) -> None:
-    """Write utterances as wav files with a manifest for each split: NAME.tsv, the sound in NAME/.
+    """Write utterances as wav files with a manifest per split: NAME.tsv, the audio in NAME/.
 
-    Every utterance has a voice of its own.
+    Each utterance has a voice of its own.
 
     Args:
-        folder: Where to; made if it is missing.
-        sizes: How many utterances each split has.
-        seed: Governs all that is drawn.
+        folder: The output folder, created if it is missing.
+        sizes: Number of utterances of each split.
+        seed: Seed of the random generator.
     """
     import soundfile
 

@@ -1,4 +1,4 @@
-"""What every study is, and how it is done."""
+"""The interface of studies, and how they are run."""
 
 import abc
 import inspect
@@ -34,15 +34,14 @@ NEEDED: Mapping[str, str] = {
 
 
 class Study(abc.ABC):
-    """A question, the cells that answer it, and the claims that their results are read for.
+    """A question, the cells that answer it, and the claims that their results are tested for.
 
-    The docstring of its file says the question (first line), the answer that is expected, and
-    where it comes from.
+    The module's docstring contains the question (first line), the expected answer, and its source.
 
     Attributes:
-        name: As the command knows it.
-        reads: What data it can be done on; the default ones are of the first kind.
-        training_minutes: How long the trainings of one seed take on one core, with the default task
+        name: The name in the command.
+        reads: The kinds of data that it supports; the default data are of the first kind.
+        training_minutes: Duration of the trainings of one seed on one core, with the default task
             on the machine of `kochi.studies.pace.YARDSTICK_MS`.
         timing_minutes: The same for its cells that run alone.
     """
@@ -53,19 +52,19 @@ class Study(abc.ABC):
     timing_minutes: ClassVar[float] = 0.0
 
     def default(self, folder: Path, size: int) -> Draws:
-        """Return the tasks that are made up where the user gives none.
+        """Return the synthetic tasks that are the default.
 
         Args:
-            folder: Where data are written to unless they are there.
+            folder: The folder that data are written to unless they exist.
             size: Width of the models.
         """
         return made_up(folder / "text", size)
 
     def check(self, draws: Draws) -> None:
-        """Refuse data of the wrong kind.
+        """Check that the data are of a supported kind.
 
         Raises:
-            UserError: The study cannot be done on them.
+            UserError: They are not suitable for the study.
         """
         if draws.reads not in self.reads:
             needed = " or ".join(NEEDED[kind] for kind in self.reads)
@@ -76,49 +75,49 @@ class Study(abc.ABC):
 
     @abc.abstractmethod
     def cells(self, draws: Draws, seed: int) -> dict[str, Cell]:
-        """Return what is measured with a seed, by labels that are the same for all seeds.
+        """Return the measurements of a seed, by labels that are the same for all seeds.
 
         Raises:
-            UserError: The task does not fit the study.
+            UserError: The task is not suitable for the study.
         """
 
     @abc.abstractmethod
     def claims(self, draws: Draws) -> tuple[Claim[Any], ...]:
-        """Return the claims that are put to the test; set before anything is measured."""
+        """Return the claims to be tested; they are defined before anything is measured."""
 
     @abc.abstractmethod
     def table(self, reading: Any) -> Table:
-        """Return the figures; where a label has none, it is left out."""
+        """Return the table of figures, without labels that have none."""
 
     def reading(self, draws: Draws, found: Found) -> Reading:
-        """Return what makes figures of the results."""
+        """Return the reading that computes figures from the results."""
         return Reading(draws, found)
 
     @property
     def question(self) -> str:
-        """The first line of the file's docstring."""
+        """The first line of the module's docstring."""
         return self.text.splitlines()[0]
 
     @property
     def text(self) -> str:
-        """The file's docstring."""
+        """The module's docstring."""
         module = sys.modules[type(self).__module__]
         return inspect.cleandoc(module.__doc__ or "")
 
 
 @dataclass(frozen=True)
 class Options:
-    """How studies are done.
+    """Options of a run of studies.
 
     Attributes:
-        out: Where results and reports are kept.
-        seeds: How many seeds each cell is measured with.
-        first: The first of them: other seeds are other draws.
-        jobs: How many processes may work at once.
-        minutes: Begin nothing that would not be done by then; None: no limit.
-        command: What the user typed.
-        against: Folders of other runs, whose verdicts are set beside those of this one.
-        start: When the minutes began, as `time.monotonic` has it; None: now.
+        out: Folder of results and reports.
+        seeds: Number of seeds per cell.
+        first: The first seed: other seeds are other draws.
+        jobs: Maximum number of processes.
+        minutes: Start nothing that would exceed this; None for no limit.
+        command: The command that the user typed.
+        against: Folders of other runs, whose verdicts are shown beside those of this one.
+        start: Start of the minutes, on the clock of `time.monotonic`; None for now.
     """
 
     out: Path
@@ -131,22 +130,22 @@ class Options:
     start: float | None = None
 
 
-FIRST_RESERVE_SECONDS = 20.0  # for reports that were never written yet
+FIRST_RESERVE_SECONDS = 20.0  # for reports that have never been written
 
 
 def do(tasks: Mapping[Study, Draws], options: Options, say: Say) -> dict[str, Report]:
-    """Measure what is missing, first every cell with one seed, then with the next, and so on.
+    """Measure what is missing: first every cell with one seed, then with the next, and so on.
 
-    After each seed the reports are written, so that they are there whenever somebody stops it.
+    The reports are written after each seed, so that they exist whenever the run is stopped.
 
     Args:
-        tasks: Which studies, each with what it is done on.
-        options: How.
-        say: Told how it goes, a line at a time.
+        tasks: The studies, each with its tasks.
+        options: The options.
+        say: Called with lines on the progress.
 
     Raises:
-        Interrupted: Somebody wants to stop; the same call goes on.
-        UserError: The data do not allow it.
+        Interrupted: The user asked to stop; the same call resumes.
+        UserError: The data are unsuitable.
     """
     store = Store(options.out)
     pace = Pace(store)
@@ -173,14 +172,14 @@ def do(tasks: Mapping[Study, Draws], options: Options, say: Say) -> dict[str, Re
 
 
 def _add(cells: dict[str, Cell], label: str, cell: Cell) -> None:
-    """Add a cell after all that it takes up."""
+    """Add a cell, after all cells that it depends on."""
     for before in cell.after:
         _add(cells, f"{label}, {before.purpose}", before)
     cells[label] = cell
 
 
 def _each_once(cells: Mapping[str, Cell]) -> dict[str, Cell]:
-    """Drop cells that another study has, too."""
+    """Remove cells that another study contains as well."""
     names: dict[str, str] = {}
     for label, cell in cells.items():
         names.setdefault(cell.name, label)
@@ -188,7 +187,7 @@ def _each_once(cells: Mapping[str, Cell]) -> dict[str, Cell]:
 
 
 def _found(study: Study, draws: Draws, store: Store, seeds: Sequence[int]) -> Found:
-    """Return what was measured so far."""
+    """Return the results so far."""
     found: dict[str, dict[int, Any]] = {}
     for seed in seeds:
         for label, cell in study.cells(draws, seed).items():
@@ -230,7 +229,7 @@ def _ran(label: str, results: Results) -> Ran:
 
 
 def _elsewhere(study: Study, options: Options) -> dict[str, dict[str, str]]:
-    """Return what other runs say of the claims."""
+    """Return the verdicts of other runs on the claims."""
     verdicts: dict[str, dict[str, str]] = {}
     for folder in options.against:
         file = folder / study.name / "report.json"

@@ -1,4 +1,4 @@
-"""What a study is done on: data, how models are trained on them, and what is known of them."""
+"""The tasks of studies: data, how models are trained on them, and gold annotations."""
 
 import hashlib
 import tempfile
@@ -20,24 +20,24 @@ from kochi.studies.models import spoken as spoken_model
 from kochi.studies.speech import RATE_HZ, write_speech
 from kochi.word_alignment import read_gold, word_counts
 
-# How hard the language is was chosen on draw 0, which decides nothing else (decision 0080): soft
-# attention in Luong's order stands at some 85 BLEU after as many steps as the studies take.
+# The difficulty was chosen on draw 0, which decides nothing else (decision 0080): soft attention in
+# Luong's order reaches about 85 BLEU after the number of steps of the studies.
 KNOBS = Knobs(
     nouns=80, adjectives=40, verbs=40, conjunctions=4, swapping=2, ambiguous=0.5, fertility=3
 )
 PARTS = {"train": Part(2000), "dev": Part(200), "test": Part(400)}
-# With it a fixed vector learns next to nothing, so where lengths are studied there are fewer words
-# and no swaps, and 475 sentences: with 350 it does not train in most draws, with 700 attention
-# stands at 99 BLEU whatever the length.
+# At that difficulty a fixed vector learns next to nothing, so where lengths are studied there are
+# fewer words and no swaps, and 475 sentences: with 350 it does not train in most draws, with 700
+# attention reaches 99 BLEU at any length.
 FOCUS_KNOBS = Knobs(nouns=12, adjectives=6, verbs=9, ambiguous=0.5, fertility=3)
-LONGEST = 14  # source words of a sentence that is trained on there
+LONGEST = 14  # maximum number of source words of training sentences there
 FOCUS_PARTS = {
     "train": Part(475, 3, LONGEST),
     "dev": Part(200, 3, LONGEST),
     "test": Part(100, 3, LONGEST),
     "long": Part(600, 3, 2 * LONGEST),
 }
-PILOT = 0  # the draw on which learning rates are chosen
+PILOT = 0  # the draw for tuning learning rates
 TRAINING = {
     "max_steps": 600,
     "epochs": 1000,
@@ -45,7 +45,7 @@ TRAINING = {
     "learning_rate": 8e-3,
     "schedule": {"kind": "cosine", "warmup_steps": 50},
     "label_smoothing": 0.0,
-    # With the usual 0.01 the Monte-Carlo gradient settles on one place before it has learned.
+    # At the usual 0.01 the Monte-Carlo gradient settles on one position before it has learned.
     "reinforce": {"entropy_weight": 0.1},
     "metric": "bleu",
     "evaluate_every": 100,
@@ -68,11 +68,11 @@ class Task:
     """Data and training of a study.
 
     Attributes:
-        name: What the data are called in a report and in messages.
-        run: Data, training and search as in a run file; each study puts in models of its own.
+        name: The name of the data in reports and messages.
+        run: Data, training and search as in a run file; each study sets its own models.
         size: Width of the studies' models.
-        gold: The right links of the test pairs, where they are known.
-        long_test: A file of pairs that are longer than those trained on, if there is one.
+        gold: The gold links of the test pairs, if they are known.
+        long_test: A file of pairs that are longer than the training pairs, if there is one.
     """
 
     name: str
@@ -88,27 +88,27 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """How answers are measured."""
+        """The metric of predictions."""
         chosen = self.run.training.metric
         return "bleu" if chosen == "loss" else chosen
 
     @cached_property
     def tokenizers(self) -> tuple[Any, Any]:
-        """The source's and the target's tokenizers, of text."""
+        """The tokenizers of source and target, for text."""
         with tempfile.TemporaryDirectory() as folder:
             return make_readers(self.run.data, Path(folder))
 
     @property
     def vocabularies(self) -> tuple[int, int]:
-        """How many tokens the source's and the target's vocabulary have, of text."""
+        """The vocabulary sizes of source and target, for text."""
         source, target = self.tokenizers
         return source.size, target.size
 
     @cached_property
     def trained_length(self) -> int:
-        """The longest source that is trained on where length is studied, in tokens.
+        """The maximum length of training sources where length is studied, in tokens.
 
-        Of data of one's own the three shorter fifths are trained on.
+        With the user's own data, the shortest three fifths are used for training.
         """
         if self.long_test is not None:
             return LONGEST
@@ -121,8 +121,8 @@ class Task:
 
         Args:
             model: The model table.
-            seed: Governs weights, batches and draws.
-            training: What else is changed in the training table.
+            seed: Seed of weights, batches and draws.
+            training: Other changes to the training table.
 
         Raises:
             UserError: There is no such model.
@@ -132,7 +132,7 @@ class Task:
         return config.check_run(tree, "study")
 
     def test_data(self, file: Path | None) -> tuple[BaseData, Split]:
-        """Return where the pairs to measure on are: the task's own, or those of another file."""
+        """Return the data and split of the test pairs: the task's own, or those of another file."""
         if file is None:
             return self.run.data, "test"
         return self.run.data.model_copy(update={"test": file}), "test"
@@ -143,11 +143,11 @@ class Draws:
     """The tasks of a study, one for each seed.
 
     Attributes:
-        name: What the data are called in a report and in messages.
-        make: Gives the task of a seed.
-        crossed: Whether all seeds have the same data, as with data of one's own; else each has a
-            language, training pairs and test pairs of its own.
-        pilot: The seed whose task learning rates are chosen on.
+        name: The name of the data in reports and messages.
+        make: Returns the task of a seed.
+        crossed: Whether all seeds have the same data, as with the user's own; otherwise each has
+            its own language, training pairs and test pairs.
+        pilot: The seed of the task for tuning learning rates.
     """
 
     name: str
@@ -164,7 +164,7 @@ class Draws:
 
     @property
     def any(self) -> Task:
-        """The task that shows what all have in common."""
+        """A task that shows what all tasks have in common."""
         return self.task(self.pilot)
 
     @property
@@ -174,7 +174,7 @@ class Draws:
 
     @property
     def quality(self) -> str:
-        """The metric, as a column is headed."""
+        """The metric, as in the heading of a column."""
         names = {"bleu": "BLEU", "chrf": "chrF", "exact": "exact match, %"}
         return names.get(self.any.metric, f"{self.any.metric.upper()}, %")
 
@@ -182,13 +182,13 @@ class Draws:
 def made_up(
     folder: Path, size: int = 64, knobs: Knobs = KNOBS, parts: Mapping[str, Part] | None = None
 ) -> Draws:
-    """Return the default tasks: a made-up language for each seed, written unless it is there.
+    """Return the default tasks: a synthetic language for each seed, written unless it exists.
 
     Args:
-        folder: Where to.
+        folder: The folder of the data.
         size: Width of the models.
-        knobs: How hard the language is.
-        parts: How many sentences, and how long; None: `PARTS`.
+        knobs: The difficulty of the language.
+        parts: Number of sentences and their lengths; None for `PARTS`.
     """
 
     def make(seed: int) -> Task:
@@ -201,7 +201,7 @@ def made_up(
 
 
 def _write_once(place: Path, settings: Any, write: Callable[[], object]) -> None:
-    """Write data unless they are there, written with the same settings."""
+    """Write data unless they exist and were written with the same settings."""
     about = place / "settings.txt"
     if not about.exists() or about.read_text(encoding="utf-8") != repr(settings):
         write()
@@ -228,7 +228,7 @@ def _written_task(place: Path, size: int, long: bool) -> Task:
 
 
 def spoken(folder: Path, size: int = 64) -> Draws:
-    """Return the default tasks of what is heard: made-up speech, written unless it is there."""
+    """Return the default tasks for audio: synthetic speech, written unless it exists."""
 
     def make(seed: int) -> Task:
         place = folder.resolve() / str(seed)
@@ -240,7 +240,7 @@ def spoken(folder: Path, size: int = 64) -> Draws:
             "data": data | {"front_end": front_end},
             "model": spoken_model(size),
             "training": SPOKEN_TRAINING,
-            # A word lasts some seven places of the encoder: three times as many as were said.
+            # A word spans about seven positions of the encoder: this allows three times the words.
             "search": {"beam": 1, "max_length_ratio": 0.4, "max_length_extra": 5},
         }
         return Task("made-up speech", config.check_run(tree, "the made-up speech"), size)
@@ -252,16 +252,16 @@ def own(run_file: Path, changes: list[str], gold: Path | None, size: int) -> Dra
     """Return a task of the user's data, the same for every seed.
 
     Args:
-        run_file: As ``kochi init`` writes it; its data, training and search tables count.
-        changes: As ``kochi train --set`` takes them.
-        gold: Right links of the test pairs, a line each.
+        run_file: A run file as written by ``kochi init``, for its data, training and search tables.
+        changes: Changes as in ``kochi train --set``.
+        gold: Gold links of the test pairs, one line per pair.
         size: Width of the models.
 
     Raises:
-        UserError: The run file or the links cannot be used.
+        UserError: The run file or the links are unusable.
     """
     run = config.read_run(run_file, changes)
-    if gold is not None:  # a line of links for each row
+    if gold is not None:  # one line of links per row
         data = run.data.model_copy(update={"group_references": False})
         run = run.model_copy(update={"data": data})
     for split, purpose in (
@@ -283,5 +283,5 @@ def own(run_file: Path, changes: list[str], gold: Path | None, size: int) -> Dra
 
 
 def fingerprint(data: BaseData, split: Split) -> list[str]:
-    """Return what tells the files of a split from others: their hashes."""
+    """Return the hashes of the files of a split, which identify them."""
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in split_files(data, split)]

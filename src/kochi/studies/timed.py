@@ -1,4 +1,4 @@
-"""The cell that measures what training steps cost: one round, in a process of its own."""
+"""The cell that measures the cost of training steps: one round, in a separate process."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from kochi.studies.cells import Cell, Result
 from kochi.training.output_loss import output_loss
 from kochi.training.seeds import seed_generators
 
-VOCABULARIES = (200, 200)  # source, target; small, so that attention is seen
+VOCABULARIES = (200, 200)  # source, target; small, so that attention takes a visible share
 NOTE = (
     f"Steps are timed on random sentences with vocabularies of {VOCABULARIES[0]} tokens, not on "
     "the data: what attention takes is seen best beside a small output layer."
@@ -32,10 +32,10 @@ class Step:
 
     Attributes:
         model: The model table.
-        length: Tokens of each source.
-        batch: Sentences.
-        vocabularies: How many tokens the source's and the target's have.
-        target_length: Tokens of each target; None: as many as the source has.
+        length: Number of tokens per source.
+        batch: Number of sentences.
+        vocabularies: Vocabulary sizes of source and target.
+        target_length: Number of tokens per target; None for that of the source.
     """
 
     model: dict[str, Any]
@@ -47,17 +47,17 @@ class Step:
 
 @dataclass(frozen=True)
 class TimedRound(Cell):
-    """Time some training steps once each, interleaved in a drawn order.
+    """Time several training steps, interleaved in random order.
 
-    Every round is measured in a process of its own on one thread, so that rounds are independent
-    of each other; within a round each step is done `STEPS` times, always all steps in turn, and the
-    median counts. The result holds for each name ``milliseconds`` (forward, backward and the
-    optimizer), ``kept_bytes`` (what the forward pass keeps for the backward pass, the parameters
-    left out) and ``parameters``.
+    Every round is measured in a separate process on one thread, so that rounds are independent of
+    each other; within a round each step runs `STEPS` times, always all steps in turn, and the
+    median is used. The result contains for each name ``milliseconds`` (forward, backward and the
+    optimizer), ``kept_bytes`` (what the forward pass keeps for the backward pass, without the
+    parameters) and ``parameters``.
 
     Args:
-        steps: What is timed, by name.
-        round: Tells measurements of the same thing apart, and draws weights, words and order.
+        steps: The steps by name.
+        round: Distinguishes repeated measurements, and seeds weights, words and order.
     """
 
     steps: tuple[tuple[str, Step], ...]
@@ -69,7 +69,7 @@ class TimedRound(Cell):
         return {"steps": {name: asdict(step) for name, step in self.steps}, "round": self.round}
 
     def measure(self, folder: Path) -> Result:
-        """Measure with one thread, whatever torch is set to."""
+        """Measure with one thread, regardless of torch's settings."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -96,7 +96,7 @@ class TimedRound(Cell):
 
 
 class _Ready:
-    """A step that can be done again and again."""
+    """A step that can be run repeatedly."""
 
     def __init__(self, step: Step) -> None:
         table = {"data": {"kind": "tsv", "train": "none.tsv"}, "model": step.model}
@@ -111,7 +111,7 @@ class _Ready:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
 
     def milliseconds(self) -> float:
-        """Do it once."""
+        """Run the step once and return its duration."""
         start = time.perf_counter()
         self._loss().backward()
         self.optimizer.step()
@@ -126,10 +126,10 @@ class _Ready:
         return loss / self.target.numel()
 
     def kept_bytes(self) -> int:
-        """Add up the storages that autograd keeps, each once, without those of the parameters."""
+        """Sum the storages that autograd keeps, each once, without those of the parameters."""
         ours = {weight.untyped_storage().data_ptr() for weight in self.model.parameters()}
         kept: dict[int, int] = {}
-        held = []  # a storage that was freed could come back under the same address
+        held = []  # a freed storage could reappear at the same address
 
         def note(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()

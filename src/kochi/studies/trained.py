@@ -1,4 +1,4 @@
-"""The cell that most studies share: train a model, then measure all that can be asked of it."""
+"""The cell that most studies share: train a model, then take all measurements of it."""
 
 import csv
 import itertools
@@ -27,37 +27,37 @@ from kochi.studies.cells import Cell, Result, Store, digest
 from kochi.studies.task import Draws, Task, fingerprint
 from kochi.word_alignment import find_links, pharaoh
 
-GRID = (0.5, 1.0, 2.0)  # of the task's learning rate; each model takes its own best
-TRAINED = 0.75  # of the nats that a bigram model of the answers needs, which reads no source
+GRID = (0.5, 1.0, 2.0)  # multiples of the task's learning rate; each model uses its own best
+TRAINED = 0.75  # maximum fraction of the nats of a bigram model of the targets, without sources
 START, END = -1, -2
 
 
 @dataclass(frozen=True)
 class Trained(Cell):
-    """Train a model and answer a test set; see what it attends to as it writes the right answers.
+    """Train a model and predict a test set; measure its alignments with forced decoding.
 
-    The result holds, a row for each test pair: ``answers``; of models that attend ``places`` (how
-    many weights are not exactly 0, how many weights there are, and how many steps of heads), and
-    ``nats`` (negative log-likelihood of the right answer, and how many tokens it has, its end
-    included); of text ``source_lengths`` (tokens) and ``links`` (Pharaoh); of pictures ``points``
-    (words that have boxes, peaks in a box). What does not apply is None. Of the training it holds
-    ``parameters``, ``seconds`` (of a core), ``steps``, ``learning_rate``, ``curve`` (step, seconds
-    until then, dev metric), ``dev``, ``nats_on_dev`` (a token: its own, and those of a bigram model
-    of the answers, which reads no source) and ``trained``: whether its own are at most `TRAINED` of
-    the others. Of a training that diverged it holds ``diverged`` (what was said) and ``trained``
-    alone.
+    The result contains, with a row per test pair: ``answers``; for models with attention ``places``
+    (the number of weights that are not exactly 0, of weights, and of steps of heads), and ``nats``
+    (negative log-likelihood of the target, and its number of tokens, including the end mark); for
+    text ``source_lengths`` (tokens) and ``links`` (Pharaoh); for images ``points`` (words that have
+    boxes, peaks in a box). Values that do not apply are None. For the training it contains
+    ``parameters``, ``seconds`` (of a core), ``steps``, ``learning_rate``, ``curve`` (step, elapsed
+    seconds, dev metric), ``dev``, ``nats_on_dev`` (per token: its own, and those of a bigram model
+    of the targets, which reads no source) and ``trained``: whether its own are at most `TRAINED`
+    times the others. For a training that diverged it contains only ``diverged`` (the message) and
+    ``trained``.
 
     Args:
         task: Data and training.
         model: The model table.
-        seed: Governs weights, batches and draws.
-        test: A file of other pairs to measure on.
-        max_length: Leave longer pairs out of training; None: as the task has it.
-        start: Begin with the weights of this one; None: with new ones.
-        factor: Of the task's learning rate, where there are no pilots.
-        longer: Of the task's steps.
+        seed: Seed of weights, batches and draws.
+        test: Another file of test pairs.
+        max_length: Exclude longer pairs from training; None for the task's limit.
+        start: Initialise the weights from this cell; None for random weights.
+        factor: Multiple of the task's learning rate, if there are no pilots.
+        longer: Multiple of the task's steps.
         pilots: The same model on the draw that decides nothing else, with several learning rates;
-            the one that is best on its dev data is taken.
+            the best one on its dev data is used.
     """
 
     task: Task
@@ -73,14 +73,14 @@ class Trained(Cell):
     @property
     @override
     def after(self) -> tuple[Cell, ...]:
-        """What it begins with and what its learning rate rests on."""
+        """The cell that it starts from, and those that tune its learning rate."""
         return (*self.pilots, *(() if self.start is None else (self.start,)))
 
     def run(self, factor: float | None = None) -> config.Run:
-        """Return the run that is trained, without its place.
+        """Return the run that is trained, without its folder.
 
         Args:
-            factor: Of the task's learning rate; None: the cell's own.
+            factor: Multiple of the task's learning rate; None for the cell's own.
         """
         training = self.task.run.training
         rate = training.learning_rate * (self.factor if factor is None else factor)
@@ -96,12 +96,12 @@ class Trained(Cell):
         return run.model_copy(update={"data": data})
 
     def key(self) -> dict[str, Any]:
-        """Return what the model depends on, and what is measured on."""
+        """Return everything that the model and the measurements depend on."""
         data, split = self.task.test_data(self.test)
         return {"training": self._training_key(), "test": fingerprint(data, split)}
 
     def _training_key(self, factor: float | None = None) -> dict[str, Any]:
-        """Return what the training depends on; with the factor that was found, not the pilots."""
+        """Return what the training depends on; with the tuned factor instead of the pilots."""
         run = self.run(factor)
         tree = run.model_dump(mode="json", exclude_none=True)
         del tree["output"]
@@ -125,13 +125,13 @@ class Trained(Cell):
         return digest({**about, "longer": self.longer, **start})
 
     def check(self) -> None:
-        """Refuse a model that cannot be built."""
+        """Check that the model can be built."""
         from kochi.training.run import check_model
 
         check_model(self.run())
 
     def chosen_factor(self, folder: Path) -> float:
-        """Return the factor of the learning rate: the best of the pilots on their dev data.
+        """Return the factor of the learning rate: that of the best pilot on its dev data.
 
         Raises:
             Diverged: All pilots diverged.
@@ -146,7 +146,7 @@ class Trained(Cell):
         return max(scores, key=lambda factor: (scores[factor], -factor))
 
     def train(self, folder: Path) -> Path:
-        """Train, go on, or find the model; return its folder.
+        """Train, resume or load the model; return its folder.
 
         Raises:
             Diverged: The training diverged.
@@ -174,7 +174,7 @@ class Trained(Cell):
         return output
 
     def measure(self, folder: Path) -> Result:
-        """Train (or go on, or find the model) and measure."""
+        """Train (or resume, or load) and measure."""
         from kochi.inference.loading import load
 
         try:
@@ -241,12 +241,12 @@ class Trained(Cell):
 
 @dataclass(frozen=True)
 class Pilot(Trained):
-    """Train alone, for the dev metric with a learning rate."""
+    """Train only, to measure the dev metric at a learning rate."""
 
     @property
     @override
     def purpose(self) -> str:
-        """Which learning rate it tries."""
+        """The learning rate that it tries."""
         return f"learning rate {self.run().training.learning_rate:g}"
 
     @override
@@ -274,16 +274,16 @@ def tuned(
     kind: type[Trained] = Trained,
     **more: Any,
 ) -> Trained:
-    """Return the cell of a model whose learning rate is chosen on the pilot draw.
+    """Return the cell of a model whose learning rate is tuned on the pilot draw.
 
     Args:
         draws: The tasks.
         model: The model table.
-        seed: Which draw.
-        start: What it begins with; on the pilot draw, with what that is there.
-        longer: How many times the task's steps.
-        kind: What is measured of it.
-        more: What else the cell takes.
+        seed: The draw.
+        start: The cell that it starts from; on the pilot draw, the corresponding cell there.
+        longer: Multiple of the task's steps.
+        kind: The type of the cell.
+        more: Other arguments of the cell.
     """
     begun = None if start is None else tuned(draws, start.model, draws.pilot, longer=start.longer)
     kept = {name: value for name, value in more.items() if name == "max_length"}
@@ -303,14 +303,14 @@ def tuned(
 
 
 class _Clock:
-    """How much of the time since it was made this process computed."""
+    """The fraction of the elapsed time that this process spent computing."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter(), time.process_time()
 
     @property
     def share(self) -> float:
-        """Seconds of a core for each second that passed: other programs do not count."""
+        """Return core seconds per elapsed second; other programs do not count."""
         passed = time.perf_counter() - self._start[0]
         return (time.process_time() - self._start[1]) / max(passed, 1e-9)
 
@@ -320,7 +320,7 @@ def _course_file(output: Path) -> Path:
 
 
 def _keep_course(output: Path, core: float) -> None:
-    """Keep the dev metric of each evaluation; the rest of the training's files goes."""
+    """Keep the dev metric of each evaluation; delete the other files of the training."""
     file = output / "training" / "evaluations.csv"
     if not file.exists():
         return
@@ -330,7 +330,7 @@ def _keep_course(output: Path, core: float) -> None:
 
 
 def _target_only_nats(predictor: Any, task: Task) -> float:
-    """Return the nats a token that a model of the answers alone needs on the dev answers."""
+    """Return the nats per token of a model of the targets alone on the dev targets."""
     train, dev = (
         predictor.target.encode_batch([p.references[0] for p in read_pairs(task.run.data, split)])
         for split in ("train", "dev")
@@ -347,7 +347,7 @@ def bigram_nats(train: Iterable[Sequence[int]], dev: Iterable[Sequence[int]], si
     Args:
         train: Rows of tokens to estimate it from.
         dev: Rows of tokens to measure it on.
-        size: How many tokens there are.
+        size: Vocabulary size.
 
     >>> round(bigram_nats([[5]], [[5]], 10), 3)  # both steps: (1 + 1 * 2 / 13) / 2
     0.55

@@ -76,7 +76,7 @@ def _cluster(launcher: str, environment: ClusterEnvironment, local_world: int) -
 
 
 def check_devices(cluster: Cluster | None, training: config.Training) -> None:
-    """Refuse a number of devices that differs from the number of processes.
+    """Check that the number of devices equals the number of processes.
 
     Raises:
         UserError: The numbers differ.

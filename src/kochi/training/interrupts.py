@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP (the terminal was closed): finish the step, save, then stop."""
+"""Ctrl-C, SIGTERM and SIGHUP (closed terminal): finish the step, save, then stop."""
 
 import signal
 import threading
@@ -17,19 +17,18 @@ GRACE_SECONDS = 10.0
 
 
 class Interrupts:
-    """Catch the first signal and remember it, so that the run can stop where its state is whole.
+    """Catch the first signal and record it, so that the run can stop in a consistent state.
 
-    Where ``deferred`` is not set, and at the second signal, `Interrupted` is raised at once;
-    further signals change nothing for ``GRACE_SECONDS``, while the run is on its way out. A SIGHUP
-    that is ignored, as under ``nohup``, stays ignored. Outside of the main thread nothing is
-    caught.
+    If ``deferred`` is not set, and at the second signal, `Interrupted` is raised at once; further
+    signals are ignored for ``GRACE_SECONDS``, while the run shuts down. A SIGHUP that is ignored,
+    as under ``nohup``, stays ignored. Outside of the main thread no signals are caught.
 
     Args:
-        ignore: Take no notice of signals: another process says when to stop.
+        ignore: Ignore signals, as another process decides when to stop.
 
     Attributes:
-        requested: Somebody wants the run to stop.
-        deferred: The run looks at ``requested`` by itself.
+        requested: Whether the run should stop.
+        deferred: Whether the run checks ``requested`` itself.
     """
 
     def __init__(self, ignore: bool = False) -> None:
@@ -57,12 +56,12 @@ class Interrupts:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            # The command has had its Ctrl-C then, and ends.
+            # The command has then received its Ctrl-C, and ends.
             done = isinstance(error, Interrupted) and getattr(handler, "only_once", False)
             signal.signal(number, signal.SIG_IGN if done else handler)
 
     def install(self) -> None:
-        """Take the signals."""
+        """Install the signal handlers."""
         for number in self._before:
             signal.signal(number, signal.SIG_IGN if self._ignore else self._handle)
 

@@ -1,6 +1,6 @@
-"""Curves on the disk: CSV files to read with anything, and TensorBoard.
+"""Training curves as files: CSV and TensorBoard.
 
-A resumed run goes on in the same files; rows of steps that are done again are dropped first.
+A resumed run appends to the same files, after dropping the rows of steps that are repeated.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ TRAIN_COLUMNS = (
 )
 EVALUATION_COLUMNS = ("step", "epoch", "loss", "metric", "seconds")
 EXAMPLE_COLUMNS = ("step", "source", "target", "prediction")
-DRAWING_SHARE = 0.02  # of the time, at most, goes into pictures of alignments
+DRAWING_SHARE = 0.02  # maximum fraction of the time for charts of alignments
 FIRST_DRAWING_SECONDS = 0.5
 _STEP = re.compile("[0-9]+")
 _PREFIX = "events.out.tfevents."
@@ -48,8 +48,8 @@ class CsvLog:
     Args:
         path: The file.
         columns: Its header.
-        step: Where the run stands; rows of later steps are dropped.
-        rows: What the file is to hold instead of its own rows, where that is known.
+        step: Current step of the run; rows of later steps are dropped.
+        rows: Rows that replace the existing ones, if known.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class CsvLog:
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def write(self, values: dict[str, Any]) -> None:
-        """Append a row; None is left empty.
+        """Append a row; None leaves a cell empty.
 
         Raises:
-            OSError: It cannot be written; the error names the file.
+            OSError: The file cannot be written; the error names it.
         """
         with naming(self._path):
             self._writer.writerow(self._cells(values))
             self._file.flush()
 
     def sync(self) -> None:
-        """Wait until the disk has all rows.
+        """Flush all rows to disk.
 
         Raises:
             OSError: As in `write`.
@@ -99,11 +99,11 @@ class CsvLog:
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
-    """Read the rows of a file up to the first that is not whole, as a crash may leave the last."""
+    """Read the rows of a file up to the first incomplete one; a crash may leave such a last row."""
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8", errors="replace")
-    end = text.rfind("\n") + 1  # what follows the last line break is half a row
+    end = text.rfind("\n") + 1  # the rest is an incomplete row
     rows: list[list[str]] = []
     limit = csv.field_size_limit(max(len(text), 1))
     try:
@@ -124,10 +124,10 @@ class Logs:
     """All logs of a run.
 
     Args:
-        folder: Where they lie.
-        state: Where the run stands.
-        metric: The dev metric's name.
-        loggers: Where curves are sent as well; they are open.
+        folder: The folder of the logs.
+        state: The progress of the run.
+        metric: Name of the dev metric.
+        loggers: Open loggers to which curves are sent as well.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Logs:
         step = state.step
         evaluated = step - 1 if state.evaluation_pending else step
         rows = [vars(evaluation) for evaluation in state.evaluations]
-        with contextlib.ExitStack() as stack:  # closes what is open if the next cannot be written
+        with contextlib.ExitStack() as stack:  # closes what is open if the next cannot be opened
 
             def table(name: str, *about: Any) -> CsvLog:
                 return stack.enter_context(contextlib.closing(CsvLog(folder / name, *about)))
@@ -158,7 +158,7 @@ class Logs:
             self._open = stack.pop_all()
 
     def train(self, values: dict[str, Any]) -> None:
-        """Log the steps since the last row: means a token, and where the run stands."""
+        """Log the steps since the last row: means per token, and the progress."""
         self._train.write(values)
         self._scalars("train", values, ("loss", "nll", "learning_rate", "gradient_norm"))
 
@@ -169,10 +169,10 @@ class Logs:
         self._scalars("dev", named, ("loss", f"{SEARCH}_{self._metric}"))
 
     def examples(self, step: int, examples: Sequence[Example]) -> None:
-        """Log some dev rows with what the model wrote, and where it attended.
+        """Log some dev rows with their predictions and alignments.
 
-        Alignments are drawn of the last evaluation, and of others as often as drawing takes little
-        of the time.
+        Alignments are drawn for the last evaluation, and for others only if drawing takes a small
+        fraction of the time.
         """
         for number, example in enumerate(examples, 1):
             texts = example.texts()
@@ -195,16 +195,16 @@ class Logs:
             self._board.add_image(f"dev/{name}", pixels, step, dataformats="HWC")
 
     def sync(self) -> None:
-        """Wait until the disk has all rows.
+        """Flush all rows to disk.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: A file cannot be written.
         """
         for log in (self._train, self._evaluations, self._examples):
             log.sync()
 
     def close(self) -> None:
-        """Write out and close everything."""
+        """Flush and close all logs."""
         with self._open:
             self._draw()
 
@@ -226,10 +226,10 @@ def _open_board(board: Path, step: int) -> "SummaryWriter":
 
 
 def _put_in_order(board: Path) -> None:
-    """Rename event files that bear a later time than now, as after the clock was set back.
+    """Rename event files with a time in the future, as after the clock was set back.
 
-    TensorBoard reads the files in the order of their names, which begin with the time: what a
-    resumed run writes must come last to replace the steps that are done again.
+    TensorBoard reads the files in the order of their names, which begin with the time: the output
+    of a resumed run must come last to replace the steps that are repeated.
     """
     now, files = int(time.time()), []
     for path in sorted(board.iterdir()):

@@ -1,4 +1,4 @@
-"""What happens between two optimizer steps: log, show, evaluate, save, stop."""
+"""The actions between two optimizer steps: log, report, evaluate, save, stop."""
 
 import contextlib
 import time
@@ -21,25 +21,25 @@ from kochi.training.state import Evaluation, RunState
 from kochi.training.stream import Group, StepStream, is_due
 from kochi.training.trainer import Trainer
 
-AHEAD = 4  # groups of batches that wait at most
+AHEAD = 4  # maximum number of groups of batches prepared ahead
 
 
 class Loop:
-    """Do the optimizer steps of a run; evaluate, save and report at the right ones.
+    """Run the optimizer steps of a run; evaluate, save and report when due.
 
-    A checkpoint holds the run after a step and, where one was due, its evaluation. Weights of
-    evaluated steps and rows of the curves are on the disk before the checkpoint that counts on
-    them; weights are deleted when neither of the last two checkpoints does.
+    A checkpoint holds the state after a step and, if one was due, its evaluation. Weights of
+    evaluated steps and rows of the curves are written to disk before the checkpoint that refers to
+    them; weights are deleted when neither of the last two checkpoints refers to them.
 
     Args:
         run: The run file.
         stream: The optimizer steps.
         evaluator: Evaluates on the dev set; None without one.
-        interrupts: Say whether somebody wants the run to stop.
-        logs: Where curves are written; None in processes that are not the first.
-        progress: Shows how the run is going.
+        interrupts: Indicates whether the run should stop.
+        logs: The logs; None in all processes but the first.
+        progress: Shows the progress of the run.
         log_every: Steps between two rows of the training log.
-        machine: What the steps are computed on.
+        machine: The hardware for the steps.
     """
 
     def __init__(
@@ -70,15 +70,15 @@ class Loop:
     # ------------------------------------------------------------------------------- when to do it
 
     def run(self, trainer: Trainer) -> None:
-        """Do the steps that are left.
+        """Run the remaining steps.
 
         Raises:
-            Interrupted: Somebody wanted the run to stop; all is saved.
+            Interrupted: The run was asked to stop; everything is saved.
             Diverged: The loss is not finite.
         """
         if self._begin(trainer):
             return
-        # Tokens are laid into a batch in no time; sound and pictures take as long as a step.
+        # Collating tokens takes hardly any time; for audio and images it takes as long as a step.
         groups = (
             iter(self._stream)
             if self._stream.batches.of_tokens
@@ -91,7 +91,7 @@ class Loop:
                     return
 
     def _begin(self, trainer: Trainer) -> bool:
-        """Do an evaluation that an interrupted run left open; say whether the run is done."""
+        """Run an evaluation left pending by an interruption; return whether the run is done."""
         state = trainer.state
         self._clock = time.monotonic()
         self._start = (state.step, state.seconds)
@@ -105,7 +105,7 @@ class Loop:
         return self._is_done(trainer)
 
     def _after(self, trainer: Trainer, group: Group) -> bool:
-        """Do what is due after a step; say whether the run is done."""
+        """Do what is due after a step; return whether the run is done."""
         state = trainer.state
         self._tick(state)
         self._meter.add(state.step, trainer.outcome, group.num_tokens)

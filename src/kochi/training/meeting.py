@@ -1,9 +1,9 @@
-"""How the processes of a training on this machine meet and talk: in plain data.
+"""Process groups of a training on this machine, which exchange plain data only.
 
 The processes find each other through a file in a folder that only this user can read. Torch's
-usual store, TCPStore, listens on every interface, whatever address it is given. Gloo and NCCL are
-bound to the loopback interface. Nothing is unpickled that came over a socket: objects are sent as
-JSON, as torch's own collectives for objects use pickle
+usual store, TCPStore, listens on all interfaces, regardless of its address. Gloo and NCCL are
+bound to the loopback interface. Data from a socket are never unpickled: objects are sent as JSON,
+as torch's own collectives for objects use pickle
 (https://pytorch.org/docs/stable/distributed.html).
 """
 
@@ -25,11 +25,11 @@ Value = TypeVar("Value")
 
 
 class PlainStrategy(DDPStrategy):
-    """Fabric's data-parallel strategy, without pickled objects sent from process to process.
+    """Fabric's data-parallel strategy, without exchange of pickled objects.
 
     Args:
-        sharded: Whether each process keeps a part of the model only; see `sharding`.
-        options: Those of Fabric's strategy.
+        sharded: Whether each process stores only a part of the model; see `sharding`.
+        options: Options of Fabric's strategy.
     """
 
     def __init__(self, sharded: bool = False, **options: Any) -> None:
@@ -38,11 +38,11 @@ class PlainStrategy(DDPStrategy):
 
     @override
     def setup_module(self, module: nn.Module) -> Any:
-        """Return the module that trains it on all processes."""
+        """Return the module wrapped for training on all processes."""
         return shard(module, self.root_device) if self._sharded else super().setup_module(module)
 
     def broadcast(self, obj: Value, src: int = 0) -> Value:
-        """Return the JSON value of process ``src``."""
+        """Return the JSON value of rank ``src``."""
         if not torch.distributed.is_initialized():
             return obj
         return gather(obj, torch.distributed.get_world_size(), self.root_device)[src]
@@ -66,7 +66,7 @@ class LocalStrategy(PlainStrategy):
         """Join the other processes."""
         self._set_world_ranks()
         _bind_to_loopback()
-        if self.global_rank:  # at the last moment: rank 0 then waits for a process that is there
+        if self.global_rank:  # as late as possible: rank 0 then waits for a running process
             ready_file(self._meeting, self.global_rank).touch()
         store = torch.distributed.FileStore(  # pyright: ignore[reportPrivateImportUsage]
             str(self._meeting), self._world
@@ -81,11 +81,11 @@ class LocalStrategy(PlainStrategy):
 
 
 def ready_file(store: Path, rank: int) -> Path:
-    """Name the file that a process makes when it is about to meet the others.
+    """Return the file that a process creates when it is about to join the others.
 
     Args:
         store: The file through which they meet.
-        rank: Of the process.
+        rank: Rank of the process.
     """
     return store.with_name(f"process-{rank}.ready")
 
@@ -95,11 +95,11 @@ def gather(value: Value, world: int, device: torch.device) -> list[Value]:
 
     Args:
         value: The value of this process.
-        world: Number of processes; of one alone nothing is sent.
+        world: Number of processes; nothing is sent if it is 1.
         device: A device that the process group's backend can send from.
 
     Raises:
-        TypeError: The value is none of JSON.
+        TypeError: The value cannot be written as JSON.
     """
     if world == 1:
         return [value]
@@ -118,9 +118,9 @@ def _gather(tensor: Tensor, world: int) -> list[Tensor]:
 
 
 def _bind_to_loopback() -> None:
-    """Let gloo and NCCL listen on the loopback interface alone, whatever the user's settings are.
+    """Let gloo and NCCL listen on the loopback interface only, overriding the user's settings.
 
-    `kochi.training.settings` puts the environment back.
+    `kochi.training.settings` restores the environment.
     """
     names = [name for _, name in socket.if_nameindex()]
     loopback = next((name for name in ("lo", "lo0") if name in names), None)
@@ -128,4 +128,4 @@ def _bind_to_loopback() -> None:
         raise RuntimeError(f"no loopback interface among {', '.join(names)}; use one device")
     os.environ["GLOO_SOCKET_IFNAME"] = loopback
     os.environ["NCCL_SOCKET_IFNAME"] = loopback
-    os.environ["NCCL_RAS_ENABLE"] = "0"  # a service of NCCL that listens as well
+    os.environ["NCCL_RAS_ENABLE"] = "0"  # an NCCL service that also opens a port

@@ -1,4 +1,4 @@
-"""Add up what the steps report, and notice when the loss is no number."""
+"""Sum up the results of steps, and check that the loss is finite."""
 
 import math
 import time
@@ -8,11 +8,11 @@ import torch
 from kochi.errors import Diverged
 from kochi.training.progress import Window
 
-PENDING = 20  # outcomes that may wait on an accelerator, which is not made to wait for them
+PENDING = 20  # results that may be pending on an accelerator, to avoid synchronisation
 
 
 class Meter:
-    """Sums over the optimizer steps since the last `take`, for several readers.
+    """Sums over the optimizer steps since the last `take`, separately for each reader.
 
     Args:
         readers: Names of the readers.
@@ -24,13 +24,13 @@ class Meter:
         self.gradient_norm = 0.0
 
     def add(self, step: int, outcome: torch.Tensor, tokens: int) -> None:
-        """Add a step; see ``Trainer.outcome``."""
+        """Add the result of a step; see ``Trainer.outcome``."""
         self._pending.append((step, outcome, tokens))
         if outcome.device.type == "cpu" or len(self._pending) >= PENDING:
             self.check()
 
     def check(self) -> None:
-        """Look at the steps that are still waiting.
+        """Process the pending steps.
 
         Raises:
             Diverged: A loss or a gradient is not finite.
@@ -50,12 +50,12 @@ class Meter:
         self._pending.clear()
 
     def pause(self, seconds: float) -> None:
-        """Leave out time that was not spent on steps."""
+        """Exclude time that was not spent on steps."""
         for sums in self._sums.values():
             sums.start += seconds
 
     def sums(self, reader: str) -> list[int | float]:
-        """Return what happened since a reader's last `take` as plain numbers, and go on.
+        """Return the totals since a reader's last `take` as plain numbers, without resetting them.
 
         Raises:
             Diverged: As in `check`.
@@ -65,14 +65,14 @@ class Meter:
         return [sums.steps, sums.loss, sums.nll, sums.tokens]
 
     def restore(self, reader: str, sums: list[int | float]) -> None:
-        """Take up what `sums` returned, before any step is added."""
+        """Restore the result of `sums`, before any step is added."""
         steps, loss, nll, tokens = sums
         found = self._sums[reader]
         found.steps, found.tokens = int(steps), int(tokens)
         found.loss, found.nll = loss, nll
 
     def take(self, reader: str) -> Window:
-        """Return what happened since this reader's last call, and start anew."""
+        """Return the totals since this reader's last call, and reset them."""
         self.check()
         sums, self._sums[reader] = self._sums[reader], _Sums()
         seconds = self._sums[reader].start - sums.start

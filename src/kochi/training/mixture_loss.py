@@ -1,8 +1,9 @@
-"""Cross-entropy of a mixture over places, without holding the outputs of all places.
+"""Cross-entropy of a mixture over positions, without storing the outputs of all positions.
 
 Deng et al. 2018, section 2, https://arxiv.org/abs/1807.03756: the logarithm of the marginal
-likelihood, with the place summed out. Label smoothing is that of `kochi.training.losses`, of the
-mixture: the loss is the cross-entropy between the smoothed target and what the model predicts.
+likelihood, with the position summed out. Label smoothing is that of `kochi.training.losses`,
+applied to the mixture: the loss is the cross-entropy between the smoothed target and the predicted
+distribution.
 """
 
 import torch
@@ -22,14 +23,14 @@ def mixture_cross_entropy(
     mask: Bool[Tensor, "batch target"],
     label_smoothing: float = 0.0,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch target"]]:
-    """Do as `kochi.training.losses.cross_entropy` does, for a mixture in place of features.
+    """Compute `kochi.training.losses.cross_entropy` for a mixture in place of features.
 
-    It costs the output layer once a place, and memory for few places at a time.
+    The output layer is computed once per position, with memory for a few positions at a time.
     """
     rows = mask.flatten().nonzero().squeeze(1)
     of_target, of_places, alignment, sentences, kept = mixture.rows(rows)
     wanted = targets.flatten().index_select(0, rows)
-    if not torch.is_grad_enabled():  # else the gradients would be computed all the same
+    if not torch.is_grad_enabled():  # otherwise the gradients would be computed anyway
         of_target, of_places, alignment = of_target.detach(), of_places.detach(), alignment.detach()
         weight, bias = weight.detach(), bias.detach()
     loss, nll = _MixtureCrossEntropy.apply(  # pyright: ignore[reportGeneralTypeIssues]
@@ -42,10 +43,10 @@ def mixture_cross_entropy(
 class _MixtureCrossEntropy(torch.autograd.Function):
     """Compute loss and gradients together; the backward pass only scales them.
 
-    With q the smoothed target, p[s] the softmax of place s, m the mixture and
-    r[s, v] = alignment[s] p[s, v] / m[v] the share of place s in token v, the gradient by the
-    logits of place s is p[s] R[s] - q r[s] with R[s] = sum over v of q[v] r[s, v], and by the
-    alignment -R[s] / alignment[s].
+    With q the smoothed target, p[s] the softmax of position s, m the mixture and
+    r[s, v] = alignment[s] p[s, v] / m[v] the responsibility of position s for token v, the gradient
+    with respect to the logits of position s is p[s] R[s] - q r[s] with
+    R[s] = sum over v of q[v] r[s, v], and with respect to the alignment -R[s] / alignment[s].
     """
 
     @staticmethod
@@ -98,7 +99,7 @@ def _mix(
     smoothing: float,
     needs_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Overwrite the logits; return nll, what full smoothing would add to it, R and the gradient."""
+    """Overwrite the logits; return the nll, its increase under full smoothing, R, the gradient."""
     log_probs = logits.sub_(logits.logsumexp(-1, keepdim=True))
     index = targets[:, None, None].expand(-1, log_alignment.shape[1], 1)
     right = log_probs.gather(2, index).squeeze(2) + log_alignment
@@ -123,7 +124,7 @@ def _mix(
 
 
 class _Gradients:
-    """Sums over the parts, in float32 at least."""
+    """Sums over the parts, in at least float32."""
 
     def __init__(
         self, of_target: Tensor, of_places: Tensor, alignment: Tensor, weight: Tensor, bias: Tensor
@@ -140,7 +141,7 @@ class _Gradients:
         slope: Float[Tensor, "pairs vocabulary"],
         weight: Float[Tensor, "vocabulary feature_size"],
     ) -> None:
-        """Add a part; ``slope`` is the gradient by the logits, ``shares`` R as above."""
+        """Add a part; ``slope`` is the gradient of the logits, ``shares`` is R as above."""
         of_target, of_places, alignment, of_weight, of_bias = self.all
         inside = linear(slope, weight.t()).to(of_target.dtype).view(vectors.shape)
         if rows.kept is not None:

@@ -1,9 +1,9 @@
-"""Whether all that a folder holds was written by kochi, so that a training may replace it.
+"""Check that kochi wrote everything in a folder, so that a training may replace it.
 
-A file of a model folder counts where its SHA-256 stands in the folder's manifest: a README.md that
-somebody wrote or edited does not. A ``training`` folder counts where it holds a file with the seal
-of `kochi.training.sealed`, and then the files in it whose names kochi gives. Folders without files
-are in nobody's way.
+A file of a model folder counts if its SHA-256 is in the folder's manifest: a README.md that
+somebody wrote or edited does not. A ``training`` folder counts if it contains a file with the seal
+of `kochi.training.sealed`, and then its files with names that kochi uses. Folders without files are
+ignored.
 """
 
 import os
@@ -22,8 +22,8 @@ _MODEL_PARTIALS = re.compile(
     rf"|{re.escape(folder.MANIFEST)}(?:{_PARTIAL}){{1,2}}"
     rf"|reader{_PARTIAL}(?:\.\d+\.partial)?"
 )
-_OF_SYSTEMS = {".DS_Store", "desktop.ini", "Thumbs.db"}  # made by who looks into a folder
-_BEGUN = re.compile(r"(run\.toml|manifest\.json)\.partial")  # what a start may leave alone
+_OF_SYSTEMS = {".DS_Store", "desktop.ini", "Thumbs.db"}  # written by file managers
+_BEGUN = re.compile(r"(run\.toml|manifest\.json)\.partial")  # an aborted start may leave only these
 _DATA = r"(?:source|target|files|manifest)\.json(?:(?:\.\d+)?\.partial)?"
 _CORPUS = (
     r"corpus(?:\.\d+\.partial)?/"
@@ -41,7 +41,7 @@ _TRAINING = re.compile(
 
 
 def check_ownership(output: Path) -> None:
-    """Refuse an output folder that holds anything else than what kochi wrote there.
+    """Reject an output folder that contains anything that kochi did not write.
 
     Raises:
         UserError: It does; the first such file is named.
@@ -98,7 +98,7 @@ def _files(top: Path) -> Iterator[Path]:
 
 
 def _is_training(place: Path) -> bool:
-    """Say whether a folder holds a file with kochi's seal; the small ones are asked first."""
+    """Return whether a folder contains a file with kochi's seal; small files are read first."""
     layout = Layout(place.parent)
     sealed = (layout.run, layout.data_manifest, layout.finished, layout.checkpoint, layout.previous)
     return place.is_dir() and not place.is_symlink() and any(map(is_sealed, sealed))

@@ -1,4 +1,4 @@
-"""Begin a run or take it up again: what may be resumed, readers, corpus."""
+"""Start or resume a run: the changes that a resumed run allows, readers, corpus."""
 
 import contextlib
 import hashlib
@@ -35,7 +35,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-# What a resumed run may change: how long it runs, where it runs, and what training does not use.
+# Keys that a resumed run may change: duration, hardware, and what training does not use.
 FREE = (
     "output",
     "data.folder",
@@ -60,7 +60,7 @@ EXTENT = ("training.epochs", "training.max_steps", "training.patience")
 
 @dataclass(frozen=True)
 class Prepared:
-    """Readers and corpus of a run."""
+    """The readers and the corpus of a run."""
 
     source: Reader[Any]
     target: Tokenizer
@@ -71,7 +71,7 @@ class Prepared:
 
 
 def is_finished(run: config.Run) -> bool:
-    """Say whether the run was done to its end, as far as the run file now asks for."""
+    """Return whether the run was completed, to the extent that the run file specifies."""
     layout = Layout(run.output)
     whole = folder.written_files(run.output) >= {*folder.FILES, folder.MANIFEST}
     if not _is_started(layout):
@@ -81,11 +81,11 @@ def is_finished(run: config.Run) -> bool:
     try:
         return parse_json(read_sealed(layout.finished), str(layout.finished)) == _extent(run)
     except UserError:
-        return False  # the end is done again, and comes to the same
+        return False  # the end is repeated, with the same result
 
 
 def mark_finished(run: config.Run) -> None:
-    """Remember that the run was done to its end."""
+    """Record that the run was completed."""
     write_sealed(Layout(run.output).finished, json.dumps(_extent(run)).encode())
 
 
@@ -94,7 +94,7 @@ def check_unchanged(run: config.Run, say: Callable[[str], object] = lambda line:
 
     Args:
         run: The run file.
-        say: Called with one line where that one is damaged; see also `check_fingerprint`.
+        say: Called with a line if that one is damaged; see also `check_fingerprint`.
 
     Raises:
         UserError: A key has changed that a resumed run may not change; the first one is named.
@@ -122,10 +122,10 @@ def check_unchanged(run: config.Run, say: Callable[[str], object] = lambda line:
 
 
 def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
-    """Make the folder of a run ready. A run that has not got its data yet does not count.
+    """Prepare the folder of a run. A run without prepared data does not count as started.
 
     Raises:
-        UserError: A new run would overwrite another one unasked.
+        UserError: A new run would overwrite another one without ``overwrite``.
     """
     layout = Layout(run.output)
     started, whole = _is_started(layout), folder.is_whole(layout.output)
@@ -145,10 +145,11 @@ def open_run(run: config.Run, resume: bool, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def alone_in(output: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder (made if it is missing) while a ``with`` block runs.
+    """Lock a folder against other trainings (creating it if needed) during a ``with`` block.
 
     Raises:
-        UserError: Another training is in it, it is a file, or it holds what kochi did not write.
+        UserError: Another training uses the folder, it is a file, or it contains files that kochi
+            did not write.
     """
     if output.exists() and not output.is_dir():
         raise UserError(f"{output}: is a file; output must name a folder")
@@ -159,7 +160,7 @@ def alone_in(output: Path) -> Iterator[None]:
         return
     handle = os.open(output, os.O_RDONLY)
     try:
-        _lock(handle, output)  # let go of when the process ends, in whatever way
+        _lock(handle, output)  # released when the process ends, in any way
         check_ownership(output)
         yield
     finally:
@@ -186,10 +187,10 @@ def _is_free(key: str) -> bool:
 
 
 def check_fingerprint(run: config.Run, state: RunState) -> None:
-    """Compare the run file with what a checkpoint knows of the one that the run was started with.
+    """Compare the run file with the fingerprint of the original run file in a checkpoint.
 
     Raises:
-        UserError: They differ in what a resumed run may not change.
+        UserError: They differ in keys that a resumed run may not change.
     """
     if state.step and state.run_sha256 != fingerprint(run):
         raise UserError(
@@ -199,14 +200,14 @@ def check_fingerprint(run: config.Run, state: RunState) -> None:
 
 
 def fingerprint(run: config.Run) -> str:
-    """Return the SHA-256 of all that a resumed run may not change."""
+    """Return the SHA-256 of everything that a resumed run may not change."""
     flat = _flat(publish(run, run.output, TRAINING))
     kept = {key: _bare(value) for key, value in flat.items() if not _is_free(key)}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _bare(value: Any) -> Any:
-    """Return the names of files for their paths: where they lie may change, what they hold not."""
+    """Replace paths by file names: the location of files may change, their content may not."""
     if isinstance(value, list):
         return [_bare(one) for one in value]
     return value.name if isinstance(value, Path) else value
@@ -242,16 +243,16 @@ def prepare_data(
 ) -> Prepared:
     """Return readers and corpus of a run, made on first use.
 
-    Prepared data that were damaged are made again from the data, if that gives the same.
+    Damaged prepared data are prepared again, if the result is the same.
 
     Args:
         run: The run.
-        say: Called with one line where recordings may not hold what was meant, or something was
-            damaged.
-        state: Where the run stands.
+        say: Called with a line if recordings may not have the intended content, or if something
+            was damaged.
+        state: The progress of the run.
 
     Raises:
-        UserError: Something is wrong with the data, or they have changed since the run was started.
+        UserError: The data are faulty, or have changed since the run was started.
     """
     layout = Layout(run.output)
     state = state or RunState()
@@ -277,10 +278,10 @@ def _build_partial(run: config.Run, layout: Layout, say: Callable[[str], object]
 def _prepare_again(
     run: config.Run, layout: Layout, state: RunState, damage: str, say: Callable[[str], object]
 ) -> None:
-    """Replace damaged data; the run goes on only with what it was started with.
+    """Replace damaged data; the run continues only with the data that it was started with.
 
     Raises:
-        UserError: The data cannot be read any more, or give something else.
+        UserError: The data can no longer be read, or differ.
     """
     remedy = "bring the file or the data back from a copy to resume, or start over with --overwrite"
     say(f"warning: {damage}; preparing the data again ...")
@@ -316,7 +317,7 @@ def _manifest_sha256(place: Path) -> str | None:
 
 
 def _write_manifest(place: Path) -> None:
-    """Write the size and SHA-256 of every file below a folder of prepared data."""
+    """Write a manifest with the size and SHA-256 of every file below a folder of prepared data."""
     files = sorted(path for path in place.rglob("*") if path.is_file())
     entries = {path.relative_to(place).as_posix(): _entry(path) for path in files}
     write_sealed(place / MANIFEST, json.dumps({"format": 1, "files": entries}, indent=1).encode())
@@ -331,11 +332,11 @@ def _entry(path: Path) -> dict[str, Any]:
 
 
 def _find_damage(layout: Layout, expected: str) -> str | None:
-    """Say which file of the prepared data is not what was written; None where all are.
+    """Describe the first file of the prepared data that is damaged; None if all are intact.
 
     Args:
         layout: The run.
-        expected: The SHA-256 of the manifest, if a checkpoint knows it.
+        expected: The SHA-256 of the manifest, if it is known from a checkpoint.
     """
     try:
         content = read_sealed(layout.data_manifest)
@@ -356,7 +357,7 @@ def _find_damage(layout: Layout, expected: str) -> str | None:
 
 
 def load_data(run: config.Run) -> Prepared:
-    """Load what `prepare_data` made."""
+    """Load the results of `prepare_data`."""
     place = Layout(run.output).data
     source = load_reader(run.data, place / SOURCE)
     target = Tokenizer.load(place / TARGET)
@@ -386,7 +387,7 @@ def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
 
 
 def _take_tokens_over(before: folder.ModelFolder, data: BaseData, place: Path) -> None:
-    """Save the tokens of a model where text is cut in the same way; no others are then trained."""
+    """Save the tokenizers of a model if they match this run's, so that no others are trained."""
     modality_of(data).keep_tokens(before.source, place / SOURCE)
     if before.target.fits(data.target):
         before.target.save(place / TARGET)
@@ -401,7 +402,7 @@ def _sha256(path: Path) -> str:
     try:
         return _entry(path)["sha256"]
     except (OSError, UserError):
-        return "unreadable"  # reading the pairs says what is wrong
+        return "unreadable"  # the reader of pairs reports the error
 
 
 def _check_files(run: config.Run, path: Path) -> None:
@@ -425,7 +426,7 @@ def _check_same(run: config.Run, before: dict[str, list[str]]) -> None:
 
 
 def _first_changed(run: config.Run, before: dict[str, list[str]]) -> tuple[str, Path] | None:
-    """Name a file of the data that is not what it was, and its split."""
+    """Return the split and path of a data file that has changed, if any."""
     for split, hashes in _hashes(run).items():
         files = split_files(run.data, _split(split))
         if len(before.get(split, ())) != len(hashes):

@@ -1,8 +1,8 @@
 """Several processes on one machine: this one has rank 0 and starts the others.
 
-The others run ``python -m kochi.training.worker``, so that training works from the command, a
-script and a notebook alike. They ignore Ctrl-C (rank 0 tells them when to stop) and end when rank 0
-is gone.
+The others run ``python -m kochi.training.worker``, so that training works in the same way from the
+command, a script or a notebook. They ignore Ctrl-C (rank 0 tells them when to stop) and end when
+rank 0 is gone.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ GRACE_SECONDS = 20.0
 
 
 class LocalProcesses(LightningEnvironment):
-    """Tell Lightning who is who, without environment variables.
+    """The environment of a process for Lightning, without environment variables.
 
     Args:
         rank: Number of this process, from 0.
@@ -46,16 +46,16 @@ class LocalProcesses(LightningEnvironment):
         return self._rank
 
     def node_rank(self) -> int:
-        """There is one machine."""
+        """Return 0, as there is a single machine."""
         return 0
 
 
 class Workers:
-    """The processes of ranks 1 and up, while a ``with`` block runs.
+    """The processes of ranks 1 and up, during a ``with`` block.
 
     Args:
-        layout: The run they take part in; its data are ready.
-        world: Number of processes, this one included.
+        layout: The run they take part in, with prepared data.
+        world: Number of processes, including this one.
         run_file: The run file, with absolute paths; each process reads it from standard input.
 
     Attributes:
@@ -94,10 +94,10 @@ class Workers:
                 shutil.rmtree(self.store.parent, ignore_errors=True)
 
     def wait_until_ready(self) -> None:
-        """Wait until every process is about to meet the others.
+        """Wait until every process is about to join the process group.
 
         Raises:
-            UserError: One of them has ended before.
+            UserError: A process has ended early.
         """
         ranks = range(1, self._world)
         while not all(ready_file(self.store, rank).exists() for rank in ranks):
@@ -129,7 +129,7 @@ class Workers:
         return self._layout.training / f"process-{rank}.log"
 
     def _failed(self) -> str | None:
-        """Say which process failed by itself; a broken connection may come just before its end."""
+        """Describe a process that failed by itself; a broken connection may show before its end."""
         deadline = time.monotonic() + 2.0
         while self._started and time.monotonic() < deadline:
             for rank, process in enumerate(self._started, 1):
@@ -163,7 +163,7 @@ class Workers:
 
 
 def follow(parent: int) -> None:
-    """In a worker: end when rank 0 is gone."""
+    """End this process, a worker, when rank 0 is gone."""
 
     def watch() -> None:
         while os.getppid() == parent:

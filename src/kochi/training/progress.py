@@ -1,4 +1,4 @@
-"""How a run is going, for the person who waits: a live bar, or plain lines where it is piped."""
+"""The progress of a run: a progress bar, or plain lines if the output is not a terminal."""
 
 import math
 import sys
@@ -20,31 +20,31 @@ LINE_SECONDS = 30.0
 
 @runtime_checkable
 class Stream(Protocol):
-    """Where text can be written, such as ``sys.stderr``."""
+    """A stream of text such as ``sys.stderr``."""
 
     def write(self, text: str, /) -> int:
         """Write some text."""
         ...
 
     def flush(self) -> None:
-        """Let it be seen."""
+        """Flush the stream."""
         ...
 
     def isatty(self) -> bool:
-        """Say whether it is a terminal."""
+        """Return whether it is a terminal."""
         ...
 
 
 @dataclass(frozen=True)
 class Window:
-    """What happened since the last report.
+    """The totals since the last report.
 
     Attributes:
         steps: Optimizer steps.
         loss: Summed label-smoothed loss, nats.
         nll: Summed negative log-likelihood, nats.
         tokens: Target tokens.
-        seconds: Time spent, evaluations left out.
+        seconds: Elapsed time, without evaluations.
     """
 
     steps: int
@@ -57,7 +57,7 @@ class Window:
 def estimate_time_left(
     step_seconds: float, steps_left: int, evaluation_seconds: float, evaluations_left: int
 ) -> float:
-    """Return the seconds until the run ends, if all goes on as it did.
+    """Estimate the seconds until the run ends, at the current speed.
 
     >>> estimate_time_left(0.5, 100, 10.0, 2)
     70.0
@@ -66,7 +66,7 @@ def estimate_time_left(
 
 
 def clock(seconds: float) -> str:
-    """Write seconds as hours, minutes and seconds.
+    """Format seconds as hours, minutes and seconds.
 
     >>> clock(62.0), clock(3723.0)
     ('1:02', '1:02:03')
@@ -77,14 +77,14 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """Show the progress of a run.
+    """Shows the progress of a run.
 
     In a terminal a bar is redrawn at most every ``BAR_SECONDS``; elsewhere a line is printed every
-    ``LINE_SECONDS``. Evaluations and messages are always lines of their own.
+    ``LINE_SECONDS``. Evaluations and messages are always printed as lines.
 
     Args:
-        stream: Where to write; the error stream if it is None.
-        silent: Write nothing.
+        stream: The output; None for standard error.
+        silent: Print nothing.
     """
 
     def __init__(self, stream: Stream | None = None, silent: bool = False) -> None:
@@ -102,7 +102,7 @@ class Progress:
         return BAR_SECONDS if self._bar is not None else LINE_SECONDS
 
     def start(self, step: int, total_steps: int, epochs: int) -> None:
-        """Begin the steps at ``step`` of ``total_steps``."""
+        """Start the display at ``step`` of ``total_steps``."""
         self._epochs, self._total = epochs, total_steps
         self._shown = time.monotonic()
         if self._stream is not None and self._stream.isatty():
@@ -111,11 +111,11 @@ class Progress:
             self._try(bar.start)
 
     def is_due(self) -> bool:
-        """Say whether it is time for the next report."""
+        """Return whether the next report is due."""
         return self._stream is not None and time.monotonic() - self._shown >= self.interval
 
     def report(self, step: int, epoch: int, window: Window, seconds_left: float) -> None:
-        """Show what happened since the last report."""
+        """Show the totals since the last report."""
         self._shown = time.monotonic()
         if window.steps == 0:
             return
@@ -129,7 +129,7 @@ class Progress:
             self._print(f"step {step}/{self._total}  {text}")
 
     def evaluating(self) -> None:
-        """Say that the steps wait for an evaluation."""
+        """Show that an evaluation is running."""
         if self._bar is not None:
             self._update(text="evaluating ...")
 
@@ -140,7 +140,7 @@ class Progress:
         is_best: bool,
         examples: Sequence[Example] = (),
     ) -> None:
-        """Show an evaluation and some dev rows; without a dev set there is nothing to show."""
+        """Show an evaluation and some dev rows, if there is a dev set."""
         if evaluation.loss is None:
             return
         score = ""
@@ -157,7 +157,7 @@ class Progress:
                 self.message(f"  {name:<{width}}  {text}")
 
     def message(self, text: str) -> None:
-        """Show one line that stays; control characters are spelt out."""
+        """Print a permanent line, with control characters escaped."""
         text = visible_text(text)
         if self._bar is not None:
             self._try(partial(self._bar.console.print, text, highlight=False, markup=False))
@@ -165,7 +165,7 @@ class Progress:
             self._print(text)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         bar, self._bar = self._bar, None
         if bar is not None:
             self._try(bar.stop)
@@ -185,7 +185,7 @@ class Progress:
         self._try(partial(self._bar.update, self._task, refresh=True, **values))
 
     def _try(self, show: Callable[[], object]) -> None:
-        """Show something; where nobody reads any more, the training goes on without a word."""
+        """Show something; if the output was closed, training continues silently."""
         try:
             show()
         except (OSError, ValueError):

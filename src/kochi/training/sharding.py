@@ -35,13 +35,13 @@ def gathered(module: nn.Module) -> Iterator[None]:
 
 
 def synchronise(module: nn.Module, wanted: bool) -> None:
-    """Say whether the next backward pass is to add up the gradients of all processes."""
+    """Set whether the next backward pass sums the gradients of all processes."""
     if isinstance(module, FSDPModule):
         module.set_requires_gradient_sync(wanted)
 
 
 def whole(value: Any) -> Any:
-    """Return a state with all its tensors whole; all processes must take part."""
+    """Return a state with all its tensors gathered; all processes must take part."""
     if isinstance(value, DTensor):
         return value.full_tensor()
     if isinstance(value, dict):
@@ -52,7 +52,7 @@ def whole(value: Any) -> Any:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load what `whole` gave of an optimizer; tensors are sharded as their parameters are."""
+    """Load an optimizer state returned by `whole`; tensors are sharded like their parameters."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
     def placed(index: int, value: Any) -> Any:

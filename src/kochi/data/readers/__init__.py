@@ -1,1 +1,1 @@
-"""What turns one side of the data into numbers: text, recordings, frames of features."""
+"""Readers, which turn one side of the data into numbers: text, recordings, feature frames."""

@@ -1,4 +1,4 @@
-"""What every reader of one side of the data can do."""
+"""The interface of readers of one side of the data."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +17,7 @@ from kochi.inputs import Input
 
 Source = TypeVar("Source")
 Numbers = Shaped[np.ndarray, "numbers ..."]
-Row = Any  # what `Reader.encode` gives of one source: a list of tokens, or an array
+Row = Any  # the result of `Reader.encode` for a source: a list of tokens, or an array
 Padded = (
     Int64[Tensor, "batch source"]
     | Float32[Tensor, "batch source size"]
@@ -27,7 +27,7 @@ Mask = Bool[Tensor, "batch source"] | Bool[Tensor, "batch height width"]
 
 
 def attempt(encode: Callable[[Source], Row], source: Source) -> Row | UserError:
-    """Return the numbers of a source, or why it cannot be read."""
+    """Return the encoded source, or the error if it cannot be read."""
     try:
         return encode(source)
     except UserError as error:
@@ -36,11 +36,11 @@ def attempt(encode: Callable[[Source], Row], source: Source) -> Row | UserError:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A source of which is known already that it cannot be read.
+    """A source that is already known to be unreadable.
 
     Attributes:
-        source: What to call it.
-        reason: Why.
+        source: Its name.
+        reason: The error.
     """
 
     source: str
@@ -48,18 +48,17 @@ class Unreadable:
 
 
 class Reader(ABC, Generic[Source]):
-    """Turn sources into numbers that a corpus keeps, and those into what an encoder reads.
+    """Turn sources into rows of numbers for a corpus, and rows into the input of an encoder.
 
     A row of numbers is one-dimensional (tokens, samples, pixels) or has ``width`` columns (frames).
-    Lengths of rows count tokens, samples, frames or bytes as they are kept; positions are what an
-    encoder reads: tokens and their end mark, frames, or squares of pixels.
+    Lengths of rows count tokens, samples, frames or bytes as stored; positions are those of the
+    encoder's input: tokens and their end mark, frames, or squares of pixels.
 
     Attributes:
-        unit: What a row is a row of: "tokens", "samples", "frames" or "pixels".
-        chunk_rows: How many rows may be held in memory while a corpus is written.
-        takes: What a source may be in Python, for messages.
-        outlasts_target: Whether a source that belongs to its target has as many positions as the
-            target has tokens, at least.
+        unit: The unit of a row: "tokens", "samples", "frames" or "pixels".
+        chunk_rows: Number of rows that may be in memory while a corpus is written.
+        takes: The Python types of sources, for messages.
+        outlasts_target: Whether a source has at least as many positions as its target has tokens.
     """
 
     unit: ClassVar[str]
@@ -69,36 +68,36 @@ class Reader(ABC, Generic[Source]):
 
     @property
     def width(self) -> int:
-        """Return how many columns a row of frames has."""
+        """Return the number of columns of a row of frames."""
         return 1
 
     @property
     def longest(self) -> int | None:
-        """Return the longest row that is trained on; None leaves it to ``data.max_length``."""
+        """Return the maximum length of training rows; None leaves it to ``data.max_length``."""
         return None
 
     @property
     def draws(self) -> bool:
-        """Say whether `collate` draws (augmentation) when it is given something to draw from."""
+        """Return whether `collate` applies random augmentation when it is given a generator."""
         return False
 
     @property
     @abstractmethod
     def dtype(self) -> "np.dtype[Any]":
-        """Return the type of number that a corpus keeps."""
+        """Return the number type that a corpus stores."""
 
     @property
     @abstractmethod
     def inputs(self) -> Input:
-        """Return what an encoder must know of what it reads."""
+        """Return the properties of the input that an encoder depends on."""
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Return lines about sources that can be read but may not hold what was meant."""
+        """Return remarks on sources that are readable but may not have the intended content."""
         return ()
 
     def several(self, sources: Any) -> Iterable[Any]:
-        """Return several sources as they are, and a single one in a list.
+        """Return several sources unchanged, and a single one in a list.
 
         Raises:
             TypeError: It is neither.
@@ -110,36 +109,36 @@ class Reader(ABC, Generic[Source]):
         return sources
 
     def is_one(self, source: Any) -> bool:
-        """Say whether this is a single source, not several."""
+        """Return whether this is a single source, not several."""
         return is_file(source)
 
     @abstractmethod
     def taken(self, source: Any) -> Source | None:
-        """Return a source in a form that `encode` takes; None if it is nothing of the kind."""
+        """Return a source in a form that `encode` accepts; None if it is not a source."""
 
     @abstractmethod
     def encode(self, source: Source) -> Row:
         """Return the numbers of one source.
 
         Raises:
-            UserError: The source cannot be read; the line names it.
+            UserError: The source cannot be read; the message names it.
         """
 
     def encode_batch(self, sources: Sequence[Source]) -> Sequence[Row]:
         """Return the numbers of many sources.
 
         Raises:
-            UserError: As in `encode`, for the first that cannot be read.
+            UserError: As in `encode`, for the first source that cannot be read.
         """
         return [self.encode(source) for source in sources]
 
     def attempt_batch(self, sources: Sequence[Source]) -> list[Row | UserError]:
-        """Return the numbers of each source, or why it cannot be read; each is read once."""
+        """Return the numbers or the error of each source; each is read once."""
         return [attempt(self.encode, source) for source in sources]
 
     @abstractmethod
     def positions(self, lengths: Any) -> Any:
-        """Return how many positions rows of these lengths make (a number or an array)."""
+        """Return the number of positions of rows of these lengths (a number or an array)."""
 
     @abstractmethod
     def collate(
@@ -151,76 +150,76 @@ class Reader(ABC, Generic[Source]):
         """Make the padded batch that an encoder reads.
 
         Args:
-            numbers: The rows one after the other.
+            numbers: The concatenated rows.
             lengths: The length of each.
-            draws: What augmentation draws from; given in training alone.
+            draws: Random generator for augmentation; given in training only.
 
         Returns:
             The batch, and a mask that is True at positions of the source.
         """
 
     def batch(self, rows: Sequence[Row]) -> tuple[Padded, Mask]:
-        """Make a padded batch of single rows; nothing is drawn."""
+        """Make a padded batch of individual rows, without augmentation."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return self.collate(np.concatenate([np.asarray(row, self.dtype) for row in rows]), lengths)
 
     def fitted(self, rows: Iterable[Row]) -> "Reader[Source]":
-        """Return a reader that has measured what it must know of the training data's rows."""
+        """Return a reader fitted to the rows of the training data."""
         return self
 
     def for_training(self, training: config.Training) -> "Reader[Source]":
-        """Return the reader that makes the batches of training, with what is changed in them."""
+        """Return the reader that makes training batches, with augmentation."""
         return self
 
     def labels(self, row: Row) -> tuple[str, ...]:
-        """Name the positions of a row for people to read; nothing where they have no names."""
+        """Return the names of the positions of a row, for display; empty if they have none."""
         return ()
 
     @property
     def parts(self) -> str:
-        """What `unknown` names: "characters" or "words"; "" where sources are not text."""
+        """The name of the result of `unknown`: "characters" or "words"; "" unless it is text."""
         return ""
 
     def unknown(self, source: Source, row: Row) -> tuple[str, ...]:
-        """Name the parts of a source, read as ``row``, that were never seen in training."""
+        """Return the parts of a source, encoded as ``row``, that did not occur in training."""
         return ()
 
     def words(self, source: Source) -> Sequence[int | None]:
-        """Say which word each position is of; nothing where sources have no words."""
+        """Return the word index of each position; empty if sources have no words."""
         return ()
 
     def parts_of(self, source: Source) -> Sequence[str | None]:
-        """Return what of the source each position stands for; nothing where that is no text."""
+        """Return the part of the source that each position represents; empty unless it is text."""
         return ()
 
     def spelt(self, source: Source) -> Sequence[str]:
-        """Return the words of a source as they are written; nothing where it has none."""
+        """Return the words of a source as they are spelt; empty if it has none."""
         return ()
 
     def least_length(self, source: Source) -> int:
-        """Return a length that the row has at least, without reading the source."""
+        """Return a lower bound on the length of the row, without reading the source."""
         return 0
 
     @property
     def vocabulary(self) -> list[str] | None:
-        """The names of all tokens that rows are made of; None where they are made of none."""
+        """The names of all tokens that rows may contain; None if rows are not tokens."""
         return None
 
     def extent(self, row: Row) -> tuple[int, int] | None:
-        """Return height and width of a picture as the model reads it; None for all else."""
+        """Return height and width of an image as the model reads it; None for other sources."""
         return None
 
     def seconds(self, length: int) -> float:
-        """Return how long a row of this length lasts; 0 where rows do not last."""
+        """Return the duration of a row of this length; 0 if rows have none."""
         return 0.0
 
     @abstractmethod
     def describe(self, source: Source) -> str:
-        """Name a source in one line."""
+        """Return a one-line name of a source."""
 
     @abstractmethod
     def save(self, path: Path) -> None:
-        """Write all that reading needs as data that cannot run code.
+        """Save everything that reading needs, as data that cannot run code.
 
         Raises:
             UserError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""Readers as JSON files."""
+"""Readers saved as JSON files."""
 
 import json
 import os
@@ -15,7 +15,7 @@ Saved = TypeVar("Saved", bound=Table)
 
 
 def write_kind(path: Path, kind: str, values: dict[str, Any]) -> None:
-    """Write plain values, all or nothing, with the kind of reader that they make.
+    """Write plain values atomically, with the kind of reader that they configure.
 
     Raises:
         UserError: The file cannot be written.
@@ -35,11 +35,11 @@ def read_kind(path: File, kind: str, table: type[Saved]) -> Saved:
 
     Args:
         path: The file.
-        kind: Of the reader.
-        table: What the values must be.
+        kind: Kind of the reader.
+        table: Schema of the values.
 
     Raises:
-        UserError: The file is missing, or is not of that kind.
+        UserError: The file is missing, or is of another kind.
     """
     content = read_file(path, "a reader", LARGEST, missing="no such file; copy the folder again")
     saved = parse_json(content, f"{path}: not what kochi saved of {kind}")

@@ -1,4 +1,4 @@
-"""What people hold in Python, as readers take it: paths, bytes, open files, arrays, pictures."""
+"""Python objects that readers accept as sources: paths, bytes, open files, arrays, images."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ NUMBERS = "fiub"  # kinds of numpy types
 
 
 def file_of(source: Any) -> File | None:
-    """Return the file that a path, bytes or a binary stream stands for; None for all else.
+    """Return the file of a path, bytes or a binary stream; None for other objects.
 
     A stream is read to its end.
     """
@@ -37,7 +37,7 @@ def file_of(source: Any) -> File | None:
 
 
 def array_of(source: Any) -> np.ndarray | None:
-    """Return an array or tensor of numbers as an array on the CPU; None for all else."""
+    """Return an array or tensor of numbers as an array on the CPU; None for other objects."""
     if isinstance(source, Tensor):
         values = source.detach().cpu()
         return (values.float() if values.is_floating_point() else values).numpy()
@@ -47,32 +47,32 @@ def array_of(source: Any) -> np.ndarray | None:
 
 
 def is_file(source: Any) -> bool:
-    """Say whether `file_of` can take a source (a stream is not read)."""
+    """Return whether `file_of` accepts a source (a stream is not read)."""
     known = str | os.PathLike | Contents | bytes | bytearray | memoryview
     return isinstance(source, known) or hasattr(source, "read")
 
 
 def is_array(source: Any) -> bool:
-    """Say whether `array_of` can take a source."""
+    """Return whether `array_of` accepts a source."""
     if isinstance(source, np.ndarray):
         return source.dtype.kind in NUMBERS
     return isinstance(source, Tensor)
 
 
 def is_image(source: Any) -> "TypeGuard[Image.Image]":
-    """Say whether a source is a picture that Pillow has opened or made."""
-    pillow = sys.modules.get("PIL.Image")  # who holds one has imported it
-    kind = getattr(pillow, "Image", None)  # None, too, while another thread imports it
+    """Return whether a source is a Pillow image."""
+    pillow = sys.modules.get("PIL.Image")  # if there is an image, Pillow has been imported
+    kind = getattr(pillow, "Image", None)  # also None while another thread imports it
     return kind is not None and isinstance(source, kind)
 
 
 def found(source: Any) -> str:
-    """Name what was found in place of a source."""
+    """Describe an object that is not a source, for messages."""
     if isinstance(source, np.ndarray | Tensor):
         return f"{type(source).__name__} of shape {tuple(source.shape)} and type {source.dtype}"
     return type(source).__name__
 
 
 def is_several(sources: Any) -> bool:
-    """Say whether something is a collection or stream of sources."""
+    """Return whether an object is a collection or stream of sources."""
     return hasattr(sources, "__iter__") and not isinstance(sources, Mapping)

@@ -1,1 +1,1 @@
-"""Recordings, read as log-mel frames."""
+"""Audio recordings, represented as log-mel frames."""

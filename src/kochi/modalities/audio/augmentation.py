@@ -90,7 +90,7 @@ def mask_spectrograms(
 def draw_spans(
     length: int, widest: int, count: int, draws: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Draw spans [first, end) that lie in a length: width from 0 to the widest, then the place."""
+    """Draw spans [first, end) within a length: width from 0 to the maximum, then the start."""
     spans = []
     for _ in range(count):
         width = int(draws.integers(0, min(widest, length), endpoint=True))

@@ -1,4 +1,4 @@
-"""Read sound block by block, as it comes: a long file, or a microphone through a pipe."""
+"""Read audio in blocks as it arrives: a long file, or a microphone through a pipe."""
 
 import io
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 def read_blocks(
     source: Path | io.BufferedIOBase, sample_rate_hz: int, block_seconds: float = 0.1
 ) -> Iterator[Int16[np.ndarray, " samples"]]:
-    """Stream mono 16-bit samples; joined, they are what `read_recording` gives of the same file.
+    """Stream mono 16-bit samples; joined, they equal the result of `read_recording` for the file.
 
-    A block comes out as soon as it went in, but changing the rate holds some samples back (about
-    0.1 s), so that blocks differ in length and the first may be late; empty ones are left out.
+    A block is returned as soon as it has been read, but resampling delays some samples (by about
+    0.1 s), so that blocks differ in length and the first may be late; empty ones are skipped.
 
     Args:
-        source: A file, or a pipe such as ``sys.stdin.buffer`` from which nothing was read yet. A
-            pipe brings wav, au or ogg; where it ends, the sound ends.
-        sample_rate_hz: Rate of the samples returned.
-        block_seconds: How much is read at once: at most so long is waited for the next block.
+        source: A file, or a pipe such as ``sys.stdin.buffer`` from which nothing has been read. A
+            pipe may contain wav, au or ogg; the audio ends at its end.
+        sample_rate_hz: Sample rate of the result.
+        block_seconds: Length of the blocks read, the maximum delay before the next block.
 
     Raises:
-        UserError: While streaming, as `read_recording`, at the first thing wrong.
-        ValueError: A rate or block length that is not positive.
+        UserError: While streaming, as in `read_recording`, at the first error.
+        ValueError: A rate or block length is not positive.
     """
     if sample_rate_hz < 1 or not block_seconds > 0:
         raise ValueError(
@@ -48,19 +48,19 @@ def read_pcm(
     sample_rate_hz: int,
     block_seconds: float = 0.1,
 ) -> Iterator[Int16[np.ndarray, " samples"]]:
-    """Stream bare samples without a header: 16 bit, little-endian, one channel.
+    """Stream headerless samples: 16 bit, little-endian, one channel.
 
-    A block comes out as soon as there is one sample, with what has come by then.
+    A block is returned as soon as it has at least one sample, with all that have arrived.
 
     Args:
-        pipe: Such as ``sys.stdin.buffer``.
-        from_hz: Rate of what comes in.
-        sample_rate_hz: Rate of the samples returned.
-        block_seconds: The longest block that is taken at once.
+        pipe: A pipe such as ``sys.stdin.buffer``.
+        from_hz: Sample rate of the input.
+        sample_rate_hz: Sample rate of the result.
+        block_seconds: Maximum length of a block.
 
     Raises:
-        UserError: While streaming: nothing comes, or half a sample at the end.
-        ValueError: A rate or block length that is not positive.
+        UserError: While streaming: the input is empty, or ends within a sample.
+        ValueError: A rate or block length is not positive.
     """
     if min(from_hz, sample_rate_hz) < 1 or not block_seconds > 0:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Decode files of sound forward, in blocks, and say what is wrong with a file.
+"""Decode audio files sequentially, in blocks, and report errors in a file.
 
-Needs soundfile (libsndfile), which decodes in this process. The kind of a file is told by its
-content, and libsndfile gets an open file, not a name: by some names it would take raw samples for
-sound, or open a second file beside the first one.
+Needs soundfile (libsndfile), which decodes in this process. The format of a file is determined by
+its content, and libsndfile gets an open file, not a name: for some names it would interpret raw
+samples as audio, or open a second file beside the first one.
 """
 
 import io
@@ -27,28 +27,28 @@ CODECS = (
     *("IMA_ADPCM", "MS_ADPCM", "GSM610", "VORBIS", "OPUS"),
     *("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"),
 )
-# How files of these formats begin. RIFX is big-endian; MP3 begins with a tag or with 11 ones.
+# First bytes of files of these formats. RIFX is big-endian; MP3 begins with a tag or with 11 ones.
 STARTS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"dns.")
 EXPECTED = "a whole wav, flac, ogg or mp3 file"
 MOST_CHANNELS = 32
 HIGHEST_RATE_HZ = 768_000
-LARGEST_WITHOUT_LENGTH = 1 << 28  # bytes of a wav file that is read whole, since its header lacks
+LARGEST_WITHOUT_LENGTH = 1 << 28  # bytes of a wav file whose header lacks the length
 HEADER_BYTES = 1 << 16
 CHUNKS = (b"LIST", b"fact", b"bext", b"id3 ", b"ID3 ", b"cue ", b"smpl", b"JUNK")
 BLOCK_SAMPLES = 1 << 16
 LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 END_OF_OGG_STREAM = 4  # a bit of a page's header type
-UNKNOWN_BYTES = 0x7FFF0000  # what is written to a pipe announces this much or more
-UNKNOWN_SAMPLES = 1 << 62  # libsndfile's way to say that a header does not tell
-UNSCALED_PEAK = 16.0  # far above what float files overshoot, far below 16-bit numbers
+UNKNOWN_BYTES = 0x7FFF0000  # the minimum length that is announced when writing to a pipe
+UNKNOWN_SAMPLES = 1 << 62  # libsndfile's value for a length that the header does not give
+UNSCALED_PEAK = 16.0  # far above the overshoot of float files, far below 16-bit numbers
 ANNOUNCED = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 class Decoder(soundfile.SoundFile):
-    """A file that is decoded forward only.
+    """A file that is decoded sequentially.
 
-    soundfile seeks after each block of a file that can seek. In MP3 a frame needs bits of those
-    before it, so that each such seek damages the samples behind it.
+    soundfile seeks after each block of a seekable file. An MP3 frame needs bits of the preceding
+    frames, so that each such seek damages the samples after it.
     """
 
     @override
@@ -57,9 +57,9 @@ class Decoder(soundfile.SoundFile):
 
 
 class _Held(io.BytesIO):
-    """A file in memory, in which a seek to before the start goes nowhere.
+    """A file in memory, in which a seek to before the start has no effect.
 
-    libsndfile tries that on damaged files, and an error in its callback would be printed.
+    libsndfile does that for damaged files, and an error in its callback would be printed.
     """
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -71,10 +71,10 @@ class _Held(io.BytesIO):
 
 @contextmanager
 def open_sound(path: File) -> Iterator[Decoder]:
-    """Open a file of sound.
+    """Open an audio file.
 
     Raises:
-        UserError: The file is missing, a folder, unreadable, empty, not sound or cut off.
+        UserError: The file is missing, a folder, unreadable, empty, not audio or truncated.
     """
     name = str(path)
     with open_file(path, "a file of sound", folder="name the file") as file:
@@ -85,7 +85,7 @@ def open_sound(path: File) -> Iterator[Decoder]:
             source = _Held(source.getvalue())
         else:
             source = file.fileno()
-            os.lseek(source, 0, os.SEEK_SET)  # reading ahead moved it
+            os.lseek(source, 0, os.SEEK_SET)  # reading ahead moved the position
         with _opened(name, EXPECTED, source) as decoder:
             cut = ANNOUNCED.search(decoder.extra_info)
             if cut and UNKNOWN_BYTES > int(cut[1]) > int(cut[2]):
@@ -122,7 +122,7 @@ def _opened(name: str, expected: str, source: Any) -> Iterator[Decoder]:
 
 
 def _check_start(file: io.BufferedIOBase, name: str) -> None:
-    """Refuse an open file of another kind, an empty one, and an ogg stream without its end."""
+    """Reject open files of other formats, empty files, and ogg streams without an end."""
     with parsing(name, "sound"):
         start = file.read(4)
         ogg = start == b"OggS"
@@ -146,9 +146,9 @@ def _check_start(file: io.BufferedIOBase, name: str) -> None:
 
 
 def _with_length(file: io.BufferedIOBase, name: str) -> io.BytesIO | None:
-    """Return a wav file with the length of its sound, where its header says 0; None for all else.
+    """Return a wav file with its length added if its header gives 0; None for all other files.
 
-    A program that writes to a pipe cannot go back to the header when it knows the length.
+    A program that writes to a pipe cannot return to the header once it knows the length.
     """
     head = file.read(HEADER_BYTES)
     file.seek(0)
@@ -162,7 +162,7 @@ def _with_length(file: io.BufferedIOBase, name: str) -> io.BytesIO | None:
             return None
     rest = head[start + 8 :]
     announced = int.from_bytes(head[start + 4 : start + 8], "little")
-    if announced or not rest or rest[:4] in CHUNKS:  # of an empty sound, notes may follow
+    if announced or not rest or rest[:4] in CHUNKS:  # in empty audio, notes may follow
         return None
     content = bytearray(read_open(file, "sound of unknown length", LARGEST_WITHOUT_LENGTH, name))
     content[4:8] = (len(content) - 8).to_bytes(4, "little")
@@ -172,10 +172,10 @@ def _with_length(file: io.BufferedIOBase, name: str) -> io.BytesIO | None:
 
 @contextmanager
 def open_pipe(descriptor: int, name: str) -> Iterator[Decoder]:
-    """Open sound that comes through a pipe, such as standard input: wav, au or ogg.
+    """Open audio from a pipe, such as standard input: wav, au or ogg.
 
     Raises:
-        UserError: The stream is not sound, or of a kind that needs a file.
+        UserError: The stream is not audio, or in a format that needs a file.
     """
     with _opened(name, "a wav or ogg stream", descriptor) as decoder:
         if decoder.format == "MP3":
@@ -186,7 +186,7 @@ def open_pipe(descriptor: int, name: str) -> Iterator[Decoder]:
 
 
 def known_length(decoder: Decoder) -> int | None:
-    """Return how many samples (of each channel) the header announces, or None."""
+    """Return the number of samples (per channel) given in the header, or None."""
     return decoder.frames if decoder.frames < UNKNOWN_SAMPLES else None
 
 
@@ -197,18 +197,18 @@ def decode(
     count: int | None = None,
     block_samples: int = BLOCK_SAMPLES,
 ) -> Iterator[Float32[np.ndarray, "samples channels"]]:
-    """Decode in blocks, at the scale -1 to 1.
+    """Decode in blocks, scaled to -1 to 1.
 
     Args:
         decoder: A file just opened.
-        name: What error messages call it.
-        first: How many samples (of each channel) to leave out at the start.
-        count: How many samples to decode; None is all there are.
-        block_samples: How many to decode at once; the last block is shorter.
+        name: Its name in error messages.
+        first: Number of samples (per channel) to skip at the start.
+        count: Number of samples to decode; None for all.
+        block_samples: Number of samples per block; the last block is shorter.
 
     Raises:
         UserError: While decoding: the file is damaged or ends before ``count``, or a sample is not
-            a number in that scale.
+            a number on that scale.
     """
     place = first
     left = UNKNOWN_SAMPLES if count is None else count
@@ -241,7 +241,7 @@ def _skip(decoder: Decoder, count: int) -> None:
 
 
 def _ends_ogg(tail: bytes) -> bool:
-    """Whether a stream's last page is whole and marked as the last (RFC 3533, section 6)."""
+    """Return whether the last page is complete and marked as the last (RFC 3533, section 6)."""
     start = tail.rfind(b"OggS")
     header = tail[start : start + 27]
     if start < 0 or len(header) < 27:

@@ -20,20 +20,20 @@ def append_deltas(
     Young et al., The HTK Book, section "Delta and Acceleration Coefficients", equation 5.16 of
     version 2.1, http://www.ee.columbia.edu/~dpwe/LabROSA/doc/HTKBook21/node56.html. Beyond an end,
     the frame at that end is repeated. The second derivative is the same filter applied twice; as in
-    Kaldi, the repeated frames are those put in, not their deltas.
+    Kaldi, the repeated frames are those of the input, not their deltas.
 
     Args:
         frames: Frames, or a padded batch.
         order: 0 (nothing is added), 1 or 2.
-        reach: Frames looked at on each side of one.
-        lengths: How many frames of each row are real; None is all. What stands in padding after
-            this call has no meaning.
+        reach: Number of frames used on each side.
+        lengths: Number of frames of each row, without padding; None if there is none. The values
+            of padding in the result are undefined.
 
     Returns:
-        ``(1 + order) * size`` numbers a frame: the frame, its first, its second derivative.
+        ``(1 + order) * size`` numbers per frame: the frame, its first, its second derivative.
 
     Raises:
-        ValueError: An order other than 0, 1, 2, or a reach under 1.
+        ValueError: The order is not 0, 1 or 2, or the reach is below 1.
 
     >>> append_deltas(torch.tensor([[0.0], [1.0], [2.0]]), order=1, reach=1)
     tensor([[0.0000, 0.5000],
@@ -58,7 +58,7 @@ def append_deltas(
 
 
 def delta_filters(order: int, reach: int) -> list[list[float]]:
-    """Return the weights of the frames around one, for each derivative up to ``order``.
+    """Return the filter over neighbouring frames, for each derivative up to ``order``.
 
     >>> delta_filters(2, 1)
     [[-0.5, 0.0, 0.5], [0.25, 0.0, -0.5, 0.0, 0.25]]

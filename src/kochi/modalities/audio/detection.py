@@ -1,4 +1,4 @@
-"""Find out what recordings lie where, and which column says what."""
+"""Detect recordings, and the columns of their manifests."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -36,7 +36,7 @@ WHAT = "recordings in data.audio_folder"
 
 
 class AudioDetection(Detection):
-    """Finds recordings."""
+    """Detects recordings."""
 
     @override
     def in_folder(self, folder: Path) -> Listed | None:
@@ -85,9 +85,9 @@ def _recordings(sample: Sample, audio: Name, choices: Choices) -> Listed:
 
 
 def _times(sample: Sample) -> dict[str, str]:
-    """Return the columns that say which part of a recording a row is.
+    """Return the columns that give the part of a recording in a row.
 
-    A duration alone is that of the whole recording.
+    A duration without a start is that of the whole recording.
     """
     names = {str(column.name).lower(): str(column.name) for column in sample.columns}
     start = next((names[name] for name in START_NAMES if name in names), None)
@@ -103,7 +103,7 @@ def _times(sample: Sample) -> dict[str, str]:
 
 
 def _keys(sample: Sample, choices: Choices) -> Listed | None:
-    """Return recordings whose names stand in a column without their ending, as in LJSpeech."""
+    """Return recordings whose column contains file names without suffix, as in LJSpeech."""
     if not sample.columns:  # objects without fields
         return None
     first = sample.columns[0]

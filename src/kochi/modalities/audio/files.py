@@ -1,4 +1,4 @@
-"""Read recordings: a file, a part of one, or several joined, as 16-bit samples at one rate."""
+"""Read recordings: a file, part of one, or several joined, as 16-bit samples at one rate."""
 
 import math
 import warnings
@@ -13,26 +13,26 @@ from kochi.contents import File
 from kochi.errors import UserError
 from kochi.modalities.audio.resampling import FULL_SCALE, resample, to_int16
 
-MAX_SECONDS = 120.0  # utterances are much shorter; a whole meeting is a mistake
-END_SLACK_SECONDS = 0.1  # manifests round the end of a file upwards
-CLIPPED_RUN = 3  # neighbours at full scale: fewer may be a peak that only touches it
-CLIPPED_SHARE = 0.001  # of all samples: what clips less is heard by nobody
-SILENT_STEPS = 4  # of 16 bits, from the lowest to the highest sample
+MAX_SECONDS = 120.0  # utterances are much shorter; a whole meeting is likely an error
+END_SLACK_SECONDS = 0.1  # manifests may round the end of a file up
+CLIPPED_RUN = 3  # consecutive samples at full scale: fewer may be an unclipped peak
+CLIPPED_SHARE = 0.001  # of all samples; less clipping is inaudible
+SILENT_STEPS = 4  # of 16 bits, between the lowest and the highest sample
 
 
 class SoundWarning(UserWarning):
-    """Says that a recording can be read but may not hold what was meant."""
+    """Warns that a recording can be read but may not have the intended content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Where the samples of one utterance are.
+    """The location of the samples of an utterance.
 
     Attributes:
-        paths: One file, or several that are joined; on disk or held in memory.
-        start_seconds: Where the utterance starts, on the time axis of all files joined; None is
-            their start.
-        end_seconds: Where it ends; None is the end.
+        paths: One file, or several that are joined; on disk or in memory.
+        start_seconds: Start of the utterance, on the time axis of all files joined; None for the
+            start of the first.
+        end_seconds: End of the utterance; None for the end of the last.
 
     Raises:
         UserError: Not 0 <= start < end.
@@ -60,7 +60,7 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """What messages call the recording."""
+        """The name of the recording in messages."""
         more = len(self.paths) - 1
         return f"{self.paths[0]}" + (f" (and {more} joined to it)" if more else "")
 
@@ -74,20 +74,19 @@ def read_recording(
 ) -> Int16[np.ndarray, " samples"]:
     """Read a recording: mean of the channels, resampled, rounded to 16 bits.
 
-    A 16-bit mono file at ``sample_rate_hz`` comes as it is. Joined files are resampled one by one:
-    their samples are those that each gives alone.
+    A 16-bit mono file at ``sample_rate_hz`` is returned unchanged. Joined files are resampled one
+    by one: the result is the concatenation of the single files.
 
     Args:
         recording: What to read.
-        sample_rate_hz: Rate of the samples returned.
-        max_seconds: The longest part that is read. It is held against the header, before anything
-            is decoded.
-        warn: Called with one line where much is clipped, or all is silent; the default warns with
-            `SoundWarning`. Somebody who reads thousands of recordings collects the lines.
+        sample_rate_hz: Sample rate of the result.
+        max_seconds: Maximum length. It is compared with the header, before anything is decoded.
+        warn: Called with a line if much of the audio is clipped or all is silent; by default a
+            `SoundWarning` is issued. Pass a function to collect the lines of many recordings.
 
     Raises:
-        UserError: A file is missing, not sound, cut off or without samples, or has samples that
-            are no numbers; start or end is outside; the recording is longer than ``max_seconds``.
+        UserError: A file is missing, not audio, truncated or without samples, or has samples that
+            are not numbers; start or end is outside; the recording is longer than ``max_seconds``.
     """
     if sample_rate_hz < 1:
         raise ValueError(f"sample_rate_hz must be at least 1, got {sample_rate_hz}")
@@ -123,18 +122,18 @@ def read_recording(
 
 
 def duration_seconds(recording: Recording) -> float:
-    """Return how long a recording is, from the headers of its files.
+    """Return the duration of a recording, from the headers of its files.
 
-    Only a file whose header does not say it is decoded.
+    A file is decoded only if its header does not give the duration.
 
     Raises:
-        UserError: As `read_recording`, as far as headers tell.
+        UserError: As in `read_recording`, as far as headers show it.
     """
     return sum(piece.seconds for piece in _pieces(recording))
 
 
 class _Piece(NamedTuple):
-    """What is taken of one file, in its own samples."""
+    """The part of a file to read, in samples of the file."""
 
     path: File
     sample_rate_hz: int
@@ -172,7 +171,7 @@ def _pieces(recording: Recording) -> list[_Piece]:
 
 
 def _read_header(path: File) -> tuple[int, int]:
-    """Return the sample rate and how many samples a file has (of each channel)."""
+    """Return the sample rate and the number of samples (per channel) of a file."""
     from kochi.modalities.audio.decoding import decode, known_length, open_sound
 
     with open_sound(path) as decoder:
@@ -187,7 +186,7 @@ def _read_header(path: File) -> tuple[int, int]:
 def _decode_piece(
     piece: _Piece,
 ) -> tuple[Float32[np.ndarray, " samples"], Bool[np.ndarray, " samples"]]:
-    """Return the mean of the channels, and where one of them is clipped."""
+    """Return the mean of the channels, and a mask of samples where a channel is clipped."""
     from kochi.modalities.audio.decoding import decode, open_sound
 
     mono, full = [], []
@@ -199,7 +198,7 @@ def _decode_piece(
 
 
 def _in_runs(full: Bool[np.ndarray, " samples"]) -> Bool[np.ndarray, " samples"]:
-    """Keep what stands in a run of `CLIPPED_RUN` or more: a peak alone may touch full scale.
+    """Keep runs of at least `CLIPPED_RUN`: a single peak may touch full scale without clipping.
 
     >>> _in_runs(np.array([1, 0, 1, 1, 1, 0, 1, 1], bool)).astype(int).tolist()
     [0, 0, 1, 1, 1, 0, 0, 0]

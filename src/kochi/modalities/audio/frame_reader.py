@@ -1,4 +1,4 @@
-"""What readers of frames share: deltas, normalisation, masks, padding."""
+"""The base of readers of frames: deltas, normalisation, masks, padding."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -28,15 +28,15 @@ Source = TypeVar("Source")
 
 @dataclass(frozen=True, kw_only=True)
 class FrameReader(Reader[Source]):
-    """Turn sources into frames: those found or computed, their deltas, normalised.
+    """Turn sources into frames with deltas, normalised.
 
     Attributes:
-        deltas: Derivatives over time that stand beside each number of a frame: 0, 1 or 2.
+        deltas: Number of derivatives over time that are appended to each frame: 0, 1 or 2.
         normalisation: "global", "utterance" or "none".
-        moments: Mean and deviation over the training data; None before they were measured, and
-            where normalisation is not global.
-        max_seconds: Longer rows are not trained on.
-        augmentation: What is changed in training.
+        moments: Mean and deviation over the training data; None before they are measured, and
+            unless normalisation is global.
+        max_seconds: Maximum length of training rows.
+        augmentation: The augmentation in training.
     """
 
     outlasts_target: ClassVar[bool] = True
@@ -49,7 +49,7 @@ class FrameReader(Reader[Source]):
     @property
     @abstractmethod
     def frame_size(self) -> int:
-        """Return how many numbers a frame has before deltas."""
+        """Return the size of a frame before deltas."""
 
     @property
     @abstractmethod
@@ -59,7 +59,7 @@ class FrameReader(Reader[Source]):
     @property
     @abstractmethod
     def first_seconds(self) -> float:
-        """Return the middle of the first frame."""
+        """Return the time of the middle of the first frame, in seconds."""
 
     @property
     @override
@@ -74,7 +74,7 @@ class FrameReader(Reader[Source]):
         lengths: Integer[np.ndarray, " batch"],
         draws: np.random.Generator | None,
     ) -> tuple[Float32[Tensor, "batch frames size"], Int64[Tensor, " batch"]]:
-        """Return the frames of rows that lie one after the other, padded, and how many are real."""
+        """Return the padded frames of concatenated rows, and the number of frames of each."""
 
     @property
     @override
@@ -101,7 +101,7 @@ class FrameReader(Reader[Source]):
         return frames.masked_fill(~mask[..., None], 0.0), mask
 
     def plain(self, row: Row) -> Float32[np.ndarray, "frames size"]:
-        """Return a row's frames for people to look at: without deltas, not normalised."""
+        """Return a row's frames for display: without deltas, not normalised."""
         frames, _ = self.frames(np.asarray(row), np.array([len(row)]), None)
         return frames[0].numpy()
 
@@ -109,7 +109,7 @@ class FrameReader(Reader[Source]):
     def fitted(self, rows: Iterable[Row]) -> "FrameReader[Source]":
         """Return a reader that normalises by the mean and deviation of these rows.
 
-        Where normalisation is not global there is nothing to measure.
+        Nothing is measured unless normalisation is global.
         """
         if self.normalisation != "global":
             return self
@@ -132,10 +132,10 @@ class FrameReader(Reader[Source]):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return what makes the reader as plain values, for `save`."""
+        """Return the reader's parameters as plain values, for `save`."""
 
     def common(self) -> dict[str, Any]:
-        """Return what is kept of every reader of frames."""
+        """Return the values that are saved for every reader of frames."""
         return {
             "deltas": self.deltas,
             "normalisation": self.normalisation,
@@ -150,14 +150,14 @@ class FrameReader(Reader[Source]):
 
 
 class SavedNormalisation(Table):
-    """What `Normalisation.to_lists` gives."""
+    """The result of `Normalisation.to_lists`."""
 
     mean: list[FiniteFloat]
     std: list[Annotated[FiniteFloat, Field(gt=0.0)]]
 
 
 class SavedFrames(Table):
-    """What `FrameReader.save` writes of every reader of frames."""
+    """The values that `FrameReader.save` writes for every reader of frames."""
 
     deltas: Annotated[int, Field(ge=0, le=2)]
     normalisation: Literal["global", "utterance", "none"]
@@ -165,10 +165,10 @@ class SavedFrames(Table):
     max_seconds: Seconds
 
     def common(self) -> dict[str, Any]:
-        """Return what makes the part that readers of frames share.
+        """Return the arguments that all readers of frames share.
 
         Raises:
-            ValueError: Mean and deviation are missing, or not as many.
+            ValueError: Mean or deviation is missing, or their lengths differ.
         """
         values = self.model_dump(include=set(SavedFrames.model_fields))
         if self.moments is not None:

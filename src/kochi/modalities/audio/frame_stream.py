@@ -1,4 +1,4 @@
-"""Frames of sound as it comes: the numbers that `SoundReader` gives of the whole recording."""
+"""Frames of streamed audio, equal to those of `SoundReader` for the whole recording."""
 
 import numpy as np
 import torch
@@ -9,19 +9,20 @@ from kochi.modalities.audio.deltas import append_deltas
 from kochi.modalities.audio.mel import next_log_mel
 from kochi.modalities.audio.reader import SoundReader
 
-DELTA_REACH = 2  # frames on each side that a derivative looks at
+DELTA_REACH = 2  # frames on each side that a derivative uses
 
 
 class FrameStream:
     """Turn blocks of samples into frames with deltas, normalised as in training.
 
-    With deltas the last frames wait for those that their derivatives look at: 2 for each order.
+    With deltas, the last frames are delayed until the frames that their derivatives use have
+    arrived: 2 for each order.
 
     Args:
-        reader: A reader of sound.
+        reader: A reader of audio.
 
     Raises:
-        ValueError: Its frames are normalised by what is known at the end only.
+        ValueError: Normalisation needs the whole utterance.
     """
 
     def __init__(self, reader: SoundReader) -> None:
@@ -33,13 +34,13 @@ class FrameStream:
         self.reader = reader
         self.ahead = DELTA_REACH * reader.deltas
         self._samples: Tensor | None = None
-        self._frames = torch.zeros(0, reader.frame_size)  # those that a derivative still looks at
-        self._given = 0  # how many of them were given out
+        self._frames = torch.zeros(0, reader.frame_size)  # those that a derivative still needs
+        self._given = 0  # how many of them were returned
 
     def push(
         self, samples: Int16[np.ndarray, " samples"], last: bool = False
     ) -> Float32[Tensor, "frames size"]:
-        """Take samples in; return the frames that are now complete, and all at the last call."""
+        """Add samples; return the frames that are now complete, at the last call all of them."""
         block = torch.from_numpy(samples)
         frames, self._samples = next_log_mel(block, self._samples, self.reader.mel)
         self._frames = torch.cat([self._frames, frames])

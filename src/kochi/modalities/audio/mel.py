@@ -26,7 +26,7 @@ ENERGY_FLOOR = torch.finfo(torch.float32).eps
 
 @dataclass(frozen=True, kw_only=True)
 class MelOptions:
-    """What a frame is.
+    """Options of the frames.
 
     Attributes:
         sample_rate_hz: Sample rate.
@@ -38,8 +38,8 @@ class MelOptions:
         preemphasis: Fraction of the previous sample that is subtracted; boosts high frequencies.
 
     Raises:
-        ValueError: Sizes that are not positive, bands outside 0 to half the sample rate, or so many
-            that one holds no frequency of the Fourier transform.
+        ValueError: A size is not positive, the bands are not within 0 to half the sample rate, or
+            there are so many that one contains no frequency of the Fourier transform.
     """
 
     sample_rate_hz: int = 16_000
@@ -78,27 +78,27 @@ class MelOptions:
 
     @property
     def window_length(self) -> int:
-        """Samples in a window; a part of a sample is left out."""
+        """Whole samples per window."""
         return int(round(self.sample_rate_hz * self.window_seconds, 6))
 
     @property
     def hop_length(self) -> int:
-        """Samples from one frame to the next; a part of a sample is left out."""
+        """Whole samples from one frame to the next."""
         return int(round(self.sample_rate_hz * self.hop_seconds, 6))
 
     @property
     def fft_length(self) -> int:
-        """The power of two that holds a window."""
+        """The smallest power of two that is at least the length of a window."""
         return 1 << (self.window_length - 1).bit_length()
 
     @property
     def top_hz(self) -> float:
-        """Where the highest band ends."""
+        """Upper end of the highest band."""
         return self.sample_rate_hz / 2 if self.highest_hz is None else self.highest_hz
 
 
 def num_frames(num_samples: int, options: MelOptions) -> int:
-    """Return how many whole windows lie in so many samples: one each hop ("snip edges").
+    """Return the number of whole windows in a signal, one per hop ("snip edges").
 
     >>> [num_frames(samples, MelOptions()) for samples in (399, 400, 559, 560)]
     [0, 1, 1, 2]
@@ -112,16 +112,16 @@ def log_mel(
 ) -> Float32[Tensor, "*batch frames mel_bins"]:
     """Compute the frames of a signal, or of a padded batch of signals.
 
-    A frame depends on its own window only, so that row b of a batch has the frames of its signal
-    first, to the last bit, and then `num_frames` of its length says how many are real.
+    A frame depends on its own window only, so that row b of a batch begins with exactly the frames
+    of its signal, bit for bit; `num_frames` of its length returns their number.
 
     Args:
         samples: At 16-bit scale (-32768 to 32767), whatever the type.
-        options: What a frame is.
+        options: Options of the frames.
 
     Returns:
-        Natural logarithms of energies. The sums over a band are taken in float64, which keeps a
-        frame the same whichever others are computed beside it.
+        Natural logarithms of energies. The sums over a band are computed in float64, so that a
+        frame does not depend on the others in the batch.
 
     >>> log_mel(torch.zeros(560), MelOptions(mel_bins=3))  # silence: ln of the floor
     tensor([[-15.9424, -15.9424, -15.9424],
@@ -145,16 +145,16 @@ def next_log_mel(
     rest: Int16[Tensor, "*batch rest"] | Float[Tensor, "*batch rest"] | None,
     options: MelOptions,
 ) -> tuple[Float32[Tensor, "*batch frames mel_bins"], Tensor]:
-    """Compute the frames that a stream's next block completes.
+    """Compute the frames that the next block of a stream completes.
 
     Args:
-        block: The samples that came, at 16-bit scale.
-        rest: What the call before returned; None at the start of a stream.
-        options: What a frame is.
+        block: The new samples, at 16-bit scale.
+        rest: The samples returned by the previous call; None at the start of a stream.
+        options: Options of the frames.
 
     Returns:
-        The new frames, the same to the last bit as those of `log_mel` over the whole signal, and
-        the samples that frames to come still need.
+        The new frames, equal to the bit to those of `log_mel` over the whole signal, and the
+        samples that later frames still need.
     """
     samples = block if rest is None else torch.cat([rest, block], dim=-1)
     frames = log_mel(samples, options)
@@ -163,7 +163,7 @@ def next_log_mel(
 
 @lru_cache(maxsize=16)
 def povey_window(options: MelOptions) -> Float32[Tensor, " window"]:
-    """Return the window: Hann's, with both ends at 0, to the power 0.85."""
+    """Return Povey's window: Hann's, with both ends at 0, to the power 0.85."""
     angles = torch.arange(options.window_length, dtype=torch.float64)
     angles = angles * (2 * math.pi / (options.window_length - 1))
     return (0.5 - 0.5 * angles.cos()).pow(0.85).float()
@@ -171,10 +171,10 @@ def povey_window(options: MelOptions) -> Float32[Tensor, " window"]:
 
 @lru_cache(maxsize=16)
 def mel_filters(options: MelOptions) -> Float64[Tensor, "frequencies mel_bins"]:
-    """Return the triangles: each band rises from the centre below to its own and falls to the next.
+    """Return the triangular filters: each band rises from the centre below to its own, then falls.
 
-    The centres stand at equal distances on the mel scale. The frequency at half the sample rate is
-    left out, as in Kaldi.
+    The centres are equally spaced on the mel scale. The frequency at half the sample rate is left
+    out, as in Kaldi.
     """
     frequencies = torch.arange(options.fft_length // 2, dtype=torch.float64)
     mels = mel(frequencies * (options.sample_rate_hz / options.fft_length))[:, None]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Audio(OfFrames[SoundData]):
-    """Recordings, read as log-mel frames."""
+    """Audio recordings, represented as log-mel frames."""
 
     name = "audio"
     sources = "recordings"

@@ -1,7 +1,7 @@
-"""Bring each number of a frame to mean 0 and standard deviation 1.
+"""Normalise each number of a frame to mean 0 and standard deviation 1.
 
-Over all of the training data (`Normalisation`, kept with the model), or over each utterance by
-itself (`normalise_each`), which also takes off what a microphone adds.
+Over all of the training data (`Normalisation`, saved with the model), or over each utterance
+(`normalise_each`), which also removes the constant influence of the microphone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ class Normalisation:
         """Return (frames - mean) / std.
 
         Raises:
-            ValueError: Frames of another size.
+            ValueError: The frames have another size.
 
         >>> both = Normalisation(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
         >>> both.apply(torch.tensor([[2.0, 10.0]]))
@@ -38,15 +38,15 @@ class Normalisation:
         return (frames - self.mean.to(frames)) / self.std.to(frames)
 
     def to_lists(self) -> dict[str, list[float]]:
-        """Return plain lists, which JSON keeps exactly."""
+        """Return plain lists, which JSON stores exactly."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
 
     @classmethod
     def from_lists(cls, lists: dict[str, Sequence[float]]) -> "Normalisation":
-        """Build what `to_lists` gave.
+        """Build an instance from the result of `to_lists`.
 
         Raises:
-            ValueError: Lists of different lengths, or a deviation that is not positive.
+            ValueError: The lists differ in length, or a deviation is not positive.
         """
         mean, std = torch.tensor(lists["mean"]).float(), torch.tensor(lists["std"]).float()
         if mean.shape != std.shape or not bool((std > 0).all()) or not bool(mean.isfinite().all()):
@@ -60,13 +60,13 @@ class Normalisation:
 class Moments:
     """Count, mean and squared deviations of a stream of frames, in float64.
 
-    Joined as in Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance:
+    Combined as in Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance:
     analysis and recommendations", https://doi.org/10.1080/00031305.1983.10483115: with n frames of
     mean m, and N before of mean M,
 
         S += sum (x - m)^2 + (m - M)^2 n N / (n + N);   M += (m - M) n / (n + N)
 
-    which stays exact where the mean is large beside the deviation.
+    which remains accurate if the mean is large relative to the deviation.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Moments:
         self._squares: Float64[Tensor, " size"] = torch.zeros(0, dtype=torch.float64)
 
     def add(self, frames: Float[Tensor, "frames size"]) -> None:
-        """Take more frames in (without padding)."""
+        """Add frames (without padding)."""
         new = len(frames)
         if not new:
             return
@@ -94,10 +94,10 @@ class Moments:
     def normalisation(self) -> Normalisation:
         """Return the mean and the (population's) standard deviation so far.
 
-        A number that never changes gets deviation 1: it becomes 0.
+        A constant number gets deviation 1, so that it becomes 0.
 
         Raises:
-            ValueError: There was no frame.
+            ValueError: No frames were added.
         """
         if not self.count:
             raise ValueError("no frames: expected at least one to take the mean of")
@@ -106,7 +106,7 @@ class Moments:
 
 
 def measure(stream: Iterable[Float[Tensor, "_ size"]]) -> Normalisation:
-    """Take the mean and standard deviation over a stream of utterances.
+    """Compute the mean and standard deviation over a stream of utterances.
 
     >>> measure([torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0], [7.0]])]).to_lists()
     {'mean': [4.0], 'std': [2.2360680103302]}
@@ -120,11 +120,11 @@ def measure(stream: Iterable[Float[Tensor, "_ size"]]) -> Normalisation:
 def normalise_each(
     frames: Float[Tensor, "*batch frames size"], mask: Bool[Tensor, "*batch frames"] | None = None
 ) -> Float[Tensor, "*batch frames size"]:
-    """Bring each utterance by itself to mean 0 and deviation 1; padding becomes 0.
+    """Normalise each utterance to mean 0 and deviation 1; padding becomes 0.
 
     Args:
         frames: An utterance, or a padded batch.
-        mask: True where a frame is real; None is everywhere.
+        mask: True at frames that are not padding; None if there is no padding.
 
     >>> normalise_each(torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([True, True, False]))
     tensor([[-1.],
@@ -144,5 +144,5 @@ def normalise_each(
 def _usable(
     std: Float64[Tensor, "*batch size"], mean: Float64[Tensor, "*batch size"]
 ) -> Float64[Tensor, "*batch size"]:
-    """Put 1 for a deviation that is nothing but rounding."""
+    """Replace deviations that are only rounding errors by 1."""
     return torch.where(std > LEAST_SPREAD * mean.abs().clamp_min(1), std, 1.0)

@@ -1,4 +1,4 @@
-"""What a model predicts for a recording."""
+"""Predictions for recordings."""
 
 from dataclasses import dataclass
 
@@ -7,4 +7,4 @@ from kochi.modalities.frames_prediction import FramesPrediction
 
 @dataclass(frozen=True)
 class AudioPrediction(FramesPrediction):
-    """What a model predicts for a recording, with the times of its tokens and words."""
+    """A prediction for a recording, with the times of its tokens and words."""

@@ -32,8 +32,8 @@ SoundSource = Recording | str | Path | Num[np.ndarray, "..."] | Num[Tensor, "...
 class SoundReader(FrameReader[SoundSource]):
     """Read recordings as log-mel frames.
 
-    A source is a `Recording`, a file of sound (its path, bytes or a binary stream), or samples at
-    the model's rate, as an array or tensor: 16-bit integers, or floats from -1 to 1.
+    A source is a `Recording`, an audio file (its path, bytes or a binary stream), or samples at the
+    model's sample rate, as an array or tensor: 16-bit integers, or floats from -1 to 1.
 
     Attributes:
         front_end: The run file's table of log-mel frames.
@@ -49,10 +49,10 @@ class SoundReader(FrameReader[SoundSource]):
 
     @cached_property
     def mel(self) -> MelOptions:
-        """What a frame is.
+        """Options of the frames.
 
         Raises:
-            UserError: The front end's numbers do not fit together.
+            UserError: The options of the front end are inconsistent.
         """
         options = self.front_end.model_dump(exclude={"deltas", "normalisation"})
         try:
@@ -181,7 +181,7 @@ class SoundReader(FrameReader[SoundSource]):
 
     @staticmethod
     def load(path: File) -> "SoundReader":
-        """Read what `save` wrote.
+        """Load what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
@@ -198,7 +198,7 @@ class SoundReader(FrameReader[SoundSource]):
         """Return a reader for the data of a run file, not yet fitted.
 
         Raises:
-            UserError: The front end's numbers do not fit together.
+            UserError: The options of the front end are inconsistent.
         """
         reader = SoundReader(
             front_end=data.front_end,
@@ -211,7 +211,7 @@ class SoundReader(FrameReader[SoundSource]):
 
 
 class SavedSound(SavedFrames):
-    """What `SoundReader.save` writes."""
+    """The contents of a file written by `SoundReader.save`."""
 
     kind: Literal["sound"]
     front_end: MelFrames

@@ -1,6 +1,6 @@
-"""Change the sample rate by soxr, all at once or block by block.
+"""Change the sample rate with soxr, all at once or in blocks.
 
-Both give the same samples. soxr's quality "HQ" passes 20 bits, more than the 16 that are kept.
+Both give the same samples. The quality "HQ" of soxr has 20 bits, more than the 16 that are kept.
 """
 
 import math
@@ -12,11 +12,11 @@ FULL_SCALE = 32768
 
 
 class Resampler:
-    """Change the rate of a stream that comes in blocks.
+    """Change the rate of a stream of blocks.
 
     Args:
-        from_hz: Rate of what comes in; only the ratio of the two rates counts.
-        to_hz: Rate of what goes out.
+        from_hz: Input rate; only the ratio of the two rates matters.
+        to_hz: Output rate.
     """
 
     def __init__(self, from_hz: int | float, to_hz: int | float) -> None:
@@ -29,7 +29,7 @@ class Resampler:
     def push(
         self, block: Float32[np.ndarray, " samples"], last: bool = False
     ) -> Float32[np.ndarray, " resampled"]:
-        """Take a block in; return what is ready (perhaps nothing), and all at the last block."""
+        """Add a block; return the available output (perhaps none), at the last block all of it."""
         if self._stream is None:
             return block
         return self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
@@ -47,7 +47,7 @@ def resample(
 
 
 def resampled_length(num_samples: int, from_hz: int | float, to_hz: int | float) -> int:
-    """Return how many samples `resample` gives: the exact number, rounded (halves upwards).
+    """Return the length of the result of `resample`: the exact number, rounded (halves up).
 
     >>> resampled_length(101, 2, 3)
     152
@@ -56,7 +56,7 @@ def resampled_length(num_samples: int, from_hz: int | float, to_hz: int | float)
 
 
 def to_int16(samples: Float32[np.ndarray, " samples"]) -> Int16[np.ndarray, " samples"]:
-    """Round samples from -1 to 1 to 16 bits; what is larger is cut at full scale.
+    """Round samples from -1 to 1 to 16 bits; larger values are clipped.
 
     >>> to_int16(np.array([-1.5, -0.5, 0.0, 1.0], np.float32)).tolist()
     [-32768, -16384, 0, 32767]
@@ -66,5 +66,5 @@ def to_int16(samples: Float32[np.ndarray, " samples"]) -> Int16[np.ndarray, " sa
 
 
 def to_float(samples: Int16[np.ndarray, " samples"]) -> Float32[np.ndarray, " samples"]:
-    """Scale 16-bit samples to -1 to 1; `to_int16` gives them back."""
+    """Scale 16-bit samples to -1 to 1; `to_int16` restores them."""
     return samples.astype(np.float32) / np.float32(FULL_SCALE)

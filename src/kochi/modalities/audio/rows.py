@@ -1,4 +1,4 @@
-"""Recordings of a manifest's row or of a folder, as the run file's data table describes them."""
+"""Recordings of a manifest's row or of a folder, as described by the run file's data table."""
 
 import math
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ ENDINGS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def row_recording(row: Row, data: SoundData) -> Recording:
-    """Return the recording that a row of a manifest names.
+    """Return the recording in a row of a manifest.
 
     Raises:
-        UserError: A cell is missing, empty or no number; the line names file and row.
+        UserError: A cell is missing, empty or not a number; the message names file and row.
     """
     cell = row.get(data.audio_column)
     if isinstance(cell, list):
@@ -54,10 +54,10 @@ def _seconds(row: Row, column: str) -> float | None:
 
 
 def folder_recordings(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Give every recording below a folder, by name, with the text of the .txt file beside it.
+    """Yield all recordings below a folder, by name, with the text of the .txt file beside each.
 
     Raises:
-        UserError: There is none, or one has no text, or an empty or several-lined one.
+        UserError: There are none, or a text is missing, is empty or has several lines.
     """
     empty = True
     for path in sound_files(folder):
@@ -68,7 +68,7 @@ def folder_recordings(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def sound_files(folder: Path) -> list[Path]:
-    """Name the recordings below a folder, in the order of their names."""
+    """Return the recordings below a folder, ordered by name."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
 
 

@@ -1,4 +1,4 @@
-"""What was heard, as a picture: spectrogram, words under their sound, where the model looked."""
+"""A chart of a recording: spectrogram, words below their audio, and the alignment."""
 
 import math
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ _SOUND, _LEVEL, _BAR, _GAP = 1.5, 0.19, 0.07, 0.05
 _ROW, _LOWEST, _HIGHEST = 0.14, 0.8, 40.0
 _LEFT, _RIGHT, _EDGE, _BELOW = 0.9, 0.3, 0.12, 0.5
 _TITLE_POINTS = 10.0
-_LETTER, _MARGIN = 0.085, 0.08  # of a word at its size, and between two words
+_LETTER, _MARGIN = 0.085, 0.08  # width of a letter of a word, and the gap between two words
 _MOST_LEVELS = 4
 _FRAMES_COLOURS = "gray_r"
-# Okabe and Ito's blue and vermilion, which every kind of colour vision tells apart.
+# Okabe and Ito's blue and vermilion, which are distinguishable with colour blindness.
 _LOOK = (0.0, 0.447, 0.698)
 _WORD_COLOURS = ("#0072b2", "#d55e00")
 _BAND = 0.10
@@ -43,19 +43,19 @@ def draw_spectrogram(
     words: Sequence[Timed],
     kind: str = "png",
 ) -> Figure:
-    """Draw frames, the words under their sound and the alignment, one below the other in time.
+    """Draw frames, the words below their audio and the alignment, one below the other in time.
 
-    A row of the alignment is a token, the first one at the top; the darker, the more a place was
-    looked at. A band of a word's colour runs through the alignment where the word was said.
+    A row of the alignment is a token, the first at the top; darker means more weight. A band in the
+    colour of a word runs through the alignment over the time of the word.
 
     Args:
-        frames: What was heard, darker is larger: log-mel bins, lowest first, or other numbers.
-        frames_layout: When the frames happened.
-        alignment: Where the model looked; its title is drawn above.
-        layout: When the places that it looked at happened.
+        frames: The frames, darker is larger: log-mel bins, lowest first, or other numbers.
+        frames_layout: The times of the frames.
+        alignment: The alignment; its title is drawn above.
+        layout: The times of the alignment's positions.
         words: The words and their times.
-        kind: "png" or "pdf", which can show the letters of the installed fonts, or "svg", which
-            can show any.
+        kind: "png" or "pdf", which can render the characters of the installed fonts, or "svg",
+            which can render any.
     """
     seconds = frames_layout.centre_seconds(len(frames))
     width = min(_WIDEST, max(_NARROWEST, seconds * _SECOND))
@@ -100,7 +100,7 @@ def draw_spectrogram(
 
 
 def _draw_frames(axes: Axes, frames: Float32[np.ndarray, "frames size"], layout: Frames) -> None:
-    # The quietest twentieth is all white, so that noise between words does not hide the speech.
+    # The quietest twentieth is white, so that noise between words does not hide the speech.
     low, high = np.percentile(frames, [5.0, 99.5]) if frames.size else (0.0, 1.0)
     axes.imshow(
         frames.T,
@@ -122,7 +122,7 @@ def _draw_looks(axes: Axes, alignment: LabelledAlignment, layout: Frames) -> Non
         return
     colours = np.empty((*weights.shape, 4))
     colours[..., :3] = _LOOK
-    # The root lets small weights be seen at all.
+    # The square root makes small weights visible.
     colours[..., 3] = np.sqrt(np.clip(weights / scale_top(weights), 0.0, 1.0))
     xlim = axes.get_xlim()
     axes.imshow(
@@ -131,13 +131,13 @@ def _draw_looks(axes: Axes, alignment: LabelledAlignment, layout: Frames) -> Non
         origin="upper",
         interpolation="nearest",
         extent=(*_reach(layout, weights.shape[1]), 0.0, 1.0),
-        zorder=2.0,  # over the bands of the words
+        zorder=2.0,  # above the bands of the words
     )
     axes.set_xlim(xlim)
 
 
 def _reach(layout: Frames, count: int) -> tuple[float, float]:
-    """Return where the first of so many places begins and the last one ends, in seconds.
+    """Return the start of the first and the end of the last of ``count`` positions, in seconds.
 
     >>> _reach(Frames(hop_seconds=0.5, first_seconds=0.25), 4)
     (0.0, 2.0)
@@ -156,15 +156,15 @@ def _label_rows(axes: Axes, tokens: Sequence[str], every: int) -> None:
 
 
 def _levels(words: Sequence[Timed], names: Sequence[str], inches_a_second: float) -> list[int]:
-    """Say on which line each word's name stands, so that names do not run into each other.
+    """Assign each word's name to a line, so that names do not overlap.
 
-    The first line with room; the one that is free first where none has room.
+    The first line with enough room, or the line that is free first if none has enough.
 
     >>> close = [Timed("seventy", 0.0, 0.1), Timed("seven", 0.1, 0.2), Timed("go", 2.0, 2.1)]
     >>> _levels(close, ["seventy", "seven", "go"], 2.0)
     [0, 1, 0]
     """
-    free = [-np.inf] * _MOST_LEVELS  # where the last name of each line ends, in inches
+    free = [-np.inf] * _MOST_LEVELS  # end of the last name of each line, in inches
     levels = []
     for word, name in zip(words, names, strict=True):
         centre = (word.start_seconds + word.end_seconds) / 2 * inches_a_second
@@ -183,7 +183,7 @@ def _draw_words(
     levels: Sequence[int],
     height: float,
 ) -> None:
-    """Draw a bar from where each word begins to where it ends, and its name below."""
+    """Draw a bar over the time of each word, and its name below."""
     axes.set_ylim(-height, 0.0)
     axes.axis("off")
     for number, (word, name, level) in enumerate(zip(words, names, levels, strict=True)):

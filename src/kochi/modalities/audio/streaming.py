@@ -1,4 +1,4 @@
-"""Recognise sound while it still comes: `Listener`."""
+"""Recognise audio while it arrives: `Listener`."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,14 +23,14 @@ PATIENCE_SECONDS = 3.0  # longer than any pause within an utterance
 
 @dataclass(frozen=True)
 class Heard:
-    """A token that was written while the sound came.
+    """A token that was recognised while audio arrived.
 
     Attributes:
-        text: What it adds to the text, with its space; "" for the end of an utterance.
-        utterance: Which one it is of, from 0.
-        ends: It ends the utterance.
-        look_seconds: Where in the sound the model looked when it wrote it; None behind its end.
-        heard_seconds: How much sound had come.
+        text: The text that it adds, including a space; "" for the end of an utterance.
+        utterance: The index of its utterance, from 0.
+        ends: Whether it ends the utterance.
+        look_seconds: Time of the position attended to; None if it is beyond the end.
+        heard_seconds: Seconds of audio that had arrived.
         log_probability: Nats.
     """
 
@@ -43,21 +43,21 @@ class Heard:
 
 
 class Listener:
-    """Write words while their sound still comes.
+    """Recognise words while their audio arrives.
 
-    The tokens of an utterance are those of ``predictor.predict(..., beam=1)`` on all of it (as
-    far as rounding goes: matrix products of fewer rows round otherwise). Where the model writes its
-    end mark before the sound has ended, a new utterance begins behind the place that it looked at.
-    Where it waits `PATIENCE_SECONDS` for a place to look at, it is made to end, and a new one
-    begins with the latter half of the pause. One that looked at nothing is no utterance.
+    The tokens of an utterance are those of ``predictor.predict(..., beam=1)`` for all of it (up to
+    rounding: matrix products of fewer rows round differently). If the model predicts its end mark
+    before the audio has ended, a new utterance begins after the position attended to last. If it
+    finds no position to attend to within `PATIENCE_SECONDS`, it is forced to end, and a new one
+    begins with the second half of the pause. An utterance that attended to nothing is dropped.
 
     Args:
-        predictor: A model of sound whose encoder reads in one direction ("pyramid" or "conv_rnn"
-            with ``bidirectional = false``), whose attention is monotonic or chunkwise and whose
-            first state is learned.
+        predictor: A model of audio with a unidirectional encoder ("pyramid" or "conv_rnn" with
+            ``bidirectional = false``), monotonic or chunkwise attention and a learned initial
+            state.
 
     Raises:
-        UserError: The model needs what is known at the end only.
+        UserError: The model needs the whole utterance.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -74,14 +74,14 @@ class Listener:
 
     @property
     def sample_rate_hz(self) -> int:
-        """Rate of the samples that are taken in."""
+        """Sample rate of the input."""
         return self._reader.mel.sample_rate_hz
 
     def listen(self, blocks: Iterable[Int16[np.ndarray, " samples"]]) -> Iterator[Heard]:
-        """Write what is heard, as it comes.
+        """Recognise audio as it arrives.
 
         Args:
-            blocks: Mono samples at the model's rate, as `read_blocks` gives them.
+            blocks: Mono samples at the model's rate, as returned by `read_blocks`.
         """
         for block in blocks:
             yield from self.push(block)
@@ -89,10 +89,10 @@ class Listener:
 
     @torch.inference_mode()
     def push(self, block: Int16[np.ndarray, " samples"], last: bool = False) -> list[Heard]:
-        """Take samples in; return the tokens that can now be written.
+        """Add samples; return the tokens that can now be predicted.
 
         Raises:
-            UserError: The sound has ended without a single frame.
+            UserError: The audio has ended without a single frame.
         """
         self._samples += len(block)
         frames, found = self._frames.push(block, last), list[Heard]()
@@ -101,7 +101,7 @@ class Listener:
             written = writing.write(frames, last)
             if last and not writing.places and not self._number:
                 raise UserError("the sound is shorter than a frame; expected more of it")
-            if writing.has_looked or (last and not self._number):  # else it is silence
+            if writing.has_looked or (last and not self._number):  # otherwise it is silence
                 found += [self._heard(one) for one in written]
             if not writing.ended or (last and (writing.off_the_end or not len(writing.rest))):
                 return found
@@ -125,22 +125,22 @@ class Listener:
 
 
 class Utterance:
-    """One utterance: the encoder that is fed, and the walk along what it leaves.
+    """A single utterance: the streaming encoder, and monotonic decoding along its output.
 
     Args:
         predictor: The model.
-        begin: Place of the whole sound's memory where it begins.
-        skipped: How many of the next frames are of the place before.
+        begin: Position of the start of the utterance in the memory of the whole audio.
+        skipped: Number of frames at the start of the input that belong to the previous position.
 
     Attributes:
-        places: How many places have come.
-        has_looked: A token was written with a place to look at.
-        off_the_end: It ended where nothing was left to look at.
-        next_place: The place behind the one looked at last.
-        rest: Frames from there on, as far as they have come.
+        places: Number of positions so far.
+        has_looked: Whether a token has attended to a position.
+        off_the_end: Whether it ended because there was no position left to attend to.
+        next_place: The position after the one attended to last.
+        rest: Frames from that position on, as far as they have arrived.
 
     Raises:
-        ValueError: The model needs what is known at the end only.
+        ValueError: The model needs the whole utterance.
     """
 
     def __init__(self, predictor: Predictor, begin: int, skipped: int = 0) -> None:
@@ -160,21 +160,21 @@ class Utterance:
         self.places = self.next_place = self._behind = 0
         self.has_looked = self.off_the_end = False
         self.rest = nothing[0]
-        self._passed = 0  # frames that come next, but are of the places before
+        self._passed = 0  # upcoming frames that belong to previous positions
 
     @property
     def ended(self) -> bool:
-        """Say whether the end mark was written."""
+        """Return whether the end mark was predicted."""
         return self._walk.ended
 
     def next(self) -> "Utterance":
-        """Return the utterance that begins behind this one."""
+        """Return the utterance that begins after this one."""
         return Utterance(self._predictor, self.begin + self.next_place, self._passed)
 
     def write(self, frames: Float[Tensor, "frames size"], last: bool) -> list[Written]:
-        """Take frames in; return the tokens that can now be written.
+        """Add frames; return the tokens that can now be predicted.
 
-        Place by place, so that blocks of any length give the same.
+        Decodes position by position, so that the result does not depend on the length of blocks.
         """
         skipped = min(self._skipped, len(frames))
         self._skipped, frames = self._skipped - skipped, frames[skipped:]
@@ -208,8 +208,8 @@ class Utterance:
         return (self.places - self._behind) * self.layout.hop_seconds >= PATIENCE_SECONDS
 
     def _keep(self, frames: Float[Tensor, "frames size"]) -> None:
-        """Keep the frames that a next utterance would begin with; some may be still to come."""
-        if self.ended and self.off_the_end:  # of a long pause only the latest may be a word
+        """Keep the frames that the next utterance will begin with; some may still be missing."""
+        if self.ended and self.off_the_end:  # in a long pause, only the latest frames may be a word
             self._behind = (self.places + self._behind) // 2
         self._passed += (self._behind - self.next_place) * self._encoder.subsampling
         waiting = torch.cat([self.rest, frames])

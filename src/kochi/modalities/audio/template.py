@@ -14,7 +14,7 @@ from kochi.modalities.pairs import read_pairs
 from kochi.modalities.text.heuristics import Side, count_side
 
 SAMPLE = 2000
-MEASURED = 50  # rows whose length is looked at
+MEASURED = 50  # rows whose length is measured
 CLOSED_WORDS = 100
 STEPS = 4000
 MODEL = """\
@@ -33,7 +33,7 @@ attention.score = "location_aware"  # sees where it looked last: speech goes for
 
 @dataclass(frozen=True)
 class Sizes:
-    """What was counted: training rows, seconds of a row, rate of the recordings, the text."""
+    """The counts: training rows, seconds per row, sample rate of the recordings, the text."""
 
     num_rows: int
     seconds: float
@@ -44,10 +44,10 @@ class Sizes:
 def write_hearing(
     heard: Listed, run_file: Path, output: str, seed: int, choices: Choices
 ) -> tuple[int, str, tuple[str, ...]]:
-    """Write a run file; split off dev and test rows first where they are not there.
+    """Write a run file; split off dev and test rows first if they are missing.
 
     Returns:
-        The number of training rows, what was chosen, and remarks for the user.
+        The number of training rows, a summary of the chosen settings, and remarks for the user.
 
     Raises:
         UserError: No row can be read.
@@ -97,7 +97,7 @@ def _rate(pair: Pair) -> int:
 
 
 def _tokens(text: Side) -> str:
-    """Choose whole words for a small closed set that is seen often, else characters."""
+    """Choose whole words for a small closed set of frequent ones, otherwise characters."""
     closed = text.distinct_words <= CLOSED_WORDS and text.num_words >= 20 * text.distinct_words
     return "whitespace" if closed else "characters"
 

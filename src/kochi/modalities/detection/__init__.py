@@ -1,1 +1,1 @@
-"""Find out what a user's data are, split them, and write a run file: `kochi init`."""
+"""Detect what a user's data are, split them, and write a run file: `kochi init`."""

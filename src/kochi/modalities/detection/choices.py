@@ -1,20 +1,20 @@
-"""What the user says of data, in place of letting it be found out."""
+"""The user's choices, which replace detection."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Options of ``kochi init``; None leaves it to what is found.
+    """Options of ``kochi init``; None leaves a choice to detection.
 
     Attributes:
-        source: Name or number (from 1) of the column of sources; of what names sound or pictures.
-        target: That of the targets.
-        tags: Those of tags; empty for none.
+        source: Name or number (from 1) of the column of sources, or of audio or image files.
+        target: Name or number of the column of targets.
+        tags: Name or number of the column of tags; empty for none.
         header: Whether the first row of a table is a header.
-        split: Shares of training, dev and test.
-        encoding: Of the files.
-        separator: Between the cells of a table.
+        split: Fractions of training, dev and test data.
+        encoding: Encoding of the files.
+        separator: Separator of the cells of a table.
     """
 
     source: str | None = None

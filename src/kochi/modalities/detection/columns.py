@@ -1,4 +1,4 @@
-"""Tell what the columns of a table hold by their cells: text, tags, numbers, names of files."""
+"""Detect the contents of table columns from their cells: text, tags, numbers, file names."""
 
 import re
 from collections import Counter
@@ -30,14 +30,14 @@ Kind = Literal[
     "empty",
     "other",
 ]
-# How well each serves as source or target; what is not here serves as neither.
+# Suitability as source or target; kinds that are not listed are unsuitable.
 RANKS: dict[Kind, int] = {
     **{"text": 0, "labels": 1, "partly empty": 2, "number": 3, "date": 4, "key": 5, "tags": 6},
     **{"address": 7, "index": 8, "one value": 9, "split": 10},
 }
 TEXTS: tuple[Kind, ...] = ("text", "labels", "partly empty")
 TAG_SEPARATORS = (";", "|", "+", ",", "/", " ")
-MOST = 0.95  # of the cells that must be of a kind, to leave room for mistakes
+MOST = 0.95  # minimum fraction of cells of a kind; the rest may be errors
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}:\d\d(:\d\d)?"
 )
@@ -48,13 +48,13 @@ _TAG = re.compile(r"[A-Z0-9][A-Z0-9_.:*{}()-]*|[A-Za-z]+=[\w,.-]+|\w+\([\w;,/ ]+
 
 @dataclass(frozen=True)
 class Column:
-    """A column and what its cells are.
+    """A column and the kind of its cells.
 
     Attributes:
-        name: Its name, or its number (from 1) where there is no header.
-        kind: What it holds.
+        name: Its name, or its number (from 1) if there is no header.
+        kind: The kind of its cells.
         example: The first cell that is not empty, shortened.
-        separator: What separates tags, where it holds some.
+        separator: The separator of tags, for a column of tags.
     """
 
     name: Name
@@ -70,7 +70,7 @@ class Column:
 
 
 def describe_column(name: Name, cells: Sequence[Any]) -> Column:
-    """Say what a column holds.
+    """Describe the contents of a column.
 
     >>> describe_column(3, ["N;PL;DAT", "N;SG;NOM", "N;SG;DAT"] * 9).kind
     'tags'
@@ -90,7 +90,7 @@ def describe_column(name: Name, cells: Sequence[Any]) -> Column:
 
 
 def _kind_of_values(cells: Sequence[Any]) -> Kind:
-    """Name the kind of cells of JSON that are not all text."""
+    """Return the kind of JSON cells that are not all text."""
     if all(isinstance(cell, list) and all(isinstance(x, str) for x in cell) for cell in cells):
         parts = [part for cell in cells for part in cell]
         return _files(parts) or "text"
@@ -124,7 +124,7 @@ def _kind(name: Name, cells: Sequence[str], tag_separator: str | None) -> Kind:
 
 
 def _files(cells: Sequence[str]) -> Kind | None:
-    """Say whether cells name pictures or recordings (several, if spaces are between them)."""
+    """Return the kind of cells that name image or audio files (several if separated by spaces)."""
     names = [re.sub(r"#\w+$", "", cell.strip()).lower() for cell in cells]
     if _mostly(names, lambda name: name.endswith(PICTURE_ENDINGS)):
         return "pictures"
@@ -143,7 +143,7 @@ def _are_indices(cells: Sequence[str]) -> bool:
 
 
 def _are_keys(cells: Sequence[str]) -> bool:
-    """Say whether every cell is another name with a number in it, all of one shape."""
+    """Return whether all cells are distinct names with a number, in the same pattern."""
     if len(cells) < 5 or len(set(cells)) < len(cells) or any(" " in cell for cell in cells):
         return False
     shapes = Counter(re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", cell)) for cell in cells)
@@ -152,10 +152,10 @@ def _are_keys(cells: Sequence[str]) -> bool:
 
 
 def _tag_separator(cells: Sequence[str]) -> str | None:
-    """Return what separates the tags of cells; None where they hold none.
+    """Return the separator of the tags in cells; None if they are not tags.
 
-    Tags are symbols of a small closed set, several in most cells, written as in UniMorph (N;PL) or
-    Universal Dependencies (Case=Nom|Number=Sing).
+    Tags are symbols from a small closed set, several in most cells, written as in UniMorph (N;PL)
+    or Universal Dependencies (Case=Nom|Number=Sing).
     """
     for separator in TAG_SEPARATORS:
         split = [[part.strip() for part in cell.split(separator)] for cell in cells]
@@ -184,10 +184,10 @@ def _example(cell: Any) -> str:
 
 
 def choose_sides(columns: Sequence[Column]) -> tuple[Column, Column] | None:
-    """Choose source and target: by what columns hold, then by known names, then by their order.
+    """Choose source and target by the contents of columns, then by known names, then by order.
 
     Returns:
-        The two columns; None where there are not two.
+        The two columns; None if there are not two.
     """
     usable = [column for column in columns if column.kind in RANKS]
     if len(usable) < 2:

@@ -1,4 +1,4 @@
-"""Tell the encoding of a file of text."""
+"""Detect the encoding of a text file."""
 
 import codecs
 from pathlib import Path
@@ -10,20 +10,20 @@ from kochi.errors import UserError
 from kochi.reading import parsing
 
 MOST = 1 << 24  # bytes that are examined
-# Single-byte encodings that files are really in; taken where a rare one fits hardly better.
+# Single-byte encodings in actual use; preferred if a rare one fits hardly better.
 COMMON = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r", "cp437")
 HARDLY = 0.05
 COHERENCE_WEIGHT = 0.3
 
 
 def detect_encoding(path: Path) -> tuple[str, str | None]:
-    """Return the encoding of a file, and a remark where it was guessed.
+    """Return the encoding of a file, and a remark if it was guessed.
 
-    A byte-order mark decides; else text that is valid UTF-8 is UTF-8; else charset-normalizer
-    guesses from what the text looks like.
+    A byte-order mark decides; otherwise text that is valid UTF-8 is UTF-8; otherwise
+    charset-normalizer guesses from the appearance of the text.
 
     Raises:
-        UserError: The file cannot be read, or is no text.
+        UserError: The file cannot be read, or is not text.
     """
     with open_bytes(path) as stream, parsing(str(path), "text"):
         raw = stream.read(MOST)
@@ -48,10 +48,10 @@ def detect_encoding(path: Path) -> tuple[str, str | None]:
 
 
 def _guess(raw: bytes) -> str | None:
-    """Choose among the encodings that charset-normalizer finds possible.
+    """Choose among the encodings that charset-normalizer considers possible.
 
-    It measures how odd the decoded text looks and how much its letters are those of a language, and
-    leaves out encodings that decode to the same text.
+    It measures how unusual the decoded text is and how well its letters match a language, and drops
+    encodings that decode to the same text.
     """
     matches = list(from_bytes(raw))
     if not matches:

@@ -1,16 +1,16 @@
-"""Tell whether the first row of a table is a header, by comparing it with the other rows.
+"""Detect whether the first row of a table is a header, by comparing it with the other rows.
 
-A row is scored by how much likelier its cells are under a model of names of any kind than under a
-model of their columns, in nats:
+The score of a row is the log-likelihood ratio of its cells, in nats, between a generic model of
+names and a model of their columns:
 
-- characters: bigrams of the column's other cells, against letters that are all as likely;
-- words: how often a word of the column is one that no other cell has, against a word that is new;
-- length: of the logarithm of the number of characters, against a normal distribution.
+- characters: bigrams of the column's other cells, against uniformly distributed letters;
+- words: the fraction of the column's words that occur once only, for cells of new words;
+- length: the logarithm of the number of characters, against a normal distribution.
 
-A name over a column of nothing but numbers or names of files is one without any score.
+A name above a column of nothing but numbers or file names is a header regardless of the score.
 
-Every other row gets the same score, with its own cells taken out of the model. The first row is a
-header where it scores clearly higher than (nearly) all of them.
+Every other row gets the same score, with its own cells removed from the model. The first row is a
+header if its score is clearly higher than that of (nearly) all of them.
 """
 
 import math
@@ -34,20 +34,20 @@ LANGUAGES = (
     *("portuguese", "romanian", "russian", "spanish", "swedish", "turkish", "ukrainian"),
 )
 MOST_ROWS, MOST_CHARACTERS = 400, 80
-LETTER_NATS = math.log(40)  # a name is made of some forty letters, as likely each
+LETTER_NATS = math.log(40)  # a name consists of about forty letters, equally likely
 LEAST_NATS, MARGIN_NATS = 6.0, 3.0
-FEW_ROWS_NATS = 100.0  # shared by the other rows, this is required on top: few rows tell little
-RARE = 0.005  # of the other rows may score as high as a header
+FEW_ROWS_NATS = 100.0  # over the number of rows, added to the threshold: few rows are weak evidence
+RARE = 0.005  # maximum fraction of other rows that may score as high as a header
 LONGEST_NAME = 40
 _UNLIKE_A_NAME = re.compile(r"[.!?。！？,;:…](?=\s|$)|[\"“”«»]|^\W+$|^[\d\W_]+$")
 _FILE = re.compile(r".+\.[A-Za-z][A-Za-z0-9]{1,4}(#\w+)?")
 _NUMBER = re.compile(r"[-+]?\d[\d.,:/\- ]*%?")
-FEW = 5  # rows of numbers under a name are enough
+FEW = 5  # rows of numbers below a name suffice
 _ABBREVIATION = re.compile(r"\w{1,5}\.")
 
 
 def is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Say whether the first of some rows is a header.
+    """Return whether the first row is a header.
 
     >>> is_header([["slovo", "Wort"], *([f"{i % 9} {i}", f"{i} {i % 7}"] for i in range(40))])
     True
@@ -81,7 +81,7 @@ def _are_names(cells: Sequence[str]) -> bool:
 
 
 def _is_name(cell: str) -> bool:
-    """Say whether a cell may name a column: a few words, no sentence, no row of single sounds."""
+    """Return whether a cell may be a column name: a few words, not a sentence or single sounds."""
     words = cell.split()
     if len(cell) > LONGEST_NAME or len(words) > 5:
         return False
@@ -91,7 +91,7 @@ def _is_name(cell: str) -> bool:
 
 
 def _recurs(cell: str, column: Sequence[str]) -> bool:
-    """Say whether a cell is one of the values of a column whose values recur."""
+    """Return whether a cell is one of the values of a column with recurring values."""
     counts = Counter(column)
     recurring = sum(count for count in counts.values() if count > 1)
     return counts[cell] > 0 and 2 * recurring >= len(column)
@@ -105,7 +105,7 @@ def _are_known(cells: Sequence[str]) -> bool:
 
 
 def _clashes(cell: str, column: Sequence[str]) -> bool:
-    """Say whether a cell is no name of a file or no number, where all others are."""
+    """Return whether a cell is not a file name or not a number although all others are."""
     for pattern, fewest in ((_FILE, 1), (_NUMBER, FEW)):
         if len(column) >= fewest and all(map(pattern.fullmatch, column)):
             return pattern.fullmatch(cell) is None
@@ -113,7 +113,7 @@ def _clashes(cell: str, column: Sequence[str]) -> bool:
 
 
 def _scores(first: str, column: Sequence[str]) -> list[float]:
-    """Return the scores of the first cell of a column and of the others."""
+    """Return the scores of the first cell of a column and of all the others."""
     cells = [cell[:MOST_CHARACTERS] for cell in (first, *column)]
     bigrams: Counter[str] = Counter()
     unigrams: Counter[str] = Counter()
@@ -128,7 +128,7 @@ def _scores(first: str, column: Sequence[str]) -> list[float]:
     spread = math.sqrt(sum((x - mean) ** 2 for x in lengths[1:]) / len(column) + 0.05)
     scores = []
     for place, cell in enumerate(cells):
-        own = place > 0  # then its counts are taken out
+        own = place > 0  # its counts must be removed
         score = max(
             _character_score(cell, bigrams, unigrams, alphabet, own),
             _word_score(cell, words, own),
@@ -145,7 +145,7 @@ def _bigrams(cell: str) -> list[str]:
 def _character_score(
     cell: str, bigrams: Counter[str], unigrams: Counter[str], alphabet: int, own: bool
 ) -> float:
-    """Return nats by which a cell is likelier as a name; unseen pairs fall back on characters."""
+    """Return the log-likelihood ratio of the characters; unseen bigrams back off to unigrams."""
     pairs = _bigrams(cell)
     taken, taken_first = (Counter(pairs), Counter(f"^{cell}")) if own else (Counter(), Counter())
     total = unigrams.total() - taken_first.total()
@@ -159,7 +159,7 @@ def _character_score(
 
 
 def _word_score(cell: str, words: Counter[str], own: bool) -> float:
-    """Return nats for words that no other cell has, where new words are rare in the column."""
+    """Return nats for words that occur in no other cell, if new words are rare in the column."""
     parts = cell.split()
     taken = Counter(parts) if own else Counter()
     new = [part for part in parts if words[part] == taken[part]]

@@ -1,4 +1,4 @@
-"""What lies beside texts: recordings, features or pictures, in a manifest or in a folder."""
+"""Sources that accompany texts: recordings, features or images, in a manifest or in a folder."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,28 +17,28 @@ from kochi.modalities.detection.sample import Sample
 TEXT_NAMES = ("text", "transcript", "transcription", "sentence", "words", "target")
 SPLITS = ("train", "dev", "test")
 PEEK = 200
-COLUMNS = {"sound": "audio", "picture": "image"}  # columns and folders are called after these
+COLUMNS = {"sound": "audio", "picture": "image"}  # names of columns and folders
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What was found beside texts.
+    """The detected sources.
 
     Attributes:
         kind: "sound", "features" or "picture".
-        splits: A manifest, or a folder of files, for each split that is there.
-        arrays: The .npz file of each split; of features alone.
+        splits: A manifest, or a folder of files, for each existing split.
+        arrays: The .npz file of each split; for features only.
         source: The column of files or keys; empty for a folder.
         text: The column of text; empty for a folder.
-        split_column: The column that tells splits in one manifest apart, or None.
-        folder: Where the files are, or None for the folder of the manifest.
-        joined_by: What separates recordings in a cell, or None.
-        boxes: The column of boxes, or None; of pictures alone.
-        times: Options that name the columns of times, such as ``start_column``; of sound alone.
-        form: How the manifests are written.
-        rewrite: Reads a manifest of a layout that training does not read, as rows with the columns
-            "audio" or "image", "text" and perhaps "split"; None where training reads it.
-        notes: What was assumed, for the user.
+        split_column: The column that gives the split of each row of a manifest, or None.
+        folder: The folder of the files, or None for the folder of the manifest.
+        joined_by: The separator of recordings in a cell, or None.
+        boxes: The column of bounding boxes, or None; for images only.
+        times: Options that name the columns of times, such as ``start_column``; for audio only.
+        form: The format of the manifests.
+        rewrite: Reads a manifest whose layout training does not support, as rows with the columns
+            "audio" or "image", "text" and perhaps "split"; None if training supports it.
+        notes: Assumptions that were made, for the user.
     """
 
     kind: str
@@ -57,7 +57,7 @@ class Listed:
 
 
 def splits_below(folder: Path) -> dict[str, Path]:
-    """Return the folder's own folders if they are splits, else itself as what to train on."""
+    """Return the folder's subfolders if they are splits, otherwise the folder itself as "train"."""
     names = {p.name.lower(): p for p in folder.iterdir() if p.is_dir()}
     splits = {}
     for split, words in SPLIT_NAMES.items():
@@ -68,7 +68,7 @@ def splits_below(folder: Path) -> dict[str, Path]:
 
 
 def have_texts(files: list[Path]) -> bool:
-    """Say whether files have texts beside them."""
+    """Return whether there are texts beside the files."""
     return any(path.with_suffix(".txt").exists() for path in files[:PEEK])
 
 
@@ -82,14 +82,14 @@ def parts_of(cell: Any) -> list[str]:
 def text_column(
     sample: Sample, source: Name, known: Sequence[str], choices: Choices, last: bool = False
 ) -> Column:
-    """Return the column of text: the one asked for, one with a known name, or one that holds text.
+    """Return the column of text: the requested one, one with a known name, or one of text.
 
     Args:
         sample: Rows of the manifest.
         source: The column of files.
-        known: Names of such columns.
-        choices: What the user says.
-        last: Whether the last one that holds text is taken, not the first.
+        known: Common names of such columns.
+        choices: The user's choices.
+        last: Whether to take the last column of text, not the first.
 
     Raises:
         UserError: There is none.
@@ -113,7 +113,7 @@ def text_column(
 
 
 def splits_of(sample: Sample) -> tuple[dict[str, Path], str | None]:
-    """Return the splits of a manifest, and the column that tells them apart if they are in it."""
+    """Return the splits of a manifest, and the column that distinguishes them, if there is one."""
     path = sample.path
     column = next((c for c in sample.columns if _holds_splits(sample, c)), None)
     if column is None:
@@ -130,22 +130,22 @@ def _holds_splits(sample: Sample, column: Column) -> bool:
 def folder_of(
     sample: Sample, column: Name, what: str, endings: Sequence[str] = ("",)
 ) -> tuple[Path | None, str | None, str]:
-    """Find the folder that a manifest's files are in, and how a cell names them.
+    """Find the folder of a manifest's files, and how its cells name them.
 
-    The folder of the manifest and those in it are tried.
+    Searches the folder of the manifest and its subfolders.
 
     Args:
         sample: Rows of the manifest.
-        column: That of the files.
+        column: The column of files.
         what: What the files are, for the message, and the option that names their folder.
-        endings: What may have to be put behind a cell.
+        endings: Suffixes that may have to be appended to a cell.
 
     Returns:
-        The folder (None for that of the manifest), what separates the files of one row (or None),
-        and what has to be put behind a cell.
+        The folder (None for that of the manifest), the separator of the files of a row (or None),
+        and the suffix to append to a cell.
 
     Raises:
-        UserError: They are in none of the folders.
+        UserError: The files are in none of the folders.
     """
     path = sample.path
     rows = [row[column] for row in sample.rows if row.get(column)]

@@ -1,4 +1,4 @@
-"""What the writers of run files share for what is listed beside texts: the table, the split."""
+"""The shared code for run files of sources listed in manifests: the data table and the split."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from kochi.modalities.pairs import read_pairs
 
 
 def data_table(listed: Listed, base: Path) -> dict[str, Any]:
-    """Return the data table, with paths as seen from ``base``."""
+    """Return the data table, with paths relative to ``base``."""
     table: dict[str, Any] = {"kind": listed.kind}
     for split, path in listed.splits.items():
         table[split] = relative(path, base)
@@ -67,20 +67,20 @@ def settle(
     choices: Choices,
     count: Callable[[Listed, LeftOut], Any],
 ) -> tuple[Listed, Any, list[str]]:
-    """Count the training rows, and split off dev and test rows where there are none.
+    """Count the training rows, and split off dev and test rows if they are missing.
 
-    Rows are counted first, so that what is wrong with one is named in the user's own file; those of
-    a layout that training does not read are counted once they are rewritten.
+    Rows are counted first, so that errors refer to the user's own file; rows of a layout that
+    training does not support are counted after they are rewritten.
 
     Args:
-        listed: What was found.
-        run_file: The run file, beside which split files are written.
-        seed: Of the split.
-        choices: What the user says.
+        listed: The detected sources.
+        run_file: The run file; split files are written beside it.
+        seed: Seed of the split.
+        choices: The user's choices.
         count: Returns a dataclass with ``num_rows``.
 
     Returns:
-        What is there now, what was counted, and remarks for the user.
+        The sources after splitting, the counts, and remarks for the user.
     """
     notes, left_out = [*listed.notes], LeftOut()
     sizes = None if listed.rewrite else count(listed, left_out)
@@ -96,17 +96,17 @@ def settle(
 
 
 def must_split(listed: Listed, choices: Choices) -> bool:
-    """Say whether manifests of our own have to be written."""
+    """Return whether new manifests have to be written."""
     return listed.rewrite is not None or "dev" not in listed.splits or choices.split is not None
 
 
 def split_off(
     listed: Listed, run_file: Path, seed: int, choices: Choices
 ) -> tuple[Listed, tuple[str, ...]]:
-    """Write manifests of their own for all splits that come from the training data.
+    """Write new manifests for all splits that are made from the training data.
 
     Returns:
-        What is there now, and remarks for the user.
+        The sources after splitting, and remarks for the user.
 
     Raises:
         UserError: A row cannot be read.
@@ -118,7 +118,7 @@ def split_off(
     if "dev" in listed.splits:
         wanted = []
     train, folder = listed.splits["train"], run_file.parent / f"{run_file.stem}-data"
-    left_out = LeftOut()  # of what training reads, the reader of pairs says what is wrong
+    left_out = LeftOut()  # in layouts that training supports, the reader of pairs reports errors
     rows = list(_rows(listed, left_out))
     if listed.rewrite is not None:
         others = [split for split in listed.splits if listed.splits[split] != train]
@@ -171,7 +171,7 @@ def split_off(
 def _with_files(
     listed: Listed, rows: list[tuple[str, str, str]]
 ) -> tuple[list[tuple[str, str, str]], list[str]]:
-    """Leave out rows whose file is not there, and say which."""
+    """Drop rows whose file does not exist, and list them in remarks."""
     folder = listed.folder or listed.splits["train"].parent
     missing = [key for key, _, _ in rows if not (folder / key).is_file()]
     if not missing:
@@ -183,7 +183,7 @@ def _with_files(
 
 
 def alone(listed: Listed) -> tuple[Listed, list[str]]:
-    """Leave out all splits but that of training, as a split was asked for."""
+    """Drop all splits except training, since a new split was requested."""
     splits = listed.splits
     unused = [path.name for split, path in splits.items() if split != "train"]
     only = replace(listed, splits={"train": splits["train"]})
@@ -193,7 +193,7 @@ def alone(listed: Listed) -> tuple[Listed, list[str]]:
 
 
 def _rows(listed: Listed, bad: Bad, split: str = "train") -> Iterator[tuple[str, str, str]]:
-    """Give what is listed, the split and a line of a manifest for each row of some data."""
+    """Yield the sources, the split and a manifest line for each row of the data."""
     path = listed.splits[split]
     if path.is_dir():
         for file, texts in _files(listed, path):
@@ -221,23 +221,23 @@ def _rows(listed: Listed, bad: Bad, split: str = "train") -> Iterator[tuple[str,
 
 
 def _key(listed: Listed, row: Row) -> str:
-    """Return what a row is split by: its file, and where in it the row starts."""
+    """Return the key by which a row is split: its file, and where it starts in it."""
     start = row.cells.get(listed.times.get("start_column", ""), "")
     return f"{row.get(listed.source)}{start}"
 
 
 def _files(listed: Listed, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Give the recordings or pictures of a folder with their texts."""
+    """Yield the recordings or images of a folder with their texts."""
     if listed.kind == "picture":
         yield from ((Path(str(picture.path)), texts) for picture, texts in folder_pictures(folder))
         return
     for pair in read_pairs(data_of(replace(listed, splits={"train": folder})), "train"):
-        path = Path.cwd() / pair.source.paths[0]  # it is as seen from here
+        path = Path.cwd() / pair.source.paths[0]  # it is relative to the current folder
         yield folder / path.relative_to(folder.resolve()), pair.references
 
 
 def _header(listed: Listed) -> str | None:
-    """Return the header of a tab-separated manifest; None for all else, which becomes JSON."""
+    """Return the header of a tab-separated manifest; None for others, which are written as JSON."""
     train = listed.splits["train"]
     if train.is_dir() or listed.rewrite is not None or listed.form.quoted:
         return None

@@ -1,4 +1,4 @@
-"""Find sources that lie beside their texts, in a file or in a folder."""
+"""Find sources that accompany their texts, in a file or in a folder."""
 
 from importlib import import_module
 from pathlib import Path
@@ -15,9 +15,9 @@ from kochi.modalities.text.detection import listed_files
 
 
 def detections() -> dict[str, Detection]:
-    """Return what finds sources, by the kind of their data: of built-in and installed modalities.
+    """Return the detections of all built-in and installed modalities, by the kind of their data.
 
-    A package that cannot be imported finds nothing.
+    Packages that cannot be imported are skipped.
     """
     found = {}
     for kind in MODALITIES:
@@ -32,11 +32,11 @@ def detections() -> dict[str, Detection]:
 
 
 def find_media(path: Path, choices: Choices) -> Listed | None:
-    """Look at a manifest, at those of a folder, or at the folder itself; None where text is all.
+    """Detect sources in a manifest, a folder of manifests or a folder; None if there is only text.
 
     Raises:
-        UserError: A folder holds several manifests that could be meant, a manifest names files that
-            are nowhere to be found, or has no text to them.
+        UserError: A folder contains several possible manifests, or a manifest lists files that
+            cannot be found, or has no text.
     """
     if not path.is_dir():
         return _of_file(path, choices)
@@ -51,7 +51,7 @@ def find_media(path: Path, choices: Choices) -> Listed | None:
 
 
 def _training(folder: Path) -> list[Path]:
-    """Return the tables of a folder, without those that are the dev or test split of another."""
+    """Return the tables of a folder that are not the dev or test split of another one."""
     files = list(listed_files(folder))
     others = {p for f in files for s, p in splits_beside(f).items() if s != "train"}
     return [file for file in files if file not in others]
@@ -65,7 +65,7 @@ def _of_file(path: Path, choices: Choices) -> Listed | None:
     try:
         sample = take_sample(path, choices)
     except UserError:
-        return None  # whoever reads pairs of text says what is wrong
+        return None  # the reader of text pairs reports the error
     if sample is None:
         return None
     return next(filter(None, (one.in_table(sample, choices) for one in known)), None)

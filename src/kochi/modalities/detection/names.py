@@ -1,4 +1,4 @@
-"""Splits as the names of files and folders tell them."""
+"""Splits indicated by the names of files and folders."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,14 @@ SPLIT_NAMES = {
     "dev": ("dev", "val", "valid", "validation", "development", "tune"),
     "test": ("test", "tst", "eval"),
 }
-# What may stand in the name of one split and not of another, as in SIGMORPHON's shared tasks.
+# Words that may occur in the name of one split and not in another, as in SIGMORPHON's shared tasks.
 QUALIFIERS = ("high", "medium", "low", "uncovered", "gold", "large", "small")
 WITHOUT_TARGETS = "covered"
 _WORD = re.compile(r"[A-Za-z]+")
 
 
 def split_of(path: Path) -> str | None:
-    """Say which split a file is by its name, if it is one.
+    """Return the split that a file name indicates, if any.
 
     >>> split_of(Path("kor_dev.tsv")), split_of(Path("deu.trn")), split_of(Path("words.tsv"))
     ('dev', 'train', None)
@@ -25,11 +25,11 @@ def split_of(path: Path) -> str | None:
 
 
 def splits_beside(path: Path) -> dict[str, Path]:
-    """Find the dev and test files that are named as the training file ``path`` is.
+    """Find the dev and test files whose names match that of the training file ``path``.
 
-    ``kor_dev.tsv`` stands beside ``kor_train.tsv``, ``deu.dev`` beside ``deu.trn``, ``german-dev``
-    beside ``german-train-low`` and ``test_2016_flickr.en.gz`` beside ``train.en.gz``. Of several
-    the one with the shortest name is taken; files without targets (``covered``) are left out.
+    ``kor_dev.tsv`` matches ``kor_train.tsv``, ``deu.dev`` matches ``deu.trn``, ``german-dev``
+    matches ``german-train-low`` and ``test_2016_flickr.en.gz`` matches ``train.en.gz``. Of several
+    files, the one with the shortest name is used; files without targets (``covered``) are skipped.
     """
     for word in _WORD.finditer(path.name):
         if word.group().lower() in SPLIT_NAMES["train"]:

@@ -1,4 +1,4 @@
-"""How every run file that ``kochi init`` writes begins."""
+"""The first lines of every run file that ``kochi init`` writes."""
 
 import dataclasses
 import json
@@ -18,14 +18,14 @@ NO_EARLY_STOP = (
 def opening(
     written_from: str, run_file: Path, output: str, seed: int, data: Mapping[str, Any]
 ) -> list[str]:
-    """Return the first lines of a run file, up to and with the data table.
+    """Return the first lines of a run file, up to and including the data table.
 
     Args:
-        written_from: What was found, such as "1,000 training pairs".
-        run_file: Where it will stand.
-        output: Of the model folder.
-        seed: Of everything that is drawn.
-        data: The data table, with paths as seen from the run file's folder.
+        written_from: A description of the data, such as "1,000 training pairs".
+        run_file: Path of the run file.
+        output: Path of the model folder.
+        seed: Seed of the random generator.
+        data: The data table, with paths relative to the run file's folder.
     """
     return [
         LINE,
@@ -43,7 +43,7 @@ def opening(
 
 
 def form_table(form: TableForm) -> dict[str, object]:
-    """Return the options that say how files are written, where they are not the usual ones."""
+    """Return the options of the file format that differ from their defaults."""
     usual = TableForm()
     return {
         option: value
@@ -64,6 +64,6 @@ def toml(value: object) -> str:
 
 
 def relative(path: Path, base: Path) -> str:
-    """Return ``path`` as seen from ``base``, in full where it lies elsewhere."""
+    """Return ``path`` relative to ``base`` if it is below it, otherwise in full."""
     path, base = path.resolve(), base.resolve()
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()

@@ -1,4 +1,4 @@
-"""The first rows of a file of data, and how the file is written."""
+"""The first rows of a data file, and its format."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,12 @@ from kochi.modalities.detection.encodings import detect_encoding
 from kochi.modalities.detection.header import is_header
 
 MOST = 1000  # rows that are examined
-# Tried in this order; what is in no text wins, and of the others the one that makes more
-# columns. Two spaces are between the sides of pronunciation dictionaries such as CMU's.
+# Tried in this order; the one that occurs in no text wins, and otherwise the one that gives more
+# columns. Two spaces separate the sides of pronunciation dictionaries such as CMU's.
 SEPARATORS = ("\t", " ||| ", ";", "|", ",", "  ")
 CERTAIN = ("\t", " ||| ")
-SPREADSHEETS = (",", ";")  # with these, quotes around a cell are a spreadsheet's
-WHOLE = 0.9  # of the rows that must be equally wide
+SPREADSHEETS = (",", ";")  # with these, quotes around a cell are those of a spreadsheet
+WHOLE = 0.9  # minimum fraction of rows with the same number of cells
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Sample:
 
     Attributes:
         path: The file.
-        form: How a table is written; of JSON, the encoding alone.
-        json: Whether it holds JSON objects; fields of objects in objects are named with dots.
-        header: Whether the first row names the columns; of JSON always.
-        columns: What is in each column.
-        rows: By column.
-        first_row: The first row as it stands, of a table.
+        form: The format of a table; for JSON, only the encoding.
+        json: Whether it contains JSON objects; nested fields are named with dots.
+        header: Whether the first row contains the column names; always true for JSON.
+        columns: The contents of each column.
+        rows: The rows, as mappings from column to cell.
+        first_row: The unparsed first row of a table.
         notes: Remarks on how the file is read.
     """
 
@@ -57,7 +57,7 @@ class Sample:
         return [column.name for column in self.columns]
 
     def column(self, reference: str) -> Column:
-        """Return the column of a name or a number.
+        """Return the column with a name or a number.
 
         Raises:
             UserError: There is none.
@@ -78,7 +78,7 @@ class Sample:
 
 
 def take_sample(path: Path, choices: Choices) -> Sample | None:
-    """Read the first rows of a file; None where it is neither a table nor JSON.
+    """Read the first rows of a file; None if it is neither a table nor JSON.
 
     Raises:
         UserError: The file cannot be read, or is empty.
@@ -136,13 +136,13 @@ def _sample(
 def read_columns(
     path: Path, sample: Sample, names: Sequence[Name], bad: Bad
 ) -> Iterator[tuple[str, list[str]]]:
-    """Stream some cells of each row of a table, and where it stands.
+    """Stream some cells of each row of a table, with the position of the row.
 
     Args:
-        path: The table, written as that of the sample.
-        sample: What is known of the columns.
-        names: Those that are wanted.
-        bad: Called with a row that lacks one of them.
+        path: The table, in the format of the sample.
+        sample: Describes the columns.
+        names: The columns to read.
+        bad: Called with the error of a row that lacks one of them.
     """
     places = [sample.names.index(name) for name in names]
     rows = read_cells(path, sample.form)
@@ -158,7 +158,7 @@ def read_columns(
 
 
 def flatten(record: dict[str, Any], prefix: str = "") -> dict[Name, Any]:
-    """Name the fields of objects in objects with dots.
+    """Flatten nested objects, naming their fields with dots.
 
     >>> flatten({"id": 1, "translation": {"en": "a", "cs": "b"}})
     {'id': 1, 'translation.en': 'a', 'translation.cs': 'b'}
@@ -173,10 +173,10 @@ def flatten(record: dict[str, Any], prefix: str = "") -> dict[Name, Any]:
 
 
 def detect_form(path: Path, encoding: str, separator: str | None = None) -> TableForm | None:
-    """Find out what separates the cells of a table; None where nothing does.
+    """Detect the separator of a table; None if there is none.
 
     Raises:
-        UserError: The file cannot be read, or ``separator`` makes no table of it.
+        UserError: The file cannot be read, or it is not a table with this ``separator``.
     """
     best: tuple[int, TableForm] | None = None
     for candidate in SEPARATORS if separator is None else (separator,):
@@ -198,7 +198,7 @@ def detect_form(path: Path, encoding: str, separator: str | None = None) -> Tabl
 
 
 def _width(path: Path, form: TableForm) -> int:
-    """Return how many cells rows have; 0 where there are no two, or rows differ."""
+    """Return the number of cells per row; 0 if it is less than two or differs between rows."""
     try:
         widths = Counter(len(cells) for _, cells in islice(read_cells(path, form), MOST))
     except UserError:
@@ -212,10 +212,10 @@ def _width(path: Path, form: TableForm) -> int:
 
 
 def _needs_quotes(path: Path, form: TableForm) -> bool:
-    """Say whether quotes in a table with tabs are a spreadsheet's, not the text's own.
+    """Return whether quotes in a tab-separated table are those of a spreadsheet, not of the text.
 
-    A spreadsheet quotes all cells, or only those with a quote (then written twice) or a separator
-    inside. Text that merely stands in quotes is left as it is.
+    A spreadsheet quotes all cells, or only those with a quote (which it doubles) or a separator
+    inside. Quotes that are part of the text are left unchanged.
     """
     cells = [cell for _, row in islice(read_cells(path, form), MOST) for cell in row]
     wrapped = [c for c in cells if len(c) > 1 and c.startswith('"') and c.endswith('"')]

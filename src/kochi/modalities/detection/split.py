@@ -1,8 +1,8 @@
-"""Split off dev and test rows when data come in one piece.
+"""Split off dev and test rows if the data are a single piece.
 
-A row's split follows from its source and the seed alone (the smallest hashes are taken), so all
-rows of one source stay together and the same data always split the same way. Memory is bounded:
-only the hashes of the rows to be split off are held.
+The split of a row depends only on its source and the seed (the smallest hashes are chosen), so that
+all rows of a source stay together and the same data always split in the same way. Memory is
+bounded: only the hashes of the rows to be split off are held.
 """
 
 import gzip
@@ -25,13 +25,13 @@ SPLIT_HINT = "; other shares: --split 0.8/0.1/0.1"
 
 
 def hash_source(text: str, seed: int) -> int:
-    """Hash a source text to 64 bits, differently for each seed, the same on every machine."""
+    """Hash a source text to 64 bits, depending on the seed but not on the machine."""
     key = seed.to_bytes(8, "little")
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=key).digest(), "big")
 
 
 def shares_of(choices: Choices) -> dict[str, float] | None:
-    """Return the shares that the user asked for, by split."""
+    """Return the fractions that the user requested, by split."""
     if choices.split is None:
         return None
     return dict(zip(("train", "dev", "test"), choices.split, strict=True))
@@ -40,12 +40,12 @@ def shares_of(choices: Choices) -> dict[str, float] | None:
 def rows_wanted(
     num_rows: int, wanted: Iterable[str], shares: Mapping[str, float] | None = None
 ) -> dict[str, int]:
-    """Return how many rows each split is to have at most.
+    """Return the maximum number of rows of each split.
 
     Args:
-        num_rows: Of all the data.
+        num_rows: Number of rows of all the data.
         wanted: The splits to be split off.
-        shares: Of each split; by default 5 % and at most 2,000 rows.
+        shares: Fraction of each split; by default 5 %, but at most 2,000 rows.
 
     >>> rows_wanted(1000, ["dev", "test"])
     {'dev': 50, 'test': 50}
@@ -56,18 +56,18 @@ def rows_wanted(
 
 
 def choose_sources(sources: Iterable[str], wanted: Mapping[str, int], seed: int) -> dict[int, str]:
-    """Choose sources for splits; map the hash of each to its split.
+    """Choose sources for splits; return a mapping from the hash of each to its split.
 
-    No split gets more rows than wanted, unless every source has more: then it gets the one with the
-    fewest rows. One source at least is left for training.
+    No split gets more rows than wanted, unless every source has more: then it gets the source with
+    the fewest rows. At least one source is left for training.
 
     Args:
         sources: The source of each row.
-        wanted: How many rows each split is to have.
-        seed: Of the hash.
+        wanted: The number of rows of each split.
+        seed: Seed of the hash.
 
     Raises:
-        ValueError: There are too few different sources.
+        ValueError: There are too few distinct sources.
 
     >>> chosen = choose_sources(["a", "a", "b", "c", "d"], {"dev": 1, "test": 1}, seed=1)
     >>> sorted(chosen.values())
@@ -79,12 +79,12 @@ def choose_sources(sources: Iterable[str], wanted: Mapping[str, int], seed: int)
     chosen: dict[int, str] = {}
     left = dict(wanted)
     pool = dict(smallest)
-    for split in wanted:  # each gets one source, whatever it holds
+    for split in wanted:  # each gets one source, regardless of its size
         fitting = (value for value, rows in pool.items() if rows <= left[split])
         value = next(fitting, min(pool, key=lambda value: pool[value]))
         chosen[value] = split
         left[split] -= pool.pop(value)
-    for value, rows in list(pool.items())[:-1]:  # of few sources, one stays for training
+    for value, rows in list(pool.items())[:-1]:  # if there are few sources, one stays for training
         split = max(left, key=lambda split: left[split])
         if rows <= left[split]:
             chosen[value] = split
@@ -93,10 +93,10 @@ def choose_sources(sources: Iterable[str], wanted: Mapping[str, int], seed: int)
 
 
 def _smallest_hashes(sources: Iterable[str], seed: int, most: int) -> list[tuple[int, int]]:
-    """Return the smallest hashes of sources in order, and how many rows have each.
+    """Return the smallest hashes of sources in order, with the number of rows of each.
 
-    A hash that is pushed out never comes back, as the largest one kept only falls: so the rows of
-    those that are left have all been counted.
+    A discarded hash never returns, since the largest kept hash only decreases: all rows of the
+    remaining hashes have therefore been counted.
     """
     kept: list[int] = []  # a heap of negated hashes, so that its root is the largest kept
     counts: dict[int, int] = {}
@@ -116,7 +116,7 @@ def _smallest_hashes(sources: Iterable[str], seed: int, most: int) -> list[tuple
 
 
 def source_key(pair: Pair, tagged: bool) -> str:
-    """Return what keeps rows together: the source without its tags."""
+    """Return the key that keeps rows together: the source without its tags."""
     return without_tags(pair.source) if tagged else pair.source
 
 
@@ -131,10 +131,10 @@ def write_splits(
 
     Args:
         pairs: All pairs.
-        chosen: What `choose_sources` chose.
-        seed: Of the hash.
-        files: One file a split (``.tsv`` with a header, or ``.jsonl``) or two (parallel).
-        tagged: Whether sources have tags; they get a column of their own.
+        chosen: The result of `choose_sources`.
+        seed: Seed of the hash.
+        files: One file per split (``.tsv`` with a header, or ``.jsonl``) or two (parallel).
+        tagged: Whether sources have tags, which are written to a column of their own.
     """
     counts = dict.fromkeys(files, 0)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""From data to a run file."""
+"""Write a run file for data."""
 
 from dataclasses import replace
 from itertools import islice
@@ -18,13 +18,13 @@ SHOWN = 2  # pairs that the user is shown
 def start(
     data: Path, run_file: Path, output: str, seed: int = 1, choices: Choices | None = None
 ) -> Started:
-    """Look at ``data`` and write ``run_file``; split the data first if they are in one piece.
+    """Detect what ``data`` are and write ``run_file``; split them first if they are a single piece.
 
-    Split files go to a folder beside the run file. ``output`` is the model folder's name as the run
-    file is to give it.
+    Split files are written to a folder beside the run file. ``output`` is the name of the model
+    folder in the run file.
 
     Raises:
-        UserError: The data cannot be read or understood.
+        UserError: The data cannot be read or interpreted.
     """
     choices = choices or Choices()
     listed = find_media(data, choices) if data.exists() else None

@@ -1,4 +1,4 @@
-"""What `kochi init` wrote."""
+"""The result of `kochi init`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +8,15 @@ from kochi.data.pair import Pair
 
 @dataclass(frozen=True)
 class Started:
-    """What `start` wrote.
+    """The result of `start`.
 
     Attributes:
         run_file: The run file.
-        kind: What the data are: "tsv", "sound", ...
-        num_pairs: Pairs to train on.
-        chosen: Tokens and model, in a line.
+        kind: The kind of data: "tsv", "sound", ...
+        num_pairs: Number of training pairs.
+        chosen: A one-line summary of tokens and model.
         notes: Remarks for the user.
-        pairs: The first pairs as they will be read.
+        pairs: The first pairs as training will read them.
     """
 
     run_file: Path

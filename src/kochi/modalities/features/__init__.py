@@ -1,1 +1,1 @@
-"""Frames of features that somebody computed."""
+"""Precomputed feature frames."""

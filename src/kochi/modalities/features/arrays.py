@@ -1,8 +1,8 @@
-"""Arrays of numbers in .npy and .npz files, whose headers are checked before memory is taken.
+"""Arrays of numbers in .npy and .npz files, whose headers are checked before memory is allocated.
 
-The form of .npy is https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. Its
-header is a Python literal; the three keys that it has are taken out of it by a pattern, so that
-nothing is evaluated, and arrays of Python objects, which numpy unpickles, are refused.
+The .npy format is https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. Its
+header is a Python literal; its three keys are extracted with a regular expression, so that nothing
+is evaluated, and arrays of Python objects, which numpy would unpickle, are refused.
 """
 
 import io
@@ -23,8 +23,8 @@ LARGEST = 1 << 28  # bytes of one array: two minutes of 80 numbers every 10 ms h
 LONGEST_HEADER = 10_000  # bytes, as in numpy
 MAGIC = b"\x93NUMPY"
 WHAT = ".npy or .npz"
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that numpy writes
-_MOST_DEFLATED = 1032  # bytes that one byte of deflate may stand for
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that numpy writes with
+_MOST_DEFLATED = 1032  # bytes that one byte of deflate can expand to
 _KEYS = {
     "descr": r"'([^'\\]*)'",
     "fortran_order": r"(True|False)",
@@ -35,12 +35,12 @@ _NUMBERS = re.compile(r"[<>|=]?(?:[iu][1248]|f(?:[248]|12|16))")
 
 
 class Header(NamedTuple):
-    """What an array is.
+    """The header of an array.
 
     Attributes:
-        shape: Its sides.
-        type: As it stands in the file, such as "<f4"; of numbers numpy's name.
-        fortran: Whether the first side is the innermost one.
+        shape: The shape.
+        type: The type as written in the file, such as "<f4"; for numbers, numpy's type string.
+        fortran: Whether the first axis is the innermost one (column-major order).
     """
 
     shape: tuple[int, ...]
@@ -56,11 +56,12 @@ def read_npy(path: File, name: str, check: Check) -> np.ndarray:
 
     Args:
         path: The file.
-        name: What messages call it.
-        check: Called with the header before memory is taken; raises what is wrong with it.
+        name: Its name in messages.
+        check: Called with the header before memory is allocated; raises an error for unsuitable
+            arrays.
 
     Raises:
-        UserError: There is no such file, it is cut off or is no array of numbers, or it is too
+        UserError: The file does not exist, is truncated, is not an array of numbers, or is too
             large.
     """
     with open_file(path, "a .npy file", name=name) as file:
@@ -81,10 +82,10 @@ class Archive:
         path: The file.
 
     Attributes:
-        keys: Their names, in the order of the file.
+        keys: The names of the arrays, in the order of the file.
 
     Raises:
-        UserError: There is no such file, or it is no .npz file.
+        UserError: The file does not exist or is not an .npz file.
     """
 
     def __init__(self, path: File) -> None:
@@ -129,12 +130,12 @@ class Archive:
         with stream:
             array = _read(stream, entry.file_size, name, check)
             with parsing(name, WHAT):
-                stream.read(1)  # at the end the checksum is compared
+                stream.read(1)  # reading past the end compares the checksum
         return array
 
 
 def archive(path: File) -> Archive:
-    """Return the arrays of an .npz file; the directory of the last one asked for is kept.
+    """Return the arrays of an .npz file; the most recent archive is cached.
 
     Raises:
         UserError: As in `Archive`.
@@ -145,7 +146,7 @@ def archive(path: File) -> Archive:
         try:
             status = path.stat()
         except FileNotFoundError:
-            return Archive(path)  # says what is wrong
+            return Archive(path)  # reports the error
     return _archive(path, (status.st_ino, status.st_size, status.st_mtime_ns))
 
 
@@ -155,7 +156,7 @@ def _archive(path: File, state: tuple[int, ...] | None) -> Archive:
 
 
 def _read(file: io.BufferedIOBase, size: int, name: str, check: Check) -> np.ndarray:
-    """Read an array from an open file of which so many bytes are left."""
+    """Read an array from an open file with ``size`` bytes left."""
     with parsing(name, WHAT):
         header, used = _header(file)
     if _NUMBERS.fullmatch(header.type) is None:
@@ -189,10 +190,10 @@ def _read(file: io.BufferedIOBase, size: int, name: str, check: Check) -> np.nda
 
 
 def _header(file: io.BufferedIOBase) -> tuple[Header, int]:
-    """Read a header, and how many bytes it has.
+    """Read a header; return it and its size in bytes.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a header.
     """
     start = file.read(len(MAGIC) + 2)
     if not start.startswith(MAGIC) or len(start) < len(MAGIC) + 2:
@@ -212,10 +213,10 @@ def _header(file: io.BufferedIOBase) -> tuple[Header, int]:
 
 
 def _parsed(text: str) -> Header:
-    """Take the header of an array apart.
+    """Parse the header of an array.
 
     Raises:
-        ValueError: It is not of the form that numpy writes.
+        ValueError: It does not have the format that numpy writes.
 
     >>> _parsed("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }")
     Header(shape=(2, 3), type='<f4', fortran=False)

@@ -1,4 +1,4 @@
-"""Find out what features lie where, and which column says what."""
+"""Detect features, and the columns of their manifests."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ KEY_NAMES = ("id", "key", "utterance", "utt", "uttid", "name")
 
 
 class FeaturesDetection(Detection):
-    """Finds features: tables with an .npz file beside each."""
+    """Detects features: tables with an .npz file beside each."""
 
     @override
     def in_table(self, sample: Sample, choices: Choices) -> Listed | None:
@@ -38,7 +38,7 @@ class FeaturesDetection(Detection):
 
 
 def has_arrays(sample: Sample) -> bool:
-    """Say whether a table has a column of keys, and each split an .npz file beside it."""
+    """Return whether a table has a column of keys and each split an .npz file beside it."""
     files = _splits(sample)[0].values()
     return _key(sample) is not None and all(_array_file(file).exists() for file in files)
 

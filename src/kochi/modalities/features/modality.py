@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Features(OfFrames[FeaturesData]):
-    """Frames of features that somebody computed."""
+    """Precomputed feature frames."""
 
     name = "features"
     sources = "features"
@@ -77,7 +77,7 @@ class Features(OfFrames[FeaturesData]):
 
     @override
     def reader(self) -> "FeatureReader":
-        """Return a reader of frames like those of the first row that can be read."""
+        """Return a reader of frames with the size of the first readable row."""
         from kochi.modalities.features.reader import FeatureReader
 
         data, bad = self.data, bad_rows(self.data)

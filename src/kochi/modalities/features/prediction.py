@@ -1,4 +1,4 @@
-"""What a model predicts for frames of features."""
+"""Predictions for features."""
 
 from dataclasses import dataclass
 
@@ -7,4 +7,4 @@ from kochi.modalities.frames_prediction import FramesPrediction
 
 @dataclass(frozen=True)
 class FeaturesPrediction(FramesPrediction):
-    """What a model predicts for features, with the times of its tokens and words."""
+    """A prediction for features, with the times of its tokens and words."""

@@ -1,4 +1,4 @@
-"""Frames of features that somebody computed: arrays in .npz and .npy files."""
+"""The reader of precomputed features: arrays in .npz and .npy files."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -28,22 +28,22 @@ from kochi.modalities.tables import Hop
 from kochi.reading import parsing
 from kochi.tables import Positive
 
-LARGEST_NUMBER = 1e15  # the energy of 16-bit samples, unscaled, in a frame is below it
-LARGEST_DEVIATION = 1e9  # standard deviations; the squares of both are far from overflowing
+LARGEST_NUMBER = 1e15  # above the energy of a frame of unscaled 16-bit samples
+LARGEST_DEVIATION = 1e9  # standard deviations; the squares of both are far from overflow
 FeatureSource = FeatureRow | str | Path | Shaped[np.ndarray, "..."] | Shaped[Tensor, "..."]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureReader(FrameReader[FeatureSource]):
-    """Read frames as they were computed elsewhere.
+    """Read precomputed frames.
 
-    A source is a `FeatureRow`, a .npy file (its path, bytes or a binary stream), or an array or
-    tensor ``[frames, size]`` of numbers.
+    A source is a `FeatureRow`, a .npy file (its path, bytes or a binary stream), or a numeric array
+    or tensor ``[frames, size]``.
 
     Attributes:
-        size: Numbers in a frame, as found.
+        size: Numbers per frame, detected from the data.
         hop: Seconds from one frame to the next.
-        first: Seconds to the middle of the first frame.
+        first: Time of the middle of the first frame, in seconds.
     """
 
     unit: ClassVar[str] = "frames"
@@ -114,7 +114,7 @@ class FeatureReader(FrameReader[FeatureSource]):
         return frames
 
     def _check(self, header: Header, name: str) -> None:
-        """Refuse an array by its header."""
+        """Reject an unsuitable array by its header."""
         _check_shape(header, name)
         count, size = header.shape
         if size != self.size:
@@ -167,7 +167,7 @@ class FeatureReader(FrameReader[FeatureSource]):
 
     @staticmethod
     def load(path: File) -> "FeatureReader":
-        """Read what `save` wrote.
+        """Load what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
@@ -179,7 +179,7 @@ class FeatureReader(FrameReader[FeatureSource]):
 
     @staticmethod
     def like(row: FeatureRow, data: FeaturesData) -> "FeatureReader":
-        """Return a reader of frames of the size that this row's have, not yet fitted.
+        """Return a reader of frames with the same size as those of this row, not yet fitted.
 
         Raises:
             UserError: The row cannot be read.
@@ -196,7 +196,7 @@ class FeatureReader(FrameReader[FeatureSource]):
 
 
 class SavedFeatures(SavedFrames):
-    """What `FeatureReader.save` writes."""
+    """The contents of a file written by `FeatureReader.save`."""
 
     kind: Literal["features"]
     size: Positive
@@ -205,10 +205,10 @@ class SavedFeatures(SavedFrames):
 
 
 def keys_of(path: File) -> tuple[str, ...]:
-    """Name the arrays of an .npz file, in their order.
+    """Return the names of the arrays of an .npz file, in order.
 
     Raises:
-        UserError: The file is missing or is no .npz file.
+        UserError: The file is missing or is not an .npz file.
     """
     return archive(path).keys
 
@@ -217,12 +217,12 @@ def _frames(source: FeatureSource, name: str, check: Check) -> Float32[np.ndarra
     """Return the frames of a source.
 
     Args:
-        source: What is read.
-        name: What messages call it.
+        source: The source.
+        name: Its name in messages.
         check: As in `kochi.modalities.features.arrays.read_npy`.
 
     Raises:
-        UserError: The source cannot be read, or holds numbers that are no features.
+        UserError: The source cannot be read, or contains numbers that are not features.
     """
     if isinstance(source, np.ndarray | Tensor):
         array = source.detach().cpu().numpy() if isinstance(source, Tensor) else source
@@ -259,7 +259,7 @@ def _check_numbers(
     largest: float,
     name: str,
 ) -> None:
-    """Refuse numbers, shown as they are in ``frames``, of which a model would make NaN."""
+    """Reject numbers, given as displayed in ``frames``, that would make a model output NaN."""
     good = np.abs(compared) <= largest  # False for NaN, too
     if good.all():
         return

@@ -1,4 +1,4 @@
-"""Where the frames of a row of features are."""
+"""The location of the frames of a row of features."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from kochi.contents import File
 
 @dataclass(frozen=True, slots=True)
 class FeatureRow:
-    """Where the frames of one row are.
+    """The location of the frames of a row.
 
     Attributes:
-        path: A .npy file, or an .npz file, on disk or held in memory.
-        key: The array's name in the .npz file; None for .npy.
+        path: A .npy or .npz file, on disk or in memory.
+        key: The name of the array in the .npz file; None for .npy.
         where: File and line of the manifest that names it, for messages.
     """
 
@@ -24,6 +24,6 @@ class FeatureRow:
 
     @property
     def name(self) -> str:
-        """What messages call the row."""
+        """The name of the row in messages."""
         what = str(self.path) if self.key is None else f"{self.path}: '{self.key}'"
         return f"{self.where}: {what}" if self.where else what

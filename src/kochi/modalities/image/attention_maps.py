@@ -1,4 +1,4 @@
-"""Alignments laid over the pictures that were attended to."""
+"""Alignments overlaid on the images that were attended to."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,22 +12,22 @@ from kochi.memory import Grid
 from kochi.modalities.image.overlay import Looked
 from kochi.modalities.image.reader import PictureReader
 
-DRAWN = 1200  # pixels of a side are enough for 1.5 inches: matplotlib takes 90 bytes for each
+DRAWN = 1200  # pixels per side, enough for 1.5 inches: matplotlib takes 90 bytes for each
 
 
 def grid_box(reader: PictureReader, source: Any, layout: Grid, shape: tuple[int, int]) -> Box:
-    """Return where all cells together lie in the picture's own pixels, upright.
+    """Return the box of all cells in the image's own pixels, upright.
 
-    What a model reads around a picture has cells as well, so the box may reach beyond it.
+    The padding around an image has cells as well, so the box may extend beyond the image.
 
     Args:
-        reader: What the model reads with.
-        source: The picture, as the reader takes it.
-        layout: The cells.
-        shape: Their rows and columns.
+        reader: The reader of the model.
+        source: The image, in a form that the reader accepts.
+        layout: The grid of cells.
+        shape: Its number of rows and columns.
 
     Raises:
-        UserError: The picture cannot be read any more.
+        UserError: The image can no longer be read.
     """
     (rows, columns), (high, wide) = shape, (layout.cell_height, layout.cell_width)
     size = reader.size(source)
@@ -39,7 +39,7 @@ def positions_of(words: Sequence[int | None]) -> list[list[int]]:
     """Return the positions of the tokens of each word.
 
     Args:
-        words: Which word each token is of.
+        words: The word index of each token.
 
     >>> positions_of([0, 0, None, 1])
     [[0, 1], [3]]
@@ -57,7 +57,7 @@ def mean_alignments(
     grid: tuple[int, int],
     parts: Sequence[Sequence[int]],
 ) -> Float[np.ndarray, "parts rows columns"]:
-    """Return the mean alignment of some tokens at a time, over the cells of the picture."""
+    """Return the mean alignment of each group of tokens, over the cells of the image."""
     weights = alignment.double().numpy().reshape(-1, *grid)
     empty = np.zeros(grid)
     return np.stack([weights[list(part)].mean(0) if part else empty for part in parts])
@@ -71,18 +71,18 @@ def lay_over(
     alignment: Float[Tensor, "target source"],
     layout: Grid,
 ) -> Looked:
-    """Lay the mean alignment of some tokens at a time over a picture.
+    """Overlay the mean alignment of each group of tokens on an image.
 
     Args:
-        reader: What the model reads with.
-        source: The picture, as the reader takes it.
-        names: What is drawn: the words, or the tokens, of a text.
-        positions: The tokens of each.
-        alignment: A row for each token.
-        layout: What its columns are.
+        reader: The reader of the model.
+        source: The image, in a form that the reader accepts.
+        names: The names of the groups: the words, or the tokens, of a text.
+        positions: The tokens of each group.
+        alignment: One row per token.
+        layout: Where the columns of the alignment are in the image.
 
     Raises:
-        UserError: The picture cannot be read.
+        UserError: The image cannot be read.
     """
     pixels = reader.pixels(source, DRAWN)
     height, width = reader.size(source)

@@ -20,7 +20,7 @@ def row_boxes(row: Row, column: str, text: str) -> WordBoxes:
     """Return the boxes of each word of a row's text.
 
     Raises:
-        UserError: The cell is missing, is not JSON, or holds something else than boxes of words.
+        UserError: The cell is missing, is not JSON, or is not a list of boxes of words.
     """
     cell = row.get(column)
     found = cell

@@ -1,4 +1,4 @@
-"""Find out what pictures lie where, and which column says what."""
+"""Detect images, and the columns of their manifests."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ WHAT = "pictures in data.image_folder"
 
 
 class ImageDetection(Detection):
-    """Finds pictures."""
+    """Detects images."""
 
     @override
     def in_layout(self, path: Path, choices: Choices) -> Listed | None:

@@ -41,9 +41,9 @@ def distort(
     """Distort one image; areas outside of it are white.
 
     Args:
-        picture: Its white is 0.
-        options: How far at most.
-        draws: Where six numbers a picture are drawn from, whatever the options are.
+        picture: An image whose white is 0.
+        options: The maximum of each distortion.
+        draws: Random generator; six numbers per image are drawn, independently of the options.
     """
     right, down, turn, zoom, contrast, mirror = (2 * draws.random(6) - 1).tolist()
     angle = math.radians(options.turn_degrees * turn)

@@ -1,4 +1,4 @@
-"""Read pictures: upright, in 8 bits, with white behind what is transparent."""
+"""Read images: upright, in 8 bits, with a white background in place of transparency."""
 
 import io
 import math
@@ -19,31 +19,31 @@ from kochi.reading import open_file, parsing, read_open, size_of
 if TYPE_CHECKING:
     from PIL import Image
 
-# What Pillow decodes itself. Of the rest some start another program (EPS: Ghostscript).
+# Formats that Pillow decodes itself. For some others it starts a program (EPS: Ghostscript).
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-MAX_PIXELS = 50_000_000  # a bomb of a few kilobytes may unpack to gigabytes
+MAX_PIXELS = 50_000_000  # a decompression bomb of a few kilobytes may expand to gigabytes
 MAX_BYTES = 1 << 29  # as many pixels of four times 16 bits
 LARGE = 8_000_000  # pixels; larger pictures are decoded one at a time
 STRIP = 1 << 20  # pixels that are converted at once
 MIN_SIDE = 4
-GAP = 2.0  # how many times as large as it will be a JPEG is read at least
+GAP = 2.0  # a JPEG is decoded at no less than this multiple of its final size
 UPRIGHT = 1  # an EXIF orientation
-ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations whose height and width are the other way round
-HIGH = 257  # a 16-bit white over an 8-bit one
+ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+HIGH = 257  # ratio of white in 16 bits to white in 8 bits
 Colour = Literal["rgb", "grey"]
 Pixels = UInt8[np.ndarray, "height width channels"]
 
 
-_pillow_is_quiet = Quiet(module="PIL")  # its warnings are of damage that an error names, too
+_pillow_is_quiet = Quiet(module="PIL")  # its warnings concern damage that errors report as well
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Where a picture is.
+    """The location of an image.
 
     Attributes:
-        path: A file that Pillow can read (png, jpeg, webp, gif, bmp, tiff, ...), on disk or held
-            in memory.
+        path: A file that Pillow can read (png, jpeg, webp, gif, bmp, tiff, ...), on disk or in
+            memory.
         where: File and line of the manifest that names it, for messages.
     """
 
@@ -55,7 +55,7 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """What messages call the picture."""
+        """The name of the image in messages."""
         return f"{self.where}: {self.path}" if self.where else str(self.path)
 
 
@@ -65,24 +65,24 @@ def read_picture(
     room: tuple[int, int] | None = None,
     most_side: int | None = None,
 ) -> Pixels:
-    """Read a picture as 8-bit pixels.
+    """Read an image as 8-bit pixels.
 
-    It is turned as its EXIF orientation says. What is transparent lies over white. 16 bits become
-    the 8 higher ones; CMYK becomes RGB without a colour profile.
+    It is rotated according to its EXIF orientation. Transparent areas become white. Of 16 bits, the
+    8 higher ones are used; CMYK becomes RGB without a colour profile.
 
     Args:
-        picture: Where it is.
+        picture: The location of the image.
         colour: "rgb", or "grey" for one channel (ITU-R 601-2 luma).
-        room: Height and width into which it will be fitted: a JPEG may then come as a half, a
-            fourth or an eighth of its size (which its decoder makes in less time), if that is
-            still ``GAP`` times as large as it will be. Where its sides are no multiples of that,
-            the far edges come to lie less than half a pixel off in what is fitted.
-        most_side: Make the picture smaller by a whole factor, so that no side is twice as long as
-            this, by means over squares of pixels; for display.
+        room: Height and width into which it will be fitted: a JPEG may then be decoded at a half, a
+            fourth or an eighth of its size (which is faster), if that is still ``GAP`` times its
+            fitted size. If its sides are not multiples of this factor, the right and lower edges
+            shift by less than half a pixel in the fitted image.
+        most_side: Reduce the image by an integer factor, averaging squares of pixels, so that no
+            side is twice as long as this; for display.
 
     Raises:
-        UserError: The file is missing, is no picture, is cut off or animated, or its sides are too
-            long or too short.
+        UserError: The file is missing, is not an image, is truncated or animated, or its sides are
+            too long or too short.
     """
     with decoded(picture, colour, room, most_side) as pixels:
         return pixels
@@ -95,7 +95,7 @@ def decoded(
     room: tuple[int, int] | None = None,
     most_side: int | None = None,
 ) -> Iterator[Pixels]:
-    """Read a picture as `read_picture` does; while a large one is in use, other threads wait."""
+    """Read an image as `read_picture` does; while a large one is in use, other threads wait."""
     name = picture.name
     with ExitStack() as held:
         with _opened(picture) as image:
@@ -105,7 +105,7 @@ def decoded(
             if math.prod(image.size) > LARGE:
                 held.enter_context(_one_large)
             pixels = _load(image, colour, name, most_side)
-        del image  # four bytes a pixel
+        del image  # four bytes per pixel
         yield pixels
 
 
@@ -120,10 +120,10 @@ def _load(image: "Image.Image", colour: Colour, name: str, most_side: int | None
 
 
 def picture_size(picture: Picture) -> tuple[int, int]:
-    """Return height and width of a picture, turned as `read_picture` turns it; from its header.
+    """Return height and width of an image, rotated as by `read_picture`, from its header.
 
     Raises:
-        UserError: As in `read_picture`, as far as the header says.
+        UserError: As in `read_picture`, as far as the header shows it.
     """
     with _opened(picture) as image:
         _check_header(image, picture.name)
@@ -131,10 +131,10 @@ def picture_size(picture: Picture) -> tuple[int, int]:
 
 
 def image_size(image: "Image.Image", name: str) -> tuple[int, int]:
-    """Return height and width of an image of Pillow, turned as its EXIF orientation says.
+    """Return height and width of a Pillow image, rotated according to its EXIF orientation.
 
     Raises:
-        UserError: What the image says of its orientation cannot be read.
+        UserError: The orientation cannot be read.
     """
     width, height = image.size
     with _pillow_is_quiet(), parsing(name, "a picture"):
@@ -154,7 +154,7 @@ def _opened(picture: Picture) -> "Iterator[Image.Image]":
 
     name = picture.name
     remedy = f"name those in it, such as {picture.path}/*.png"
-    named = bool(picture.where)  # in a manifest, by somebody else perhaps
+    named = bool(picture.where)  # in a manifest, perhaps written by somebody else
     with open_file(picture.path, "a picture", name=name, folder=remedy, pipes=not named) as file:
         size = size_of(file)
         if size is None or size > MAX_BYTES:
@@ -177,7 +177,7 @@ def _opened(picture: Picture) -> "Iterator[Image.Image]":
 
 
 def _check_header(image: "Image.Image", name: str) -> None:
-    """Refuse by the header alone, before the pixels are unpacked."""
+    """Reject unsuitable images by their header, before the pixels are decoded."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UserError(_too_large(name, f"{width} x {height}"))
@@ -208,7 +208,7 @@ def _let_reduce(image: "Image.Image", room: tuple[int, int]) -> None:
 
 
 def check_sides(height: int, width: int, name: str) -> None:
-    """Refuse a picture on which there is nothing to see.
+    """Reject an image that is too small to show anything.
 
     Raises:
         UserError: A side is shorter than ``MIN_SIDE`` pixels.
@@ -223,10 +223,10 @@ def check_sides(height: int, width: int, name: str) -> None:
 def to_pixels(
     image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
 ) -> Pixels:
-    """Turn what Pillow read into pixels; see `read_picture`.
+    """Convert a Pillow image into pixels; see `read_picture`.
 
     Raises:
-        UserError: The picture holds numbers that are no colours.
+        UserError: The image contains numbers that are not colours.
     """
     from PIL import ImageOps
 
@@ -269,7 +269,7 @@ def _check_colours(numbers: Shaped[np.ndarray, "height width"], mode: str, name:
 def from_image(
     image: "Image.Image", colour: Colour, name: str, most_side: int | None = None
 ) -> Pixels:
-    """Take a picture that Pillow has opened; see `read_picture`.
+    """Return the pixels of an open Pillow image; see `read_picture`.
 
     Raises:
         UserError: As in `read_picture`.
@@ -279,15 +279,15 @@ def from_image(
 
 
 def from_array(array: Any, colour: Colour, most_side: int | None = None) -> Pixels:
-    """Take pixels that somebody has read already.
+    """Return the pixels of an array.
 
     Args:
         array: 8-bit numbers ``[height, width]`` or ``[height, width, 1 or 3]``.
-        colour: What they are to become.
+        colour: The colour mode of the result.
         most_side: As in `read_picture`.
 
     Raises:
-        UserError: They are something else.
+        UserError: The array has another shape or type.
     """
     from PIL import Image
 

@@ -17,15 +17,15 @@ Fit = Literal["pad", "scale", "shrink"]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture comes to lie in what a model reads; lengths in the model's pixels.
+    """The position of an image within the input of a model; lengths in pixels of the input.
 
     Attributes:
-        height: Of what the model reads.
-        width: Of what the model reads.
-        top: Of the picture in it.
-        left: Of the picture in it.
-        picture_height: Of the picture in it.
-        picture_width: Of the picture in it.
+        height: Height of the input.
+        width: Width of the input.
+        top: Top edge of the image.
+        left: Left edge of the image.
+        picture_height: Height of the image.
+        picture_width: Width of the image.
     """
 
     height: int
@@ -36,12 +36,12 @@ class Placement:
     picture_width: int
 
     def box(self, box: Box, height: int, width: int) -> Box:
-        """Bring a box of the picture to where it lies in what the model reads.
+        """Map a box from the image to the input of the model.
 
         Args:
-            box: Left, top, right, bottom, in the picture's own pixels.
-            height: The picture's own height.
-            width: The picture's own width.
+            box: Left, top, right, bottom, in the image's own pixels.
+            height: The image's own height.
+            width: The image's own width.
 
         >>> place(10, 20, 40, 40, "pad").box((0.0, 0.0, 10.0, 10.0), 10, 20)
         (0.0, 10.0, 20.0, 30.0)
@@ -56,12 +56,12 @@ class Placement:
         )
 
     def box_back(self, box: Box, height: int, width: int) -> Box:
-        """Bring a box of what the model reads to where it lies in the picture; undoes `box`.
+        """Map a box from the input of the model to the image; the inverse of `box`.
 
         Args:
-            box: Left, top, right, bottom, in the model's pixels.
-            height: The picture's own height.
-            width: The picture's own width.
+            box: Left, top, right, bottom, in pixels of the input.
+            height: The image's own height.
+            width: The image's own width.
 
         >>> place(10, 20, 40, 40, "pad").box_back((0.0, 10.0, 20.0, 30.0), 10, 20)
         (0.0, 0.0, 10.0, 10.0)
@@ -77,15 +77,15 @@ class Placement:
 
 
 def place(height: int, width: int, most_height: int, most_width: int, fit: Fit) -> Placement:
-    """Say how large a picture becomes, and where it lies.
+    """Compute the size and the position of a fitted image.
 
     Args:
-        height: Of the picture.
-        width: Of the picture.
-        most_height: The height that a model reads, at most.
-        most_width: The width that a model reads, at most.
-        fit: "scale" makes the picture as large as fits, "shrink" only makes larger ones smaller;
-            "pad" scales and puts the picture in the middle of a white one of the full size.
+        height: Height of the image.
+        width: Width of the image.
+        most_height: Maximum height of a model's input.
+        most_width: Maximum width of a model's input.
+        fit: "scale" makes the image as large as fits, "shrink" only reduces larger ones; "pad"
+            scales and centres the image on a white one of the maximum size.
 
     >>> place(10, 20, 40, 40, "scale")
     Placement(height=20, width=40, top=0, left=0, picture_height=20, picture_width=40)
@@ -103,7 +103,7 @@ def place(height: int, width: int, most_height: int, most_width: int, fit: Fit) 
 def fitted(
     pixels: UInt8[np.ndarray, "height width channels"], placement: Placement
 ) -> UInt8[np.ndarray, "new_height new_width channels"]:
-    """Bring pixels to where they are placed, by bicubic filters as wide as what a pixel covers."""
+    """Place pixels by bicubic resampling, with antialiasing filters."""
     from PIL import Image
 
     size = placement.picture_width, placement.picture_height
@@ -117,7 +117,7 @@ def fitted(
 
 
 def _image(pixels: UInt8[np.ndarray, "height width channels"]) -> "Image.Image":
-    """Make an image of Pillow in strips: at once it would need another copy of the pixels."""
+    """Make a Pillow image in strips: at once it would need another copy of the pixels."""
     from PIL import Image
 
     height, width, channels = pixels.shape

@@ -1,8 +1,8 @@
-"""Layouts of pictures with captions that training does not read: they are rewritten as manifests.
+"""Layouts of captioned images that training does not support; they are rewritten as manifests.
 
 COCO's captions (https://cocodataset.org/#format-data), Karpathy's splits
 (https://cs.stanford.edu/people/karpathy/deepimagesent), Flickr8k's list of ``name#number`` and
-caption, lists without a header, and OpenNMT's files of names beside files of formulas.
+caption, lists without a header, and OpenNMT's files of names with parallel files of formulas.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,10 +29,10 @@ PEEK = 20
 
 
 def layout_of(path: Path, choices: Choices) -> Listed | None:
-    """Return the pictures of a JSON file of captions or of parallel files; None for all else.
+    """Return the images of a JSON file of captions or of parallel files; None for other files.
 
     Raises:
-        UserError: They are such, but something is missing.
+        UserError: The file has such a layout, but something is missing.
     """
     if path.name.endswith(".json"):
         return _captions(path, choices)
@@ -63,7 +63,7 @@ def _listed(
 
 
 def _folder_of(path: Path, names: list[str]) -> Path:
-    """Find the folder that holds most of some pictures; lists often lie in a folder beside it."""
+    """Find the folder that contains most of the images; lists are often in a sibling folder."""
     above = path.parent.resolve().parent
     below = [p for base in (path.parent, above) for p in sorted(base.iterdir()) if p.is_dir()]
     deeper = [q for p in below for q in sorted(p.iterdir()) if q.is_dir()]
@@ -99,7 +99,7 @@ def _captions(path: Path, choices: Choices) -> Listed | None:
 
 
 def _document(path: Path, choices: Choices) -> dict[str, Any] | None:
-    """Return a JSON object that has a list of images; None where there is none."""
+    """Return a JSON object with a list of images; None if there is none."""
     if path.stat().st_size > LONGEST_DOCUMENT:
         return None
     encoding = choices.encoding or "utf-8"
@@ -163,10 +163,10 @@ def _text(value: Any, where: str, field: str) -> str:
 
 
 def rewritten_table(sample: Sample, image: Name, text: Name) -> Listed:
-    """Return the pictures of a table without a header, or with ``name#number`` as in Flickr8k.
+    """Return the images of a table without a header, or with ``name#number`` as in Flickr8k.
 
     Raises:
-        UserError: They are nowhere to be found.
+        UserError: The images cannot be found.
     """
     read = partial(_of_table, sample=sample, image=image, text=text)
     notes = table_notes(sample, {image, text})

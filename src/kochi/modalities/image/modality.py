@@ -1,4 +1,4 @@
-"""The modality of pictures."""
+"""The modality of images."""
 
 import io
 from collections.abc import Hashable, Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Image(Modality[PictureData]):
-    """Pictures."""
+    """Images."""
 
     name = "image"
     sources = "pictures"
@@ -122,7 +122,7 @@ class Image(Modality[PictureData]):
 
     @override
     def side(self, attended: Attended) -> "PictureSide":
-        """Show the pixels that the model read: fitted, with the white around them."""
+        """Return the pixels that the model read: fitted, with the white around them."""
         from PIL import Image as Pictures
 
         from kochi.view.page import PictureSide
@@ -146,9 +146,9 @@ class Image(Modality[PictureData]):
 
     @override
     def record(self, reader: Any, source: Any, prediction: "Prediction") -> dict[str, Any]:
-        """Return the box around all cells in the picture's own pixels: left, top, right, bottom.
+        """Return the box around all cells in the image's own pixels: left, top, right, bottom.
 
-        It is None where the picture came from a pipe, which cannot be read a second time.
+        It is None if the image came from a pipe, which cannot be read a second time.
         """
         from kochi.data.readers.taking import file_of
         from kochi.modalities.image.attention_maps import grid_box
@@ -165,7 +165,7 @@ class Image(Modality[PictureData]):
 
     @override
     def lines(self, attended: Attended) -> list[str]:
-        """Say for each word which region got most of its attention: the share, and the middle."""
+        """Describe, for each word, the region with the largest weight: its share and its middle."""
         from kochi.modalities.image.overlay import peaks
 
         found = _overlay(attended)

@@ -1,9 +1,9 @@
-"""A picture word by word, with the alignment laid over it: PNG, SVG or PDF.
+"""An image with the alignment of each word overlaid: PNG, SVG or PDF.
 
-As in figures 2 to 5 of Xu et al. 2015, https://arxiv.org/abs/1502.03044: what is attended to stays
-bright, the rest is dimmed. Their maps are smoothed and each has a scale of its own; here each cell
-of the memory is shown as it is, and all words share one scale, so that spread-out attention is dark
-all over. A frame marks the region that gets most, with its share of the attention.
+As in figures 2 to 5 of Xu et al. 2015, https://arxiv.org/abs/1502.03044, what is attended to is
+bright and the rest is dimmed. Their maps are smoothed and scaled individually; here each cell of
+the memory is shown unsmoothed, and all words share one scale, so that diffuse attention is dark
+everywhere. A frame marks the region with the largest weight, with its share of the attention.
 """
 
 import math
@@ -32,31 +32,31 @@ from kochi.view.figures import (
 from kochi.view.labelled import scale_top, visible_title
 from kochi.visible import visible
 
-# All lengths are inches.
-_PANEL = 1.5  # the longer side of a picture
+# All lengths are in inches.
+_PANEL = 1.5  # the longer side of an image
 _LABEL, _SPACE, _EDGE = 0.28, 0.15, 0.12
 _TITLE_POINTS, _LABEL_POINTS, _NOTE_POINTS = 11.0, 9.0, 8.0
 _BAR, _BAR_LABELS, _BAR_HEIGHT = 0.12, 0.85, 2.4
 _NARROWEST = 4.5
 _MOST_COLUMNS = 6
-_DIM = 0.75  # how dark it is where nothing is attended to
+_DIM = 0.75  # darkness of cells without weight
 _SHADES = LinearSegmentedColormap.from_list("shades", [(1.0 - _DIM,) * 3, (1.0,) * 3])
 _FRAME = "#d55e00"  # Okabe and Ito's vermilion
 
 
 @dataclass(frozen=True)
 class Looked:
-    """A picture, and how much each written word attends to each of its cells.
+    """An image, and the weight of each of its cells for each predicted word.
 
     Attributes:
-        pixels: The picture itself, in its own size or reduced for the display.
-        corners: Left, top, right and bottom edge of the picture in what the model read, in the
-            model's pixels.
-        size: Height and width of what the model read.
-        words: What was written.
-        alignments: Over the cells, one a word.
-        cell: Height and width of a cell, in the model's pixels.
-        own_size: Height and width of the picture in its own pixels; None is those of ``pixels``.
+        pixels: The image, in its own size or reduced for display.
+        corners: Left, top, right and bottom edge of the image within the input of the model, in
+            pixels of the input.
+        size: Height and width of the input of the model.
+        words: The predicted words.
+        alignments: One alignment over the cells per word.
+        cell: Height and width of a cell, in pixels of the input.
+        own_size: Height and width of the image in its own pixels; None for those of ``pixels``.
     """
 
     pixels: UInt8[np.ndarray, "height width channels"]
@@ -70,14 +70,14 @@ class Looked:
 
 @dataclass(frozen=True)
 class Peak:
-    """The region of a picture that a word attends to most.
+    """The region of an image that a word attends to most.
 
     Attributes:
-        row: Of its first cell.
-        column: The same.
-        share: Of the word's attention.
-        across: Its middle, from the left in pixels of the picture itself.
-        down: The same from the top. A middle beyond the picture is moved to the nearest pixel.
+        row: Row of its first cell.
+        column: Column of its first cell.
+        share: Its share of the word's attention.
+        across: Its middle, from the left in the image's own pixels.
+        down: Its middle, from the top. A middle outside the image is moved to the nearest pixel.
     """
 
     row: int
@@ -88,7 +88,7 @@ class Peak:
 
 
 def region(rows: int, columns: int) -> tuple[int, int]:
-    """Return the size of the region that is framed: a quarter of the picture each way, in cells.
+    """Return the size of the framed region in cells: a quarter of the image in each direction.
 
     >>> region(16, 16), region(1, 3)
     ((4, 4), (1, 1))
@@ -116,16 +116,16 @@ def peaks(looked: Looked) -> list[Peak]:
 
 
 def save_overlay(looked: Looked, path: Path, title: str | None = None) -> None:
-    """Save the picture alone, then once for each word.
+    """Save a chart of the image alone, followed by the image once for each word.
 
     Args:
         looked: What to draw.
-        path: Where to; .png, .svg or .pdf.
-        title: A line above.
+        path: The output file; .png, .svg or .pdf.
+        title: A title above the chart.
 
     Raises:
-        UserError: The path ends in something else, or cannot be written.
-        ValueError: There are not as many alignments as words.
+        UserError: The path has another suffix, or cannot be written.
+        ValueError: The numbers of alignments and words differ.
     """
     if len(looked.words) != len(looked.alignments):
         raise ValueError(
@@ -171,7 +171,7 @@ def save_overlay(looked: Looked, path: Path, title: str | None = None) -> None:
 
 
 def _num_columns(count: int, across: float, down: float) -> int:
-    """Return how many tiles stand side by side: six or so, more where many would get too high."""
+    """Return the number of tiles per row: about six, more if a chart of many would be too high."""
     usual = max(_MOST_COLUMNS, int(_MOST_COLUMNS * (_PANEL + _SPACE) / (2 * across)))
     square = math.ceil(math.sqrt(count * down / across))
     return min(count, max(usual, square))
@@ -189,7 +189,7 @@ def _note(looked: Looked) -> str:
 
 
 def _draw_bar(figure: Figure, top: float, left: float, height: float, head: float) -> None:
-    """Draw the scale that all words share."""
+    """Draw the scale bar that all words share."""
     width, whole = figure.get_size_inches()
     bottom = whole - _EDGE - head - _LABEL - height
     place = (left / width, bottom / whole, _BAR / width, height / whole)
@@ -204,7 +204,7 @@ def _draw_bar(figure: Figure, top: float, left: float, height: float, head: floa
 def _draw_frame(axes: Axes, looked: Looked, peak: Peak) -> None:
     high, wide = region(*looked.alignments.shape[1:])
     cell_height, cell_width = looked.cell
-    # The last cells may reach beyond what the model read.
+    # The last cells may extend beyond the input of the model.
     left, top = peak.column * cell_width, peak.row * cell_height
     right = min(left + wide * cell_width, looked.size[1])
     bottom = min(top + high * cell_height, looked.size[0])
@@ -215,7 +215,7 @@ def _draw_frame(axes: Axes, looked: Looked, peak: Peak) -> None:
 
 
 def _draw(axes: Axes, looked: Looked, word: int, top: float) -> None:
-    """Draw the picture, dimmed by one word's alignment if there is one (``word`` from 0)."""
+    """Draw the image, dimmed by the alignment of a word if there is one (``word`` from 0)."""
     left, upper, right, bottom = looked.corners
     pixels = np.broadcast_to(looked.pixels, (*looked.pixels.shape[:2], 3))
     axes.imshow(pixels, extent=(left, right, bottom, upper), interpolation="antialiased")

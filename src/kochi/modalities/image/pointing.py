@@ -1,4 +1,4 @@
-"""Whether a model attends to where a picture shows the word that it writes."""
+"""Pointing accuracy: whether a model attends to the region that shows the predicted word."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from kochi.prediction import Prediction
 
 
 def picture_reader(predictor: Predictor) -> PictureReader:
-    """Return what a model of pictures reads with.
+    """Return the reader of a model of images.
 
     Raises:
-        UserError: The model reads something else, or cannot look.
+        UserError: The model reads another modality, or has no alignment.
     """
     if not isinstance(predictor.source, PictureReader):
         raise UserError("this model reads no pictures; expected one trained on data of that kind")
@@ -28,18 +28,18 @@ def picture_reader(predictor: Predictor) -> PictureReader:
 def points_of(
     predictor: Predictor, pairs: Sequence[Pair], written: Sequence[Prediction]
 ) -> list[list[tuple[float, float]]]:
-    """Say of each word that has boxes whether the model looked there.
+    """Return for each word with boxes whether the model attended to one of them.
 
     Args:
-        predictor: A model of pictures.
-        pairs: Pictures with boxes.
-        written: What `Predictor.align` gave for their first right answers.
+        predictor: A model of images.
+        pairs: Images with boxes.
+        written: The result of `Predictor.align` for their first references.
 
     Returns:
-        For each pair and word, what `kochi.metrics.pointing.point` says.
+        For each pair and word, the result of `kochi.metrics.pointing.point`.
 
     Raises:
-        UserError: The model reads no pictures, or cannot look.
+        UserError: The model does not read images, or has no alignment.
     """
     reader, rows = picture_reader(predictor), []
     for pair, one in zip(pairs, written, strict=True):

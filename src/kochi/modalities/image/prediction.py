@@ -1,4 +1,4 @@
-"""What a model predicts for a picture."""
+"""Predictions for images."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,11 +12,12 @@ from kochi.prediction import Prediction
 
 @dataclass(frozen=True)
 class ImagePrediction(Prediction):
-    """What a model predicts for a picture. See `kochi.Prediction` for the other attributes.
+    """A prediction for an image. See `kochi.Prediction` for the other attributes.
 
     Attributes:
-        grid: Rows and columns of the cells that the alignment's columns are, row after row.
-        cell: Height and width of a cell, in pixels of the picture as the model reads it.
+        grid: Number of rows and columns of cells; the alignment's columns are the cells, row by
+            row.
+        cell: Height and width of a cell, in pixels of the fitted image.
     """
 
     grid: tuple[int, int] | None = None

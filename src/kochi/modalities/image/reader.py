@@ -36,26 +36,26 @@ from kochi.modalities.image.fitting import Placement, fitted, place
 from kochi.modalities.image.tables import Pixels as Fitting
 from kochi.tables import Table
 
-PictureSource = Any  # see `PictureReader`; Pillow is not imported unless somebody holds an image
+PictureSource = Any  # see `PictureReader`; Pillow is not imported until it is needed
 SQUARE = 64  # pixels that count as one position of a batch
-_HEADER = 2  # 16-bit numbers that stand before the pixels: height and width
+_HEADER = 2  # 16-bit numbers before the pixels: height and width
 _THREADS = 4
-CHANNELS = frozenset((1, 3))  # numbers that a pixel may have in an array
+CHANNELS = frozenset((1, 3))  # sizes of the last axis of an array of pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureReader(Reader[PictureSource]):
-    """Read pictures, fitted into what the model reads.
+    """Read images, fitted into the input size of the model.
 
-    A source is a `Picture`, a file that Pillow can read (its path, bytes or a binary stream), an
-    image of Pillow, or 8-bit pixels as an array or tensor ``[height, width]`` or
-    ``[height, width, channels]`` (a tensor also ``[channels, height, width]``). A row is
-    height and width, two bytes each, and the pixels. In a batch white is 0 and black 2, so that the
-    white around a picture is nothing at all.
+    A source is a `Picture`, a file that Pillow can read (its path, bytes or a binary stream), a
+    Pillow image, or 8-bit pixels as an array or tensor ``[height, width]`` or
+    ``[height, width, channels]`` (a tensor also ``[channels, height, width]``). A row contains
+    height and width, two bytes each, and the pixels. In a batch white is 0 and black 2, so that
+    the white around an image is 0.
 
     Attributes:
         front_end: The run file's table of pixels.
-        distortion: What is changed in training.
+        distortion: The distortion in training.
     """
 
     unit: ClassVar[str] = "pixels"
@@ -68,7 +68,7 @@ class PictureReader(Reader[PictureSource]):
 
     @property
     def channels(self) -> int:
-        """How many numbers a pixel has."""
+        """Number of channels of a pixel."""
         return 3 if self.front_end.colour == "rgb" else 1
 
     @property
@@ -126,10 +126,10 @@ class PictureReader(Reader[PictureSource]):
         return _side_by_side(partial(attempt, self.encode), sources)
 
     def fitted_pixels(self, source: PictureSource) -> UInt8[np.ndarray, "height width channels"]:
-        """Return what the model reads of a source: its pixels, fitted.
+        """Return the fitted pixels of a source, which the model reads.
 
         Raises:
-            UserError: As in `read_picture`, or a side is left too short.
+            UserError: As in `read_picture`, or a side becomes too short.
         """
         options = self.front_end
         if isinstance(source, np.ndarray) or is_image(source):
@@ -150,7 +150,7 @@ class PictureReader(Reader[PictureSource]):
         """Return a source's pixels before they are fitted.
 
         Args:
-            source: What is read.
+            source: The source.
             most_side: As in `kochi.modalities.image.files.read_picture`.
 
         Raises:
@@ -176,7 +176,7 @@ class PictureReader(Reader[PictureSource]):
         return picture_size(_named(source))
 
     def placement(self, height: int, width: int) -> Placement:
-        """Say where a picture of this size comes to lie in what the model reads."""
+        """Return where an image of this size is placed within the input of the model."""
         options = self.front_end
         return place(height, width, options.height, options.width, options.fit)
 
@@ -238,7 +238,7 @@ class PictureReader(Reader[PictureSource]):
 
     @staticmethod
     def load(path: File) -> "PictureReader":
-        """Read what `save` wrote.
+        """Load what `save` wrote.
 
         Raises:
             UserError: The file is missing or damaged.
@@ -247,15 +247,15 @@ class PictureReader(Reader[PictureSource]):
 
 
 class SavedPicture(Table):
-    """What `PictureReader.save` writes."""
+    """The contents of a file written by `PictureReader.save`."""
 
     kind: Literal["picture"]
     front_end: Fitting
 
 
 def _side_by_side(make: Callable[[PictureSource], Any], sources: Sequence[PictureSource]) -> Any:
-    """Make something of each source, several at a time."""
-    if len(sources) == 1:  # a new thread would keep memory of its own
+    """Apply a function to all sources, several at a time."""
+    if len(sources) == 1:  # a new thread would keep its own memory
         return [make(sources[0])]
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(make, sources))

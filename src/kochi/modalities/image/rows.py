@@ -1,4 +1,4 @@
-"""Pictures of a manifest's row or of a folder, as the run file's data table describes them."""
+"""Images of a manifest's row or of a folder, as described by the run file's data table."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +13,20 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 def row_picture(row: Row, data: PictureData) -> Picture:
-    """Return the picture that a row of a manifest names.
+    """Return the image in a row of a manifest.
 
     Raises:
-        UserError: The cell is missing, empty or no text; the line names file and row.
+        UserError: The cell is missing, empty or not text; the message names file and row.
     """
     folder = data.folder if data.image_folder is None else data.folder / data.image_folder
     return Picture(folder / row.text(data.image_column), row.where)
 
 
 def row_texts(row: Row, data: PictureData) -> tuple[str, ...]:
-    """Return the right answers of a row: of each column, and of lists each one.
+    """Return the references of a row: those of all columns, and of all lists.
 
     Raises:
-        UserError: A cell is missing or empty, or holds something else than text.
+        UserError: A cell is missing, is empty, or is not text.
     """
     columns = data.text_column if isinstance(data.text_column, list) else [data.text_column]
     texts: list[str] = []
@@ -40,10 +40,10 @@ def row_texts(row: Row, data: PictureData) -> tuple[str, ...]:
 
 
 def folder_pictures(folder: Path) -> Iterator[tuple[Picture, tuple[str, ...]]]:
-    """Give every picture below a folder, by name, with the lines of the .txt file beside it.
+    """Yield all images below a folder, by name, with the lines of the .txt file beside each.
 
     Raises:
-        UserError: There is none, or one has no text or an empty one.
+        UserError: There are none, or a text is missing or empty.
     """
     empty = True
     for path in picture_files(folder):
@@ -54,7 +54,7 @@ def folder_pictures(folder: Path) -> Iterator[tuple[Picture, tuple[str, ...]]]:
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """Name the pictures below a folder, in the order of their names."""
+    """Return the images below a folder, ordered by name."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
 
 

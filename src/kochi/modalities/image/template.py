@@ -1,4 +1,4 @@
-"""Write a commented run file that trains on pictures."""
+"""Write a commented run file that trains on images."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -16,11 +16,11 @@ from kochi.modalities.pairs import read_pairs
 from kochi.modalities.text.heuristics import Side, count_side, guess_tokens
 
 SAMPLE = 2000
-MEASURED = 40  # pictures that are looked at
-WIDE = 2.5  # times as wide as high: a line of text or a formula
+MEASURED = 40  # images whose size is measured
+WIDE = 2.5  # width divided by height, from which an image is a line of text or a formula
 LARGEST, LARGEST_LINE = 128, (96, 512)  # pixels on a side; height and width of a line
 STEPS, WARMUP = 4000, 200
-NAME = 8  # words of a text that is still right as a whole or wrong
+NAME = 8  # maximum length in words of a text that is either right or wrong as a whole
 MODEL = """\
 # Another encoder: encoder = "vit" (patches and a Transformer) or a table of its options. Another
 # model: kind = "transformer", without order, embedding_size, hidden_size and attention.score.
@@ -38,9 +38,9 @@ attention.score = "additive"
 
 @dataclass(frozen=True)
 class Sizes:
-    """What was counted: training rows, what the model is to read of a picture, the text.
+    """The counts: training rows, the size of the model's input, the text.
 
-    ``several`` says that pictures have several right answers.
+    ``several`` tells whether images have several references.
     """
 
     num_rows: int
@@ -55,13 +55,13 @@ class Sizes:
 def write_seeing(
     seen: Listed, run_file: Path, output: str, seed: int, choices: Choices
 ) -> tuple[int, str, tuple[str, ...]]:
-    """Write a run file; split off dev and test rows first where they are not there.
+    """Write a run file; split off dev and test rows first if they are missing.
 
     Returns:
-        The number of training rows, what was chosen, and remarks for the user.
+        The number of training rows, a summary of the chosen settings, and remarks for the user.
 
     Raises:
-        UserError: No picture can be read.
+        UserError: No image can be read.
     """
     seen, sizes, notes = settle(seen, run_file, seed, choices, _count)
     tokens = guess_tokens(sizes.text, target=True)
@@ -92,7 +92,7 @@ def _count(seen: Listed, left_out: LeftOut) -> Sizes:
 
 
 def _up(side: float) -> int:
-    """Round up to whole cells of the encoder.
+    """Round up to a multiple of the encoder's cells.
 
     >>> _up(60.0)
     64
@@ -101,7 +101,7 @@ def _up(side: float) -> int:
 
 
 def _metric(sizes: Sizes, tokens: str) -> str:
-    """Choose what counts on dev: names are right or wrong, long and free texts more or less so."""
+    """Choose the dev metric: exact match for names, graded metrics for long and free texts."""
     closed = tokens == "whitespace" or sizes.text.words_per_text <= NAME
     if closed and not sizes.several:
         return "exact"

@@ -1,7 +1,7 @@
-"""Find out what a file or a folder of texts holds: its form, its two sides, its splits.
+"""Detect what a file or a folder of texts contains: its format, both sides, its splits.
 
-Names are read as people write them: ``train.en.gz`` beside ``train.de.gz`` and ``val.en.gz``;
-``kor_train.tsv`` beside ``kor_dev.tsv``; ``src-train.txt`` beside ``tgt-train.txt``.
+Recognises common names: ``train.en.gz`` with ``train.de.gz`` and ``val.en.gz``;
+``kor_train.tsv`` with ``kor_dev.tsv``; ``src-train.txt`` with ``tgt-train.txt``.
 """
 
 import re
@@ -27,18 +27,18 @@ TABLES = ("tsv", "csv", "txt", "jsonl", "ndjson", "json", "trn")
 
 @dataclass(frozen=True)
 class Found:
-    """What was found. ``splits`` maps "train", "dev", "test" to one file, or two if parallel.
+    """The detected data. ``splits`` maps "train", "dev", "test" to one file, or two if parallel.
 
     Attributes:
         kind: "tsv", "jsonl" or "parallel".
         splits: The files of each split.
-        source: A column's name or number (from 1), or a field's name; for parallel files what tells
-            the two file names apart ("en", "de").
+        source: The name or number (from 1) of a column, or the name of a field; for parallel files
+            the part that distinguishes the two file names ("en", "de").
         target: Likewise.
-        form: How the files are written.
+        form: The format of the files.
         tags: The columns of tags.
-        tags_separator: What separates tags.
-        notes: What was assumed, for the user.
+        tags_separator: The separator of tags.
+        notes: Assumptions that were made, for the user.
     """
 
     kind: str
@@ -52,10 +52,10 @@ class Found:
 
 
 def find_data(path: Path, choices: Choices | None = None) -> Found:
-    """Tell what ``path`` (a file, or a folder that holds one data set) is.
+    """Detect what ``path`` (a file, or a folder that contains one data set) is.
 
     Raises:
-        UserError: Nothing is there, one side is missing, or several readings are possible.
+        UserError: There are no data, one side is missing, or there are several interpretations.
     """
     choices = choices or Choices()
     if not path.exists():
@@ -91,7 +91,7 @@ def _bare_name(path: Path) -> str:
 
 
 def main_file(folder: Path) -> Path:
-    """Choose the file of a folder to start from: the training file, or the only one.
+    """Choose the main file of a folder: the training file, or the only file.
 
     Raises:
         UserError: There is none, or there are several.
@@ -130,13 +130,13 @@ def _is_data(path: Path) -> bool:
 
 
 def other_side(path: Path) -> Path | None:
-    """Return the one file whose name differs from ``path``'s in the side alone, if there is one."""
+    """Return the only file whose name differs from ``path``'s in nothing but the side, or None."""
     found = [p for p in sorted(path.parent.iterdir()) if p.is_file() and _sides(path, p)]
     return found[0] if len(found) == 1 else None
 
 
 def _sides(first: Path, second: Path) -> tuple[str, str] | None:
-    """Return what differs, ("en", "de"), if it is one word and looks like the name of a side."""
+    """Return the difference, ("en", "de"), if it is a single word and looks like a side's name."""
     parts = [re.split(r"([._-])", _bare_name(p)) for p in (first, second)]
     if len(parts[0]) != len(parts[1]):
         return None
@@ -153,7 +153,7 @@ def _is_side(word: str) -> bool:
 
 
 def parallel_files(path: Path, sibling: Path) -> tuple[dict[str, tuple[Path, ...]], str, str]:
-    """Return the files of each split, source first, and what their names call the sides."""
+    """Return the files of each split, source first, and both sides' names in file names."""
     sides = _sides(path, sibling)
     assert sides is not None
     if sides[0] in TARGET_NAMES or sides[1] in SOURCE_NAMES:
@@ -210,7 +210,7 @@ def sides_of(sample: Sample, choices: Choices) -> tuple[Column, Column]:
     """Choose source and target of a table.
 
     Raises:
-        UserError: There are no two columns that serve, or no column that was asked for.
+        UserError: There are no two suitable columns, or a requested column does not exist.
     """
     wanted = {side: getattr(choices, side) for side in ("source", "target")}
     given = {side: sample.column(name) for side, name in wanted.items() if name is not None}
@@ -258,7 +258,7 @@ def _tags_of(sample: Sample, choices: Choices, sides: set[Name]) -> list[Column]
 def _with_targets(
     sample: Sample, splits: dict[str, tuple[Path, ...]], target: Column
 ) -> tuple[dict[str, tuple[Path, ...]], list[str]]:
-    """Leave out splits whose file has no column of targets, as tests of shared tasks have none."""
+    """Drop splits whose file has no column of targets, as the test data of shared tasks."""
     kept, notes = dict(splits), []
     for split in ("dev", "test"):
         if split not in splits or sample.json:
@@ -276,13 +276,13 @@ def _same(sample: Sample) -> Choices:
 
 
 def table_notes(sample: Sample, used: set[Name]) -> tuple[str, ...]:
-    """Say how a table is read: its form, its header, and the columns that are not used."""
+    """Describe how a table is read: its format, its header, and the unused columns."""
     read = f"read as {sample}"
     return read, *sample.notes, *_header_notes(sample), *_unused_notes(sample, used)
 
 
 def _header_notes(sample: Sample) -> list[str]:
-    """Say what was taken for the header, and how to say otherwise."""
+    """Describe what was taken for the header, and how to override it."""
     if sample.json:
         return []
     shown = " | ".join(cell if len(cell) <= 24 else f"{cell[:23]}…" for cell in sample.first_row)
@@ -292,7 +292,7 @@ def _header_notes(sample: Sample) -> list[str]:
 
 
 def _unused_notes(sample: Sample, used: set[Name]) -> list[str]:
-    """Name every column that is not used."""
+    """List the unused columns."""
     unused = [str(column) for column in sample.columns if column.name not in used]
     if not unused:
         return []
@@ -302,7 +302,7 @@ def _unused_notes(sample: Sample, used: set[Name]) -> list[str]:
 
 
 def listed_files(folder: Path) -> Iterator[Path]:
-    """Give the files of a folder that may be tables, but not texts that lie beside files."""
+    """Iterate over the files of a folder that may be tables, except texts beside media files."""
     for path in sorted(folder.iterdir()):
         last = _bare_name(path).rpartition(".")[2]
         if path.is_file() and last in TABLES and last != "txt" and WITHOUT_TARGETS not in path.name:

@@ -1,7 +1,7 @@
-"""Guess tokens, model and training numbers from a sample of the pairs.
+"""Choose tokens, model and training hyperparameters from a sample of the pairs.
 
-The guesses are rules of thumb that are meant to train sensibly at once, and to be changed: the run
-file says beside each what it is for.
+The choices are rules of thumb that should train sensibly at once and are meant to be changed; the
+run file explains each of them.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ _METRICS: dict[Kind, MetricName] = {"characters": "cer", "whitespace": "per", "b
 
 @dataclass(frozen=True)
 class Side:
-    """Counts over one side of the sampled pairs."""
+    """Statistics of one side of the sampled pairs."""
 
     num_texts: int
     num_words: int
@@ -29,17 +29,17 @@ class Side:
 
     @property
     def in_syllable_blocks(self) -> bool:
-        """Whether most characters are Hangul syllables, each of several letters."""
+        """Whether most characters are Hangul syllables, each made of several letters."""
         return 2 * sum("\uac00" <= c <= "\ud7a3" for c in self.alphabet) > len(self.alphabet)
 
     @property
     def words_per_text(self) -> float:
-        """Mean number of words, as whitespace cuts them, in a text."""
+        """Mean number of whitespace-separated words per text."""
         return self.num_words / max(1, self.num_texts)
 
     @property
     def characters_per_text(self) -> float:
-        """Mean number of characters in a text."""
+        """Mean number of characters per text."""
         return self.num_characters / max(1, self.num_texts)
 
 
@@ -62,15 +62,15 @@ def count_side(texts: Iterable[str]) -> Side:
 
 
 def guess_tokens(side: Side, target: bool = False) -> Kind:
-    """Choose how to cut a side.
+    """Choose the tokens of a side.
 
-    Whitespace when a text is several words out of a small closed set (phones, tags, commands), or,
-    on the target side, one word out of a small closed set (labels); characters when texts are
-    single words or short, or the script does not put spaces between words; BPE for the rest. A
-    source of single words stays characters: in tables of inflected forms few lemmas have many rows.
+    Whitespace if a text is several words from a small closed set (phones, tags, commands), or, on
+    the target side, one word from a small closed set (labels); characters if texts are single words
+    or short, or if the script does not separate words by spaces; BPE otherwise. A source of single
+    words stays with characters: in tables of inflected forms few lemmas have many rows.
 
     Args:
-        side: Counts over the sampled texts.
+        side: Statistics of the sampled texts.
         target: Whether the side is the target.
 
     >>> guess_tokens(count_side(["HH AH L OW", "L OW", "HH OW", "AH L", "OW L AH HH"] * 4))
@@ -94,7 +94,7 @@ def guess_tokens(side: Side, target: bool = False) -> Kind:
 
 @dataclass(frozen=True)
 class Guess:
-    """What goes into the run file.
+    """The settings for a run file.
 
     ``evaluate_every`` counts optimizer steps; 0 means every epoch.
     """
@@ -117,31 +117,31 @@ class Guess:
 
 
 def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
-    """Guess a run from both sides' counts and the number of training pairs.
+    """Choose the settings of a run from the statistics of both sides and the number of pairs.
 
-    A Transformer is proposed from 20,000 pairs of sentences on; below that, and for short things
-    such as words, an RNN with attention learns faster. The RNN's size, batch and number of steps
-    grow with the number of pairs; docs/results/2026-11-30-defaults.md has what they were chosen
-    on:
+    A Transformer is chosen from 20,000 pairs of sentences on; below that, and for short texts such
+    as words, an RNN with attention learns faster. The RNN's size, batch and number of steps grow
+    with the number of pairs; docs/results/2026-11-30-defaults.md describes the data behind these
+    rules:
 
     - embedding and hidden size are 256 for sentences and from ``LARGE_FROM`` pairs on, else 128;
     - steps are ``STEPS`` at 1,000 pairs and grow with the square root of the pairs to twice as many
-      at 4,000; below 1,000 pairs words keep the number of steps, sentences the number of epochs, as
-      more epochs only memorise them;
-    - a batch has a 120th of the tokens of an epoch, but 256 at least (some 25 words) and 4,096 at
-      most.
+      at 4,000; below 1,000 pairs, words keep the number of steps and sentences the number of
+      epochs, as more epochs only memorise them;
+    - a batch has a 120th of the tokens of an epoch, but at least 256 (some 25 words) and at most
+      4,096.
 
-    The schedule warms up over a twentieth of the steps and then falls to zero at the last one.
-    Hangul is read letter by letter (NFD), since most syllable blocks are rare: of 800 Korean words
-    29 % were wrong instead of 65 %.
+    The schedule warms up over a twentieth of the steps and then decays to zero at the last one.
+    Hangul is decomposed into letters (NFD), since most syllable blocks are rare: of 800 Korean
+    words 29 % were wrong instead of 65 %.
 
     There is no early stopping: it would end the run at a learning rate at which dev figures are
-    still noisy, before the schedule has lowered it. The best of some 20 evaluations is kept.
+    still noisy, before the schedule has decayed. The best of some 20 evaluations is kept.
     """
     kinds = guess_tokens(source), guess_tokens(target, target=True)
     fewest_words = min(source.words_per_text, target.words_per_text)
     if set(kinds) == {"characters", "bpe"} and fewest_words > 1.5:
-        kinds = "bpe", "bpe"  # short sentences on both sides, one of them a little shorter
+        kinds = "bpe", "bpe"  # short sentences on both sides, one slightly shorter
     labels = kinds[1] == "whitespace" and target.words_per_text <= 1.5
     sentences = "bpe" in kinds
     model = "transformer" if sentences and num_pairs >= 20_000 else "rnn"
@@ -181,7 +181,7 @@ def guess_run(source: Side, target: Side, num_pairs: int) -> Guess:
 
 
 def _length(side: Side, kind: Kind) -> float:
-    """Return about how many tokens a text has, with four BPE pieces for three words."""
+    """Estimate the number of tokens of a text, at four BPE pieces per three words."""
     if kind == "characters":
         return side.characters_per_text
     return side.words_per_text / (1.0 if kind == "whitespace" else 0.75)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Text(Modality[TextSources]):
-    """Text, cut into characters, words or pieces of words."""
+    """Text, tokenized into characters, words or subwords."""
 
     name = "text"
     sources = "text"
@@ -153,7 +153,7 @@ class Text(Modality[TextSources]):
         tokens = self.data.source.tokens, self.data.target.tokens
         if tokens != ("characters", "whitespace"):
             return False
-        if self.data.tagged:  # a tab and the tags stand behind the text
+        if self.data.tagged:  # the tags follow the text after a tab
             sources = [source.rpartition("\t")[0] for source in sources]
         single = sum(len(source.split()) == 1 for source in sources)
         return 2 * single > len(sources)

@@ -115,7 +115,7 @@ def _checked_text(value: Any, field: str, where: str) -> str:
 
 
 def read_parallel(paths: list[Path], encoding: str, bad: Bad) -> Iterator[Pair]:
-    """Read lines side by side, sources first; those that are blank in every file are skipped."""
+    """Read lines in parallel, sources first; lines that are blank in every file are skipped."""
     streams = [lines(path, encoding) for path in paths]
     for number, row in enumerate(zip_longest(*streams), 1):
         if not any(text and not text.isspace() for text in row):
@@ -159,7 +159,7 @@ def read_huggingface(data: HuggingFaceData, split: str, bad: Bad) -> Iterator[Pa
 
 
 def data_files(data: HuggingFaceData) -> dict[str, str]:
-    """Resolve local files against the data folder; leave patterns and addresses as they are."""
+    """Resolve local files against the data folder; leave patterns and URLs unchanged."""
     found = data.data_files or {}
     return {
         split: str(data.folder / name) if (data.folder / name).is_file() else name

@@ -1,4 +1,4 @@
-"""What a model predicts for a text."""
+"""Predictions for texts."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,11 +12,12 @@ from kochi.prediction import Prediction
 
 @dataclass(frozen=True)
 class TextPrediction(Prediction):
-    """What a model predicts for a text. See `kochi.Prediction` for the other attributes.
+    """A prediction for a text. See `kochi.Prediction` for the other attributes.
 
     Attributes:
-        source_tokens: What the model read; the last one is the end mark.
-        unknown: Characters (or words, where the model reads words) never seen in training.
+        source_tokens: The tokens of the source; the last one is the end mark.
+        unknown: Characters (or words, for word-level models) of the source that did not occur in
+            training.
     """
 
     source_tokens: tuple[str, ...] = ()

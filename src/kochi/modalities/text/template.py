@@ -1,4 +1,4 @@
-"""Look at data and write a commented run file that trains on them."""
+"""Detect text data and write a commented run file that trains on them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,10 +29,10 @@ SAMPLE = 20_000
 
 
 def write_text(data: Path, run_file: Path, output: str, seed: int, choices: Choices) -> Started:
-    """Write a run file for pairs of text; split them first if they are in one piece.
+    """Write a run file for pairs of text; split them first if they are a single piece.
 
     Raises:
-        UserError: The data cannot be read or understood.
+        UserError: The data cannot be read or interpreted.
     """
     found = find_data(data, choices)
     notes = list(found.notes)
@@ -60,7 +60,7 @@ def write_text(data: Path, run_file: Path, output: str, seed: int, choices: Choi
     )
     guess = guess_run(*sides, num_pairs)
     if found.tags:
-        guess = replace(guess, shared=False)  # tags are symbols of the source alone
+        guess = replace(guess, shared=False)  # tags are symbols of the source only
     text = run_text(found, guess, run_file, output, seed, num_pairs)
     run_file.write_text(text, encoding="utf-8")
     chosen = f"tokens: {guess.source} to {guess.target}; model: {guess.model}"
@@ -68,7 +68,7 @@ def write_text(data: Path, run_file: Path, output: str, seed: int, choices: Choi
 
 
 def _read(found: Found, split: str, left_out: LeftOut | None = None) -> Iterator[Pair]:
-    """Read the pairs of one split, one a row, through the same reader that training uses."""
+    """Read the pairs of a split, one per row, with the same reader as training."""
     tree = {"data": {**_data_table(found, {"train": found.splits[split]}, Path.cwd())}}
     run: Run = check_run({**tree, "model": {"kind": "rnn"}}, "kochi init")
     return read_pairs(run.data, "train", left_out or LeftOut())
@@ -77,7 +77,7 @@ def _read(found: Found, split: str, left_out: LeftOut | None = None) -> Iterator
 def _split(
     found: Found, run_file: Path, num_pairs: int, seed: int, choices: Choices
 ) -> tuple[Found, int, str]:
-    """Split off what is not there; return what is there now, training pairs, and a remark."""
+    """Split off missing splits; return all splits, the number of training pairs, and a remark."""
     wanted = [split for split in ("dev", "test") if split not in found.splits]
     tagged = bool(found.tags)
     rows = rows_wanted(num_pairs, wanted, shares_of(choices))
@@ -101,7 +101,7 @@ def _split(
 
 
 def _kind_of_splits(found: Found) -> str:
-    """Choose the form of split files: JSON where text may hold tabs or line breaks."""
+    """Choose the format of split files: JSON if text may contain tabs or line breaks."""
     if found.kind == "tsv" and (found.form.quoted or found.form.separator != "\t"):
         texts = (text for pair in _read(found, "train") for text in (pair.source, *pair.references))
         most = 1 if found.tags else 0  # the tab between a source and its tags
@@ -135,7 +135,7 @@ def _data_table(found: Found, splits: dict[str, tuple[Path, ...]], base: Path) -
 def run_text(
     found: Found, guess: Guess, run_file: Path, output: str, seed: int, num_pairs: int
 ) -> str:
-    """Compose the run file: every value that one may want to change, with what it does."""
+    """Compose the run file: every value that you may want to change, with an explanation."""
     table = _data_table(found, found.splits, run_file.parent)
     return "\n".join(
         [

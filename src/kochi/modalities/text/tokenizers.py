@@ -1,4 +1,4 @@
-"""The tokenizers of both sides of a run's pairs of text."""
+"""The tokenizers of both sides of a run's text pairs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +13,11 @@ from kochi.modalities.text.tables import TextSources
 
 
 def prepare_tokenizers(data: TextSources, folder: Path) -> tuple[Tokenizer, Tokenizer]:
-    """Load ``source.json`` and ``target.json`` from a folder, or train them and save them there.
+    """Load ``source.json`` and ``target.json`` from a folder, or train and save them there.
 
     Raises:
-        UserError: Something is wrong with the training data or with a saved tokenizer, or the
-            saved ones do not fit what the run file asks for.
+        UserError: The training data or a saved tokenizer are faulty, or the saved tokenizers do not
+            match the run file.
     """
     _check_shared(data)
     paths = folder / "source.json", folder / "target.json"
@@ -38,7 +38,7 @@ def prepare_tokenizers(data: TextSources, folder: Path) -> tuple[Tokenizer, Toke
 
 
 def train_source(data: TextSources) -> Tokenizer:
-    """Train the tokenizer of the sources, and learn their tags."""
+    """Train the tokenizer of the sources, and collect their tags."""
     sources = _texts(data, source=True)
     if not data.tagged:
         return train_tokenizer(data.source, sources)

@@ -1,4 +1,4 @@
-"""Services that curves are sent to, beside the files that every run writes."""
+"""Tracking services that curves are sent to, in addition to the files that every run writes."""
 
 from kochi.components import Slot
 from kochi.training.loggers.base import RunLogger

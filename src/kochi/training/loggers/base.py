@@ -1,4 +1,4 @@
-"""What every logger of a service does."""
+"""The interface of loggers of tracking services."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -9,34 +9,34 @@ from kochi.errors import UserError
 
 
 class RunLogger(ABC):
-    """Sends the curves of a run somewhere."""
+    """Sends the curves of a run to a service."""
 
     @abstractmethod
     def open(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Begin, or go on after a resume.
+        """Start, or continue after a resume.
 
         Args:
-            folder: Where files of its own may lie; nobody else writes there.
+            folder: A folder for the logger's own files only.
             settings: The run file, as plain data.
 
         Raises:
-            UserError: What it needs is not there.
+            UserError: A requirement of the logger is missing.
         """
 
     @abstractmethod
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Send values, by names such as "train/loss"."""
+        """Send values, with names such as "train/loss"."""
 
     @abstractmethod
     def close(self) -> None:
-        """Send what is left."""
+        """Send pending values."""
 
 
 class LightningLogger(RunLogger):
-    """One of Lightning's loggers, which Fabric uses as well."""
+    """A logger of Lightning, as used by Fabric."""
 
     name: str  # in a run file
-    package: str  # what is to be installed for it
+    package: str  # the package that must be installed for it
 
     def __init__(self) -> None:
         self._logger: Any = None
@@ -46,7 +46,7 @@ class LightningLogger(RunLogger):
         """Return Lightning's logger; its package may be missing."""
 
     def open(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Begin; see `RunLogger.open`."""
+        """Start the logger; see `RunLogger.open`."""
         try:
             self._logger = self.make(folder)
             self._sure(lambda: self._logger.experiment)
@@ -62,17 +62,17 @@ class LightningLogger(RunLogger):
         self._sure(lambda: self._logger.log_metrics(dict(values), step))
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send pending values."""
         if self._logger is not None:
             self._sure(lambda: self._logger.finalize("success"))
 
     def _sure(self, act: Callable[[], Any]) -> None:
-        """Do something with the service; what goes wrong there is one line."""
+        """Call the service; an error is reduced to one line."""
         try:
             act()
         except (UserError, ModuleNotFoundError):
             raise
-        except Exception as error:  # of a service: whatever it raises
+        except Exception as error:  # a service may raise anything
             reason = " ".join(str(error).split())
             raise UserError(
                 f"training.loggers: {self.name!r}: {type(error).__name__}: {reason}; fix this, or "

@@ -10,9 +10,9 @@ class MLflow(LightningLogger):
     """MLflow (the package mlflow, or mlflow-skinny).
 
     Args:
-        experiment: Where runs are listed.
-        tracking_uri: The server; None keeps all in the run's folder.
-        run_name: Of this run; None lets MLflow name it.
+        experiment: Name of the experiment for the runs.
+        tracking_uri: The server; None stores everything in the run's folder.
+        run_name: Name of this run; None lets MLflow choose it.
     """
 
     name = "mlflow"

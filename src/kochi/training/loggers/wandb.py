@@ -10,9 +10,9 @@ class WeightsAndBiases(LightningLogger):
     """Weights & Biases (the package wandb).
 
     Args:
-        project: Where runs are listed.
-        run_name: Of this run; None lets the service name it.
-        offline: Keep all on this machine, to be sent later by ``wandb sync``.
+        project: Name of the project for the runs.
+        run_name: Name of this run; None lets the service choose it.
+        offline: Store everything on this machine, to be sent later with ``wandb sync``.
     """
 
     name = "wandb"
