@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 Component = TypeVar("Component")
 Reference = type | str  # a class, or "module:Class", imported when it is used
@@ -62,7 +62,7 @@ class Choice(Generic[Component]):
     slot: str
     kind: str
     component: type[Component]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     package: Package | None = None
 
     def build(self, **supplied: Any) -> Component:
@@ -159,7 +159,9 @@ class Slot(Collection[str], Generic[Component]):
                 f"{self.name}: got {value!r}, expected a name, a table with its kind and options, "
                 "or an object"
             )
-        table = {"kind": value} if isinstance(value, str) else dict(value)
+        table = (
+            {"kind": value} if isinstance(value, str) else dict(cast("Mapping[str, Any]", value))
+        )
         if "kind" not in table:
             names = ", ".join(map(repr, self))
             raise ComponentError(f"{self.name}: kind is missing; it must be one of {names}")

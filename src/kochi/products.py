@@ -5,6 +5,8 @@ processors; oneDNN, which also ships with torch, uses all of it. See `linear`.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -133,17 +135,21 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, total: Tensor | None
 class _Product(torch.autograd.Function):
     """The product and its gradients, which are also products."""
 
+    apply: ClassVar[Callable[..., Any]]  # torch gives it no types
+
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx, x: Tensor, weight: Tensor, bias: Tensor | None, total: Tensor | None
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, total: Tensor | None
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         return _onednn(x, weight, bias, total)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias, of_total = ctx.needs_input_grad
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        needed: tuple[bool, ...] = ctx.needs_input_grad
+        x, weight = saved
+        of_x, of_weight, of_bias, of_total = needed
         rows = grad.flatten(0, -2)
         return (
             linear(grad, weight.t()) if of_x else None,

@@ -1,11 +1,11 @@
 """Components in run files: constructors and docstrings provide the schema of options."""
 
 import inspect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import docstring_parser
 from pydantic import (
@@ -52,9 +52,10 @@ class Chosen:
         """Validate values against the slot, and serialise choices as tables."""
 
         def check(value: Any, info: Any) -> Any:  # a pydantic.ValidationInfo
-            trust = (info.context or {}).get("trust")
+            context: Mapping[str, Any] = info.context or {}
+            trust: Collection[str] | None = context.get("trust")
             if self._several and isinstance(value, list | tuple):
-                return [_choose(self.slot, one, trust) for one in value]
+                return [_choose(self.slot, one, trust) for one in cast("Collection[Any]", value)]
             return _choose(self.slot, value, trust)
 
         return core_schema.with_info_plain_validator_function(
@@ -105,7 +106,8 @@ class ChosenName:
         def check(value: Any, info: Any) -> str:  # a pydantic.ValidationInfo
             if value in self._also:
                 return value
-            choice = _choose(self.slot, value, (info.context or {}).get("trust"))
+            context: Mapping[str, Any] = info.context or {}
+            choice = _choose(self.slot, value, context.get("trust"))
             if choice.options:
                 reason = f"{choice.kind!r} takes no options here; give its name only"
                 raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason})
@@ -159,10 +161,10 @@ def packages_of(table: Any) -> dict[str, str]:
                 package = chosen.package(getattr(table, name))
                 packages |= {} if package is None else {package.name: package.version}
         table = dict(table)
-    values = table.values() if isinstance(table, dict) else table
+    values = cast("dict[str, Any]", table).values() if isinstance(table, dict) else table
     if isinstance(values, str) or not isinstance(values, Iterable):
         return packages
-    for value in values:
+    for value in cast("Iterable[Any]", values):
         packages |= packages_of(value)
     return packages
 
@@ -174,7 +176,7 @@ def _slot(path: str) -> Slot[Any]:
 
 def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choice[Any]:
     if isinstance(value, Choice):
-        return value
+        return cast("Choice[Any]", value)
     try:
         choice = slot.choose(value, trust)
     except ComponentError as error:
@@ -200,10 +202,12 @@ def _table(value: Any) -> Any:
         case BaseModel():
             return value.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         case dict():
-            return {key: _table(one) for key, one in value.items() if one is not None}
+            table = cast("dict[str, Any]", value)
+            return {key: _table(one) for key, one in table.items() if one is not None}
         case list() | tuple():
-            return [_table(one) for one in value]
-    return value
+            return [_table(one) for one in cast("Collection[Any]", value)]
+        case _:
+            return value
 
 
 def _json_table(kind: str, component: type, handler: GetJsonSchemaHandler) -> dict[str, Any]:

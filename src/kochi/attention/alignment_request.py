@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 Indices = slice | Sequence[int]
 
@@ -74,7 +75,7 @@ def check_need(need_alignment: object) -> None:
         )
 
 
-def _whole(indices: Sequence[object]) -> bool:
+def _whole(indices: Any) -> TypeGuard[Sequence[int]]:
     return all(isinstance(index, int) and not isinstance(index, bool) for index in indices)
 
 

@@ -290,7 +290,8 @@ class AttentionBase(nn.Module, abc.ABC):
             rows = wanted.rows(length)
             # Keep at least one row, so that an empty selection has a tensor to index.
             kept = range(length) if rows is None else sorted({*(rows or [0])})
-        answers, state = [], call.state
+        answers: list[tuple[Answer, Draws | None]] = []
+        state = call.state
         for index in range(length):
             one = slice(index, index + 1)
             asked = call.of_query(one, state, index in kept)

@@ -1,7 +1,7 @@
 """Build attention from the names of its components."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -159,7 +159,7 @@ def _make_scope(scope: OneScope | Sequence[OneScope], sizes: dict[str, Any]) -> 
 def _make(slot: Slot[Any], part: Any, sizes: dict[str, Any]) -> Any:
     """Build a component for the sizes inside a head; return an instance unchanged."""
     if isinstance(part, Choice):
-        return part.build(**sizes)
+        return cast("Choice[Any]", part).build(**sizes)
     if not isinstance(part, nn.Module):
         return slot.choose(part).build(**sizes)
     if not isinstance(part, slot.bases):

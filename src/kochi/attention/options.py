@@ -6,7 +6,7 @@ import math
 SIZES = ("query_size", "key_size", "num_heads")
 
 
-def check_count(name: str, value: int, lowest: int = 1) -> None:
+def check_count(name: str, value: object, lowest: int = 1) -> None:
     """Refuse a value that is not an integer of at least ``lowest``.
 
     >>> check_count("width", 0)

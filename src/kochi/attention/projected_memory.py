@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -112,4 +113,5 @@ def _surely_harmless(memory_values: Tensor) -> bool:
     if memory_values.device.type != "cpu" or torch.compiler.is_compiling():
         return False
     bound = torch.finfo(memory_values.dtype).max ** 0.25
-    return torch.linalg.vector_norm(memory_values.detach()).item() < bound
+    norm: Tensor = cast(Any, torch.linalg).vector_norm(memory_values.detach())
+    return norm.item() < bound

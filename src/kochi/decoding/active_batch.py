@@ -1,6 +1,6 @@
 """The unfinished sentences of a batch, and a record of their steps."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Int
@@ -65,4 +65,5 @@ class Record:
     def read(self, rows: Int[Tensor, " rows"]) -> list[tuple[list[list[Any]], ...]]:
         """Return, for each of the given sentences, one list [length][width] per tensor."""
         stacks = [torch.stack(tensors, 1)[rows] for tensors in zip(*self._steps, strict=True)]
-        return list(zip(*(stack.tolist() for stack in stacks), strict=True))
+        lists: list[list[list[list[Any]]]] = [cast(Any, stack).tolist() for stack in stacks]
+        return list(zip(*lists, strict=True))

@@ -6,7 +6,7 @@ increase, so live / max_length ** length_penalty is an upper bound of a live bea
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -213,9 +213,10 @@ class _Beams:
         return kept
 
     def _answer(self, closed: Int[Tensor, " closed"]) -> None:
-        ended = [field.tolist() for field in self.ended.rows(closed).fields()]
-        live = self.live[closed].tolist()
-        rows = self.roster.rows[closed].tolist()
+        fields = self.ended.rows(closed).fields()
+        ended: list[list[Any]] = [cast(Any, field).tolist() for field in fields]
+        live: list[list[float]] = cast(Any, self.live[closed]).tolist()
+        rows: list[int] = cast(Any, self.roster.rows[closed]).tolist()
         for place, (row, paths) in enumerate(zip(rows, self.record.read(closed), strict=True)):
             answers = self._finished(paths, [field[place] for field in ended])
             if len(answers) < self.n_best:
@@ -254,7 +255,7 @@ def trace(tokens: list[list[int]], parents: list[list[int]], beam: int, length: 
     >>> trace(tokens=[[7], [8, 9], [5, 6]], parents=[[0], [0, 0], [1, 0]], beam=0, length=3)
     [7, 9, 5]
     """
-    path = []
+    path: list[int] = []
     for step in range(length - 1, -1, -1):
         path.append(tokens[step][beam])
         beam = parents[step][beam]

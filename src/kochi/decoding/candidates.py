@@ -1,5 +1,7 @@
 """From logits to the best continuations, exactly and with deterministic ties."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -124,7 +126,7 @@ def _chunk_maxima(
     log_probs: Float[Tensor, "batch width vocabulary"],
 ) -> Float[Tensor, "batch width chunks"]:
     whole = log_probs.shape[-1] // CHUNK * CHUNK
-    maxima = log_probs[..., :whole].unflatten(-1, (-1, CHUNK)).amax(-1)
+    maxima = cast(Tensor, log_probs[..., :whole].unflatten(-1, (-1, CHUNK))).amax(-1)
     if whole == log_probs.shape[-1]:
         return maxima
     rest = log_probs[..., whole:].amax(-1, keepdim=True)

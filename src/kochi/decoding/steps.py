@@ -1,6 +1,7 @@
 """The decoding loop of greedy search and sampling, over independent paths."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -37,7 +38,8 @@ def follow(
     check_options(length_penalty, min_length)
     roster = ActiveBatch(check_limits(max_length, memory))
     answers: list[list[Hypothesis]] = [[] for _ in roster.rows]
-    steps = max(roster.limits.tolist(), default=0)
+    limits: list[int] = cast(Any, roster.limits).tolist()
+    steps = max(limits, default=0)
     record = Record()
     tokens = torch.full((len(answers), width), BOS, device=roster.limits.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)
@@ -81,7 +83,7 @@ def _answer(
     record: Record,
     length_penalty: float,
 ) -> None:
-    rows = roster.rows[closed].tolist()
+    rows: list[int] = cast(Any, roster.rows[closed]).tolist()
     for row, (tokens, gains) in zip(rows, record.read(closed), strict=True):
         paths = zip(zip(*tokens, strict=True), zip(*gains, strict=True), strict=True)
         answers[row] = [_cut(path, gain, length_penalty) for path, gain in paths]

@@ -3,8 +3,8 @@
 Queries are split into blocks; a block is only multiplied with the keys that its windows cover.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -68,7 +68,7 @@ def banded(
         ]
     context = _Context.apply(*flat, windows, scale, noise, dropout)
     assert isinstance(context, Tensor)
-    context = context.unflatten(0, query.shape[:2])
+    context = cast(Tensor, context.unflatten(0, query.shape[:2]))
     if not need_alignment:
         return Answer(context, None)
     scores = reference_scores(parts, query, keys, past)
@@ -169,9 +169,11 @@ class _Context(torch.autograd.Function):
     al. 2022 do, algorithm 4 of appendix B; https://arxiv.org/abs/2205.14135
     """
 
+    apply: ClassVar[Callable[..., Any]]  # torch gives it no types
+
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx,
+        ctx: Any,
         query: Tensor,
         keys: Tensor,
         values: Tensor,
@@ -201,9 +203,11 @@ class _Context(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        query, keys, values, context, totals = ctx.saved_tensors
-        windows, scale, noise, dropout = ctx.rest
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        rest: tuple[_Windows, float, list[Tensor] | None, float] = ctx.rest
+        query, keys, values, context, totals = saved
+        windows, scale, noise, dropout = rest
         query_grad = torch.empty_like(query)
         keys_grad, values_grad = torch.zeros_like(keys), torch.zeros_like(values)
         inner = (grad * context).sum(-1, keepdim=True, dtype=totals.dtype)

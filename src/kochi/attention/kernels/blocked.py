@@ -1,6 +1,7 @@
 """Additive scores computed in blocks, without holding the whole hidden layer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
@@ -83,7 +84,7 @@ def blocked_scores(
         flat = None if features is None else features.flatten(0, 1)
         one = None if weight is None else weight[0]
         scores = _scores(query.flatten(0, 1), keys.flatten(0, 1), vector[0], flat, one, dtype)
-        return scores.unflatten(0, query.shape[:2])
+        return cast(Tensor, scores.unflatten(0, query.shape[:2]))
     heads = range(vector.shape[0])
     return torch.stack(
         [
@@ -125,9 +126,11 @@ def _scores(
 class _Scores(torch.autograd.Function):
     """The scores with the backward pass written out; computed in 32 bits at least."""
 
+    apply: ClassVar[Callable[..., Any]]  # torch gives it no types
+
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx,
+        ctx: Any,
         query: Tensor,
         keys: Tensor,
         vector: Tensor,
@@ -152,10 +155,12 @@ class _Scores(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         """With ``h = tanh(q + k + U f)``, the gradient of q + k + U f is ``grad v (1 - h^2)``."""
-        query, keys, vector, features, weight = ctx.saved_tensors
-        wide, grad = ctx.wide, grad.to(ctx.wide)
+        saved: tuple[Tensor, Tensor, Tensor, Any, Any] = ctx.saved_tensors
+        wide: torch.dtype = ctx.wide
+        query, keys, vector, features, weight = saved  # the last two may be None
+        grad = grad.to(wide)
         query_grad = torch.zeros_like(query, dtype=wide)
         keys_grad = torch.zeros_like(keys, dtype=wide)
         vector_grad = torch.zeros_like(vector, dtype=wide)
@@ -276,7 +281,7 @@ def _pairs(
     for rows, queries, places in blocks:
         some = query[rows, queries].to(dtype).unsqueeze(2)
         keyed = keys[rows, places].to(dtype).unsqueeze(1)
-        shape = torch.broadcast_shapes(some.shape, keyed.shape)
+        shape: torch.Size = cast(Any, torch).broadcast_shapes(some.shape, keyed.shape)
         yield (rows, queries, places), some, keyed, store[: shape.numel()].view(shape)
 
 

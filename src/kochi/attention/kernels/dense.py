@@ -4,6 +4,9 @@ It holds the whole alignment and is meant for short rows, where it was measured 
 CPU than the fused kernels; see `kochi.attention.kernels.dispatch`.
 """
 
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -63,7 +66,7 @@ def _align(
 
     ``rows`` is batch and heads.
     """
-    scores = _product(query, keys.transpose(1, 2), scale).unflatten(0, rows)
+    scores = cast(Tensor, _product(query, keys.transpose(1, 2), scale).unflatten(0, rows))
     if bias is not None:
         scores = scores.add_(bias)
     if hidden.bias is not None:
@@ -84,9 +87,11 @@ def _softmax_(scores: Float[Tensor, "*rows source"]) -> Float[Tensor, "*rows sou
 class _Alignment(torch.autograd.Function):
     """`_align` with the backward pass written out; an empty row's gradient is zero."""
 
+    apply: ClassVar[Callable[..., Any]]  # torch gives it no types
+
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx,
+        ctx: Any,
         query: Tensor,
         keys: Tensor,
         bias: Tensor | None,
@@ -103,8 +108,9 @@ class _Alignment(torch.autograd.Function):
         return alignment
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        query, keys, alignment = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        query, keys, alignment = saved
         rows = alignment.shape[:2]
         inner = grad * alignment
         slope = inner.sub_(alignment * inner.sum(-1, keepdim=True))
@@ -114,7 +120,8 @@ class _Alignment(torch.autograd.Function):
         slope = slope.flatten(0, 1)
         query_grad = _product(slope, keys, ctx.scale)
         keys_grad = _product(slope.transpose(1, 2), query, ctx.scale)
-        query_grad, keys_grad = query_grad.unflatten(0, rows), keys_grad.unflatten(0, rows)
+        query_grad = cast(Tensor, query_grad.unflatten(0, rows))
+        keys_grad = cast(Tensor, keys_grad.unflatten(0, rows))
         return query_grad, keys_grad, bias_grad, None, None, None
 
 

@@ -6,7 +6,7 @@ scores too, where SDPA would compute and hide them.
 
 import functools
 from collections.abc import Callable
-from typing import no_type_check
+from typing import cast, no_type_check
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,7 @@ NARROWEST = 16
 @functools.cache
 def compiled() -> Callable[..., Tensor]:
     """Compile FlexAttention, once for all callers; torch compiles anew for new kinds of calls."""
-    return torch.compile(flex_attention)
+    return torch.compile(flex_attention)  # pyright: ignore[reportUnknownMemberType]
 
 
 def flex(
@@ -104,7 +104,7 @@ def _see(visible: AttentionMask, query: Tensor, keys: Tensor) -> Callable[..., T
         inside = (here - there <= left) & (there - here <= right)
         return inside if mask is None else inside & _at(mask, batch, head, here, there)
 
-    return see
+    return cast("Callable[..., Tensor]", see)
 
 
 def _add(bias: Float[Tensor, "#batch #heads #target source"]) -> Callable[..., Tensor]:
@@ -114,7 +114,7 @@ def _add(bias: Float[Tensor, "#batch #heads #target source"]) -> Callable[..., T
     def add(score: Tensor, batch: Tensor, head: Tensor, here: Tensor, there: Tensor) -> Tensor:
         return score + _at(bias, batch, head, here, there)
 
-    return add
+    return cast("Callable[..., Tensor]", add)
 
 
 @no_type_check  # torch traces it
@@ -176,12 +176,13 @@ def _blocks_of(
     A band or triangle may leave nothing of what a mask shows in a block: it is then computed in
     vain, and nothing is read.
     """
-    flags = []
+    flags: list[Tensor] = []
     for numbers in (mask, ~mask):
         below = -numbers.shape[2] % BLOCK if numbers.shape[2] > 1 else 0
         numbers = F.pad(numbers, (0, -numbers.shape[3] % BLOCK, 0, below))
         rows = BLOCK if numbers.shape[2] > 1 else 1
-        cut = numbers.unflatten(3, (-1, BLOCK)).unflatten(2, (-1, rows))
+        cut = cast(Tensor, numbers.unflatten(3, (-1, BLOCK)))
+        cut = cast(Tensor, cut.unflatten(2, (-1, rows)))
         flags.append(cut.any(5).any(3))
     return flags[0], ~flags[1]
 

@@ -6,7 +6,8 @@ Neither the hidden layer nor the scores are ever held whole.
 import functools
 import importlib.util
 import os
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -117,9 +118,11 @@ class _Sight(NamedTuple):
 class _Context(torch.autograd.Function):
     """The context, with both passes in Triton."""
 
+    apply: ClassVar[Callable[..., Any]]  # torch gives it no types
+
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx, query: Tensor, keys: Tensor, vector: Tensor, values: Tensor, sight: _Sight
+        ctx: Any, query: Tensor, keys: Tensor, vector: Tensor, values: Tensor, sight: _Sight
     ) -> Tensor:
         query, keys, values = query.contiguous(), keys.contiguous(), values.contiguous()
         vector = vector.contiguous()
@@ -141,13 +144,14 @@ class _Context(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         """With weights p, ``slope = p (grad v' - <grad, context>)`` is the scores' gradient.
 
         That of query plus key is, with ``h = tanh(q + k)``, ``slope vector (1 - h^2)``.
         """
-        query, keys, vector, values, context, total = ctx.saved_tensors
-        sight = ctx.sight
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        query, keys, vector, values, context, total = saved
+        sight: _Sight = ctx.sight
         grad = grad.to(values.dtype).contiguous()
         inner = (grad.float() * context).sum(-1)
         rows, blocks = query.shape[0] * query.shape[1], _blocks(keys.shape[2], PLACES)
@@ -162,7 +166,7 @@ class _Context(torch.autograd.Function):
                 *_numbers(query, keys, vector, sight), query.shape[3], values.shape[3],
                 sight.mask is not None, QUERIES, PLACES, HIDDEN, SOME_VALUES,
                 num_warps=8, num_stages=1)  # fmt: skip
-        vector_grad = vector_grad.unflatten(0, query.shape[:2]).sum((0, 2))
+        vector_grad = cast(Tensor, vector_grad.unflatten(0, query.shape[:2])).sum((0, 2))
         return (
             query_grad.to(query.dtype),
             keys_grad.to(keys.dtype),

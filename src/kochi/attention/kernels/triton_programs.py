@@ -5,6 +5,9 @@ are kept in 32 bits. Pointers come first, then lengths, then what is fixed when 
 compiled, in capital letters.
 """
 
+# Triton ships no types.
+# pyright: standard
+
 from typing import no_type_check
 
 import triton

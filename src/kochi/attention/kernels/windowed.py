@@ -5,7 +5,7 @@ few at a time, and are only multiplied with the tiles that their windows cover.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -87,7 +87,7 @@ def windowed(
     if prior is not None:
         alignment = alignment * prior.flatten(2, 3).to(alignment.dtype)
     weights = F.dropout(alignment, dropout) if dropout else alignment
-    context = weights.unflatten(2, asked.shape[2:4]) @ read
+    context = cast(Tensor, weights.unflatten(2, asked.shape[2:4])) @ read
     context = _take(context.flatten(2, 3), plan.slot)
     if not need_alignment:
         return Answer(context, None)
@@ -129,7 +129,8 @@ def _plan(windows: Windows, target: int, source: int) -> _Plan:
     chunks = int(chunk.max()) + 1 if target else 0
     position = chunk * queries + rank % queries
     asked = order[..., :1].repeat_interleave(chunks * queries, -1)
-    asked = asked.scatter(-1, position, order).unflatten(-1, (chunks, queries))
+    asked = asked.scatter(-1, position, order)
+    asked = cast(Tensor, asked.unflatten(-1, (chunks, queries)))
     slot = torch.empty_like(order).scatter_(-1, order, position)
     covered = 1 + math.ceil((windows.width - 1) / tile)
     tiles = begin.new_zeros(*begin.shape[:2], chunks).scatter(-1, chunk, begin).unsqueeze(-1)
@@ -158,7 +159,8 @@ def _see(
     inside = places < source
     if mask is not None:
         some = places.clamp(max=max(0, source - 1))
-        shape = torch.broadcast_shapes((*mask.shape[:1], 1), places.shape[:2])
+        shapes = (*mask.shape[:1], 1), places.shape[:2]
+        shape: torch.Size = cast(Any, torch).broadcast_shapes(*shapes)
         flat = mask[:, :, 0].expand(*shape, -1)
         inside = inside & _take(flat.unsqueeze(-1), some).squeeze(-1)
     seen = opened.mask(places) & inside.unsqueeze(-2)
@@ -173,9 +175,9 @@ def _slabs(
     missing = tiles * plan.tile - keys.shape[2]
     if missing:  # padding by nothing would copy
         keys = F.pad(keys, (0, 0, 0, missing))
-    cut = keys.unflatten(2, (tiles, plan.tile)).flatten(3)
+    cut = cast(Tensor, keys.unflatten(2, (tiles, plan.tile))).flatten(3)
     slabs = _take(cut, plan.tiles.clamp(max=tiles - 1))
-    return slabs.unflatten(4, (plan.tile, keys.shape[3])).flatten(3, 4)
+    return cast(Tensor, slabs.unflatten(4, (plan.tile, keys.shape[3]))).flatten(3, 4)
 
 
 def _scores(
@@ -190,7 +192,7 @@ def _scores(
     shape = asked.shape[0], asked.shape[2]
     asked, slabs = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (asked, slabs))
     scores = blocked_scores(asked, slabs, parts.score.weight)
-    return scores.unflatten(0, shape).transpose(1, 2)
+    return cast(Tensor, scores.unflatten(0, shape)).transpose(1, 2)
 
 
 def _put_back(

@@ -8,7 +8,7 @@ from kochi.attention.relative.shaw import Shaw
 from kochi.attention.relative.t5 import T5
 from kochi.components import Slot
 
-RELATIVES = Slot(
+RELATIVES: Slot[Relative | Rotary] = Slot(
     "relative",
     (Relative, Rotary),
     {"shaw": Shaw, "t5": T5, "alibi": Alibi, "rotary": Rotary},

@@ -19,7 +19,7 @@ from kochi.attention.scopes.local_p import LocalP
 from kochi.attention.scopes.sliding_window import SlidingWindow
 from kochi.components import Slot
 
-SCOPES = Slot(
+SCOPES: Slot[AnyScope] = Slot(
     "scope",
     (Scope, PredictedScope, RecurrentScope),
     {

@@ -51,7 +51,9 @@ def join_scopes(scopes: Sequence[AnyScope]) -> AnyScope:
 
 def _intersect(scopes: Sequence[Scope]) -> Scope:
     """Join scopes that depend on positions alone, merging them where possible."""
-    windows, rest, causal = [], [], False
+    windows: list[SlidingWindow] = []
+    rest: list[Scope] = []
+    causal = False
     for scope in _flatten(scopes):
         if type(scope) is SlidingWindow:
             windows.append(scope)

@@ -11,7 +11,7 @@ from kochi.attention.scores.location_aware import LocationAware
 from kochi.attention.scores.scaled_dot import ScaledDot
 from kochi.components import Slot
 
-SCORES = Slot(
+SCORES: Slot[AnyScore] = Slot(
     "score",
     (Score, RecurrentScore),
     {

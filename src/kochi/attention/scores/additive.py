@@ -1,5 +1,7 @@
 """Additive (concat) score."""
 
+from typing import Any, cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -42,7 +44,8 @@ def unit_vector(
     >>> unit_vector(torch.tensor([[3.0, 4.0]]), torch.tensor([10.0])).tolist()
     [[6.0, 8.0]]
     """
-    return vector * (scale / vector.norm(dim=-1)).unsqueeze(-1)
+    length: Tensor = cast(Any, vector).norm(dim=-1)
+    return vector * (scale / length).unsqueeze(-1)
 
 
 class Additive(Score):

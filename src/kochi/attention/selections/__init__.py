@@ -23,7 +23,7 @@ from kochi.attention.selections.straight_through import StraightThrough
 from kochi.attention.selections.top_k import TopK
 from kochi.components import Slot
 
-SELECTIONS = Slot(
+SELECTIONS: Slot[AnySelection] = Slot(
     "selection",
     (Selection, RecurrentSelection, SampledSelection),
     {

@@ -1,7 +1,8 @@
 """Entmax selection with a learned alpha."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -38,7 +39,7 @@ def entmax(
     if scores.shape[-1] == 0:
         return scores
     alpha = alpha.expand(*scores.shape[:-1], 1)
-    return _Entmax.apply(scores, visible, alpha)  # pyright: ignore[reportReturnType]
+    return _Entmax.apply(scores, visible, alpha)
 
 
 def _threshold(scores: Tensor, order: Tensor) -> Tensor:
@@ -57,6 +58,8 @@ def _threshold(scores: Tensor, order: Tensor) -> Tensor:
 
 
 class _Entmax(torch.autograd.Function):
+    apply: ClassVar[Callable[..., Tensor]]  # torch gives it no types
+
     @staticmethod
     def forward(ctx: Any, scores: Tensor, visible: Tensor | None, alpha: Tensor) -> Tensor:
         wide = hide(scores, visible)
@@ -76,7 +79,8 @@ class _Entmax(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor, None, Tensor | None]:
-        alignment, less = ctx.saved_tensors
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        alignment, less = saved
         inside = keep_positive(gradient.to(alignment.dtype), alignment)
         skewed = alignment.pow(1.0 - less)  # 0 outside the support: alpha is below 2
         total = skewed.sum(-1, keepdim=True)
@@ -85,7 +89,7 @@ class _Entmax(torch.autograd.Function):
         for_scores = ((inside - mean) * skewed).to(gradient.dtype)
         if not ctx.needs_input_grad[2]:
             return for_scores, None, None
-        surprise = torch.special.entr(alignment)
+        surprise: Tensor = cast(Any, torch.special).entr(alignment)
         change = (alignment - share) / less.square()
         change = change + (surprise - share * surprise.sum(-1, keepdim=True)) / less
         for_alpha = (inside * change).sum(-1, keepdim=True).to(ctx.alpha_dtype)

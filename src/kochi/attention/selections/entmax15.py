@@ -1,6 +1,7 @@
 """Entmax-1.5 selection: between softmax and sparsemax."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,7 +31,7 @@ def entmax15(
     """
     if scores.shape[-1] == 0:
         return scores
-    return _Entmax15.apply(scores, visible)  # pyright: ignore[reportReturnType]
+    return _Entmax15.apply(scores, visible)
 
 
 def _threshold(scores: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ def _threshold(scores: Tensor) -> Tensor:
     small = 0.1 * torch.finfo(scores.dtype).eps ** 0.5
     for _ in range(MOST_STEPS):
         above = (scores - tau).relu_()
-        length = torch.linalg.vector_norm(above, dim=-1, keepdim=True)
+        length: Tensor = cast(Any, torch.linalg).vector_norm(above, dim=-1, keepdim=True)
         step = (length - 1.0) * length / above.sum(-1, keepdim=True)
         tau = tau + step
         if bool((step <= small).all()):
@@ -49,6 +50,8 @@ def _threshold(scores: Tensor) -> Tensor:
 
 
 class _Entmax15(torch.autograd.Function):
+    apply: ClassVar[Callable[..., Tensor]]  # torch gives it no types
+
     @staticmethod
     def forward(ctx: Any, scores: Tensor, visible: Tensor | None) -> Tensor:
         wide = hide(scores, visible)
@@ -65,7 +68,8 @@ class _Entmax15(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor, None]:
-        (alignment,) = ctx.saved_tensors
+        saved: tuple[Tensor] = ctx.saved_tensors
+        (alignment,) = saved
         root = alignment.sqrt()
         inside = keep_positive(gradient.to(alignment.dtype), alignment)
         total = root.sum(-1, keepdim=True)

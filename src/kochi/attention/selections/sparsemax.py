@@ -1,6 +1,7 @@
 """Sparsemax selection: the projection onto the simplex."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,7 +32,7 @@ def sparsemax(
     """
     if scores.shape[-1] == 0:
         return scores
-    return _Sparsemax.apply(scores, visible)  # pyright: ignore[reportReturnType]
+    return _Sparsemax.apply(scores, visible)
 
 
 def _threshold(scores: Tensor) -> Tensor:
@@ -50,6 +51,8 @@ def _threshold(scores: Tensor) -> Tensor:
 
 
 class _Sparsemax(torch.autograd.Function):
+    apply: ClassVar[Callable[..., Tensor]]  # torch gives it no types
+
     @staticmethod
     def forward(ctx: Any, scores: Tensor, visible: Tensor | None) -> Tensor:
         wide = hide(scores, visible)
@@ -66,7 +69,8 @@ class _Sparsemax(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, gradient: Tensor
     ) -> tuple[Tensor, None]:
-        (alignment,) = ctx.saved_tensors
+        saved: tuple[Tensor] = ctx.saved_tensors
+        (alignment,) = saved
         support = alignment.sign()
         inside = keep_positive(gradient.to(alignment.dtype), alignment)
         mean = inside.sum(-1, keepdim=True) / support.sum(-1, keepdim=True).clamp_min_(1.0)
