@@ -8,7 +8,9 @@ import pytest
 
 # What Windows or macOS lack is taken away in a process of its own before kochi is imported.
 ELSEWHERE = """
-import builtins, io, os, pathlib, random, signal, sys  # random counts on what is removed
+import builtins, io, os, pathlib, signal, sys
+
+import portalocker, torch  # have their own ways elsewhere
 
 for name in {missing!r}:
     module, _, attribute = name.partition(".")

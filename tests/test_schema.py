@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 
@@ -11,7 +12,9 @@ from kochi import config
 from kochi.components import Package
 from kochi.errors import UserError
 from kochi.folder import load_folder, save_folder
-from kochi.schema import Chosen, packages_of, schema_of
+from kochi.modalities import MODALITIES
+from kochi.modalities.tables import BaseData
+from kochi.schema import Chosen, _chosen_names, packages_of, schema_of
 from tests.test_folder import _parts
 
 DATA = {"kind": "tsv", "train": "train.tsv"}
@@ -69,6 +72,22 @@ def test_a_model_folder_runs_only_what_is_trusted(install):
     assert packages_of(found) == {"kochi-distance": "0.1"}
     trusted = run(table, trust=["kochi-distance"]).attention.score
     assert trusted.package == Package("kochi-distance", "0.1")
+
+
+def test_a_data_table_that_declares_its_kind_anew_still_names_its_modality():
+    class Table(BaseData):
+        kind: Literal["chess"] = "chess"
+
+    assert [one.slot for one in _chosen_names(Table, "kind")] == [MODALITIES]
+
+
+def test_two_packages_with_one_name_are_one_line(install, kochi):
+    for name in ("kochi-distance", "kochi-other"):
+        install(name, score={"distance": f"{name.replace('-', '_')}:Distance"})
+    for command in ("mechanisms", "schema"):
+        result = kochi(command)
+        assert result.code == 2 and len(result.err.splitlines()) == 1, result.err
+        assert "kochi-distance" in result.err and "kochi-other" in result.err
 
 
 def test_the_schema_says_what_docstrings_say(install):

@@ -7,6 +7,7 @@ with code 130. Any other exception is a bug and prints its traceback.
 import contextlib
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ from kochi.commands.schema import schema
 from kochi.commands.show import show
 from kochi.commands.study import study
 from kochi.commands.train import train
+from kochi.components import ComponentError
 from kochi.errors import Interrupted, UserError
 from kochi.extras import EXTRAS, missing
 from kochi.printing import guard_stderr, say
@@ -91,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _run(list(arguments))
+    warnings.formatwarning = lambda message, *rest, **more: f"kochi: warning: {message}\n"
     open_closed_streams()
     guard_stderr()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -119,7 +122,7 @@ def _run(words: list[str]) -> int:
         sys.stdout.flush()
     except typer.TyperException as error:
         return _complain(f"{_usage(error)} (see '{_path(error)} --help')", USER_ERROR)
-    except UserError as error:
+    except (UserError, ComponentError) as error:
         return _complain(str(error), USER_ERROR)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

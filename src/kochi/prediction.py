@@ -89,8 +89,9 @@ class Prediction:
 
     @property
     def column_labels(self) -> tuple[str, ...]:
-        """A label for each column of the alignment; none where columns have no order to read."""
-        return ()
+        """A label for each column of the alignment: by default its number, from 1."""
+        columns = 0 if self.alignment is None else self.alignment.shape[1]
+        return tuple(map(str, range(1, columns + 1)))
 
     @property
     def token_seconds(self) -> tuple[float, ...]:

@@ -156,8 +156,8 @@ def packages_of(table: Any) -> dict[str, str]:
             packages[table.package.name] = table.package.version
         table = dict(table.options)
     if isinstance(table, BaseModel):
-        for name, about in type(table).model_fields.items():
-            for chosen in (one for one in about.metadata if isinstance(one, ChosenName)):
+        for name in type(table).model_fields:
+            for chosen in _chosen_names(type(table), name):
                 package = chosen.package(getattr(table, name))
                 packages |= {} if package is None else {package.name: package.version}
         table = dict(table)
@@ -167,6 +167,13 @@ def packages_of(table: Any) -> dict[str, str]:
     for value in cast("Iterable[Any]", values):
         packages |= packages_of(value)
     return packages
+
+
+def _chosen_names(table: type[BaseModel], name: str) -> set[ChosenName]:
+    """Return how a field chooses a component; a subclass may have declared the field anew."""
+    fields = (vars(base).get("__pydantic_fields__", {}).get(name) for base in table.__mro__)
+    found = (one for field in fields if field is not None for one in field.metadata)
+    return {one for one in found if isinstance(one, ChosenName)}
 
 
 def _slot(path: str) -> Slot[Any]:

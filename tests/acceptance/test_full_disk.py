@@ -106,7 +106,7 @@ def test_data_that_change_while_they_are_read(task: Path, monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "make_readers", meddle)
-        _one_line(train_steps(task, 2), "train.tsv", "was changed while it was read")
+        _one_line(train_steps(task, 2), "train.tsv", "was changed while it was being read")
     assert train_steps(task, 2).code == 0
 
 

@@ -34,7 +34,7 @@ def test_a_moved_model_without_its_data(project: Path, kochi: Kochi, tmp_path: P
     result = kochi("evaluate", alone, "dev")
     assert result.code == 2
     assert result.err.count("\n") == 1
-    assert "dev.tsv: not there" in result.err
+    assert "dev.tsv: no such file" in result.err
     assert "name the data instead of the split" in result.err
     assert kochi("evaluate", alone, data).code == 0
 
@@ -89,7 +89,7 @@ def test_no_path_of_the_machine_is_published(
         assert result.code == 0, result.err
     else:
         assert result.code == 2
-        assert "dev.tsv: not there" in result.err
+        assert "dev.tsv: no such file" in result.err
     assert kochi("evaluate", model, data / "dev.tsv").code == 0
     longer = train_steps(run_file, 4, *options, "--resume")  # it knows its data where they are
     assert longer.code == 0, longer.err

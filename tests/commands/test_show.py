@@ -93,7 +93,7 @@ def test_writes_a_page_of_what_was_heard(kochi, request, tmp_path, name):
 def test_a_page_without_a_folder(kochi, tiny):
     result = kochi("show", tiny, "abc", "--out", "none/a.html")
     assert result.code == 2
-    assert result.err == "kochi: none/a.html: no such folder none; make it first\n"
+    assert result.err == "kochi: none/a.html: no such folder none; create it first\n"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.html"])

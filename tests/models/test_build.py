@@ -117,9 +117,9 @@ def test_scopes_reach_the_encoder_as_they_are_and_the_decoder_beside_causal(tmp_
     [
         ("local_p", "self_attention: a scope that predicts its window, .* while the target is"),
         (["sliding_window", "local_p"], "use scopes that depend on positions"),
-        ("coverage", "self_attention: Coverage looks back"),
+        ("coverage", "self_attention: Coverage depends on earlier alignments"),
         ([], "scope: got an empty list"),
-        (["local_p", "coverage"], "LocalP and Coverage cannot join"),
+        (["local_p", "coverage"], "LocalP and Coverage cannot be joined"),
     ],
 )
 def test_scopes_that_self_attention_refuses(scope, message):

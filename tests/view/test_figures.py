@@ -23,7 +23,7 @@ from kochi.view.figures import (
             r"unknown picture type '\.jpg'; expected a name that ends in \.png, \.svg or \.pdf$",
         ),
         ("a", "a: no picture type; expected"),
-        ("none/a.png", "no such folder .*none; make it first"),
+        ("none/a.png", "no such folder .*none; create it first"),
     ],
 )
 def test_wrong_paths(tmp_path: Path, name: str, message: str):

@@ -18,7 +18,7 @@ def check_page(path: Path) -> None:
         UserError: Its folder does not exist.
     """
     if not path.parent.is_dir():
-        raise UserError(f"{path}: no such folder {path.parent}; make it first")
+        raise UserError(f"{path}: no such folder {path.parent}; create it first")
 
 
 def write_answer(

@@ -147,7 +147,7 @@ def _write(
     max_length: int,
     bad: Bad,
 ) -> None:
-    kinds = [_Kind(reader.dtype, reader.width, reader.unit) for reader in readers]
+    kinds = [_Kind.of_reader(reader) for reader in readers]
     writers = [_Writer(folder, *about) for about in zip(_SIDES, kinds, strict=True)]
     longest = max_length if readers[0].longest is None else readers[0].longest
     rows = seen = 0
@@ -257,6 +257,16 @@ class _Kind:
         if self.unit != "tokens":
             about |= {f"{side}_width": self.width, f"{side}_unit": self.unit}
         return about
+
+    @staticmethod
+    def of_reader(reader: Reader[Any]) -> "_Kind":
+        possible, dtype = _UNITS[reader.unit], np.dtype(reader.dtype)
+        if dtype.name not in possible:
+            raise UserError(
+                f"{type(reader).__name__}: dtype {dtype} for {reader.unit}; expected "
+                f"{' or '.join(possible)}"
+            )
+        return _Kind(dtype, reader.width, reader.unit)
 
     @staticmethod
     def of(about: dict[str, Any], side: str) -> "_Kind":

@@ -45,6 +45,7 @@ def load(
             is not installed or not trusted; or there is no such device; or processes are requested
             on a device other than the CPU.
     """
+    trust = (trust,) if isinstance(trust, str) else trust
     content = load_folder(Path(folder), trust)
     model = content.model()
     if precision == "bf16":

@@ -40,6 +40,8 @@ def outline(
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
     except (RuntimeError, OverflowError, TypeError) as error:  # from torch, for absurd sizes
+        if "abstract" in str(error):  # a component from outside that is not complete
+            raise UserError(f"{where}: {error}") from None
         raise UserError(f"{where}: a size is too large ({reason(error)}); choose it smaller") from (
             error
         )

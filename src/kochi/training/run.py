@@ -387,8 +387,14 @@ def _check_before_the_first_step(
         )
 
 
+def _is_missing(error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError | IsADirectoryError)
+
+
 def _cannot_write(run: config.Run, error: OSError) -> UserError:
     layout = Layout(run.output)
+    if error.filename and run.output not in Path(error.filename).parents and _is_missing(error):
+        return UserError(f"{error.filename}: cannot be read ({error.strerror})")
     if not layout.training.is_dir() and error.errno == errno.ENOENT:
         return UserError(
             f"{run.output}: the folder of this run is gone (moved, renamed or removed while it was "
