@@ -76,7 +76,7 @@ def test_a_model_folder_runs_only_what_is_trusted(install):
 
 def test_a_data_table_that_declares_its_kind_anew_still_names_its_modality():
     class Table(BaseData):
-        kind: Literal["chess"] = "chess"
+        kind: Literal["chess"] = "chess"  # pyright: ignore[reportIncompatibleVariableOverride]
 
     assert [one.slot for one in _chosen_names(Table, "kind")] == [MODALITIES]
 
