@@ -130,7 +130,7 @@ DIRECTION: dict[str, set[str]] = {
         "printing",
     },
     "streams": set(),
-    "cli": {"commands", "errors", "extras", "reading", "streams", "printing"},
+    "cli": {"commands", "components", "errors", "extras", "reading", "streams", "printing"},
     "kochi": {"attention", "errors", "modalities", "modality", "inference"},
     "__main__": {"cli"},
 }
