@@ -1,8 +1,8 @@
 # make demo   train a model that reads spelling and writes phones, in a few minutes
 # make demo-speech  speak commands, train a model that hears them, in a few minutes
 # make demo-image   train a model that names emoji, in a few minutes
-# make test   check, then the tests that take seconds each; a quarter of an hour on two slow cores
-# make test-all  check, then every test: half an hour on two slow cores
+# make test   check, then the tests that take seconds each: 15 minutes on two cores
+# make test-all  check, then every test, slow ones too
 # make check  lint, format and types only
 # make fuzz   give 20,000 damaged and hostile files to the command; SEED=2 for others
 # make bench DATA=...  measure speed beside other toolkits, see benchmarks/README.md
