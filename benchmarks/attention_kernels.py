@@ -18,10 +18,10 @@ KERNELS = ("reference", "sdpa", "dense", "blocked")
 EXPONENT, EXTRA_MB, SHARE = 1.15, 20.0, 0.9
 NOTES = """Each process times forward and backward passes and gives the fastest. Memory is what the
 first call adds to the largest resident size beyond outputs and gradients. The additive score: batch
-8, 128 queries, 512 keys, hidden size 256. The window: 64 places to the left and 63 to the right, 4
-heads of 32, one sequence. Local-m and local-p: windows of 21 places, 4 heads of 32, one target and
-a source as long, projections included. The location-aware score: batch 16, 40 queries one after the
-other, 400 keys, hidden size 256."""
+8, 128 queries, 512 keys, hidden size 256. The window: 64 positions to the left and 63 to the right,
+4 heads of 32, one sequence. Local-m and local-p: windows of 21 positions, 4 heads of 32, target and
+source of equal length, projections included. The location-aware score: batch 16, 40 queries one
+after the other, 400 keys, hidden size 256."""
 
 
 def contestants(options: Options) -> dict[str, Command]:

@@ -1,9 +1,9 @@
 """Is the Monte-Carlo gradient of hard attention unbiased, and how much does it vary?
 
-On a problem small enough to enumerate: the decoder of Xu et al. 2015 reads four places and writes
-three tokens, so that there are 64 ways to look. Their sum is the expected log-likelihood and, by
-autograd, its exact gradient by every weight of the decoder. The estimators draw instead; each is
-the program that trains (`Decoder.write`, `output_loss`, `reinforce`).
+On a problem small enough to enumerate: the decoder of Xu et al. 2015 attends to four positions and
+writes three tokens, which gives 64 sequences of positions. Their sum is the expected log-likelihood
+and, by autograd, its exact gradient by every weight of the decoder. The estimators draw instead;
+each is the program that trains (`Decoder.write`, `output_loss`, `reinforce`).
 """
 
 import itertools
@@ -19,7 +19,7 @@ from torch import Tensor
 from kochi import attention, config
 from kochi.attention.selections.base import Choice, SampledSelection
 from kochi.attention.selections.hard import choice_of
-from kochi.decoders.written import Looks, Written
+from kochi.decoders.output import DecoderOutput, Samples
 from kochi.decoders.xu import XuDecoder
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
@@ -32,9 +32,9 @@ ROWS = 256  # draws whose gradients are added by one call
 CALLS, QUICK_CALLS = 400, 40  # calls an estimator
 SEED = 1
 OPTIONS = config.Reinforce(weight=1.0, entropy_weight=0.0)
-NOTES = """Weights are drawn (seed {seed}); looks have entropies of {entropies} (at most {most:.2f})
-nats. Float64. Each estimator draws {draws:,} times. "Distance": of the mean from the exact
-gradient, over the length of the exact one; "by chance": what is to be expected of it if the
+NOTES = """Weights are drawn (seed {seed}); the choices have entropies of {entropies} (at most
+{most:.2f}) nats. Float64. Each estimator draws {draws:,} times. "Distance": of the mean from the
+exact gradient, over the length of the exact one; "by chance": what is to be expected of it if the
 estimator is unbiased, from the spread of the draws. "z beyond 1.96": share of the {count} weights
 whose mean is further than 1.96 standard errors from the exact value; 5 % are to be expected.
 "Variance": summed over the weights, of a single draw, over the squared length of the exact
@@ -42,22 +42,22 @@ gradient. The entropy's weight is 0: its term is another objective."""
 
 
 class Path(SampledSelection):
-    """Look where it is told, step after step."""
+    """Attend to given positions, one per step."""
 
-    def __init__(self, places: tuple[int, ...]) -> None:
+    def __init__(self, positions: tuple[int, ...]) -> None:
         super().__init__()
-        self.places, self.step = places, 0
+        self.positions, self.step = positions, 0
 
     def forward(self, scores: Tensor, visible: Tensor | None) -> Choice:
-        place = torch.zeros_like(scores)
-        place[..., self.places[self.step]] = 1.0
+        position = torch.zeros_like(scores)
+        position[..., self.positions[self.step]] = 1.0
         self.step += 1
-        return Choice(place, *choice_of(place, scores, visible))
+        return Choice(position, *choice_of(position, scores, visible))
 
 
 @dataclass
 class Problem:
-    """One picture of a few places, one caption, and the weights of a decoder."""
+    """One picture of a few positions, one caption, and the weights of a decoder."""
 
     memory: Memory
     inputs: Tensor
@@ -122,23 +122,23 @@ class Exact:
 def enumerate_looks(problem: Problem) -> Exact:
     mask = torch.ones(1, STEPS, dtype=torch.bool)
     gradients, tokens, entropies, total = [], [], [], 0.0
-    for places in itertools.product(range(PLACES), repeat=STEPS):
-        decoder = problem.decoder(Path(places))
-        written = decoder.write(problem.memory, problem.inputs)
-        _, nll = output_loss(decoder, written.features, problem.outputs, mask)
-        assert written.looks is not None
-        probability = written.looks.log_probability.sum().exp()
-        gradients.append(_gradient(decoder, probability * _each(decoder, written, problem)))
+    for positions in itertools.product(range(PLACES), repeat=STEPS):
+        decoder = problem.decoder(Path(positions))
+        output = decoder.write(problem.memory, problem.inputs)
+        _, nll = output_loss(decoder, output.features, problem.outputs, mask)
+        assert output.samples is not None
+        probability = output.samples.log_probability.sum().exp()
+        gradients.append(_gradient(decoder, probability * _each(decoder, output, problem)))
         tokens.append(-(probability * nll[0]).detach())
-        entropies.append((probability * written.looks.entropy[0]).detach())
+        entropies.append((probability * output.samples.entropy[0]).detach())
         total += probability.item()
     assert math.isclose(total, 1.0), total
     return Exact(*(torch.stack(part).sum(0) for part in (tokens, gradients, entropies)))
 
 
-def _each(decoder: XuDecoder, written: Written, problem: Problem) -> Tensor:
+def _each(decoder: XuDecoder, output: DecoderOutput, problem: Problem) -> Tensor:
     """Return the log-likelihood of the caption with its gradient, which nll may not have."""
-    logits = decoder.logits(written.features)
+    logits = decoder.logits(output.features)
     return logits.log_softmax(-1).gather(-1, problem.outputs.unsqueeze(-1)).sum()
 
 
@@ -153,15 +153,15 @@ def _gradient(decoder: XuDecoder, value: Tensor) -> Tensor:
 
 # ---------------------------------------------------------------------------------- the estimators
 
-Surrogate = Callable[[Looks, Tensor], Tensor]
+Surrogate = Callable[[Samples, Tensor], Tensor]
 
 
 def of_later_tokens(baseline: float) -> Surrogate:
     """Weigh a choice as kochi does: by the tokens from its own step on."""
 
-    def surrogate(looks: Looks, nll: Tensor) -> Tensor:
+    def surrogate(samples: Samples, nll: Tensor) -> Tensor:
         mask = torch.ones_like(nll, dtype=torch.bool)
-        return reinforce(looks, nll, mask, nll.new_tensor(baseline), OPTIONS)
+        return reinforce(samples, nll, mask, nll.new_tensor(baseline), OPTIONS)
 
     return surrogate
 
@@ -169,9 +169,9 @@ def of_later_tokens(baseline: float) -> Surrogate:
 def of_all_tokens(baseline: float) -> Surrogate:
     """Weigh a choice as the paper's equation 12: by the whole caption."""
 
-    def surrogate(looks: Looks, nll: Tensor) -> Tensor:
+    def surrogate(samples: Samples, nll: Tensor) -> Tensor:
         advantage = -nll.detach().sum(1, keepdim=True) - STEPS * baseline
-        return -(advantage * looks.log_probability).sum()
+        return -(advantage * samples.log_probability).sum()
 
     return surrogate
 
@@ -196,11 +196,11 @@ def ask(
     torch.manual_seed(SEED)
     drawn = []
     for _ in range(calls):
-        written = decoder.write(memory, inputs)
-        loss, nll = output_loss(decoder, written.features, outputs, mask)
+        output = decoder.write(memory, inputs)
+        loss, nll = output_loss(decoder, output.features, outputs, mask)
         if surrogate is not None:
-            assert written.looks is not None
-            loss = loss + surrogate(written.looks, nll)
+            assert output.samples is not None
+            loss = loss + surrogate(output.samples, nll)
         drawn.append(-_gradient(decoder, loss) / ROWS)
     means = torch.stack(drawn)
     mean, spread = means.mean(0), means.var(0)
@@ -269,7 +269,7 @@ def main() -> None:
         f"The Monte-Carlo gradient is unbiased within what {calls * ROWS:,} draws can tell: "
         f"{'holds' if unbiased else '**does not hold**'}. The baseline, the mean log-likelihood of "
         f"a token ({mean:.2f} nats), divides the variance by {bare.variance / ours.variance:.1f}. "
-        "Mixing with soft looks, straight-through and Gumbel-softmax have gradients of other "
+        "Mixing with soft attention, straight-through and Gumbel-softmax have gradients of other "
         "objectives."
     )
     page.write()

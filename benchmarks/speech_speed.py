@@ -12,7 +12,7 @@ from common import WORKERS, Command, Measures, Options, Page, measure, read_opti
 NOTES = """Training: real steps of `kochi train` on batches of a minute of sound, log-mel frames,
 speed perturbation and SpecAugment included; the time of 2 steps is taken off that of many, so that
 reading the data and saving drop out. Answering: 80 recordings of 3 s; the models have hardly
-learned, so that most answers are as long as they may be (half as many tokens as places, 37): a
+learned, so that most answers are as long as they may be (half as many tokens as positions, 37): a
 worst case. Listening: a file read in blocks of 0.1 s, as fast as it goes; the peak is the largest
 resident size of the process, which has neither trained nor written the file."""
 LENGTHS = 1, 10  # minutes

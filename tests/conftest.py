@@ -8,6 +8,7 @@ must be there before the first import.
 import io
 import os
 import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 import jaxtyping
 import pytest
 import torch
+from filelock import FileLock
 
 from tests.extensions import install  # noqa: F401 a fixture
 from tests.hearing import ENCODERS, STREAMING, write_features, write_sounds
@@ -163,31 +165,60 @@ def write_data(folder: Path) -> Path:
     return run_file
 
 
+Made = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder: it has learned to say each letter in upper case. Not to be changed."""
-    run_file = write_data(tmp_path_factory.mktemp("tiny"))
-    result = run_command("train", run_file)
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """`made_once(name, make)` returns a folder that `make` filled, once for all workers."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return once
+
+
+def train_model(run_file: Path, *options: str) -> None:
+    result = run_command("train", run_file, *options)
     assert result.code == 0, result.err
-    return run_file.parent / "model"
+
+
+def sets(*changes: str) -> tuple[str, ...]:
+    return tuple(word for change in changes for word in ("--set", change))
 
 
 @pytest.fixture(scope="session")
-def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(made_once: Made) -> Path:
+    """A model folder: it has learned to say each letter in upper case. Not to be changed."""
+    return made_once("tiny", lambda folder: train_model(write_data(folder))) / "model"
+
+
+@pytest.fixture(scope="session")
+def translator(made_once: Made) -> Path:
     """A model folder: it translates a made-up language; its data lie beside. Not to be changed."""
     from kochi.studies.language import Part, write_pairs
 
-    folder = tmp_path_factory.mktemp("translator")
-    sizes = {"train": 1500, "dev": 20, "test": 60}
-    write_pairs(folder, {name: Part(size, 3, 10) for name, size in sizes.items()})
-    for side, column in (("source", 0), ("target", 1)):
-        rows = (folder / "test.tsv").read_text().splitlines()[1:]
-        text = "".join(row.split("\t")[column] + "\n" for row in rows)
-        (folder / f"test.{side}").write_text(text)
-    (folder / "run.toml").write_text(TRANSLATION, encoding="utf-8")
-    result = run_command("train", folder / "run.toml")
-    assert result.code == 0, result.err
-    return folder / "model"
+    def make(folder: Path) -> None:
+        sizes = {"train": 1500, "dev": 20, "test": 60}
+        write_pairs(folder, {name: Part(size, 3, 10) for name, size in sizes.items()})
+        for side, column in (("source", 0), ("target", 1)):
+            rows = (folder / "test.tsv").read_text().splitlines()[1:]
+            text = "".join(row.split("\t")[column] + "\n" for row in rows)
+            (folder / f"test.{side}").write_text(text)
+        (folder / "run.toml").write_text(TRANSLATION, encoding="utf-8")
+        train_model(folder / "run.toml")
+
+    return made_once("translator", make) / "model"
 
 
 @pytest.fixture
@@ -197,32 +228,24 @@ def task(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def heard(made_once: Made) -> Path:
     """A model folder: it has learned to read features of letters. Not to be changed."""
-    run_file = write_features(tmp_path_factory.mktemp("heard"))
-    changes = ["--set", "training.epochs=30", "--set", "training.metric=loss"]
-    result = run_command("train", run_file, *changes)
-    assert result.code == 0, result.err
-    return run_file.parent / "model"
+    changes = sets("training.epochs=30", "training.metric=loss")
+    return made_once("heard", lambda f: train_model(write_features(f), *changes)) / "model"
 
 
 @pytest.fixture(scope="session")
-def listener(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def listener(made_once: Made) -> Path:
     """A model folder: it reads recordings, but has hardly learned anything. Not to be changed."""
-    run_file = write_sounds(tmp_path_factory.mktemp("listener"))
-    result = run_command("train", run_file, "--set", "training.max_steps=2")
-    assert result.code == 0, result.err
-    return run_file.parent / "model"
+    changes = sets("training.max_steps=2")
+    return made_once("listener", lambda f: train_model(write_sounds(f), *changes)) / "model"
 
 
 @pytest.fixture(scope="session")
-def streamer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def streamer(made_once: Made) -> Path:
     """A model folder: it has learned to hear tones while they come. Not to be changed."""
-    run_file = write_sounds(tmp_path_factory.mktemp("streamer"))
-    changes = (*STREAMING, f"model.encoder={ENCODERS['conv_rnn']}")
-    result = run_command("train", run_file, *(part for one in changes for part in ("--set", one)))
-    assert result.code == 0, result.err
-    return run_file.parent / "model"
+    changes = sets(*STREAMING, f"model.encoder={ENCODERS['conv_rnn']}")
+    return made_once("streamer", lambda f: train_model(write_sounds(f), *changes)) / "model"
 
 
 @pytest.fixture
@@ -238,13 +261,10 @@ def sound_task(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def seer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def seer(made_once: Made) -> Path:
     """A model folder: it has learned to name blocks of colour. Not to be changed."""
-    run_file = write_pictures(tmp_path_factory.mktemp("seer"))
-    changes = ["--set", "training.epochs=30", "--set", "training.metric=loss"]
-    result = run_command("train", run_file, *changes)
-    assert result.code == 0, result.err
-    return run_file.parent / "model"
+    changes = sets("training.epochs=30", "training.metric=loss")
+    return made_once("seer", lambda f: train_model(write_pictures(f), *changes)) / "model"
 
 
 @pytest.fixture

@@ -124,9 +124,9 @@ def test_spans_follow_each_other_within_the_recording(peaks):
 )
 def test_tokens_are_joined_to_words(pieces, expected, monkeypatch):
     monkeypatch.setattr("kochi.timestamps.REACH_SECONDS", 5.0)
-    times = [Timed(piece, float(place), place + 1.0) for place, piece in enumerate(pieces)]
-    places = np.arange(len(pieces) + 1.0)
-    stretches = Stretches(places[:-1], places[1:], places[:-1] + 0.5)
+    times = [Timed(piece, float(position), position + 1.0) for position, piece in enumerate(pieces)]
+    positions = np.arange(len(pieces) + 1.0)
+    stretches = Stretches(positions[:-1], positions[1:], positions[:-1] + 0.5)
     words = time_words(pieces, stretches, times)
     assert [(one.text, one.start_seconds, one.end_seconds) for one in words] == expected
 

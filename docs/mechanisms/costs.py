@@ -6,12 +6,12 @@ Two times on one CPU core, each divided by that of the reference: both in turn t
 faster times count. All mechanisms are measured so round by round, and the median counts:
 
 - *step*: forward and backward pass of the small model of ``draw.py``, 64 words at once.
-- *alone*: forward and backward pass of the attention alone, 50 queries to 50 places at once, size
-  128, 16 sequences. Here a part that looks back asks query by query, what others do at once.
+- *alone*: forward and backward pass of the attention alone, 50 queries to 50 positions, size
+  128, 16 sequences. Here recurrent parts compute one query after the other.
 
-The reference is general, global and soft in the recurrent model, and for terms and scopes of a
-sequence that looks at itself scaled_dot, global and soft with four heads in a Transformer. The page
-of a mechanism has its row, ``costs.json`` the numbers.
+The reference is general, global and soft in the recurrent model; for terms and scopes of
+self-attention it is scaled_dot, global and soft with four heads in a Transformer. The page of a
+mechanism has its row, ``costs.json`` the numbers.
 """
 
 import argparse
@@ -121,11 +121,11 @@ def in_a_model(parts: dict[str, Any]) -> Step | None:
     decoder, mask = model.decoder, torch.ones_like(source, dtype=torch.bool)
 
     def step() -> None:
-        written = decoder.write(model.encode(source, mask), target)
-        logits = decoder.logits(written.features)
+        output = decoder.write(model.encode(source, mask), target)
+        logits = decoder.logits(output.features)
         loss = F.cross_entropy(logits.flatten(0, 1), target.flatten())
-        if written.looks is not None:
-            loss = loss + written.looks.log_probability.sum()
+        if output.samples is not None:
+            loss = loss + output.samples.log_probability.sum()
         loss.backward()
 
     return step

@@ -66,8 +66,8 @@ class Mechanism:
 
     Attributes:
         changes: What is changed in the run file.
-        shown: "source": where the decoder looks while it writes; "encoder": how the letters look at
-            each other, one panel a head; "decoder": how the phones look at those before them.
+        shown: "source": the decoder's attention to the source; "encoder": self-attention of the
+            letters, one panel per head; "decoder": self-attention of the phones.
     """
 
     changes: tuple[str, ...] = ()
@@ -133,8 +133,8 @@ def write_data(folder: Path) -> None:
             rows.setdefault(word, " ".join(phone.rstrip("012") for phone in phones))
     every = len(rows) // DEV_WORDS
     splits: dict[str, list[str]] = {"dev": [], "train": []}
-    for place, (word, phones) in enumerate(rows.items()):
-        splits["train" if place % every else "dev"].append(f"{word}\t{phones}")
+    for index, (word, phones) in enumerate(rows.items()):
+        splits["train" if index % every else "dev"].append(f"{word}\t{phones}")
     folder.mkdir(parents=True, exist_ok=True)
     for split, lines in splits.items():
         text = "\n".join(["word\tphones", *lines]) + "\n"
@@ -145,14 +145,14 @@ def write_data(folder: Path) -> None:
 
 
 def draw(name: str, picture: Path) -> None:
-    """Train the model of a mechanism, or go on with it, and draw where it looks."""
+    """Train the model of a mechanism, or resume it, and draw its alignments."""
     mechanism = MECHANISMS[name]
     run = read_run(RUN_FILE, [*mechanism.changes, f"output={FOLDER / name}"])
     predictor = kochi.load(train(run, resume=True))
     panels: list[LabelledAlignment] = []
     for word in WORDS:
         if mechanism.shown == "source":
-            panels.append(where_it_looks(predictor, word))
+            panels.append(source_alignment(predictor, word))
         elif mechanism.shown == "decoder":
             panels.append(among_phones(predictor, word))
     if mechanism.shown == "encoder":
@@ -163,8 +163,8 @@ def draw(name: str, picture: Path) -> None:
         image.convert("RGB").quantize(COLOURS).save(picture, optimize=True)
 
 
-def where_it_looks(predictor: kochi.Predictor, word: str) -> LabelledAlignment:
-    """Return where a model looks in a word while it writes its phones."""
+def source_alignment(predictor: kochi.Predictor, word: str) -> LabelledAlignment:
+    """Return the alignment of a word and its predicted phones."""
     (prediction,) = predictor.predict([word], need_alignment=True)
     assert prediction.alignment is not None
     title = f"{word}: {prediction.text}"
@@ -174,12 +174,12 @@ def where_it_looks(predictor: kochi.Predictor, word: str) -> LabelledAlignment:
 
 
 def letters(prediction: kochi.Prediction) -> list[str]:
-    """Return what was read, with a short end mark."""
+    """Return the source tokens, with a short end mark."""
     return [*prediction.column_labels[:-1], END]
 
 
 def among_phones(predictor: kochi.Predictor, word: str) -> LabelledAlignment:
-    """Return how the phones look at those written before them, heads averaged."""
+    """Return the self-attention of the phones, averaged over heads."""
     layer = blocks(predictor.model.decoder)[-1]
     with listening(layer) as heard:
         (prediction,) = predictor.predict([word], need_alignment=True)
@@ -190,7 +190,7 @@ def among_phones(predictor: kochi.Predictor, word: str) -> LabelledAlignment:
 
 
 def each_head(predictor: kochi.Predictor, word: str) -> list[LabelledAlignment]:
-    """Return how the letters of a word look at each other, head by head."""
+    """Return the self-attention of the letters of a word, head by head."""
     layer = blocks(predictor.model.encoder)[-1]
     with listening(layer) as heard:
         (prediction,) = predictor.predict([word])
@@ -211,7 +211,7 @@ def blocks(part: nn.Module) -> Any:
 def self_alignment(
     attention: kochi.attention.MultiHeadAttention, residual: Residual, values: Tensor
 ) -> Tensor:
-    """Return, head by head, the alignment of one sequence that looks at itself."""
+    """Return the alignment of self-attention, head by head."""
     values = residual.before(values)
     alignment = attention(values, attention.project(values), need_alignment=True).alignment
     assert alignment is not None

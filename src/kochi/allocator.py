@@ -13,13 +13,12 @@ def keep_pages() -> bool:
     """Let glibc's allocator keep up to 64 megabytes of freed memory; return whether it does.
 
     A step of search frees about ten megabytes of logits, which the next one allocates again. If
-    they are returned to the system in between, they are mapped again page by page: at beam 5 and
-    batch 64 on one thread 1,800 page faults and 5 of 29 milliseconds per step. The limits are those
-    that glibc's own rule arrives at once large blocks have been freed: blocks of up to 32 megabytes
-    are allocated on the heap, and twice as much is kept at its end. Threads other than the first
-    have heaps in pieces of 64 megabytes, and a padding of the same size keeps a piece that becomes
-    empty: on two threads 64 steps had up to 64,000 page faults without it, and at most 1,000 with
-    it. This applies to the whole process, from the call on. Without glibc the call has no effect.
+    they are returned to the system in between, they are mapped again page by page, which takes a
+    sixth of a step at beam 5 and batch 64. The limits are those that glibc's own rule arrives at
+    once large blocks have been freed: blocks of up to 32 megabytes are allocated on the heap, and
+    twice as much is kept at its end. Threads other than the first have heaps in pieces of 64
+    megabytes, and a padding of the same size keeps a piece that becomes empty. This applies to the
+    whole process, from the call on. Without glibc the call has no effect.
     """
     if sys.platform != "linux":
         return False

@@ -74,9 +74,18 @@ class Choice(Generic[Component]):
 
         Raises:
             ValueError: The constructor refuses its options or sizes.
+            ComponentError: The constructor of another package raises an error.
         """
         taken = {name: supplied[name] for name in _supplied(self.component) if name in supplied}
-        return self.component(**taken, **self.options)
+        if self.package is None:
+            return self.component(**taken, **self.options)
+        try:
+            return self.component(**taken, **self.options)
+        except Exception as error:  # third-party code: report any error in one line
+            raise ComponentError(
+                f"{self.slot} {self.kind!r} of the package {self.package} cannot be built: "
+                f"{_in_one_line(error)}"
+            ) from error
 
     def option(self, name: str) -> Any:
         """Return the value of an option or its default; None if there is no such option."""
@@ -237,7 +246,7 @@ class Slot(Collection[str], Generic[Component]):
         except Exception as error:  # third-party code: report any error in one line
             raise ComponentError(
                 f"{self.name} {kind!r} of the package {package} cannot be imported: "
-                f"{type(error).__name__}: {' '.join(str(error).split())}"
+                f"{_in_one_line(error)}"
             ) from error
         if not isinstance(component, type) or not issubclass(component, self.bases):
             names = " or ".join(base.__name__ for base in self.bases)
@@ -265,6 +274,10 @@ def installed(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
         path: The search path of Python, `sys.path`.
     """
     return tuple(entry_points(group=group))
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _nearest(name: object, known: Collection[str]) -> str:

@@ -93,8 +93,7 @@ def weight_gradient(
 ) -> Float[Tensor, "output_size input_size"]:
     """Compute ``grad^T x``, the gradient of the weight.
 
-    oneDNN is faster if the wider side is the row dimension of the result: 66 against 129 ms for the
-    gradient of 8,000 x 256 weights from 3,840 rows.
+    oneDNN is faster if the wider side is the row dimension of the result.
     """
     if grad.shape[1] >= x.shape[1]:
         return linear(x.t(), grad.t()).t()

@@ -5,6 +5,7 @@ turns any exception of a parser into one `UserError`. Only the call of the parse
 `parsing`, so that bugs in our own code keep their traceback. See ``docs/decisions/0062-*.md``.
 """
 
+import difflib
 import io
 import json
 import os
@@ -148,12 +149,22 @@ def open_file(
             file.close()
     except FileNotFoundError:
         missing = missing or f"no such file; expected {what}; check the path"
-        raise UserError(f"{name}: {missing}") from None
+        raise UserError(f"{name}: {missing}{nearest_path(path)}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise UserError(f"{name}: cannot be opened: {reason(error)}; check the file") from None
     kind = next((kind for is_one, kind in _KINDS if is_one(found)), "not a regular file")
     remedy = folder if stat.S_ISDIR(found) else "name a regular file"
     raise UserError(f"{name}: is {kind}; expected {what}; {remedy}")
+
+
+def nearest_path(path: Path) -> str:
+    """Return a suggestion for a missing path: an entry of the same folder with a similar name."""
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.8)
+    return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
 
 
 def _is_endless(file: io.BufferedIOBase, mode: int) -> bool:

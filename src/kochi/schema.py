@@ -124,15 +124,25 @@ class ChosenName:
 
 @cache
 def schema_of(component: type) -> type[BaseModel]:
-    """Return the schema of a component's options, from its constructor and docstring."""
+    """Return the schema of a component's options, from its constructor and docstring.
+
+    Raises:
+        ComponentError: An option has no type annotation, so that its values cannot be checked.
+    """
     descriptions = {
         entry.arg_name: " ".join((entry.description or "").split())
         for entry in docstring_parser.parse(inspect.getdoc(component) or "").params
     }
     hints = get_type_hints(component.__init__, include_extras=True)
+    for name in options_of(component):
+        if name not in hints:
+            raise ComponentError(
+                f"{component.__qualname__}: the option {name!r} has no type; annotate it, as in "
+                f"`{name}: float = 1.0`"
+            )
     fields: dict[str, Any] = {
         name: (
-            hints.get(name, Any),
+            hints[name],
             Field(
                 ... if parameter.default is parameter.empty else parameter.default,
                 description=descriptions.get(name),
@@ -193,6 +203,9 @@ def _choose(slot: Slot[Any], value: Any, trust: Collection[str] | None) -> Choic
         options = schema_of(choice.component).model_validate(
             dict(choice.options), context={"trust": trust}
         )
+    except ComponentError as error:
+        reason = f"{slot.name} {choice.kind!r}: {error}"
+        raise PydanticCustomError(COMPONENT, "{reason}", {"reason": reason}) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         option = ".".join(map(str, first["loc"]))

@@ -176,8 +176,8 @@ def time_words(
         stretches: Those of the tokens, from `find_stretches`.
         times: Those of the tokens, from `time_tokens`.
 
-    >>> places = np.array([0.0, 0.2, 0.5, 0.9])
-    >>> stretches = Stretches(places[:-1], places[1:], (places[:-1] + places[1:]) / 2)
+    >>> positions = np.array([0.0, 0.2, 0.5, 0.9])
+    >>> stretches = Stretches(positions[:-1], positions[1:], (positions[:-1] + positions[1:]) / 2)
     >>> times = [Timed("", 0.0, 0.2), Timed("", 0.2, 0.5), Timed("", 0.5, 0.9)]
     >>> [(word.text, word.end_seconds) for word in time_words([" a", "b", " c"], stretches, times)]
     [('ab', 0.5), ('c', 0.9)]
@@ -187,8 +187,8 @@ def time_words(
     last: list[int] = []
     open_word = False
     for token, piece in enumerate(pieces):
-        for place, part in enumerate(piece.split(" ")):
-            open_word = open_word and place == 0
+        for position, part in enumerate(piece.split(" ")):
+            open_word = open_word and position == 0
             if not part:
                 continue
             if open_word:

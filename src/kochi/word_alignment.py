@@ -61,8 +61,8 @@ def merge_words(
         if word is not None:
             rows.setdefault(word, []).append(row)
     merged = np.zeros((1 + max(rows, default=-1), count + 1))
-    for word, places in rows.items():
-        np.add.at(merged[word], columns, alignment[places].mean(0))
+    for word, positions in rows.items():
+        np.add.at(merged[word], columns, alignment[positions].mean(0))
     return merged
 
 
@@ -102,12 +102,12 @@ def words_of_pieces(pieces: Sequence[str], tokens: Sequence[str] = ()) -> list[i
     [0, 0, 1, None]
     """
     text = "".join(pieces)
-    of_place: list[int | None] = [None] * len(text)
+    of_position: list[int | None] = [None] * len(text)
     for number, word in enumerate(re.finditer(r"\S+", text)):
-        of_place[word.start() : word.end()] = [number] * len(word[0])
+        of_position[word.start() : word.end()] = [number] * len(word[0])
     words, start = [], 0
     for piece in pieces:
-        covered = of_place[start : start + len(piece)]
+        covered = of_position[start : start + len(piece)]
         words.append(max((word for word in covered if word is not None), default=None))
         start += len(piece)
     return attach_marks(words, tokens)

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import LETTERS, RUN, Result, run_command, write_data
+from tests.conftest import (
+    LETTERS,
+    RUN,
+    Made,
+    Result,
+    run_command,
+    sets,
+    train_model,
+    write_data,
+)
 
 RARE = "ghijklmnopqrstuvwxyz"
 
@@ -28,55 +37,60 @@ def init(kochi, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def copier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copier(made_once: Made) -> Path:
     """A model folder: it has learned to copy letters and where there are rare ones."""
-    folder = tmp_path_factory.mktemp("copier")
-    drawn = random.Random(1)
-    words = {
-        "".join(drawn.choice(RARE if drawn.random() < 0.15 else LETTERS) for _ in range(length))
-        for length in (2, 3, 4, 5, 6) * 70
-    }
-    rows = [f"{word}\t{word}" for word in sorted(words)]
-    drawn.shuffle(rows)
-    (folder / "train.tsv").write_text("\n".join(["source\ttarget", *rows[20:]]) + "\n")
-    (folder / "dev.tsv").write_text("\n".join(["source\ttarget", *rows[:20]]) + "\n")
-    cut = f"vocabulary_size = {4 + len(LETTERS)}"
-    run = RUN.replace('target.tokens = "whitespace"', 'target.tokens = "characters"')
-    run = run.replace("[model]", f"source.{cut}\ntarget.{cut}\n\n[model]")
-    (folder / "run.toml").write_text(run.replace('"per"', '"cer"'), encoding="utf-8")
-    result = run_command("train", folder / "run.toml")
-    assert result.code == 0, result.err
-    return folder / "model"
+
+    def make(folder: Path) -> None:
+        drawn = random.Random(1)
+        words = {
+            "".join(drawn.choice(RARE if drawn.random() < 0.15 else LETTERS) for _ in range(length))
+            for length in (2, 3, 4, 5, 6) * 70
+        }
+        rows = [f"{word}\t{word}" for word in sorted(words)]
+        drawn.shuffle(rows)
+        (folder / "train.tsv").write_text("\n".join(["source\ttarget", *rows[20:]]) + "\n")
+        (folder / "dev.tsv").write_text("\n".join(["source\ttarget", *rows[:20]]) + "\n")
+        cut = f"vocabulary_size = {4 + len(LETTERS)}"
+        run = RUN.replace('target.tokens = "whitespace"', 'target.tokens = "characters"')
+        run = run.replace("[model]", f"source.{cut}\ntarget.{cut}\n\n[model]")
+        (folder / "run.toml").write_text(run.replace('"per"', '"cer"'), encoding="utf-8")
+        train_model(folder / "run.toml")
+
+    return made_once("copier", make) / "model"
 
 
 def train_steps(run_file: Path, steps: int, *options: str) -> Result:
     """Train to a step; a run of fewer steps is the beginning of one of more, bit for bit."""
-    changes = [
-        f"max_steps={steps}",
-        "evaluate_every=2",
-        "checkpoint_every=1",
-        "schedule.kind=constant",
-        "average_last=2",
-    ]
-    sets = [word for change in changes for word in ("--set", f"training.{change}")]
-    return run_command("train", run_file, *sets, *options)
+    changes = sets(
+        f"training.max_steps={steps}",
+        "training.evaluate_every=2",
+        "training.checkpoint_every=1",
+        "training.schedule.kind=constant",
+        "training.average_last=2",
+    )
+    return run_command("train", run_file, *changes, *options)
 
 
 @pytest.fixture(scope="session")
-def half_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def half_trained(made_once: Made) -> Path:
     """A folder with data, run file and a model trained to step 4. Not to be changed."""
-    run_file = write_data(tmp_path_factory.mktemp("half"))
-    result = train_steps(run_file, 4)
-    assert result.code == 0, result.err
-    return run_file.parent
+
+    def make(folder: Path) -> None:
+        result = train_steps(write_data(folder), 4)
+        assert result.code == 0, result.err
+
+    return made_once("half_trained", make)
 
 
 @pytest.fixture(scope="session")
-def at_step_8(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def at_step_8(made_once: Made) -> bytes:
     """The weights of the same model, trained to step 8 without a stop."""
-    run_file = write_data(tmp_path_factory.mktemp("whole"))
-    assert train_steps(run_file, 8).code == 0
-    return (run_file.parent / "model" / "model.safetensors").read_bytes()
+
+    def make(folder: Path) -> None:
+        result = train_steps(write_data(folder), 8)
+        assert result.code == 0, result.err
+
+    return (made_once("at_step_8", make) / "model" / "model.safetensors").read_bytes()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from kochi.cli import main
 from kochi.printing import Guarded, put, put_json, say
 from kochi.training.progress import Progress
 from kochi.visible import visible_text
-from tests.conftest import LETTERS, RUN, run_command
+from tests.conftest import LETTERS, RUN, Made, run_command
 
 # What terminals obey, what forges lines, and what turns the writing direction.
 BAD = [
@@ -75,20 +75,23 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 @pytest.fixture(scope="session")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(made_once: Made) -> Path:
     """A model folder: it has learned to say control characters."""
-    folder = tmp_path_factory.mktemp("hostile")
-    words = [first + second for first in LETTERS for second in LETTERS] * 4
-    rows = [f"{word}\t{''.join(ANSWERS[letter] for letter in word)}" for word in words]
-    for name in ("train.tsv", "dev.tsv"):
-        (folder / name).write_text("\n".join(["source\ttarget", *rows]) + "\n", encoding="utf-8")
-    run = RUN.replace('target.tokens = "whitespace"', 'target.tokens = "characters"')
-    (folder / "run.toml").write_text(run.replace('"per"', '"cer"'), encoding="utf-8")
-    result = run_command("train", folder / "run.toml")
-    assert result.code == 0, result.err
-    assert not obeyed(result.err)  # the examples at each evaluation
-    assert not obeyed(result.out)
-    return folder / "model"
+
+    def make(folder: Path) -> None:
+        words = [first + second for first in LETTERS for second in LETTERS] * 4
+        rows = [f"{word}\t{''.join(ANSWERS[letter] for letter in word)}" for word in words]
+        for name in ("train.tsv", "dev.tsv"):
+            text = "\n".join(["source\ttarget", *rows]) + "\n"
+            (folder / name).write_text(text, encoding="utf-8")
+        run = RUN.replace('target.tokens = "whitespace"', 'target.tokens = "characters"')
+        (folder / "run.toml").write_text(run.replace('"per"', '"cer"'), encoding="utf-8")
+        result = run_command("train", folder / "run.toml")
+        assert result.code == 0, result.err
+        assert not obeyed(result.err)  # the examples at each evaluation
+        assert not obeyed(result.out)
+
+    return made_once("hostile", make) / "model"
 
 
 def test_everything_that_terminals_obey_is_spelt_out() -> None:

@@ -68,7 +68,7 @@ def make(parts: Components) -> Attention | MultiHeadAttention:
 def same_compiled(
     parts: Components, backend: str, need_alignment: bool | AlignmentOf = True
 ) -> None:
-    """Compare value and every gradient, with NaN in hidden places and a query that sees nothing."""
+    """Compare value and every gradient, with NaN in hidden positions and a query without any."""
     module = make(parts)
     # One query is asked after the other: two are enough, and quicker to compile.
     target = 2 if any(part in LOOK_BACK for part in parts) else LENGTH
@@ -78,9 +78,9 @@ def same_compiled(
 
     def run(query: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         projected = module.project(memory, SEES)
-        readout = module(query, projected, need_alignment=need_alignment)
-        assert readout.alignment is not None
-        return readout.context, readout.alignment
+        output = module(query, projected, need_alignment=need_alignment)
+        assert output.alignment is not None
+        return output.context, output.alignment
 
     torch._dynamo.reset()
     whole = parts[2] not in IN_PIECES

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from kochi.attention import START, AlignmentOf, Attention, MultiHeadAttention, build
 from kochi.attention.kernels.dispatch import KERNELS, refusal
+from tests.covering import pairwise
 
 BATCH, LENGTH, SIZE, HEADS = 2, 11, 12, 3
 WINDOW = {"kind": "sliding_window", "left": 2, "right": 1}
@@ -60,8 +61,11 @@ def expected_of(alignment: Tensor | None, wanted: AlignmentOf) -> Tensor:
     return alignment
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=str)
-@pytest.mark.parametrize(("score", "scope", "relative", "kernel"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("score", "scope", "relative", "kernel", "wanted"),
+    pairwise((*case, wanted) for case in CASES for wanted in WANTED),
+    ids=str,
+)
 def test_it_is_that_part_of_the_whole(
     score: str, scope: Any, relative: str | None, kernel: str, wanted: AlignmentOf
 ) -> None:
@@ -75,11 +79,11 @@ def test_it_is_that_part_of_the_whole(
     broken = memory.clone()
     broken[0, 3] = torch.nan
     for values, hidden in ((memory, mask), (memory, None), (broken, None)):
-        projected, readouts = module.project(values, hidden), []
+        projected, outputs = module.project(values, hidden), []
         for need in (False, True, wanted):
             torch.manual_seed(5)
-            readouts.append(module(query, projected, need_alignment=need))
-        silent, whole, some = readouts
+            outputs.append(module(query, projected, need_alignment=need))
+        silent, whole, some = outputs
         torch.testing.assert_close(some.context, silent.context, rtol=0, atol=0, equal_nan=True)
         expected = expected_of(whole.alignment, wanted)
         torch.testing.assert_close(some.alignment, expected, equal_nan=True)
@@ -106,15 +110,15 @@ def test_parts_that_look_back_or_draw(
     query = torch.randn(BATCH, 5, SIZE, dtype=torch.float64)
     projected = module.project(torch.randn(BATCH, 7, SIZE, dtype=torch.float64))
     for wanted in (AlignmentOf([3, 0]), AlignmentOf(), AlignmentOf([]), AlignmentOf([2], [0])):
-        readouts = []
+        outputs = []
         for need in (False, True, wanted):
             torch.manual_seed(5)
-            readouts.append(
+            outputs.append(
                 module.step(query, projected, START, need_alignment=need)
                 if together
                 else module(query, projected, need_alignment=need)
             )
-        silent, whole, some = readouts
+        silent, whole, some = outputs
         assert silent.alignment is None
         assert torch.equal(some.context, silent.context)
         assert torch.equal(some.alignment, expected_of(whole.alignment, wanted))

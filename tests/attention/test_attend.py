@@ -16,12 +16,13 @@ from kochi.attention import (
     AttentionState,
     MultiHeadAttention,
     Positions,
-    Projected,
+    ProjectedMemory,
     Scope,
     build,
 )
 from kochi.attention.kernels.dispatch import refusal
 from kochi.attention.scopes import Coverage
+from tests.covering import pairwise
 
 Module = Attention | MultiHeadAttention
 KERNELS = ("reference", "sdpa", "dense", "blocked")
@@ -59,7 +60,8 @@ CASES = [
     for kernel in KERNELS
     if served(score, scope, kernel)
 ]
-every_case = pytest.mark.parametrize(("score", "scope", "heads", "kernel"), CASES)
+NAMES = ("score", "scope", "heads", "kernel")
+every_case = pytest.mark.parametrize(NAMES, pairwise(CASES))
 drawn_case = st.sampled_from(CASES)
 
 
@@ -171,15 +173,15 @@ def test_step_by_step_equals_all_at_once(score: str, scope: str, heads: int, ker
 
 @every_case
 def test_growing_memory_equals_all_at_once(score: str, scope: str, heads: int, kernel: str) -> None:
-    """Causal self-attention with a cache, one place more a step."""
+    """Causal self-attention with a cache, one more position at each step."""
     module = make(score, "causal", heads, kernel)
     values = numbers(2, 5, 6)
     whole = module(values, module.project(values)).context
     state, cache, contexts = None, module.project(values[:, :1]), []
     for step in range(5):
-        place = values[:, step : step + 1]
-        cache = cache if step == 0 else cache.append(module.project(place))
-        context, _, state = module(place, cache, state=state)
+        one = values[:, step : step + 1]
+        cache = cache if step == 0 else cache.append(module.project(one))
+        context, _, state = module(one, cache, state=state)
         contexts.append(context)
     torch.testing.assert_close(torch.cat(contexts, dim=1), whole)
 
@@ -238,10 +240,16 @@ def test_each_beam_goes_on_from_its_own_past(
         )
 
 
-@every_case
-@pytest.mark.parametrize("poison", [torch.nan, torch.inf, -torch.inf, 1e300])
-@pytest.mark.parametrize("early", [True, False])
-def test_nothing_leaks_from_masked_places(
+POISONED = [
+    (*case, poison, early)
+    for case in CASES
+    for poison in (torch.nan, torch.inf, -torch.inf, 1e300)
+    for early in (True, False)
+]
+
+
+@pytest.mark.parametrize((*NAMES, "poison", "early"), pairwise(POISONED))
+def test_nothing_leaks_from_masked_positions(
     score: str,
     scope: str,
     heads: int,
@@ -257,10 +265,10 @@ def test_nothing_leaks_from_masked_places(
     for hidden in (0.0, poison):
         memory = clean.masked_fill(~mask.unsqueeze(-1), hidden).requires_grad_()
         projected = module.project(memory, mask) if early else module.project(memory)
-        readout = module(query, projected, mask=None if early else mask, need_alignment=True)
+        output = module(query, projected, mask=None if early else mask, need_alignment=True)
         inputs = [query, memory, *module.parameters()]
-        found = gradients(readout.context, inputs)
-        results.append([readout.context, by_head(readout.alignment), *found])
+        found = gradients(output.context, inputs)
+        results.append([output.context, by_head(output.alignment), *found])
     for expected, found in zip(*results, strict=True):
         assert found.isfinite().all()
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -279,19 +287,19 @@ def test_only_who_may_see_a_broken_place_reads_nan(
     memory[0, 2] = torch.nan
     mask = torch.ones(2, 3, 4, dtype=torch.bool)
     mask[0, 2, 2] = False
-    readout = module(query, module.project(memory), mask=mask, need_alignment=True)
-    # Query 0 and 1 of sentence 0 look at place 2, unless the scope hides it.
+    output = module(query, module.project(memory), mask=mask, need_alignment=True)
+    # Query 0 and 1 of sentence 0 attend to position 2, unless the scope hides it.
     broken = torch.zeros(2, 3, dtype=torch.bool)
     seen = module.scope(Positions(3, 4, mask.device)) if isinstance(module.scope, Scope) else None
     broken[0, :2] = True if seen is None else seen[:2, 2]
     if scope == "local_p":  # each head predicts what it sees
-        broken = readout.context.isnan().any(-1)
+        broken = output.context.isnan().any(-1)
         assert not broken[1].any()
         assert not broken[0, 2]
         return
-    assert torch.equal(readout.context.isnan().all(-1), broken)
-    assert torch.equal(readout.context.isnan().any(-1), broken)
-    assert torch.equal(by_head(readout.alignment).isnan().any(-1).any(1), broken)
+    assert torch.equal(output.context.isnan().all(-1), broken)
+    assert torch.equal(output.context.isnan().any(-1), broken)
+    assert torch.equal(by_head(output.alignment).isnan().any(-1).any(1), broken)
 
 
 @every_case
@@ -306,23 +314,23 @@ def test_memory_of_length_zero(
     query = numbers(2, 3, 6).requires_grad_()
     memory = numbers(2, 0, 6).requires_grad_()
     for mask in (None, torch.zeros(2, 0, dtype=torch.bool)):
-        readout = module(query, module.project(memory, mask), need_alignment=True)
-        assert by_head(readout.alignment).shape == (2, heads, 3, 0)
+        output = module(query, module.project(memory, mask), need_alignment=True)
+        assert by_head(output.alignment).shape == (2, heads, 3, 0)
         expected = torch.zeros(2, 3, 6, dtype=torch.float64)
         if isinstance(module, MultiHeadAttention):
             expected = module.output_proj(expected)
-        assert torch.equal(readout.context, expected)
-        for gradient in gradients(readout.context, [query]) if heads > 1 else []:
+        assert torch.equal(output.context, expected)
+        for gradient in gradients(output.context, [query]) if heads > 1 else []:
             assert (gradient == 0).all()
 
 
 @every_case
 def test_no_queries_at_all(score: str, scope: str, heads: int, kernel: str) -> None:
     module = make(score, scope, heads, kernel)
-    readout = module(numbers(2, 0, 6), module.project(numbers(2, 5, 6)), need_alignment=True)
-    assert readout.context.shape == (2, 0, 6)
-    assert by_head(readout.alignment).shape == (2, heads, 0, 5)
-    assert readout.state == AttentionState()
+    output = module(numbers(2, 0, 6), module.project(numbers(2, 5, 6)), need_alignment=True)
+    assert output.context.shape == (2, 0, 6)
+    assert by_head(output.alignment).shape == (2, heads, 0, 5)
+    assert output.state == AttentionState()
 
 
 def test_masks_of_memory_and_call_add_up() -> None:
@@ -362,7 +370,7 @@ def test_rows_and_append() -> None:
 
 def test_dot_keeps_keys_and_values_one() -> None:
     module = build("dot", query_size=3, memory_size=3)
-    projected: Projected = module.project(torch.randn(3, 4, 3))
+    projected: ProjectedMemory = module.project(torch.randn(3, 4, 3))
     assert projected.keys is projected.values
     assert projected.rows(torch.tensor([1])).append(projected.rows(torch.tensor([0]))).mask is None
 

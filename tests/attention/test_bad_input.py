@@ -83,7 +83,7 @@ def test_options_of_parts(part: str, kind: str, option: str, value: object, expe
     [
         ("sdpa", {"score": "additive"}, "the score Additive is not a dot product of projected"),
         ("dense", {"selection": "hard"}, "the selection Hard is not the plain softmax"),
-        ("sdpa", {"scope": "local_p"}, "the scope LocalP does more than hide places"),
+        ("sdpa", {"scope": "local_p"}, "the scope LocalP does more than hide positions"),
         ("blocked", {"score": "cosine"}, "the score Cosine is not the additive or the"),
         ("banded", {"scope": "causal"}, "the scope Causal is not a sliding window"),
     ],

@@ -107,7 +107,7 @@ def test_dropout_keeps_the_mean() -> None:
     values = torch.ones(4000, 5, 8)
     context = module(torch.zeros(4000, 5, 8), module.project(values)).context[:, 2, 0]
     assert context.min() < 1.0 < context.max()
-    # Each of 4 places has weight 1/4: variance 1/12, as for the reference.
+    # Each of 4 positions has weight 1/4: variance 1/12, as for the reference.
     assert context.mean().item() == pytest.approx(1.0, abs=5 * 0.0046)
 
 

@@ -155,9 +155,9 @@ def test_location_aware_equals_the_reference(
     results: list[list[Tensor]] = []
     for module in located_twins(heads, dtype):
         inputs = [query.clone().requires_grad_(), memory.clone().requires_grad_()]
-        readout = module(inputs[0], module.project(inputs[1], mask), need_alignment=True)
-        assert readout.alignment is not None
-        answered = torch.cat((readout.context.flatten(), readout.alignment.flatten()))
+        output = module(inputs[0], module.project(inputs[1], mask), need_alignment=True)
+        assert output.alignment is not None
+        answered = torch.cat((output.context.flatten(), output.alignment.flatten()))
         found = gradients(answered, [*inputs, *module.parameters()])
         results.append([answered, *found])
     for start, stop in ((0, 1), (1, None)):

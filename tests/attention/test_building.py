@@ -19,6 +19,7 @@ from kochi.attention import (
     build,
 )
 from kochi.attention.scores import Dot
+from tests.covering import pairwise_product
 
 
 def test_names() -> None:
@@ -49,15 +50,12 @@ def test_names() -> None:
     )
 
 
-@pytest.mark.parametrize("heads", [1, 2])
-@pytest.mark.parametrize("selection", SELECTIONS)
-@pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("score", SCORES)
+@pairwise_product(score=SCORES, scope=SCOPES, selection=SELECTIONS, heads=(1, 2))
 def test_all_combine(score: str, scope: str, selection: str, heads: int) -> None:
     module = build(score, scope, selection, query_size=4, memory_size=4, num_heads=heads)
     assert type(module) is (Attention if heads == 1 else MultiHeadAttention)
-    readout = module(torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4)))
-    assert readout.context.shape == (2, 3, module.context_size)
+    output = module(torch.randn(2, 3, 4), module.project(torch.randn(2, 5, 4)))
+    assert output.context.shape == (2, 3, module.context_size)
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -80,14 +78,14 @@ def test_all_combine_in_16_bits(score: str, scope: str) -> None:
 def test_relative_terms_combine_with_dot_products(score: str, scope: str, relative: str) -> None:
     module = build(score, scope, query_size=4, memory_size=4, num_heads=2, relative=relative)
     query, memory = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
-    readout = module(query, module.project(memory), need_alignment=True)
-    assert readout.alignment is not None
-    assert readout.alignment.shape == (2, 2, 3, 5)
+    output = module(query, module.project(memory), need_alignment=True)
+    assert output.alignment is not None
+    assert output.alignment.shape == (2, 2, 3, 5)
     with torch.autocast("cpu", torch.bfloat16):
-        readout = module(query, module.project(memory))
-    readout.context.float().sum().backward()
-    readout = module.bfloat16()(query.bfloat16(), module.project(memory.bfloat16()))
-    assert readout.context.dtype == torch.bfloat16
+        output = module(query, module.project(memory))
+    output.context.float().sum().backward()
+    output = module.bfloat16()(query.bfloat16(), module.project(memory.bfloat16()))
+    assert output.context.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("relative", ["t5", "alibi"])
@@ -216,7 +214,7 @@ def test_parts_of_ones_own(heads: int) -> None:
     context, alignment, _ = module(memory[:, :3], module.project(memory), need_alignment=True)
     assert "NegativeDistance" in module.explain()
     assert alignment is not None
-    if heads == 1:  # the nearest place is itself, and it may be seen
+    if heads == 1:  # the nearest position is itself, and it may be seen
         torch.testing.assert_close(context, memory[:, :3])
     assert (alignment[..., 0, 1::2] == 0).all()
     assert (alignment.sum(-1) == 1).all()

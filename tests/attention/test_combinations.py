@@ -1,4 +1,4 @@
-"""Every score with every scope, selection and relative term, in one head and in two."""
+"""Combinations of scores, scopes, selections and relative terms; `make test` runs them pairwise."""
 
 import itertools
 from typing import Any
@@ -17,6 +17,7 @@ from kochi.attention import (
     MultiHeadAttention,
     build,
 )
+from tests.covering import pairwise
 
 BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 4
 JOINED = [
@@ -61,8 +62,22 @@ def name(parts: Named) -> str:
     return "-".join(part if isinstance(part, str) else "+".join(part) for part in parts if part)
 
 
-@pytest.mark.parametrize("heads", [1, 2])
-@pytest.mark.parametrize("parts", EVERYTHING, ids=name)
+def all_heads(heads: tuple[int, ...]) -> list[Any]:
+    """Return what can be built, and what is refused, each pairwise."""
+    rows = list(itertools.product(EVERYTHING, heads))
+    refused = [row for row in rows if make(*row) is None]
+    made = [row for row in rows if row not in refused]
+    return [p for group in (made, refused) for p in pairwise(group, lambda row: (*row[0], row[1]))]
+
+
+def name_of(value: Named | int) -> str:
+    return str(value) if isinstance(value, int) else name(value)
+
+
+EVERY_ROW = all_heads((1, 2))
+
+
+@pytest.mark.parametrize(("parts", "heads"), EVERY_ROW, ids=name_of)
 def test_it_works_or_is_refused(parts: Named, heads: int) -> None:
     """The chosen kernel equals the reference, steps equal the whole, and gradients are finite."""
     module = make(parts, heads)
@@ -90,8 +105,7 @@ def test_it_works_or_is_refused(parts: Named, heads: int) -> None:
 
 
 @pytest.mark.usefixtures("shapes_unchecked")  # the test above checks them
-@pytest.mark.parametrize("heads", [1, 2])
-@pytest.mark.parametrize("parts", EVERYTHING, ids=name)
+@pytest.mark.parametrize(("parts", "heads"), EVERY_ROW, ids=name_of)
 def test_beams_keep_their_own_past(parts: Named, heads: int) -> None:
     module = make(parts, heads)
     if module is None:
@@ -112,9 +126,9 @@ def test_beams_keep_their_own_past(parts: Named, heads: int) -> None:
 
 
 @pytest.mark.usefixtures("shapes_unchecked")
-@pytest.mark.parametrize("parts", EVERYTHING, ids=name)
-def test_nothing_to_see_is_zero(parts: Named) -> None:
-    module = make(parts, 1)
+@pytest.mark.parametrize(("parts", "heads"), all_heads((1,)), ids=name_of)
+def test_nothing_to_see_is_zero(parts: Named, heads: int) -> None:
+    module = make(parts, heads)
     if module is None:
         return
     query, values, mask = example()
@@ -123,10 +137,10 @@ def test_nothing_to_see_is_zero(parts: Named) -> None:
     values[1] = torch.nan
     for memory in (values, values[:, :0]):
         projected = module.project(memory, mask[:, : memory.shape[1]])
-        readout = module(query, projected, need_alignment=True)
-        assert readout.alignment is not None
-        assert (readout.alignment[1] == 0.0).all()
-        assert (readout.context[1] == 0.0).all()
-        if readout.context.requires_grad:  # an argmax has no gradient
-            (gradient,) = torch.autograd.grad(readout.context.sum(), query, allow_unused=True)
+        output = module(query, projected, need_alignment=True)
+        assert output.alignment is not None
+        assert (output.alignment[1] == 0.0).all()
+        assert (output.context[1] == 0.0).all()
+        if output.context.requires_grad:  # an argmax has no gradient
+            (gradient,) = torch.autograd.grad(output.context.sum(), query, allow_unused=True)
             assert gradient is None or gradient.isfinite().all()

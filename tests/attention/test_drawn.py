@@ -1,4 +1,4 @@
-"""Selections that draw one place, and the exact marginal, against the sum over all choices."""
+"""Selections that draw one position, and the exact marginal, against the sum over all choices."""
 
 import math
 from itertools import product
@@ -40,10 +40,10 @@ def exact_gradient() -> Tensor:
 @pytest.mark.parametrize("baseline", [0.0, 1.7])
 def test_the_score_function_gradient_is_exact_in_expectation(baseline: float) -> None:
     total = torch.zeros(4, dtype=torch.float64)
-    for place in range(3):
+    for position in range(3):
         scores = some_scores()
-        log_probability, _ = choice_of(torch.eye(4, dtype=torch.float64)[place], scores, VISIBLE)
-        ((REWARD[place] - baseline) * log_probability).backward()
+        log_probability, _ = choice_of(torch.eye(4, dtype=torch.float64)[position], scores, VISIBLE)
+        ((REWARD[position] - baseline) * log_probability).backward()
         assert scores.grad is not None
         total += log_probability.detach().exp() * scores.grad
     torch.testing.assert_close(total, exact_gradient())
@@ -73,7 +73,7 @@ def test_draws_follow_the_softmax() -> None:
         assert ((found.mean((0, 1, 2)) - share).abs() <= 4.5 * error).all()
 
 
-def test_the_likeliest_place_outside_training() -> None:
+def test_the_likeliest_position_outside_training() -> None:
     scores = some_scores()[None, None, None]
     visible = VISIBLE[None, None, None]
     choice = Hard().eval()(scores, visible)
@@ -97,10 +97,10 @@ def test_nothing_to_choose_from() -> None:
 @pytest.mark.parametrize("empty", [False, True])
 def test_gradients_of_log_probability_and_entropy(empty: bool) -> None:
     scores = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
-    place = torch.eye(4, dtype=torch.float64)[[0, 2, 1]]
+    position = torch.eye(4, dtype=torch.float64)[[0, 2, 1]]
     visible = torch.stack([VISIBLE, VISIBLE, VISIBLE & (not empty)])
-    place = place * visible
-    assert torch.autograd.gradcheck(lambda scores: choice_of(place, scores, visible), (scores,))
+    position = position * visible
+    assert torch.autograd.gradcheck(lambda scores: choice_of(position, scores, visible), (scores,))
 
 
 def test_the_attention_hands_out_what_was_drawn() -> None:
@@ -154,8 +154,8 @@ def test_the_marginal_is_the_sum_over_all_paths() -> None:
     total = 0.0
     for path in product(range(source), repeat=steps):
         chance = 1.0
-        for step, place in enumerate(path):
-            chance *= (alignment[step, place] * likelihood[step, place]).item()
+        for step, position in enumerate(path):
+            chance *= (alignment[step, position] * likelihood[step, position]).item()
         total += chance
     found = marginal_log_likelihood(alignment, likelihood.log()).sum().item()
     assert found == pytest.approx(math.log(total), rel=1e-12)
@@ -273,10 +273,10 @@ def test_it_is_tossed_once_for_a_sentence(score: str, heads: int) -> None:
             assert state is not None
             state, projected, query = state.keep(rows), projected.rows(rows), query[rows]
             one = query[:, step : step + 1]
-        readout = module(one, projected, state=state, need_alignment=True)
-        state = readout.state
-        assert readout.alignment is not None
-        found = (readout.alignment < 1).all(-1).flatten(1)
+        output = module(one, projected, state=state, need_alignment=True)
+        state = output.state
+        assert output.alignment is not None
+        found = (output.alignment < 1).all(-1).flatten(1)
         assert torch.equal(found.all(1), found.any(1))
         seen.append(found[:, 0] if step >= 3 else found[rows, 0])
     assert all(torch.equal(one, seen[0]) for one in seen)

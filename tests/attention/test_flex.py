@@ -141,16 +141,16 @@ def test_nothing_to_see_is_zero() -> None:
     query, memory = torch.randn(2, 5, 8, requires_grad=True), torch.randn(2, 7, 8)
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[0] = mask[1, 0] = False
-    for places in (7, 0):
-        projected = module.project(memory[:, :places], mask[:, :places])
-        readout = module(query, projected, need_alignment=True)
+    for positions in (7, 0):
+        projected = module.project(memory[:, :positions], mask[:, :positions])
+        output = module(query, projected, need_alignment=True)
         empty = torch.ones(2, 5, dtype=torch.bool)
-        if places:
+        if positions:
             empty[1, 1:] = False
-        assert readout.alignment is not None
-        assert torch.equal((readout.alignment == 0.0).all(-1), empty)
-        assert torch.equal((readout.context == 0.0).all(-1), empty)
-        (gradient,) = torch.autograd.grad(readout.context.sum(), query)
+        assert output.alignment is not None
+        assert torch.equal((output.alignment == 0.0).all(-1), empty)
+        assert torch.equal((output.context == 0.0).all(-1), empty)
+        (gradient,) = torch.autograd.grad(output.context.sum(), query)
         # One visible key has weight 1 whatever the query is.
         assert (gradient[empty] == 0.0).all() and gradient.isfinite().all()
 
@@ -244,7 +244,8 @@ def test_the_rule_takes_it_on_cuda_where_much_is_skipped(monkeypatch: pytest.Mon
     sizes: dict[str, Any] = {"query_size": 8, "memory_size": 8}
     window = build("dot", {"kind": "sliding_window", "left": 9, "right": 0}, **sizes)
     assert window.explain(4096, 4096, device="cuda") == (
-        "kernel 'flex': the window of 10 places leaves most keys out (a limit not measured on CUDA)"
+        "kernel 'flex': the window of 10 positions leaves most keys out "
+        "(a limit not measured on CUDA)"
     )
     assert window.explain(4096, 4096).startswith("kernel 'banded'")
     assert window.explain(1024, 1024, device="cuda").startswith("kernel 'banded'")

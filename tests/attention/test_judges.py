@@ -120,7 +120,7 @@ def test_dot_attention_of_keras(keras: Any, scaled: bool, scope: str, masked: bo
 @pytest.mark.parametrize("num_heads", [1, 2, 3, 6, 8, 12])
 @pytest.mark.parametrize(("target", "source"), [(5, 5), (3, 7)])
 def test_the_term_of_alibi(num_heads: int, target: int, source: int) -> None:
-    """There the queries are the last places of the memory."""
+    """There the queries are the last positions of the memory."""
     expected = AlibiPositionalBias(heads=num_heads, total_heads=num_heads)(
         target, source
     ).unsqueeze(0)

@@ -28,7 +28,7 @@ class Slope(Relative):
 
 
 class Near(PredictedScope):
-    """See two places either side of where the query stands, less the further away."""
+    """See two positions either side of where the query stands, less the further away."""
 
     def forward(
         self,
@@ -78,12 +78,12 @@ def test_terms_equal_the_reference(
         module.load_state_dict(weights or module.state_dict())
         weights = module.state_dict()
         inputs = [query.clone().requires_grad_(), values.clone().requires_grad_()]
-        readout = module(inputs[0], module.project(inputs[1]), mask=mask, need_alignment=True)
+        output = module(inputs[0], module.project(inputs[1]), mask=mask, need_alignment=True)
         silent = module(inputs[0], module.project(inputs[1]), mask=mask)
-        assert torch.equal(silent.context, readout.context)
-        assert readout.alignment is not None
-        found = gradients(readout.context, [*inputs, *module.parameters()])
-        results.append([readout.context, readout.alignment, *found])
+        assert torch.equal(silent.context, output.context)
+        assert output.alignment is not None
+        found = gradients(output.context, [*inputs, *module.parameters()])
+        results.append([output.context, output.alignment, *found])
     tolerance = 1e-4 if dtype == torch.float32 else 1e-10
     torch.testing.assert_close(results[1], results[0], rtol=tolerance, atol=tolerance)
 

@@ -110,9 +110,9 @@ def test_asking_for_the_alignment_never_changes_the_context(kernel: str, trainin
     contexts = []
     for need_alignment in (False, True):
         torch.manual_seed(3)
-        readout = module(query, projected, need_alignment=need_alignment)
-        contexts.append(readout.context)
-        assert (readout.alignment is not None) is need_alignment
+        output = module(query, projected, need_alignment=need_alignment)
+        contexts.append(output.context)
+        assert (output.alignment is not None) is need_alignment
     assert torch.equal(*contexts)
 
 
@@ -132,7 +132,7 @@ def test_dropout_keeps_the_mean() -> None:
     module = build("dot", query_size=2, memory_size=2, dropout=0.25, kernel="reference")
     projected = module.project(torch.ones(1, 4, 2).expand(4000, 4, 2))
     context = module(torch.zeros(4000, 1, 2), projected).context
-    # Each place has weight 1/4, dropped with probability 1/4, else divided by 3/4: variance
+    # Each position has weight 1/4, dropped with probability 1/4, else divided by 3/4: variance
     # 4 * (1/4)^2 * (1/3) = 1/12, standard error of the mean sqrt(1/12/4000) = 0.0046.
     assert context[..., 0].mean().item() == pytest.approx(1.0, abs=5 * 0.0046)
 
@@ -157,13 +157,13 @@ def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> N
     )
     window = {"kind": "sliding_window", "left": 9, "right": 0}
     banded = build("dot", window, query_size=8, memory_size=8)
-    assert banded.explain(999, 999).startswith("kernel 'banded': the window of 10 places leaves")
+    assert banded.explain(999, 999).startswith("kernel 'banded': the window of 10 positions leaves")
     assert banded.explain(90, 90).startswith("kernel 'dense': ")
-    assert banded.explain(998, 999).startswith("kernel 'windowed': windows of 10 places leave")
+    assert banded.explain(998, 999).startswith("kernel 'windowed': windows of 10 positions leave")
     dot = build("dot", query_size=8, memory_size=8)
     assert dot.explain(target_length=500, source_length=500).startswith("kernel 'sdpa': ")
     assert dot.explain(1, 20, need_gradient=False).startswith("kernel 'sdpa': ")
-    assert "up to 96 places on the CPU two plain products" in dot.explain(30, 30)
+    assert "up to 96 positions on the CPU two plain products" in dot.explain(30, 30)
     assert dot.explain(30, 200).startswith("kernel 'sdpa': ")
     assert dot.explain(30, 200, torch.bfloat16).startswith("kernel 'dense': ")
     assert dot.explain(30, 30, torch.bfloat16, device="cuda").startswith("kernel 'sdpa': ")
@@ -187,5 +187,5 @@ def test_the_limit_of_plain_products_goes_by_the_processor(
 ) -> None:
     monkeypatch.setattr(dispatch, "SHORT_HERE", dispatch.short_on(processor))
     dot = build("dot", query_size=8, memory_size=8)
-    assert f"up to {limit} places" in dot.explain(limit, limit)
+    assert f"up to {limit} positions" in dot.explain(limit, limit)
     assert dot.explain(limit, limit + 1).startswith("kernel 'sdpa'")

@@ -14,26 +14,26 @@ from kochi.attention.selections.monotonic import expected_walk
 
 
 def all_paths(stop: Tensor) -> Tensor:
-    """Return, for each step and place, the probability that the walk stops there.
+    """Return, for each step and position, the probability that the walk stops there.
 
-    ``stop[t, s]``. A path is a place for each step; place SOURCE is off the end, for good.
+    ``stop[t, s]``. A path is a position for each step; position SOURCE is off the end, for good.
     """
     steps, source = stop.shape
     alignment = torch.zeros_like(stop)
     for path in product(range(source + 1), repeat=steps):
         chance, start = 1.0, 0
-        for step, place in enumerate(path):
-            if place < start:
+        for step, position in enumerate(path):
+            if position < start:
                 chance = 0.0
                 break
-            for passed in range(start, min(place, source)):
+            for passed in range(start, min(position, source)):
                 chance *= 1.0 - stop[step, passed].item()
-            if place < source:
-                chance *= stop[step, place].item()
-            start = place
-        for step, place in enumerate(path):
-            if place < source:
-                alignment[step, place] += chance
+            if position < source:
+                chance *= stop[step, position].item()
+            start = position
+        for step, position in enumerate(path):
+            if position < source:
+                alignment[step, position] += chance
     return alignment
 
 
@@ -52,10 +52,10 @@ def test_equals_the_recurrence_in_a_long_source() -> None:
     stop[200:220] = 0.0
     previous = torch.rand(401, dtype=torch.float64).softmax(0).requires_grad_()
     reached, expected = 0.0, []
-    for place in range(401):
-        passed = 1.0 - stop[place - 1].item() if place else 0.0
-        reached = passed * reached + previous[place].item()
-        expected.append(stop[place].item() * reached)
+    for position in range(401):
+        passed = 1.0 - stop[position - 1].item() if position else 0.0
+        reached = passed * reached + previous[position].item()
+        expected.append(stop[position].item() * reached)
     stop.requires_grad_()
     found = expected_walk(stop, previous)
     torch.testing.assert_close(
@@ -77,7 +77,7 @@ def test_the_hard_walk_by_hand() -> None:
         past = then(past, alignment)
 
 
-def test_a_walk_passes_hidden_places() -> None:
+def test_a_walk_passes_hidden_positions() -> None:
     visible = torch.tensor([[[[False, True, False, True]]]])
     scores = torch.full((1, 1, 1, 4), 1.0)
     alignment = Monotonic(offset=0.0).eval()(scores, visible, None)
@@ -107,10 +107,12 @@ def test_chunks_equal_the_formula_as_a_loop(window: int) -> None:
     visible = torch.tensor([True, False, True, True, True])
     expected = torch.zeros(5, dtype=torch.float64)
     for end in (0, 2, 3, 4):
-        chunk = [place for place in range(max(0, end - window + 1), end + 1) if visible[place]]
-        total = sum(scores[place].exp() for place in chunk)
-        for place in chunk:
-            expected[place] += standing[end] * scores[place].exp() / total
+        chunk = [
+            position for position in range(max(0, end - window + 1), end + 1) if visible[position]
+        ]
+        total = sum(scores[position].exp() for position in chunk)
+        for position in chunk:
+            expected[position] += standing[end] * scores[position].exp() / total
     found = spread_over_chunks(torch.where(visible, standing, 0.0), scores, visible, window)
     torch.testing.assert_close(found, expected)
 
@@ -132,7 +134,7 @@ def test_chunkwise_goes_on_from_where_it_stood(training: bool) -> None:
     """Asked through the door: the walk underneath is that of `Monotonic`."""
     query, memory = 3.0 * torch.randn(2, 5, 4), torch.randn(2, 7, 4)
     options = {"noise": 0.0, "offset": 0.0}
-    readouts = []
+    outputs = []
     for selection in (
         {"kind": "chunkwise", "window": 3, **options},
         {"kind": "monotonic"} | options,
@@ -140,14 +142,14 @@ def test_chunkwise_goes_on_from_where_it_stood(training: bool) -> None:
         module = build("dot", "global", selection, query_size=4, memory_size=4).train(training)
         projected = module.project(memory)
         whole = module(query, projected, need_alignment=True)
-        readouts.append(whole)
+        outputs.append(whole)
         state, steps = None, []
         for step in query.split(1, dim=1):
-            readout = module(step, projected, state=state, need_alignment=True)
-            state = readout.state
-            steps.append(readout.alignment)
+            output = module(step, projected, state=state, need_alignment=True)
+            state = output.state
+            steps.append(output.alignment)
         torch.testing.assert_close(torch.cat(steps, 1), whole.alignment)
-    chunks, walk = readouts
+    chunks, walk = outputs
     for step in range(5):
         scores = query[:, step : step + 1] @ memory.transpose(1, 2)
         expected = spread_over_chunks(walk.alignment[:, step : step + 1], scores, None, 3)

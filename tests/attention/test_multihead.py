@@ -111,7 +111,7 @@ def test_projecting_in_one_product_is_the_same(score: str, scope: str, rotary: b
 
 @pytest.mark.parametrize("rotary", [False, True])
 def test_a_cache_of_beams_equals_each_beam_alone(rotary: bool) -> None:
-    """Width 2, three steps: the cache holds both beams, the mask says which place is whose."""
+    """Width 2, three steps: the cache holds both beams, the mask says which position is whose."""
     module = build_multihead(
         "scaled_dot", "causal", query_size=SIZE, memory_size=SIZE, num_heads=HEADS, rotary=rotary
     ).double()

@@ -4,7 +4,8 @@ A query that may see nothing gets alignment 0, context 0 and finite gradients; w
 or not, changes nothing; in every dtype, with gradients and without. Compiled: test_compiled.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ from kochi.attention import (
     SCORES,
     SELECTIONS,
     Attention,
+    AttentionOutput,
     MultiHeadAttention,
-    Readout,
     build,
 )
 from kochi.attention.kernels.dispatch import KERNELS, refusal
+from tests.covering import pairwise
 
 BATCH, LENGTH, SIZE, HEADS = 3, 5, 8, 2
 SEES = torch.tensor([[True] * 5, [False] * 5, [True, True, False, True, False]])
@@ -83,11 +85,14 @@ CASES = [
     for kernel in KERNELS
     if kernel not in FOR_CUDA and refusal(kernel, make(parts, "reference").parts) is None
 ]
-every_case = pytest.mark.parametrize(
-    ("parts", "kernel"),
-    CASES,
-    ids=["-".join(part for part in (*parts, kernel) if part) for parts, kernel in CASES],
-)
+
+
+def every_case(**more: Sequence[Any]) -> Any:
+    """Parametrize with the cases and the values of one more argument, pairwise."""
+    rows = [(*case, *values) for case in CASES for values in product(*more.values())]
+    params = pairwise(rows, lambda row: (*row[0], *row[1:]))
+    ids = ["-".join(str(one) for one in (*row[0], *row[1:]) if one is not None) for row in rows]
+    return pytest.mark.parametrize(("parts", "kernel", *more), params, ids=ids)
 
 
 def example(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -96,19 +101,20 @@ def example(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     return query, memory
 
 
-def ask(module: Module, query: Tensor, memory: Tensor, mask: Tensor | None = SEES) -> Readout:
+def ask(
+    module: Module, query: Tensor, memory: Tensor, mask: Tensor | None = SEES
+) -> AttentionOutput:
     """Ask with the same draws each time."""
     torch.manual_seed(7)
     return module(query, module.project(memory, mask), need_alignment=True)
 
 
-def alignment_of(readout: Readout) -> Tensor:
-    assert readout.alignment is not None
-    return readout.alignment
+def alignment_of(output: AttentionOutput) -> Tensor:
+    assert output.alignment is not None
+    return output.alignment
 
 
-@every_case
-@pytest.mark.parametrize("training", [True, False])
+@every_case(training=(True, False))
 def test_nothing_leaks_and_nothing_seen_is_zero(
     parts: Components, kernel: str, training: bool, gradients: Gradients
 ) -> None:
@@ -120,37 +126,37 @@ def test_nothing_leaks_and_nothing_seen_is_zero(
             query.clone().requires_grad_(),
             memory.masked_fill(~SEES.unsqueeze(-1), hidden).requires_grad_(),
         ]
-        readout = ask(module, *inputs)
-        assert (alignment_of(readout)[1] == 0).all()
-        assert (readout.context[1] == 0).all()
-        hides = ~SEES[:, None, None].expand_as(alignment_of(readout))
-        assert (alignment_of(readout)[hides] == 0).all()
+        output = ask(module, *inputs)
+        assert (alignment_of(output)[1] == 0).all()
+        assert (output.context[1] == 0).all()
+        hides = ~SEES[:, None, None].expand_as(alignment_of(output))
+        assert (alignment_of(output)[hides] == 0).all()
         everything = [*inputs, *module.parameters()]
         found = torch.autograd.grad(
-            readout.context.cos().sum() + alignment_of(readout).sin().sum(),
+            output.context.cos().sum() + alignment_of(output).sin().sum(),
             everything,
             materialize_grads=True,
         )
         assert all(gradient.isfinite().all() for gradient in found)
         assert (found[1][~SEES] == 0).all()
-        results.append([readout.context, alignment_of(readout), *found])
+        results.append([output.context, alignment_of(output), *found])
     for result in results[1:]:
         for one, other in zip(result, results[0], strict=True):
             assert torch.equal(one, other)
 
 
-@every_case
+@every_case()
 def test_no_memory_at_all(parts: Components, kernel: str) -> None:
     module, (query, memory) = make(parts, kernel), example()
     length = 0 if kernel == "banded" else LENGTH  # which wants one sequence
     query, memory = query[:, :length].requires_grad_(), memory[:, :0].requires_grad_()
     for mask in (None, SEES[:, :0]):
-        readout = ask(module, query, memory, mask)
-        assert alignment_of(readout).shape == (BATCH, HEADS, length, 0)
-        assert readout.context.shape == (BATCH, length, SIZE)
-        assert (readout.context == 0).all()
+        output = ask(module, query, memory, mask)
+        assert alignment_of(output).shape == (BATCH, HEADS, length, 0)
+        assert output.context.shape == (BATCH, length, SIZE)
+        assert (output.context == 0).all()
         inputs = [query, memory, *module.parameters()]
-        for gradient in torch.autograd.grad(readout.context.sum(), inputs, allow_unused=True):
+        for gradient in torch.autograd.grad(output.context.sum(), inputs, allow_unused=True):
             assert gradient is None or (gradient.isfinite().all())
 
 
@@ -162,8 +168,7 @@ TOLERANCE = {
 the selection, so that float32 has as many roundings with nothing to hide them."""
 
 
-@every_case
-@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@every_case(dtype=list(TOLERANCE))
 def test_every_precision(parts: Components, kernel: str, dtype: torch.dtype) -> None:
     """Close to the reference in float64 with the same rounded numbers; finite where it jumps."""
     module = make(parts, kernel, dtype).eval()
@@ -195,8 +200,7 @@ def test_every_precision(parts: Components, kernel: str, dtype: torch.dtype) -> 
         torch.testing.assert_close(one.double(), other, rtol=0, atol=bound)
 
 
-@every_case
-@pytest.mark.parametrize("training", [True, False])
+@every_case(training=(True, False))
 def test_without_gradients_the_same(parts: Components, kernel: str, training: bool) -> None:
     module, (query, memory) = make(parts, kernel).train(training), example()
     memory = memory.masked_fill(~SEES.unsqueeze(-1), torch.nan)

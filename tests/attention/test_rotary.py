@@ -12,14 +12,14 @@ def test_equals_the_formula_as_a_loop() -> None:
     positions = torch.tensor([[0, 1, 2, 3, 4], [7, 7, 1, 30, 2]])
     found = rotate(vectors, positions)
     for b in range(2):
-        for place, position in enumerate(positions[b].tolist()):
+        for index, position in enumerate(positions[b].tolist()):
             for i in range(4):
                 angle = position * 10000.0 ** (-2 * i / 8)
-                first, second = vectors[b, :, place, i], vectors[b, :, place, i + 4]
+                first, second = vectors[b, :, index, i], vectors[b, :, index, i + 4]
                 expected = first * math.cos(angle) - second * math.sin(angle)
-                torch.testing.assert_close(found[b, :, place, i], expected, rtol=0, atol=1e-12)
+                torch.testing.assert_close(found[b, :, index, i], expected, rtol=0, atol=1e-12)
                 expected = second * math.cos(angle) + first * math.sin(angle)
-                torch.testing.assert_close(found[b, :, place, i + 4], expected, rtol=0, atol=1e-12)
+                torch.testing.assert_close(found[b, :, index, i + 4], expected, rtol=0, atol=1e-12)
 
 
 def test_only_the_distance_matters() -> None:

@@ -170,10 +170,10 @@ def test_a_batch_of_one_is_a_row_of_a_batch(name: str) -> None:
     selection = make(name, False)
     found = ask(selection, scores, visible, past)
     for row, query in product(range(BATCH), range(TARGET)):
-        place = slice(row, row + 1), slice(None), slice(query, query + 1)
-        alone = Past(past.previous[place], past.accumulated[place])
-        part = ask(selection, scores[place], visible[place], alone)
-        torch.testing.assert_close(part, found[place])
+        position = slice(row, row + 1), slice(None), slice(query, query + 1)
+        alone = Past(past.previous[position], past.accumulated[position])
+        part = ask(selection, scores[position], visible[position], alone)
+        torch.testing.assert_close(part, found[position])
 
 
 SMOOTH = ["smoothed", "sparsemax", "entmax15", "entmax", "top_k", "gumbel", "marginal", *WALKS]

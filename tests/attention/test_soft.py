@@ -77,6 +77,6 @@ def test_both_ways_give_the_same_numbers(
     assert all(map(torch.equal, *found))
 
 
-def test_no_places_at_all() -> None:
+def test_no_positions_at_all() -> None:
     assert masked_softmax(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.bool)).shape == (2, 0)
     assert masked_softmax(torch.zeros(2, 0), None).shape == (2, 0)

@@ -14,7 +14,7 @@ from kochi.attention.selections import Entmax
 from kochi.attention.selections.entmax import entmax
 from kochi.attention.selections.entmax15 import entmax15
 from kochi.attention.selections.sparsemax import sparsemax
-from kochi.attention.selections.top_k import best_places
+from kochi.attention.selections.top_k import best_positions
 
 Rule = Callable[[Tensor, Tensor | None], Tensor]
 
@@ -76,7 +76,7 @@ def test_equals_the_formula_for_any_row(name: str, row: list[float]) -> None:
 
 @every
 def test_scores_that_newton_finds_hard(name: str) -> None:
-    """Each step of the search can drop few places of such a row."""
+    """Each step of the search can drop few positions of such a row."""
     rule, alpha = RULES[name]
     row = [-(2.0**-power) for power in range(40)]
     found = rule(torch.tensor([row], dtype=torch.float64), None)
@@ -175,9 +175,9 @@ def test_judged_by_the_package_entmax(name: str) -> None:
     row=st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=8),
     k=st.integers(1, 9),
 )
-def test_the_k_best_places(row: list[tuple[int, bool]], k: int) -> None:
-    ranked = sorted((-score, place) for place, (score, seen) in enumerate(row) if seen)
-    expected = {place for _, place in ranked[:k]}
+def test_the_k_best_positions(row: list[tuple[int, bool]], k: int) -> None:
+    ranked = sorted((-score, position) for position, (score, seen) in enumerate(row) if seen)
+    expected = {position for _, position in ranked[:k]}
     scores = torch.tensor([float(score) for score, _ in row])
-    found = best_places(scores, torch.tensor([seen for _, seen in row]), k)
+    found = best_positions(scores, torch.tensor([seen for _, seen in row]), k)
     assert set(found.nonzero().flatten().tolist()) == expected

@@ -104,7 +104,7 @@ def test_it_equals_the_reference(
 def test_scopes_and_masks_with_empty_rows(
     scope: Any, mask_kind: str, gradients: Gradients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sentence 0 sees nothing from place 12 on, where its memory is NaN; its query 20 nothing."""
+    """Sentence 0 ends at position 12, after which its memory is NaN; its query 20 sees nothing."""
     monkeypatch.setattr(triton_additive, "HIDDEN", 32)  # faster to interpret
     query, memory = example(2, 37, 37, torch.float32)
     own, call = torch.rand(2, 37) < 0.8, torch.rand(2, 37, 37) < 0.7
@@ -124,16 +124,16 @@ def test_nothing_to_see_is_zero() -> None:
     query.requires_grad_()
     mask = torch.ones(2, 7, dtype=torch.bool)
     mask[0] = mask[1, 0] = False
-    for places in (7, 0):
-        projected = module.project(memory[:, :places], mask[:, :places])
-        readout = module(query, projected, need_alignment=True)
+    for positions in (7, 0):
+        projected = module.project(memory[:, :positions], mask[:, :positions])
+        output = module(query, projected, need_alignment=True)
         empty = torch.ones(2, 5, dtype=torch.bool)
-        if places:
+        if positions:
             empty[1, 1:] = False
-        assert readout.alignment is not None
-        assert torch.equal((readout.alignment == 0.0).all(-1), empty)
-        assert torch.equal((readout.context == 0.0).all(-1), empty)
-        (gradient,) = torch.autograd.grad(readout.context.sum(), query)
+        assert output.alignment is not None
+        assert torch.equal((output.alignment == 0.0).all(-1), empty)
+        assert torch.equal((output.context == 0.0).all(-1), empty)
+        (gradient,) = torch.autograd.grad(output.context.sum(), query)
         assert torch.equal((gradient == 0.0).all(-1), empty)
 
 
@@ -212,7 +212,7 @@ def test_asking_for_the_alignment_never_changes_the_context() -> None:
     ("parts", "why"),
     [
         (("dot",), "the score Dot is not the additive one"),
-        (("additive", "local_p"), "the scope LocalP does more than hide places"),
+        (("additive", "local_p"), "the scope LocalP does more than hide positions"),
         (("additive", "global", "sparsemax"), "the selection Sparsemax is not the plain softmax"),
     ],
 )

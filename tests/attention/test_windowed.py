@@ -59,12 +59,12 @@ def compare(
     for module in modules:
         module.to(dtype)
         inputs = [query.clone().requires_grad_(), values.clone().requires_grad_()]
-        readout = module(inputs[0], module.project(inputs[1], mask), need_alignment=True)
+        output = module(inputs[0], module.project(inputs[1], mask), need_alignment=True)
         silent = module(inputs[0], module.project(inputs[1], mask)).context
-        assert torch.equal(silent, readout.context)
-        answered = torch.cat((readout.context.flatten(), readout.alignment.flatten()))
+        assert torch.equal(silent, output.context)
+        answered = torch.cat((output.context.flatten(), output.alignment.flatten()))
         found = take(answered, [*inputs, *module.parameters()])
-        results.append([readout.context, readout.alignment, *found])
+        results.append([output.context, output.alignment, *found])
     for start, stop in ((0, 1), (1, 2), (2, None)):
         close(results[1][start:stop], results[0][start:stop], dtype)
 
@@ -113,9 +113,9 @@ def test_step_by_step_equals_all_at_once(scope: Any, score: str) -> None:
     mask = torch.tensor([61, 40]).unsqueeze(1) > torch.arange(61)
     projected, state, found = module.project(values, mask), None, []
     for index in range(7):
-        readout = module(query[:, index : index + 1], projected, state=state)
-        found.append(readout.context)
-        state = readout.state
+        output = module(query[:, index : index + 1], projected, state=state)
+        found.append(output.context)
+        state = output.state
     expected = reference(query, reference.project(values, mask)).context
     torch.testing.assert_close(torch.cat(found, 1), expected)
 
@@ -124,9 +124,9 @@ def test_step_by_step_equals_all_at_once(scope: Any, score: str) -> None:
 def test_positions_of_each_sentence(scope: Any) -> None:
     reference, module = (module.double() for module in twins("dot", scope))
     query, values = torch.randn(2, 5, 8).double(), torch.randn(2, 31, 8).double()
-    places = torch.tensor([[3, 1, 40, 0, 7], [30, 2, 2, 9, -4]])
+    queries = torch.tensor([[3, 1, 40, 0, 7], [30, 2, 2, 9, -4]])
     found, expected = (
-        one(query, one.project(values), query_positions=places).context
+        one(query, one.project(values), query_positions=queries).context
         for one in (module, reference)
     )
     torch.testing.assert_close(found, expected)
@@ -193,7 +193,7 @@ def test_dropout_keeps_the_mean() -> None:
     scope = {"kind": "local_m", "width": 1}
     module = twins("dot", scope, dropout=0.25)[1]
     context = module(torch.zeros(4000, 5, 8), module.project(torch.ones(4000, 7, 8))).context
-    # Each of 3 places has weight 1/3: variance 3 (1/3)^2 (1/3) = 1/9, of the mean its root / 63.
+    # Each of 3 positions has weight 1/3: variance 3 (1/3)^2 (1/3) = 1/9, of the mean its root / 63.
     assert context[:, 2, 0].min() < 1.0 < context[:, 2, 0].max()
     assert context[:, 2, 0].mean().item() == pytest.approx(1.0, abs=5 * 0.0053)
 
@@ -287,7 +287,7 @@ def test_the_rule_takes_it_where_it_was_measured_to_pay() -> None:
         for score in ("dot", "additive"):
             module = build(score, scope, **sizes)
             assert module.explain(300, 300) == (
-                "kernel 'windowed': windows of 21 places leave most of 300 keys out"
+                "kernel 'windowed': windows of 21 positions leave most of 300 keys out"
             )
             assert module.explain(1, 1000, batch=9).startswith("kernel 'windowed'")
             assert not module.explain(1, 1000).startswith("kernel 'windowed'")

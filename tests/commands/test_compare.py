@@ -4,17 +4,19 @@ import shutil
 import pytest
 
 from tests.commands.test_bad_input import complaint
+from tests.conftest import train_model
 
 
-@pytest.fixture(scope="module")
-def worse(translator, kochi, tmp_path_factory):
+@pytest.fixture(scope="session")
+def worse(translator, made_once):
     """A model of the same data that has hardly learned anything."""
-    folder = tmp_path_factory.mktemp("worse")
-    for name in ("train.tsv", "dev.tsv", "test.tsv", "run.toml"):
-        shutil.copy(translator.parent / name, folder / name)
-    result = kochi("train", folder / "run.toml", "--set", "training.max_steps=60")
-    assert result.code == 0, result.err
-    return folder / "model"
+
+    def make(folder):
+        for name in ("train.tsv", "dev.tsv", "test.tsv", "run.toml"):
+            shutil.copy(translator.parent / name, folder / name)
+        train_model(folder / "run.toml", "--set", "training.max_steps=60")
+
+    return made_once("worse", make) / "model"
 
 
 def test_says_which_is_better_and_shows_where(kochi, translator, worse):

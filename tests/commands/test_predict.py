@@ -123,3 +123,21 @@ def test_processes_change_nothing_but_the_time(kochi, tiny):
     beside = kochi("predict", tiny, "--json", "--processes", 2, "--device", "cpu", stdin=lines)
     assert beside.out == plain.out
     assert beside.out.count("\n") == 40
+
+
+def test_a_text_in_place_of_a_file(kochi, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = kochi("predict", tiny, "abc fed")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "kochi: abc fed: no such file; expected a file with one source per line; for a text "
+        "itself, use: echo 'abc fed' | kochi predict MODEL\n"
+    )
+    assert "echo 'abc fed' |" in kochi("predict", tiny, "abc", "fed").err
+
+
+def test_a_mistyped_file_name(kochi, tiny, tmp_path):
+    (tmp_path / "words.txt").write_text("abc\n")
+    result = kochi("predict", tiny, tmp_path / "wrods.txt")
+    assert result.code == 2
+    assert f"did you mean '{tmp_path / 'words.txt'}'?" in result.err

@@ -137,9 +137,9 @@ def test_a_row_longer_than_the_bound_is_alone():
 
 def test_little_padding():
     batches = list(TokenBatches(drawn(), 600, seed=1))
-    places = sum(batch.source.numel() + batch.outputs.numel() for batch in batches)
+    positions = sum(batch.source.numel() + batch.outputs.numel() for batch in batches)
     tokens = sum(int(batch.source_mask.sum()) + batch.num_tokens for batch in batches)
-    assert tokens > 0.85 * places
+    assert tokens > 0.85 * positions
 
 
 def test_very_long_rows_are_sorted_too():

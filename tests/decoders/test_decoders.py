@@ -172,21 +172,21 @@ def test_alignment_sums_to_one_and_misses_padding(model, batch):
     assert (alignment.masked_select(~mask[:, None].expand_as(alignment)) == 0).all()
 
 
-def test_every_layer_and_head_shows_where_it_looked(model, batch):
+def test_each_layer_and_head_returns_its_alignment(model, batch):
     source, mask, inputs = batch
     memory = model.encode(source, mask)
-    written = model.decoder.write(memory, inputs, need_alignment="every layer")
-    if written.alignment is None:
+    output = model.decoder.write(memory, inputs, need_alignment="every layer")
+    if output.alignment is None:
         assert type(model.decoder).__name__ == "PlainDecoder"
         return
-    assert len(written.layers) == len(getattr(model.decoder, "layers", [None]))
-    for layer in written.layers:
+    assert len(output.layers) == len(getattr(model.decoder, "layers", [None]))
+    for layer in output.layers:
         assert layer.shape[0] == BATCH and layer.shape[2:] == (TARGET, SOURCE)
         sums = torch.ones(layer.shape[:3], dtype=torch.double)
         torch.testing.assert_close(layer.sum(-1), sums)
-    torch.testing.assert_close(written.alignment, written.layers[-1].mean(1))
+    torch.testing.assert_close(output.alignment, output.layers[-1].mean(1))
     [last] = model.decoder.write(memory, inputs, need_alignment=True).layers  # no other is computed
-    assert torch.equal(last, written.layers[-1])
+    assert torch.equal(last, output.layers[-1])
     assert model.decoder.write(memory, inputs).layers == ()
 
 

@@ -1,4 +1,4 @@
-"""The marginal decoder: the sum over places is the sum over all choices, and much beside."""
+"""The marginal decoder: the sum over positions is the sum over all choices, and much beside."""
 
 import itertools
 from typing import Any
@@ -49,7 +49,7 @@ def example() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def test_it_is_the_sum_over_all_paths() -> None:
-    """Every path of places through a whole target, each read by Luong's own formula."""
+    """Every path of positions through a whole target, each read by Luong's own formula."""
     model = build()
     decoder = model.decoder
     assert isinstance(decoder, MarginalDecoder)
@@ -62,14 +62,14 @@ def test_it_is_the_sum_over_all_paths() -> None:
     likelihood = torch.zeros(2, dtype=torch.double)
     for path in itertools.product(range(SOURCE), repeat=TARGET):
         joint = torch.ones(2, dtype=torch.double)
-        for t, place in enumerate(path):
-            read = torch.cat([memory.values[:, place], states[:, t]], dim=-1)
+        for t, position in enumerate(path):
+            read = torch.cat([memory.values[:, position], states[:, t]], dim=-1)
             log_probs = decoder.logits(decoder.attentional_proj(read).tanh()).log_softmax(-1)
             right = log_probs.gather(1, outputs[:, t : t + 1]).squeeze(1).exp()
-            joint = joint * alignment[:, t, place] * right
+            joint = joint * alignment[:, t, position] * right
         likelihood = likelihood + joint
-    written = decoder.write(memory, inputs)
-    loss, nll = output_loss(decoder, written.features, outputs, torch.ones_like(outputs).bool())
+    output = decoder.write(memory, inputs)
+    loss, nll = output_loss(decoder, output.features, outputs, torch.ones_like(outputs).bool())
     torch.testing.assert_close(nll.sum(1), -likelihood.log().detach())
     parameters = list(model.parameters())
     torch.testing.assert_close(
@@ -130,7 +130,7 @@ def test_it_has_the_parameters_of_soft_attention_at_the_same_start() -> None:
     assert all(torch.equal(one, theirs[name]) for name, one in marginal.state_dict().items())
 
 
-def test_at_one_place_it_is_soft_attention() -> None:
+def test_at_one_position_it_is_soft_attention() -> None:
     marginal, soft = build("marginal"), build("soft")
     _, _, inputs, _ = example()
     source, mask = torch.tensor([[4], [5]]), torch.ones(2, 1, dtype=torch.bool)
@@ -141,22 +141,22 @@ def test_at_one_place_it_is_soft_attention() -> None:
 
 
 def test_where_nothing_is_seen_the_value_is_zero() -> None:
-    """The third target position stands past the end of a window of one place."""
+    """The third target position stands past the end of a window of one position."""
     model = build(scope={"kind": "sliding_window", "left": 0, "right": 0})
     decoder = model.decoder
     assert isinstance(decoder, MarginalDecoder)
     source, mask, inputs, _ = example()
     memory = model.encode(source, mask)
-    written = decoder.write(memory, inputs, need_alignment=True)
-    assert written.alignment is not None
-    assert written.alignment[1].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    output = decoder.write(memory, inputs, need_alignment=True)
+    assert output.alignment is not None
+    assert output.alignment[1].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
     states = decoder.stack.sequence(decoder.embedding(inputs), decoder.bridge(memory.summary))
     values = torch.zeros(2, TARGET, memory.values.shape[2], dtype=torch.double)
     values[:, :2] = memory.values[:, :2]
     values[0, 2] = memory.values[0, 2]
     features = decoder.attentional_proj(torch.cat([values, states], dim=-1)).tanh()
     expected = decoder.logits(features).log_softmax(-1)
-    found = decoder.logits(written.features)
+    found = decoder.logits(output.features)
     torch.testing.assert_close(found, expected)
     found.sum().backward()
     for parameter in model.parameters():
@@ -167,15 +167,15 @@ def test_a_prior_is_made_a_probability() -> None:
     model = build(scope={"kind": "local_p", "width": 1})
     source, mask, inputs, _ = example()
     memory = model.encode(source, mask)
-    written = model.decoder.write(memory, inputs, need_alignment=True)
-    assert written.alignment is not None
-    sums = written.alignment.sum(-1)
+    output = model.decoder.write(memory, inputs, need_alignment=True)
+    assert output.alignment is not None
+    sums = output.alignment.sum(-1)
     torch.testing.assert_close(sums, (sums > 0.5).double())
-    likelihood = model.decoder.logits(written.features).exp().sum(-1)
+    likelihood = model.decoder.logits(output.features).exp().sum(-1)
     torch.testing.assert_close(likelihood, torch.ones_like(likelihood))
 
 
-def test_dropout_drops_the_same_features_at_all_places() -> None:
+def test_dropout_drops_the_same_features_at_all_positions() -> None:
     model = build(dropout=0.5).train()
     source, mask, inputs, _ = example()
     features = model.decoder(model.encode(source, mask), inputs)

@@ -68,6 +68,23 @@ def named(mechanism: dict[str, Any]) -> str:
     return "-".join(map(str, mechanism.values()))
 
 
+def in_turn() -> list[Any]:
+    """Each mechanism in both decoders; in `make test`, in one after the other."""
+    found = []
+    for number, mechanism in enumerate(MECHANISMS):
+        decoders = ("luong", "transformer")
+        if mechanism.get("selection") == "marginal":
+            decoders = ("luong without feeding",)
+        for place, decoder in enumerate(decoders):
+            marks = () if place == number % len(decoders) else pytest.mark.slow
+            name = f"{named(mechanism)}-{decoder}"
+            found.append(pytest.param(mechanism, decoder, marks=marks, id=name))
+    return found
+
+
+TO_LEARN = in_turn()
+
+
 @pytest.mark.parametrize(
     "part",
     [
@@ -151,11 +168,11 @@ def check_steps(model: Seq2Seq) -> None:
         logits, state = model.decoder.step(state, tokens)
         histories = torch.cat([histories, tokens.unsqueeze(-1)], dim=-1)
         for beam in range(2):
-            written = model.decoder.write(model.encode(source, mask), histories[:, beam], True)
-            expected = model.decoder.logits(written.features)[:, -1]
+            output = model.decoder.write(model.encode(source, mask), histories[:, beam], True)
+            expected = model.decoder.logits(output.features)[:, -1]
             torch.testing.assert_close(logits[:, beam], expected)
-            assert written.alignment is not None
-            assert (written.alignment[1, :, 2:] == 0.0).all()
+            assert output.alignment is not None
+            assert (output.alignment[1, :, 2:] == 0.0).all()
         parents = torch.randint(2, (BATCH, 2))
         state = model.decoder.reorder(state, parents)
         histories = histories.gather(1, parents.unsqueeze(-1).expand(-1, -1, histories.shape[-1]))
@@ -174,12 +191,12 @@ def losses_of(model: Seq2Seq, steps: int) -> Tensor:
         source = torch.randint(4, VOCABULARY, (32, 4))
         mask = torch.ones_like(source, dtype=torch.bool)
         inputs = torch.cat([torch.full((32, 1), 2), source[:, :-1]], 1)
-        written = model.decoder.write(model.encode(source, mask), inputs)
-        loss, nll = output_loss(model.decoder, written.features, source, mask)
-        if written.looks is not None:
+        output = model.decoder.write(model.encode(source, mask), inputs)
+        loss, nll = output_loss(model.decoder, output.features, source, mask)
+        if output.samples is not None:
             options = config.Reinforce()
             baseline = next_baseline(baseline, nll, mask, options.baseline_decay)
-            loss = loss + reinforce(written.looks, nll, mask, baseline, options)
+            loss = loss + reinforce(output.samples, nll, mask, baseline, options)
         optimizer.zero_grad()
         (loss / mask.sum()).backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
@@ -189,11 +206,8 @@ def losses_of(model: Seq2Seq, steps: int) -> Tensor:
 
 
 @pytest.mark.usefixtures("shapes_unchecked")  # the test above checks them
-@pytest.mark.parametrize("decoder", ["luong", "transformer", "luong without feeding"])
-@pytest.mark.parametrize("mechanism", MECHANISMS, ids=named)
-def test_it_learns_to_copy(decoder: str, mechanism: dict[str, Any]) -> None:
-    if decoder == "luong without feeding" and mechanism.get("selection") != "marginal":
-        return  # the others have learned with feeding
+@pytest.mark.parametrize(("mechanism", "decoder"), TO_LEARN)
+def test_it_learns_to_copy(mechanism: dict[str, Any], decoder: str) -> None:
     model = build(decoder, mechanism)
     if model is None:
         return

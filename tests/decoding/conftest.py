@@ -62,9 +62,9 @@ class ToyDecoder:
         assert tokens.shape == state.prefix.shape[:2]
         prefix = torch.cat([state.prefix, tokens.unsqueeze(-1)], -1)
         hidden = state.looked.unsqueeze(1)
-        for place in range(prefix.shape[-1]):
+        for position in range(prefix.shape[-1]):
             hidden = torch.tanh(
-                0.9 * hidden + self.embedding[prefix[..., place]] * (1 + 0.1 * place)
+                0.9 * hidden + self.embedding[prefix[..., position]] * (1 + 0.1 * position)
             )
         return self.logits(hidden, prefix), replace(state, prefix=prefix)
 

@@ -5,8 +5,8 @@ import torch
 from kochi.decoding.active_batch import ActiveBatch, Record
 
 
-def done(*places, size):
-    return torch.isin(torch.arange(size), torch.tensor(places))
+def done(*positions, size):
+    return torch.isin(torch.arange(size), torch.tensor(positions))
 
 
 def test_few_closed_sentences_are_carried_along():

@@ -150,7 +150,7 @@ def test_ties_fall_to_the_lowest_beam_and_token(toys):
     assert [answer.tokens for answer in found] == [[A, A], [A, B], [B, A]]
 
 
-def test_an_ended_hypothesis_keeps_its_place_against_an_equal_later_one(toys):
+def test_an_ended_hypothesis_keeps_its_position_against_an_equal_later_one(toys):
     even = {EOS: 0.25, A: 0.25, B: 0.25, C: 0.25}
     decoder = toys.Table(7, [{2: even}, {A: {EOS: 1.0}, B: {EOS: 1.0}, C: {EOS: 1.0}}])
     memory = toys.some_memory(1)

@@ -18,8 +18,8 @@ def by_sorting(log_probs, live, count):
     """All sums in order of value, then beam, then token."""
     vocabulary = log_probs.shape[-1]
     sums = (live.unsqueeze(-1) + log_probs).flatten(1)
-    values, places = torch.sort(sums, dim=-1, descending=True, stable=True)
-    return values[:, :count], places[:, :count] // vocabulary, places[:, :count] % vocabulary
+    values, positions = torch.sort(sums, dim=-1, descending=True, stable=True)
+    return values[:, :count], positions[:, :count] // vocabulary, positions[:, :count] % vocabulary
 
 
 @pytest.mark.parametrize("vocabulary", [5, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 331])
@@ -70,8 +70,8 @@ def test_a_dead_beam_is_never_chosen_before_a_live_one():
 
 def test_top_orders_infinities_zeros_and_negatives():
     values = torch.tensor([[-torch.inf, -0.0, 0.0, 2.0, -1e-30, torch.inf, -3.0, 1e-38]])
-    _, places = top(values, 8)
-    assert places.tolist() == [[5, 3, 7, 1, 2, 4, 6, 0]]
+    _, positions = top(values, 8)
+    assert positions.tolist() == [[5, 3, 7, 1, 2, 4, 6, 0]]
 
 
 def test_log_probabilities_are_the_log_softmax():

@@ -143,12 +143,12 @@ def test_a_causal_encoder_looks_at_no_later_frame(table):
     encoder, reach = build(table), 4
     source, mask = frames(17)
     before = encoder(source, mask).values
-    for place in range(before.shape[1] - 1):
+    for position in range(before.shape[1] - 1):
         other = source.clone()
-        other[:, place * reach + 1 :] += 1.0
+        other[:, position * reach + 1 :] += 1.0
         after = encoder(other, mask).values
-        torch.testing.assert_close(after[:, : place + 1], before[:, : place + 1])
-        assert not torch.allclose(after[:, place + 1 :], before[:, place + 1 :])
+        torch.testing.assert_close(after[:, : position + 1], before[:, : position + 1])
+        assert not torch.allclose(after[:, position + 1 :], before[:, position + 1 :])
 
 
 def test_a_one_directional_pyramid_waits_for_its_own_frames_only():
@@ -321,9 +321,9 @@ def test_fed_piece_by_piece_leaves_the_memory_of_the_whole(table, cuts):
     torch.testing.assert_close(torch.cat(pieces, 1), encoder(source, mask).values)
 
 
-def test_places_come_as_soon_as_their_frames():
+def test_positions_come_as_soon_as_their_frames():
     encoder = build(FED["conv_rnn"])
-    values, fed = encoder.feed(frames(5)[0], None, False)  # frames 0 to 4: places 0 and 1
+    values, fed = encoder.feed(frames(5)[0], None, False)  # frames 0 to 4: positions 0 and 1
     assert values.shape[1] == 2
     assert encoder.feed(frames(3)[0], fed, False)[0].shape[1] == 0
 

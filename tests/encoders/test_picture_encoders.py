@@ -86,7 +86,7 @@ def test_the_memory_has_the_cells_that_the_layout_promises(encoder, size):
         rows, columns = encoder.layout.shape(height, width)
         assert (rows, columns) == (math.ceil(height / cell), math.ceil(width / cell))
         assert memory.mask[row].tolist() == [
-            place < rows * columns for place in range(memory.mask.shape[1])
+            position < rows * columns for position in range(memory.mask.shape[1])
         ]
     assert memory.values.shape == (*memory.mask.shape, encoder.memory_size)
     assert memory.summary.shape == (2, encoder.summary_size)
@@ -155,13 +155,13 @@ def test_cells_are_centred_on_the_pixels_that_the_layout_says(name):
     side = cell * (2 * middle + 1)
     source = torch.rand(1, 3, side, side, dtype=torch.double, requires_grad=True)
     memory = encoder(source, torch.ones(1, side, side, dtype=torch.bool))
-    place = middle * (2 * middle + 1) + middle
+    position = middle * (2 * middle + 1) + middle
     weights = torch.arange(encoder.memory_size, dtype=torch.double).cos()
-    (grad,) = torch.autograd.grad((memory.values[0, place] * weights).sum(), source)
+    (grad,) = torch.autograd.grad((memory.values[0, position] * weights).sum(), source)
     seen = grad[0].abs().sum(0) > 0
     for rows in (seen.any(1), seen.any(0)):
-        places = rows.nonzero().flatten()
-        assert places[0] + places[-1] == side - 1  # as far to either side of the middle
+        positions = rows.nonzero().flatten()
+        assert positions[0] + positions[-1] == side - 1  # as far to either side of the middle
     assert seen[middle * cell : (middle + 1) * cell, middle * cell : (middle + 1) * cell].all()
 
 

@@ -20,10 +20,10 @@ OTHERS = tokenizer("whitespace", ["der hund läuft"])
 PIECES = tokenizer("bpe", ["low lower lowest low lower"], vocabulary_size=20)
 
 
-def looked(*places, size):
-    """An alignment that is clear: each token looked at one place of the source."""
-    rows = torch.full((len(places), size), 0.1 / (size - 1))
-    rows[torch.arange(len(places)), torch.tensor(places)] = 0.9
+def looked(*positions, size):
+    """An alignment that is clear: each token looked at one position of the source."""
+    rows = torch.full((len(positions), size), 0.1 / (size - 1))
+    rows[torch.arange(len(positions)), torch.tensor(positions)] = 0.9
     return rows
 
 

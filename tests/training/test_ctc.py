@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from kochi.training.ctc import BLANK, ctc_loss, places_needed
+from kochi.training.ctc import BLANK, ctc_loss, positions_needed
 
 SIZE, VOCABULARY, PLACES = 3, 5, 5
 
@@ -89,11 +89,11 @@ def test_a_batch_of_nothing_but_such_sentences_has_no_loss():
 
 def test_a_blank_stands_between_equal_tokens():
     tokens, mask = rows_of([1, 1, 1], [1, 2, 1], [4, 4], [])
-    assert places_needed(tokens, mask).tolist() == [5, 3, 3, 0]
+    assert positions_needed(tokens, mask).tolist() == [5, 3, 3, 0]
 
 
 def test_a_run_with_ctc_trains_its_layer_and_answers_with_it(make_run):
-    """Some targets need more places than there are letters: the run goes on and counts them."""
+    """Some targets need more positions than there are letters: the run goes on and counts them."""
     from kochi.inference.loading import load
     from kochi.training.progress import Progress
     from kochi.training.run import train

@@ -1,4 +1,4 @@
-"""The loss of a mixture equals the sum over every place, written out, in value and gradient."""
+"""The loss of a mixture equals the sum over every position, written out, in value and gradient."""
 
 import math
 from typing import NamedTuple
@@ -20,13 +20,13 @@ class Leaves(NamedTuple):
     """What is trained."""
 
     of_target: Tensor
-    of_places: Tensor
+    of_positions: Tensor
     alignment: Tensor
     weight: Tensor
     bias: Tensor
 
     def mixture(self, kept: Tensor | None = None) -> Mixture:
-        return Mixture(self.of_target, self.of_places, self.alignment, kept)
+        return Mixture(self.of_target, self.of_positions, self.alignment, kept)
 
     def loss(self, targets, mask, smoothing=0.0, kept=None):
         mixture = self.mixture(kept)
@@ -54,14 +54,14 @@ def example(dtype=torch.double, kept=False):
     return leaves, targets, mask, dropped if kept else None
 
 
-def over_all_places(leaves, targets, mask, kept, smoothing):
-    """Sum place by place and token by token."""
-    of_target, of_places, alignment, weight, bias = leaves
+def over_all_positions(leaves, targets, mask, kept, smoothing):
+    """Sum position by position and token by token."""
+    of_target, of_positions, alignment, weight, bias = leaves
     total = of_target.new_zeros(())
     for b, t in mask.nonzero().tolist():
         predicted = torch.zeros_like(bias)
         for s in range(SOURCE):
-            features = (of_target[b, t] + of_places[b, s]).tanh()
+            features = (of_target[b, t] + of_positions[b, s]).tanh()
             if kept is not None:
                 features = features * kept[b, t]
             predicted = predicted + alignment[b, t, s] * (weight @ features + bias).softmax(0)
@@ -77,14 +77,14 @@ def test_value_and_gradients(rows, smoothing, kept, monkeypatch):
     monkeypatch.setitem(mixture_file.CHUNK, "cpu", rows * SOURCE * VOCABULARY)
     leaves, targets, mask, dropped = example(kept=kept)
     loss, nll = leaves.loss(targets, mask, smoothing, dropped)
-    expected = over_all_places(leaves, targets, mask, dropped, smoothing)
+    expected = over_all_positions(leaves, targets, mask, dropped, smoothing)
     torch.testing.assert_close(loss, expected)
-    plain = over_all_places(leaves, targets, mask, dropped, 0.0)
+    plain = over_all_positions(leaves, targets, mask, dropped, 0.0)
     torch.testing.assert_close(nll.sum(), plain.detach())
     assert (nll[~mask] == 0.0).all()
     found = torch.autograd.grad(0.7 * loss, leaves)
     wanted = list(torch.autograd.grad(0.7 * expected, leaves))
-    # A place of alignment 0 takes no part; written out, it would have a slope of its own.
+    # A position of alignment 0 takes no part; written out, it would have a slope of its own.
     wanted[2] = wanted[2].where(leaves.alignment > 0, 0.0)
     torch.testing.assert_close(found, tuple(wanted))
 
@@ -103,8 +103,8 @@ def test_log_probabilities_are_those_of_the_loss_with_every_gradient():
 
 def test_it_is_the_marginal_log_likelihood():
     leaves, targets, mask, _ = example()
-    of_target, of_places, alignment, weight, bias = leaves
-    features = (of_target.unsqueeze(2) + of_places.unsqueeze(1)).tanh()
+    of_target, of_positions, alignment, weight, bias = leaves
+    features = (of_target.unsqueeze(2) + of_positions.unsqueeze(1)).tanh()
     log_probs = (features @ weight.t() + bias).log_softmax(-1)
     index = targets[:, :, None, None].expand(-1, -1, SOURCE, 1)
     expected = marginal_log_likelihood(alignment, log_probs.gather(3, index).squeeze(3))
@@ -113,21 +113,21 @@ def test_it_is_the_marginal_log_likelihood():
 
 
 def test_by_hand():
-    """Two places of a half each, which give the right token 1/4 and 3/4: one half in all."""
+    """Two positions of a half each, which give the right token 1/4 and 3/4: one half in all."""
     logit = math.log(3.0)
-    of_places = torch.tensor([[[1e3], [-1e3]]])  # features 1 and -1
-    mixture = Mixture(torch.zeros(1, 1, 1), of_places, torch.tensor([[[0.5, 0.5]]]))
+    of_positions = torch.tensor([[[1e3], [-1e3]]])  # features 1 and -1
+    mixture = Mixture(torch.zeros(1, 1, 1), of_positions, torch.tensor([[[0.5, 0.5]]]))
     weight, bias = torch.tensor([[logit / 2], [-logit / 2]]), torch.zeros(2)
     one, right = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.long)
     _, nll = mixture_cross_entropy(mixture, weight, bias, right, one)
     assert nll.item() == pytest.approx(math.log(2.0))
 
 
-def test_one_place_is_the_plain_cross_entropy():
+def test_one_position_is_the_plain_cross_entropy():
     leaves, targets, mask, _ = example()
     alignment = torch.ones(BATCH, TARGET, 1, dtype=torch.double)
-    only = leaves._replace(of_places=leaves.of_places[:, :1], alignment=alignment)
-    features = (only.of_target + only.of_places).tanh()
+    only = leaves._replace(of_positions=leaves.of_positions[:, :1], alignment=alignment)
+    features = (only.of_target + only.of_positions).tanh()
     for smoothing in (0.0, 0.1):
         found = only.loss(targets, mask, smoothing)
         expected = cross_entropy(features, only.weight, only.bias, targets, mask, smoothing)
@@ -156,7 +156,7 @@ def test_bfloat16_products_stay_close():
         assert (one - other).norm() < 0.03 * other.norm()
 
 
-def test_the_outputs_of_all_places_are_never_held(monkeypatch):
+def test_the_outputs_of_all_positions_are_never_held(monkeypatch):
     """No tensor is larger than a chunk, or than what is trained."""
     from torch.utils._python_dispatch import TorchDispatchMode
 

@@ -51,7 +51,9 @@ def test_a_huge_figure_has_fewer_dots(tmp_path: Path):
 def test_a_large_figure_has_a_bounded_number_of_pixels(tmp_path: Path):
     save_figure(Figure(figsize=(60, 60)), tmp_path / "a.png")
     header = (tmp_path / "a.png").read_bytes()[:24]
-    width, height = (int.from_bytes(header[place : place + 4], "big") for place in (16, 20))
+    width, height = (
+        int.from_bytes(header[position : position + 4], "big") for position in (16, 20)
+    )
     assert 39_000_000 < width * height <= 40_000_000
 
 

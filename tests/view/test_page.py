@@ -57,7 +57,7 @@ def test_text_cannot_become_markup(tmp_path):
     ("heads", "message"),
     [
         (HEADS[:, :, :2], r"heads: shape \(2, 2, 2, 4\), expected layers, heads, 3 tokens written"),
-        (HEADS[..., :3], "heads: 3 places read, expected 4, the tokens"),
+        (HEADS[..., :3], "heads: 3 positions read, expected 4, the tokens"),
         (np.full_like(HEADS, np.nan), "heads: a weight is NaN or infinite"),
     ],
 )
@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused(tmp_path, heads, message):
         page(tmp_path, heads=heads)
 
 
-def test_a_place_that_cannot_be_written(tmp_path):
+def test_a_position_that_cannot_be_written(tmp_path):
     with pytest.raises(UserError, match=r"none/a.html: cannot be written"):
         page(tmp_path / "none")
 
@@ -202,7 +202,7 @@ def test_a_page_of_one_word_opens_on_its_tokens(opened):
     assert shown.words("read") == ["cat", "⟨end⟩"]
 
 
-def test_a_name_that_occurs_twice_is_told_with_its_place(opened):
+def test_a_name_that_occurs_twice_is_told_with_its_position(opened):
     spelled = TextSide(("o", "t", "o"), ("oto",), (0, 0, 0))
     spoken = TextSide(("OW",), ("OW",), (0,))
     heads = np.array([[[[0.5, 0.2, 0.3]]]])
@@ -395,18 +395,18 @@ def test_the_page_of_a_model_that_sees(opened_of, kochi, seer, tmp_path):
     assert shown.words("written") == ["red", "blue", "green"]
     assert shown.find(".seen img")[0].get_attribute("naturalWidth") == str(3 * SIDE)
     lowest = []
-    for place in range(3):
-        if place:
+    for position in range(3):
+        if position:
             shown.find("#after")[0].click()
-        assert set(frame(shown)) == {(SIDE * place, 0, SIDE, SIDE)}
-        assert veils(shown)[place] == min(veils(shown)) < 0.15
-        lowest.append(veils(shown)[place])
+        assert set(frame(shown)) == {(SIDE * position, 0, SIDE, SIDE)}
+        assert veils(shown)[position] == min(veils(shown)) < 0.15
+        lowest.append(veils(shown)[position])
     assert min(lowest) == 0.0  # one scale: the brightest cell of all words
 
 
 def test_a_picture_that_does_not_fit_is_refused(tmp_path):
     written = TextSide(("red", "cat"), ("red", "cat"), (0, 1))
-    with pytest.raises(ValueError, match="6 places read, expected 2 x 2 cells of the picture"):
+    with pytest.raises(ValueError, match="6 positions read, expected 2 x 2 cells of an image"):
         page(tmp_path, PictureSide(png(16, 16), 16, 16, 8.0, 8.0), written, CELLS)
     with pytest.raises(ValueError, match="expected the bytes of a PNG, JPEG, GIF or WebP file"):
         page(tmp_path, PictureSide(b"BM...", 20, 16, 8.0, 8.0), written, CELLS)

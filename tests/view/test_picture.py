@@ -102,7 +102,7 @@ def test_thousands_of_tokens_are_merged_and_it_is_said(tmp_path: Path):
 
 
 def test_long_inputs_stay_within_bounds_and_say_which_labels_are_left_out(tmp_path: Path):
-    path, source = tmp_path / "a.svg", [f"frame{place}" for place in range(700)]
+    path, source = tmp_path / "a.svg", [f"frame{position}" for position in range(700)]
     save_alignment(torch.full((5, 700), 1 / 700), source, list("abcde"), path)
     shown = [text for text in _texts(path) if text.startswith("frame")]
     assert shown == [*source[:698:2], "frame699"]  # the last one always has its label

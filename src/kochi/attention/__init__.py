@@ -15,9 +15,9 @@ from kochi.attention.building import build, build_multihead
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.multihead import Joined, MultiHeadAttention
-from kochi.attention.output import START, AttentionState, Draws, Readout
+from kochi.attention.output import START, AttentionOutput, AttentionState, Draws
 from kochi.attention.positions import Positions
-from kochi.attention.projected_memory import Projected
+from kochi.attention.projected_memory import ProjectedMemory
 from kochi.attention.relative import RELATIVES, Relative, Rotary
 from kochi.attention.scopes import (
     SCOPES,
@@ -50,6 +50,7 @@ __all__ = [
     "Attention",
     "AttentionBase",
     "AttentionMask",
+    "AttentionOutput",
     "AttentionState",
     "Band",
     "Choice",
@@ -59,8 +60,7 @@ __all__ = [
     "Past",
     "Positions",
     "PredictedScope",
-    "Projected",
-    "Readout",
+    "ProjectedMemory",
     "RecurrentScope",
     "RecurrentScore",
     "RecurrentSelection",

@@ -23,9 +23,9 @@ from kochi.attention.masking import (
     spoil_alignment,
 )
 from kochi.attention.options import is_number
-from kochi.attention.output import START, AttentionState, Draws, Readout
+from kochi.attention.output import START, AttentionOutput, AttentionState, Draws
 from kochi.attention.positions import Positions
-from kochi.attention.projected_memory import Projected, clean_memory
+from kochi.attention.projected_memory import ProjectedMemory, clean_memory
 from kochi.attention.scopes.base import RecurrentScope, Scope
 from kochi.attention.selections.base import Choice, SampledSelection, Walk
 
@@ -85,7 +85,7 @@ class AttentionBase(nn.Module, abc.ABC):
         self,
         memory_values: Float[Tensor, "batch source memory_size"],
         mask: Bool[Tensor, "batch source"] | None = None,
-    ) -> Projected:
+    ) -> ProjectedMemory:
         """Compute once per memory everything that does not depend on the query.
 
         Args:
@@ -101,13 +101,13 @@ class AttentionBase(nn.Module, abc.ABC):
     def forward(
         self,
         query: Float[Tensor, "batch target query_size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
-    ) -> Readout:
+    ) -> AttentionOutput:
         """Attend to the memory.
 
         All queries of a call are processed at once, or one after the other if a component is
@@ -134,11 +134,11 @@ class AttentionBase(nn.Module, abc.ABC):
     def step(
         self,
         query: Float[Tensor, "batch width query_size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
         need_alignment: NeedAlignment = False,
-    ) -> Readout:
+    ) -> AttentionOutput:
         """Attend with queries that are all at ``state.position``: the beams of each sentence.
 
         Args:
@@ -152,7 +152,7 @@ class AttentionBase(nn.Module, abc.ABC):
     def visible(
         self,
         target_length: int,
-        projected: Projected,
+        projected: ProjectedMemory,
         mask: Bool[Tensor, "..."] | None = None,
         position: int = 0,
         query_positions: QueryPositions = None,
@@ -244,7 +244,7 @@ class AttentionBase(nn.Module, abc.ABC):
                 f"[batch, source] = {list(memory_values.shape[:2])}, True = may attend"
             )
 
-    def _check_query(self, query: Tensor, projected: Projected) -> None:
+    def _check_query(self, query: Tensor, projected: ProjectedMemory) -> None:
         if query.dim() != 3 or query.shape[2] != self.query_size:
             raise ValueError(
                 f"query: got shape {list(query.shape)}, expected "
@@ -256,7 +256,9 @@ class AttentionBase(nn.Module, abc.ABC):
                 f"{projected.keys.shape[0]}"
             )
 
-    def _check_heads(self, query: Tensor, projected: Projected, state: AttentionState) -> None:
+    def _check_heads(
+        self, query: Tensor, projected: ProjectedMemory, state: AttentionState
+    ) -> None:
         ours = list(query.shape[:2])
         if list(projected.keys.shape[:2]) != ours:
             raise ValueError(
@@ -274,7 +276,7 @@ class AttentionBase(nn.Module, abc.ABC):
         self,
         raw_query: Float[Tensor, "batch heads target raw_size"],
         query: Float[Tensor, "batch heads target size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         call: "Call",
     ) -> tuple[Answer, AttentionState]:
         """Attend in every head with queries already projected by the score.
@@ -304,7 +306,7 @@ class AttentionBase(nn.Module, abc.ABC):
         return answer, state
 
     def _ask(
-        self, raw_query: Tensor, query: Tensor, projected: Projected, call: "Call"
+        self, raw_query: Tensor, query: Tensor, projected: ProjectedMemory, call: "Call"
     ) -> tuple[Answer, AttentionState]:
         parts, state, keys = self.parts, call.state, projected.keys
         length, expected = query.shape[2], None
@@ -360,13 +362,13 @@ class AttentionBase(nn.Module, abc.ABC):
         def __call__(
             self,
             query: Tensor,
-            projected: Projected,
+            projected: ProjectedMemory,
             mask: Tensor | None = None,
             state: AttentionState | None = None,
             need_alignment: NeedAlignment = False,
             query_positions: QueryPositions = None,
             key_positions: KeyPositions = None,
-        ) -> Readout:
+        ) -> AttentionOutput:
             """Type a call as `forward`."""
             ...
 
@@ -439,23 +441,23 @@ class Attention(AttentionBase):
         self,
         memory_values: Float[Tensor, "batch source memory_size"],
         mask: Bool[Tensor, "batch source"] | None = None,
-    ) -> Projected:
+    ) -> ProjectedMemory:
         """See `AttentionBase.project`."""
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
         values = memory_values.unsqueeze(1)
-        return Projected(self.score.project_keys(values), values, mask, finite)
+        return ProjectedMemory(self.score.project_keys(values), values, mask, finite)
 
     def forward(
         self,
         query: Float[Tensor, "batch target query_size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
-    ) -> Readout:
+    ) -> AttentionOutput:
         """See `AttentionBase.forward`; the alignment is ``[batch, target, source]``."""
         call = Call(mask, state or START, need_alignment, query_positions, key_positions)
         return self._read(query, projected, call)
@@ -463,15 +465,15 @@ class Attention(AttentionBase):
     def step(
         self,
         query: Float[Tensor, "batch width query_size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
         need_alignment: NeedAlignment = False,
-    ) -> Readout:
+    ) -> AttentionOutput:
         """See `AttentionBase.step`."""
         return self._read(query, projected, Call(mask, state, need_alignment, together=True))
 
-    def _read(self, query: Tensor, projected: Projected, call: Call) -> Readout:
+    def _read(self, query: Tensor, projected: ProjectedMemory, call: Call) -> AttentionOutput:
         self._check_query(query, projected)
         wanted = call.need_alignment
         if isinstance(wanted, AlignmentOf) and wanted.of_heads(1) not in (None, [0]):
@@ -484,7 +486,7 @@ class Attention(AttentionBase):
         )
         alignment = answer.alignment
         alignment = None if alignment is None else alignment.squeeze(1)
-        return Readout(answer.context.squeeze(1), alignment, state)
+        return AttentionOutput(answer.context.squeeze(1), alignment, state)
 
 
 def _join(

@@ -8,12 +8,12 @@ from kochi.attention.components import Components
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.positions import Positions
-from kochi.attention.projected_memory import Projected
+from kochi.attention.projected_memory import ProjectedMemory
 from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
 
 
 def see(
-    scope: Scope, positions: Positions, projected: Projected, mask: Tensor | None
+    scope: Scope, positions: Positions, projected: ProjectedMemory, mask: Tensor | None
 ) -> AttentionMask:
     """Combine the masks of memory, call and scope: ``[batch or 1, 1, target or 1, source]``.
 
@@ -45,7 +45,7 @@ def see_with_query(
     raw_query: Float[Tensor, "batch heads target raw_size"],
     query: Float[Tensor, "batch heads target size"],
     positions: Positions,
-    projected: Projected,
+    projected: ProjectedMemory,
     mask: Tensor | None,
     past: Past | None,
 ) -> AttentionMask:
@@ -83,7 +83,7 @@ def see_with_query(
     return AttentionMask(whole, visible.triangle, visible.band, windows, bias, prior)
 
 
-def check_mask(mask: Tensor, projected: Projected, positions: Positions) -> None:
+def check_mask(mask: Tensor, projected: ProjectedMemory, positions: Positions) -> None:
     """Refuse a mask of the wrong type or shape."""
     flat = (projected.keys.shape[0], positions.key_length)
     full = (flat[0], positions.query_length, positions.key_length)
@@ -144,7 +144,7 @@ EVERYWHERE = _Everywhere()
 TRIANGLE = AttentionMask(triangle=True)
 
 
-def _lengths(projected: Projected, mask: Tensor | None) -> Tensor:
+def _lengths(projected: ProjectedMemory, mask: Tensor | None) -> Tensor:
     """Return the length of each memory: the number of unmasked positions."""
     own = projected.mask
     if mask is not None and mask.dim() == 2:

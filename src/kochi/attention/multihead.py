@@ -11,9 +11,9 @@ from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPosit
 from kochi.attention.components import Components
 from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.options import check_count
-from kochi.attention.output import START, AttentionState, Readout
+from kochi.attention.output import START, AttentionOutput, AttentionState
 from kochi.attention.positions import stand
-from kochi.attention.projected_memory import Projected, clean_memory
+from kochi.attention.projected_memory import ProjectedMemory, clean_memory
 from kochi.attention.relative import Rotary
 from kochi.attention.scopes.base import PredictedScope
 from kochi.attention.scores.base import AnyScore
@@ -84,7 +84,7 @@ class MultiHeadAttention(AttentionBase):
         memory_values: Float[Tensor, "batch source memory_size"],
         mask: Bool[Tensor, "batch source"] | None = None,
         positions: KeyPositions = None,
-    ) -> Projected:
+    ) -> ProjectedMemory:
         """See `AttentionBase.project`; keys and values come from one matrix product.
 
         Args:
@@ -95,7 +95,9 @@ class MultiHeadAttention(AttentionBase):
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
         keys, values = self._heads(self.memory_proj(memory_values), 2)
-        return Projected(self._turn(self.score.project_keys(keys), positions), values, mask, finite)
+        return ProjectedMemory(
+            self._turn(self.score.project_keys(keys), positions), values, mask, finite
+        )
 
     def project_self(
         self,
@@ -103,7 +105,7 @@ class MultiHeadAttention(AttentionBase):
         mask: Bool[Tensor, "batch length"] | None = None,
         positions: KeyPositions = None,
         joined: Joined | None = None,
-    ) -> tuple[Float[Tensor, "batch heads length projected_size"], Projected]:
+    ) -> tuple[Float[Tensor, "batch heads length projected_size"], ProjectedMemory]:
         """Project queries, keys and values for self-attention in one product.
 
         ``attend_heads(*project_self(values, mask))`` equals ``module(values, project(values,
@@ -136,7 +138,7 @@ class MultiHeadAttention(AttentionBase):
         query, keys, read = self._heads(linear(values, *(joined or self.join())), 3)
         query = self._turn(self.score.project_query(query), positions)
         keys = self._turn(self.score.project_keys(keys), positions)
-        return query, Projected(keys, read, mask, finite)
+        return query, ProjectedMemory(keys, read, mask, finite)
 
     def join(self) -> Joined:
         """Concatenate the weights and biases of the query, key and value projections."""
@@ -148,14 +150,14 @@ class MultiHeadAttention(AttentionBase):
     def attend_heads(
         self,
         query: Float[Tensor, "batch heads target projected_size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
         visible: AttentionMask | None = None,
-    ) -> Readout:
+    ) -> AttentionOutput:
         """Attend with queries from `project_self`; arguments as in `AttentionBase.forward`.
 
         ``visible``, from `AttentionBase.visible`, replaces the mask and the positions.
@@ -168,13 +170,13 @@ class MultiHeadAttention(AttentionBase):
     def forward(
         self,
         query: Float[Tensor, "batch target query_size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         mask: Bool[Tensor, "..."] | None = None,
         state: AttentionState | None = None,
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
-    ) -> Readout:
+    ) -> AttentionOutput:
         """See `AttentionBase.forward`; the alignment is ``[batch, heads, target, source]``."""
         call = Call(mask, state or START, need_alignment, query_positions, key_positions)
         return self._project_and_read(query, projected, call)
@@ -182,16 +184,18 @@ class MultiHeadAttention(AttentionBase):
     def step(
         self,
         query: Float[Tensor, "batch width query_size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
         need_alignment: NeedAlignment = False,
-    ) -> Readout:
+    ) -> AttentionOutput:
         """See `AttentionBase.step`."""
         call = Call(mask, state, need_alignment, together=True)
         return self._project_and_read(query, projected, call)
 
-    def _project_and_read(self, query: Tensor, projected: Projected, call: Call) -> Readout:
+    def _project_and_read(
+        self, query: Tensor, projected: ProjectedMemory, call: Call
+    ) -> AttentionOutput:
         self._check_query(query, projected)
         (raw_query,) = self._heads(self.query_proj(query), 1)
         start = call.state.position
@@ -199,10 +203,12 @@ class MultiHeadAttention(AttentionBase):
         heads = self._turn(self.score.project_query(raw_query), positions, start)
         return self._read(raw_query, heads, projected, call)
 
-    def _read(self, raw_query: Tensor, heads: Tensor, projected: Projected, call: Call) -> Readout:
+    def _read(
+        self, raw_query: Tensor, heads: Tensor, projected: ProjectedMemory, call: Call
+    ) -> AttentionOutput:
         answer, state = self._attend(raw_query, heads, projected, call)
         context = self.output_proj(answer.context.transpose(1, 2).flatten(2))
-        return Readout(context, answer.alignment, state)
+        return AttentionOutput(context, answer.alignment, state)
 
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int

@@ -53,7 +53,7 @@ class AttentionState:
 START = AttentionState()
 
 
-class Readout(NamedTuple):
+class AttentionOutput(NamedTuple):
     """The output of an attention: ``context, alignment, state = module(query, projected)``.
 
     Args:

@@ -12,7 +12,7 @@ from kochi.attention.kernels.base import EVERYTHING, AttentionMask
 
 
 @dataclass(frozen=True)
-class Projected:
+class ProjectedMemory:
     """Keys and values of a memory, computed once and shared by all queries.
 
     All values are finite unless a projection overflowed: a memory with NaN, infinite or huge values
@@ -46,28 +46,28 @@ class Projected:
         assert self.mask is not None
         return AttentionMask(self.mask[:, None, None])
 
-    def rows(self, rows: Int[Tensor, " chosen"]) -> "Projected":
+    def rows(self, rows: Int[Tensor, " chosen"]) -> "ProjectedMemory":
         """Select rows of the batch, in the given order, for instance the unfinished sentences."""
         keys = self.keys.index_select(0, rows)
         shared = self.values is self.keys
-        return Projected(
+        return ProjectedMemory(
             keys,
             keys if shared else self.values.index_select(0, rows),
             None if self.mask is None else self.mask.index_select(0, rows),
             None if self.finite is None else self.finite.index_select(0, rows),
         )
 
-    def contiguous(self) -> "Projected":
+    def contiguous(self) -> "ProjectedMemory":
         """Make keys and values contiguous per head, for a memory that is used many times."""
         keys = self.keys.contiguous()
         values = keys if self.values is self.keys else self.values.contiguous()
-        return Projected(keys, values, self.mask, self.finite)
+        return ProjectedMemory(keys, values, self.mask, self.finite)
 
-    def append(self, other: "Projected") -> "Projected":
+    def append(self, other: "ProjectedMemory") -> "ProjectedMemory":
         """Append the positions of another memory, as in a step of causal self-attention."""
         keys = torch.cat((self.keys, other.keys), dim=2)
         shared = self.values is self.keys and other.values is other.keys
-        return Projected(
+        return ProjectedMemory(
             keys,
             keys if shared else torch.cat((self.values, other.values), dim=2),
             _append_flags(self.mask, other.mask, self, other),
@@ -76,7 +76,7 @@ class Projected:
 
 
 def _append_flags(
-    first: Tensor | None, second: Tensor | None, one: Projected, two: Projected
+    first: Tensor | None, second: Tensor | None, one: ProjectedMemory, two: ProjectedMemory
 ) -> Tensor | None:
     if first is None and second is None:
         return None

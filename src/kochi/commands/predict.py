@@ -1,6 +1,7 @@
 """``kochi predict``: predict targets line by line, or recording by recording."""
 
 import io
+import shlex
 import sys
 from collections.abc import Callable
 from enum import Enum
@@ -31,6 +32,7 @@ from kochi.commands.options import (
 )
 from kochi.errors import UserError
 from kochi.printing import put, put_json, say
+from kochi.reading import nearest_path
 
 if TYPE_CHECKING:
     from kochi.inference.predictor import Predictor
@@ -172,8 +174,18 @@ def predict(
 
 
 def _check_files(predictor: "Predictor", files: list[Path], subtitles: "Form | None") -> None:
-    if not predictor.modality.in_files and len(files) > 1:
-        raise UserError(f"expected one FILE of text, found {len(files)}; join them, or run again")
+    if not predictor.modality.in_files:
+        missing = [str(file) for file in files if str(file) != "-" and not file.exists()]
+        if missing and (len(files) > 1 or " " in missing[0] or not files[0].suffix):
+            raise UserError(
+                f"{missing[0]}: no such file; expected a file with one source per line"
+                f"{nearest_path(Path(missing[0]))}; for a text itself, use: echo "
+                f"{shlex.quote(' '.join(map(str, files)))} | kochi predict MODEL"
+            )
+        if len(files) > 1:
+            raise UserError(
+                f"expected one FILE of text, found {len(files)}; join them, or run again"
+            )
     if subtitles is None:
         return
     if not predictor.modality.lasts:

@@ -331,8 +331,8 @@ class _Numbers:
     ) -> Numbers:
         size = self._kind.row_bytes
         sizes = (lengths * size).tolist()
-        places = (starts.astype(np.int64) * size).tolist()
-        parts = [self._read_at(*part) for part in zip(sizes, places, strict=True)]
+        offsets = (starts.astype(np.int64) * size).tolist()
+        parts = [self._read_at(*part) for part in zip(sizes, offsets, strict=True)]
         content = b"".join(parts)
         if len(content) != sum(sizes):
             raise _damaged(self._path.parent, f"{self._path.name} was truncated while in use")
@@ -341,11 +341,11 @@ class _Numbers:
             return numbers.astype(np.int64)
         return numbers.reshape(-1, self._kind.width) if self._kind.unit == "frames" else numbers
 
-    def _read_at(self, size: int, place: int) -> bytes:
+    def _read_at(self, size: int, offset: int) -> bytes:
         if hasattr(os, "pread"):
-            return os.pread(self._file, size, place)
+            return os.pread(self._file, size, offset)
         with self._lock:  # Windows: to seek and to read are two calls
-            os.lseek(self._file, place, os.SEEK_SET)
+            os.lseek(self._file, offset, os.SEEK_SET)
             return os.read(self._file, size)
 
 

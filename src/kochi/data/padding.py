@@ -18,11 +18,11 @@ def pad_tokens(
     Returns:
         The rows, padded by ``PAD``, and a mask that is True at tokens and ``EOS``.
     """
-    places = np.arange(int(lengths.max(initial=0)) + 1)
-    padded = np.full((len(lengths), len(places)), PAD, np.int64)
-    padded[places < lengths[:, None]] = tokens
+    positions = np.arange(int(lengths.max(initial=0)) + 1)
+    padded = np.full((len(lengths), len(positions)), PAD, np.int64)
+    padded[positions < lengths[:, None]] = tokens
     padded[np.arange(len(lengths)), lengths] = EOS
-    return padded, places <= lengths[:, None]
+    return padded, positions <= lengths[:, None]
 
 
 def pad_frames(

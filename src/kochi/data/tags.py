@@ -62,7 +62,7 @@ class Tags:
 
     def encode(self, tags: Sequence[str], first: int) -> list[int]:
         """Return the ids of tags; the first known tag has the id ``first``."""
-        ids = {name: first + place for place, name in enumerate(self.names)}
+        ids = {name: first + position for position, name in enumerate(self.names)}
         return [ids.get(tag, UNK) for tag in tags]
 
 

@@ -235,9 +235,9 @@ class Tokenizer(Reader[str]):
             replaced: Texts that replace some of the tokens, by their index.
         """
         names = ["" if i <= EOS else self._name(i) for i in ids]
-        for place, text in (replaced or {}).items():
-            begins = self.kind == "bpe" and text and names[place].startswith(WORD_MARK)
-            names[place] = f"{WORD_MARK}{text}" if begins else text
+        for index, text in (replaced or {}).items():
+            begins = self.kind == "bpe" and text and names[index].startswith(WORD_MARK)
+            names[index] = f"{WORD_MARK}{text}" if begins else text
         if self.kind == "bpe":
             return [name.replace(WORD_MARK, " ") for name in names]
         return [f" {name}" if name else "" for name in names] if self.parts == "words" else names
@@ -281,12 +281,12 @@ class Tokenizer(Reader[str]):
         """
         source, tags = self._split(source)
         source = _valid(source)
-        of_place: list[int | None] = [None] * len(source)
+        word_of: list[int | None] = [None] * len(source)
         for number, word in enumerate(re.finditer(r"\S+", source)):
-            of_place[word.start() : word.end()] = [number] * len(word[0])
+            word_of[word.start() : word.end()] = [number] * len(word[0])
         encoding = self._library.encode(source, add_special_tokens=False)
-        covered = (of_place[start:end] for start, end in encoding.offsets)
-        words = [max((i for i in places if i is not None), default=None) for places in covered]
+        covered = (word_of[start:end] for start, end in encoding.offsets)
+        words = [max((i for i in words if i is not None), default=None) for words in covered]
         if self.kind == "bpe":
             words = attach_marks(words, encoding.tokens)
         return [*[len(source.split())] * len(tags), *words]
@@ -352,10 +352,10 @@ def attach_marks(words: Sequence[int | None], tokens: Sequence[str]) -> list[int
     [0, None, 1, 1]
     """
     attached = list(words)
-    for place, (token, after) in enumerate(pairwise(tokens)):
-        alone = token == WORD_MARK and words[place] is None
+    for index, (token, after) in enumerate(pairwise(tokens)):
+        alone = token == WORD_MARK and words[index] is None
         if alone and not after.startswith(WORD_MARK):
-            attached[place] = words[place + 1]
+            attached[index] = words[index + 1]
     return attached
 
 

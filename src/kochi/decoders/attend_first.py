@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from kochi.attention import START, Attention, MultiHeadAttention
 from kochi.decoders.decoder import Decoder
+from kochi.decoders.output import DecoderOutput, Need, all_heads, concatenate_steps
 from kochi.decoders.recurrent import (
     Bridge,
     RecurrentState,
@@ -20,7 +21,6 @@ from kochi.decoders.recurrent import (
     unflat,
     widen,
 )
-from kochi.decoders.written import Need, Written, every_head, one_after_the_other
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -89,27 +89,29 @@ class AttendFirstDecoder(Decoder):
     @override
     def write(
         self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
-    ) -> Written:
+    ) -> DecoderOutput:
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
         context_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
         output = layers[-1][0]
-        outputs, contexts, alignments, draws, looked = [], [], [], [], START
+        outputs, contexts, alignments, draws, attention_state = [], [], [], [], START
         for gate in token_gates(self.stack, embedded).unbind(1):
-            readout = self.attention.step(
-                output.unsqueeze(1), projected, looked, need_alignment=bool(need_alignment)
+            attended = self.attention.step(
+                output.unsqueeze(1), projected, attention_state, need_alignment=bool(need_alignment)
             )
-            looked = readout.state
-            contexts.append(self.seen(readout.context.squeeze(1), output))
+            attention_state = attended.state
+            contexts.append(self.seen(attended.context.squeeze(1), output))
             output, layers = self.stack.step_from_gates(
                 linear_onto(gate, contexts[-1], context_weight), layers
             )
             outputs.append(output)
-            alignments.append(every_head(readout))
-            draws.append(looked.draws)
+            alignments.append(all_heads(attended))
+            draws.append(attention_state.draws)
         features = self.features(torch.stack(outputs, 1), embedded, torch.stack(contexts, 1))
-        return Written(self.dropout(features), stack_steps(alignments), one_after_the_other(draws))
+        return DecoderOutput(
+            self.dropout(features), stack_steps(alignments), concatenate_steps(draws)
+        )
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
@@ -127,13 +129,13 @@ class AttendFirstDecoder(Decoder):
         embedded = self.embedding(tokens)
         assert state.projected is not None
         query = state.layers[-1][0]
-        readout = self.attention.step(query, state.projected, state.looked)
-        context = self.seen(readout.context, query)
+        attended = self.attention.step(query, state.projected, state.attention_state)
+        context = self.seen(attended.context, query)
         inputs = torch.cat([embedded, context], dim=-1).flatten(0, 1)
         output, layers = self.stack.step(inputs, flat(state.layers))
         features = self.features(output.unflatten(0, (batch, width)), embedded, context)
         return self.logits(self.dropout(features)), replace(
-            state, layers=unflat(layers, batch, width), looked=readout.state
+            state, layers=unflat(layers, batch, width), attention_state=attended.state
         )
 
     @override

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kochi.attention import Projected
+from kochi.attention import ProjectedMemory
 
 FIRST_CAPACITY = 128  # slots; unwritten ones are never read
 
@@ -65,7 +65,7 @@ class Cache:
             keys, values = tuple(map(_double, keys)), tuple(map(_double, values))
         return Cache(keys, values, past, torch.cat([self.slot_positions, added]))
 
-    def write(self, layer: int, step: Projected) -> Projected:
+    def write(self, layer: int, step: ProjectedMemory) -> ProjectedMemory:
         """Fill the slots reserved last and return all slots in use."""
         end = self.num_slots
         first = end - step.keys.shape[2]
@@ -73,10 +73,10 @@ class Cache:
         self.values[layer][:, :, first:end] = step.values
         return self.read(layer)
 
-    def read(self, layer: int) -> Projected:
+    def read(self, layer: int) -> ProjectedMemory:
         """Return all slots in use."""
         end = self.num_slots
-        return Projected(self.keys[layer][:, :, :end], self.values[layer][:, :, :end])
+        return ProjectedMemory(self.keys[layer][:, :, :end], self.values[layer][:, :, :end])
 
     def mask(self) -> Tensor | None:
         """Return the slots each beam may attend to, [batch, width, slots]; None for all."""

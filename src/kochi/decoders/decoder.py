@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kochi.decoders.mixture import Mixture
-from kochi.decoders.written import Need, Written
+from kochi.decoders.output import DecoderOutput, Need
 from kochi.layers.embedding import Embedding
 from kochi.memory import Memory
 from kochi.products import linear
@@ -53,7 +53,7 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def write(
         self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
-    ) -> Written:
+    ) -> DecoderOutput:
         """Read whole targets; ``inputs`` start with the begin mark.
 
         Args:

@@ -11,8 +11,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
-from kochi.attention import START, Attention, MultiHeadAttention, Projected, Readout
+from kochi.attention import START, Attention, AttentionOutput, MultiHeadAttention, ProjectedMemory
 from kochi.decoders.decoder import Decoder
+from kochi.decoders.output import (
+    DecoderOutput,
+    Need,
+    all_heads,
+    concatenate_steps,
+    layers_of,
+    sum_layers,
+)
 from kochi.decoders.recurrent import (
     Bridge,
     RecurrentState,
@@ -22,14 +30,6 @@ from kochi.decoders.recurrent import (
     token_gates,
     unflat,
     widen,
-)
-from kochi.decoders.written import (
-    Need,
-    Written,
-    every_head,
-    layers_of,
-    on_top_of_each_other,
-    one_after_the_other,
 )
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
@@ -86,41 +86,43 @@ class LuongDecoder(Decoder):
     @override
     def write(
         self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
-    ) -> Written:
+    ) -> DecoderOutput:
         embedded = self.dropout(self.embedding(inputs))
         layers = self.bridge(memory.summary)
         projected = self.attention.project(memory.values, memory.mask)
         if self.feed_size:
             return self._write_step_by_step(embedded, layers, projected, bool(need_alignment))
         outputs = self.stack.sequence(embedded, layers)
-        readout = self.attention(outputs, projected, need_alignment=bool(need_alignment))
-        features = self.dropout(self._vector(readout, outputs))
-        alignment = layers_of([every_head(readout)])
-        return Written(features, alignment, on_top_of_each_other([readout.state.draws]))
+        attended = self.attention(outputs, projected, need_alignment=bool(need_alignment))
+        features = self.dropout(self._vector(attended, outputs))
+        alignment = layers_of([all_heads(attended)])
+        return DecoderOutput(features, alignment, sum_layers([attended.state.draws]))
 
     def _write_step_by_step(
-        self, embedded: Tensor, layers: State, projected: Projected, need_alignment: bool
-    ) -> Written:
+        self, embedded: Tensor, layers: State, projected: ProjectedMemory, need_alignment: bool
+    ) -> DecoderOutput:
         gates = token_gates(self.stack, embedded).unbind(1)
         feed_weight = input_columns(self.stack, embedded.shape[-1])[1].contiguous()
         feed = embedded.new_zeros(len(embedded), self.feed_size)
-        vectors, alignments, draws, looked = [], [], [], START
+        vectors, alignments, draws, attention_state = [], [], [], START
         for gate in gates:
             output, layers = self.stack.step_from_gates(
                 linear_onto(gate, feed, feed_weight), layers
             )
             query = output.unsqueeze(1)
-            readout = self.attention.step(query, projected, looked, need_alignment=need_alignment)
-            looked = readout.state
-            feed = self._vector(readout, query).squeeze(1)
+            attended = self.attention.step(
+                query, projected, attention_state, need_alignment=need_alignment
+            )
+            attention_state = attended.state
+            feed = self._vector(attended, query).squeeze(1)
             vectors.append(feed)
-            alignments.append(every_head(readout))
-            draws.append(looked.draws)
+            alignments.append(all_heads(attended))
+            draws.append(attention_state.draws)
         features = self.dropout(torch.stack(vectors, 1))
-        return Written(features, stack_steps(alignments), one_after_the_other(draws))
+        return DecoderOutput(features, stack_steps(alignments), concatenate_steps(draws))
 
-    def _vector(self, readout: Readout, outputs: Tensor) -> Tensor:
-        return self.attentional_proj(torch.cat([readout.context, outputs], dim=-1)).tanh()
+    def _vector(self, attended: AttentionOutput, outputs: Tensor) -> Tensor:
+        return self.attentional_proj(torch.cat([attended.context, outputs], dim=-1)).tanh()
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:
@@ -140,11 +142,11 @@ class LuongDecoder(Decoder):
         output, layers = self.stack.step(inputs, flat(state.layers))
         query = output.unflatten(0, (batch, width))
         assert state.projected is not None
-        readout = self.attention.step(query, state.projected, state.looked)
-        vector = self._vector(readout, query)
+        attended = self.attention.step(query, state.projected, state.attention_state)
+        vector = self._vector(attended, query)
         feed = vector if self.feed_size else state.feed
         layers = unflat(layers, batch, width)
-        state = replace(state, layers=layers, feed=feed, looked=readout.state)
+        state = replace(state, layers=layers, feed=feed, attention_state=attended.state)
         return self.logits(vector), state
 
     @override

@@ -16,8 +16,8 @@ from typing_extensions import override
 from kochi.attention import Attention
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.mixture import Mixture
+from kochi.decoders.output import DecoderOutput, Need
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
-from kochi.decoders.written import Need, Written
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -31,11 +31,11 @@ class MarginalState:
 
     Attributes:
         recurrent: The state of every recurrent decoder.
-        of_places: The part of the attentional vector that comes from each source position.
+        of_positions: The part of the attentional vector that comes from each source position.
     """
 
     recurrent: RecurrentState
-    of_places: Float[Tensor, "batch source feature_size"]
+    of_positions: Float[Tensor, "batch source feature_size"]
 
 
 class MarginalDecoder(Decoder):
@@ -88,21 +88,21 @@ class MarginalDecoder(Decoder):
     @override
     def write(
         self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
-    ) -> Written:
+    ) -> DecoderOutput:
         embedded = self.dropout(self.embedding(inputs))
         projected = self.attention.project(memory.values, memory.mask)
         outputs = self.stack.sequence(embedded, self.bridge(memory.summary))
-        readout = self.attention(outputs, projected, need_alignment=True)
-        alignment = _shares(readout.alignment)
-        mixture = self._mixture(outputs, self._of_places(projected.values), alignment)
-        return Written(mixture, (alignment.unsqueeze(1),) if need_alignment else ())
+        attended = self.attention(outputs, projected, need_alignment=True)
+        alignment = _shares(attended.alignment)
+        mixture = self._mixture(outputs, self._of_positions(projected.values), alignment)
+        return DecoderOutput(mixture, (alignment.unsqueeze(1),) if need_alignment else ())
 
-    def _of_places(
+    def _of_positions(
         self, values: Float[Tensor, "batch 1 source memory_size"]
     ) -> Float[Tensor, "batch source feature_size"]:
         return linear(values.squeeze(1), self._columns()[0])
 
-    def _mixture(self, outputs: Tensor, of_places: Tensor, alignment: Tensor) -> Mixture:
+    def _mixture(self, outputs: Tensor, of_positions: Tensor, alignment: Tensor) -> Mixture:
         of_target = linear(outputs, self._columns()[1], self.attentional_proj.bias)
         kept = None
         if self.training and self.dropout.rate:
@@ -110,8 +110,8 @@ class MarginalDecoder(Decoder):
         nowhere = alignment.sum(-1, keepdim=True) == 0.0
         if nowhere.any():
             alignment = torch.cat([alignment, nowhere.to(alignment.dtype)], dim=-1)
-            of_places = F.pad(of_places, (0, 0, 0, 1))
-        return Mixture(of_target, of_places, alignment, kept)
+            of_positions = F.pad(of_positions, (0, 0, 0, 1))
+        return Mixture(of_target, of_positions, alignment, kept)
 
     def _columns(self) -> tuple[Tensor, Tensor]:
         """Split W into the columns of the value and those of the state."""
@@ -123,7 +123,7 @@ class MarginalDecoder(Decoder):
         layers = widen(self.bridge(memory.summary), width)
         projected = self.attention.project(memory.values, memory.mask)
         recurrent = RecurrentState(layers, layers[0][0, :, :, :0], memory, projected)
-        return MarginalState(recurrent, self._of_places(projected.values))
+        return MarginalState(recurrent, self._of_positions(projected.values))
 
     @override
     def step(
@@ -136,18 +136,20 @@ class MarginalDecoder(Decoder):
         output, layers = self.stack.step(self.embedding(tokens).flatten(0, 1), flat(before.layers))
         query = output.unflatten(0, (batch, width))
         assert before.projected is not None
-        readout = self.attention.step(query, before.projected, before.looked, need_alignment=True)
-        mixture = self._mixture(query, state.of_places, _shares(readout.alignment))
-        after = replace(before, layers=unflat(layers, batch, width), looked=readout.state)
-        return self.logits(mixture), MarginalState(after, state.of_places)
+        attended = self.attention.step(
+            query, before.projected, before.attention_state, need_alignment=True
+        )
+        mixture = self._mixture(query, state.of_positions, _shares(attended.alignment))
+        after = replace(before, layers=unflat(layers, batch, width), attention_state=attended.state)
+        return self.logits(mixture), MarginalState(after, state.of_positions)
 
     @override
     def reorder(self, state: MarginalState, beams: Int[Tensor, "batch width"]) -> MarginalState:
-        return MarginalState(state.recurrent.reorder(beams), state.of_places)
+        return MarginalState(state.recurrent.reorder(beams), state.of_positions)
 
     @override
     def keep(self, state: MarginalState, rows: Int[Tensor, " kept"]) -> MarginalState:
-        return MarginalState(state.recurrent.keep(rows), state.of_places.index_select(0, rows))
+        return MarginalState(state.recurrent.keep(rows), state.of_positions.index_select(0, rows))
 
 
 def _shares(

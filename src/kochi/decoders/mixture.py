@@ -18,13 +18,13 @@ CHUNK_ELSEWHERE = 2**25
 class Mixture(NamedTuple):
     """The input of the output layer for every source position that a target position may choose.
 
-    ``features[s] = tanh(of_target + of_places[s]) * kept`` and
+    ``features[s] = tanh(of_target + of_positions[s]) * kept`` and
     ``p(y) = sum over s of alignment[s] * softmax(output(features[s]))[y]``. The features are held
     in two parts because together they are ``target x source`` vectors per sentence.
 
     Args:
         of_target: The part of each target position.
-        of_places: The part of each source position.
+        of_positions: The part of each source position.
         alignment: The probability of each source position; a row sums to 1.
         kept: The dropout mask of the features, with its scale. All source positions of a target
             position share it, so that the sum over them is exact for one thinned output layer.
@@ -32,7 +32,7 @@ class Mixture(NamedTuple):
     """
 
     of_target: Float[Tensor, "batch target feature_size"]
-    of_places: Float[Tensor, "batch source feature_size"]
+    of_positions: Float[Tensor, "batch source feature_size"]
     alignment: Float[Tensor, "batch target source"]
     kept: Float[Tensor, "batch target feature_size"] | None = None
 
@@ -41,7 +41,7 @@ class Mixture(NamedTuple):
         kept = self.kept
         return Rows(
             self.of_target.flatten(0, 1).index_select(0, rows),
-            self.of_places,
+            self.of_positions,
             self.alignment.flatten(0, 1).index_select(0, rows),
             rows // self.of_target.shape[1],
             None if kept is None else kept.flatten(0, 1).index_select(0, rows),
@@ -76,14 +76,14 @@ class Rows(NamedTuple):
 
     Args:
         of_target: The part of each position.
-        of_places: The part of each place of the batch.
-        alignment: The probability of each place.
+        of_positions: The part of each position of the batch.
+        alignment: The probability of each position.
         sentences: Which sentence of the batch each position belongs to.
         kept: See `Mixture`.
     """
 
     of_target: Float[Tensor, "rows feature_size"]
-    of_places: Float[Tensor, "batch source feature_size"]
+    of_positions: Float[Tensor, "batch source feature_size"]
     alignment: Float[Tensor, "rows source"]
     sentences: Int[Tensor, " rows"]
     kept: Float[Tensor, "rows feature_size"] | None = None
@@ -98,8 +98,8 @@ class Rows(NamedTuple):
 
     def vectors(self, part: slice) -> Float[Tensor, "some_rows source feature_size"]:
         """Return the features of a part before dropout."""
-        places = self.of_places.index_select(0, self.sentences[part])
-        return (places + self.of_target[part].unsqueeze(1)).tanh()
+        positions = self.of_positions.index_select(0, self.sentences[part])
+        return (positions + self.of_target[part].unsqueeze(1)).tanh()
 
     def features(self, part: slice) -> Float[Tensor, "some_rows source feature_size"]:
         """Return the features of a part."""
@@ -108,6 +108,6 @@ class Rows(NamedTuple):
 
 
 def log_shares(alignment: Float[Tensor, "*rows source"]) -> Float[Tensor, "*rows source"]:
-    """Return the logarithm, -inf and without a gradient for places of alignment 0."""
+    """Return the logarithm, -inf and without a gradient for positions of alignment 0."""
     seen = alignment > 0
     return torch.where(seen, torch.where(seen, alignment, 1.0).log(), -torch.inf)

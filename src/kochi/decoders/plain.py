@@ -12,8 +12,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from kochi.decoders.decoder import Decoder
+from kochi.decoders.output import DecoderOutput, Need
 from kochi.decoders.recurrent import Bridge, RecurrentState, flat, unflat, widen
-from kochi.decoders.written import Need, Written
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.recurrent import RecurrentStack
@@ -59,13 +59,13 @@ class PlainDecoder(Decoder):
     @override
     def write(
         self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
-    ) -> Written:
+    ) -> DecoderOutput:
         embedded = self.dropout(self.embedding(inputs))
         summary = memory.summary.unsqueeze(1).expand(-1, inputs.shape[1], -1)
         outputs = self.stack.sequence(
             torch.cat([embedded, summary], dim=-1), self.bridge(memory.summary)
         )
-        return Written(self.dropout(self.feature_proj(outputs).tanh()))
+        return DecoderOutput(self.dropout(self.feature_proj(outputs).tanh()))
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> RecurrentState:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.attention import START, AttentionState, Projected
+from kochi.attention import START, AttentionState, ProjectedMemory
 from kochi.layers.recurrent import RecurrentStack, State
 from kochi.memory import Memory
 from kochi.products import Linear, linear
@@ -23,14 +23,14 @@ class RecurrentState:
             empty vector (width 0).
         memory: The memory to attend to, shared by the beams.
         projected: The memory as projected by the attention; None for the plain decoder.
-        looked: The state of the attention.
+        attention_state: The state of the attention.
     """
 
     layers: tuple[Float[Tensor, "vectors batch width hidden_size"], ...]
     feed: Float[Tensor, "batch width feed_size"]
     memory: Memory
-    projected: Projected | None
-    looked: AttentionState = START
+    projected: ProjectedMemory | None
+    attention_state: AttentionState = START
 
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "RecurrentState":
         """Make each new beam continue an old beam of its sentence."""
@@ -40,7 +40,7 @@ class RecurrentState:
                 _take(layer, beams[None].expand(len(layer), -1, -1)) for layer in self.layers
             ),
             feed=_take(self.feed, beams),
-            looked=self.looked.reorder(beams),
+            attention_state=self.attention_state.reorder(beams),
         )
 
     def keep(self, rows: Int[Tensor, " kept"]) -> "RecurrentState":
@@ -50,7 +50,7 @@ class RecurrentState:
             self.feed.index_select(0, rows),
             self.memory.rows(rows),
             None if self.projected is None else self.projected.rows(rows),
-            self.looked.keep(rows),
+            self.attention_state.keep(rows),
         )
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kochi.attention import Attention, Projected
+from kochi.attention import Attention, ProjectedMemory
 from kochi.attention.history import Past
 from kochi.attention.scopes import Global
 from kochi.attention.scores import Location, LocationAware
@@ -50,14 +50,14 @@ class StreamingDecoder:
         if isinstance(selection, Chunkwise):
             self._behind = max(self._behind, selection.window)
 
-    def start(self, like: Float[Tensor, "1 places memory_size"]) -> RecurrentState:
+    def start(self, like: Float[Tensor, "1 positions memory_size"]) -> RecurrentState:
         """Return the state before the first token, over no memory yet."""
         nothing = like[:, :0]
         mask = torch.ones(nothing.shape[:2], dtype=torch.bool, device=like.device)
         return self.decoder.start(Memory(nothing, mask, nothing.sum(1)))
 
     def grow(
-        self, state: RecurrentState, values: Float[Tensor, "1 places memory_size"]
+        self, state: RecurrentState, values: Float[Tensor, "1 positions memory_size"]
     ) -> RecurrentState:
         """Append positions to the memory."""
         assert state.projected is not None
@@ -71,20 +71,26 @@ class StreamingDecoder:
 
     def standing(self, state: RecurrentState) -> int | None:
         """Return the position of the walk; None if it has moved past the end."""
-        past = state.looked.past
+        past = state.attention_state.past
         assert past is not None
         stands = past.previous if past.standing is None else past.standing
         return int(stands.argmax()) if stands.numel() and stands.any() else None
 
     def forget(self, state: RecurrentState) -> tuple[RecurrentState, int]:
         """Drop positions too far behind the walk for any later step; return their number."""
-        place, past, projected = self.standing(state), state.looked.past, state.projected
-        count = 0 if place is None else place - self._behind
+        position, past, projected = (
+            self.standing(state),
+            state.attention_state.past,
+            state.projected,
+        )
+        count = 0 if position is None else position - self._behind
         if count < WORTH_DROPPING:
             return state, 0
         assert past is not None and projected is not None
-        looked = replace(state.looked, past=_without(past, count))
-        return replace(state, projected=_behind(projected, count), looked=looked), count
+        attention_state = replace(state.attention_state, past=_without(past, count))
+        return replace(
+            state, projected=_behind(projected, count), attention_state=attention_state
+        ), count
 
 
 def _walking(attention: nn.Module) -> Attention:
@@ -107,10 +113,10 @@ def _without(past: Past, count: int) -> Past:
     return Past(past.previous[..., count:], past.accumulated[..., count:], standing)
 
 
-def _behind(projected: Projected, count: int) -> Projected:
+def _behind(projected: ProjectedMemory, count: int) -> ProjectedMemory:
     keys = projected.keys[:, :, count:]
     shared = projected.values is projected.keys
-    return Projected(
+    return ProjectedMemory(
         keys,
         keys if shared else projected.values[:, :, count:],
         None if projected.mask is None else projected.mask[:, count:],

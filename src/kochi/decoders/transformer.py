@@ -14,15 +14,15 @@ from typing_extensions import override
 from kochi.attention import (
     START,
     AttentionMask,
+    AttentionOutput,
     AttentionState,
     Joined,
     MultiHeadAttention,
-    Projected,
-    Readout,
+    ProjectedMemory,
 )
 from kochi.decoders.cache import Cache
 from kochi.decoders.decoder import Decoder
-from kochi.decoders.written import Need, Written, every_head, layers_of, on_top_of_each_other
+from kochi.decoders.output import DecoderOutput, Need, all_heads, layers_of, sum_layers
 from kochi.layers.dropout import Dropout
 from kochi.layers.embedding import Embedding
 from kochi.layers.feedforward import FeedForward, Residual
@@ -37,14 +37,14 @@ class TransformerState:
         position: Number of tokens read so far.
         cache: Keys and values of the tokens read so far.
         projected: The memory as projected by each layer's attention.
-        looked: The state of each layer's attention to the memory.
+        attention_states: The state of each layer's attention to the memory.
         joined: The concatenated weights of each layer's self-attention.
     """
 
     position: int
     cache: Cache
-    projected: tuple[Projected, ...]
-    looked: tuple[AttentionState, ...]
+    projected: tuple[ProjectedMemory, ...]
+    attention_states: tuple[AttentionState, ...]
     joined: tuple[Joined, ...]
 
 
@@ -84,17 +84,17 @@ class TransformerDecoder(Decoder):
     @override
     def write(
         self, memory: Memory, inputs: Int[Tensor, "batch target"], need_alignment: Need = False
-    ) -> Written:
+    ) -> DecoderOutput:
         x = self._embed(inputs, 0)
         alignments, draws = [], []
         for layer in self.blocks:
             projected = layer.attention.project(memory.values, memory.mask)
             last = layer is self.blocks[-1]
             wanted = need_alignment == "every layer" or (last and need_alignment is True)
-            x, readout = layer(x, projected, need_alignment=wanted)
-            alignments.append(every_head(readout))
-            draws.append(readout.state.draws)
-        return Written(self.norm(x), layers_of(alignments), on_top_of_each_other(draws))
+            x, attended = layer(x, projected, need_alignment=wanted)
+            alignments.append(all_heads(attended))
+            draws.append(attended.state.draws)
+        return DecoderOutput(self.norm(x), layers_of(alignments), sum_layers(draws))
 
     @override
     def start(self, memory: Memory, width: int = 1, max_length: int = 256) -> TransformerState:
@@ -121,25 +121,35 @@ class TransformerDecoder(Decoder):
         x = self.dropout(x)
         cache = state.cache.advance(tokens.shape[1], state.position)
         past = self._past(tokens.shape[1], state.position, cache)
-        looked = []
+        attention_states = []
         for index, layer in enumerate(self.blocks):
             x, after = layer.step(x, state, past, index)
-            looked.append(after)
-        state = replace(state, position=state.position + 1, cache=cache, looked=tuple(looked))
+            attention_states.append(after)
+        state = replace(
+            state,
+            position=state.position + 1,
+            cache=cache,
+            attention_states=tuple(attention_states),
+        )
         return self.logits(self.norm(x)), state
 
     @override
     def reorder(
         self, state: TransformerState, beams: Int[Tensor, "batch width"]
     ) -> TransformerState:
-        looked = tuple(one.reorder(beams) for one in state.looked)
-        return replace(state, cache=state.cache.reorder(beams), looked=looked)
+        attention_states = tuple(one.reorder(beams) for one in state.attention_states)
+        return replace(state, cache=state.cache.reorder(beams), attention_states=attention_states)
 
     @override
     def keep(self, state: TransformerState, rows: Int[Tensor, " kept"]) -> TransformerState:
         projected = tuple(one.rows(rows) for one in state.projected)
-        looked = tuple(one.keep(rows) for one in state.looked)
-        return replace(state, cache=state.cache.keep(rows), projected=projected, looked=looked)
+        attention_states = tuple(one.keep(rows) for one in state.attention_states)
+        return replace(
+            state,
+            cache=state.cache.keep(rows),
+            projected=projected,
+            attention_states=attention_states,
+        )
 
     def _past(self, width: int, position: int, cache: Cache) -> "_Past":
         """Compute the slots each beam may attend to, once for all layers: they share a scope."""
@@ -202,14 +212,14 @@ class TransformerDecoderLayer(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch target size"],
-        projected: Projected,
+        projected: ProjectedMemory,
         need_alignment: bool = False,
-    ) -> tuple[Float[Tensor, "batch target size"], Readout]:
+    ) -> tuple[Float[Tensor, "batch target size"], AttentionOutput]:
         """Return the input of the next layer and the output of the attention to the memory."""
         x = self._self_attend(x)
         query = self.attention_residual.before(x)
-        readout = self.attention(query, projected, need_alignment=need_alignment)
-        return self._feed_forward(x, readout.context), readout
+        attended = self.attention(query, projected, need_alignment=need_alignment)
+        return self._feed_forward(x, attended.context), attended
 
     def step(
         self,
@@ -232,7 +242,7 @@ class TransformerDecoderLayer(nn.Module):
         )
         x = self.self_residual.after(x, seen.context)
         query = self.attention_residual.before(x)
-        seen = self.attention.step(query, state.projected[index], state.looked[index])
+        seen = self.attention.step(query, state.projected[index], state.attention_states[index])
         return self._feed_forward(x, seen.context), seen.state
 
     def _self_attend(self, x: Tensor) -> Tensor:

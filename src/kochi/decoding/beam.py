@@ -123,8 +123,8 @@ class _Ended:
     def merge(self, other: "_Ended", n_best: int) -> "_Ended":
         pairs = zip(self.fields(), other.fields(), strict=True)
         joined = [torch.cat(pair, 1) for pair in pairs]
-        _, places = top(joined[0], n_best)
-        return _Ended(*(values.gather(1, places) for values in joined))
+        _, positions = top(joined[0], n_best)
+        return _Ended(*(values.gather(1, positions) for values in joined))
 
 
 class _Beams:
@@ -141,7 +141,7 @@ class _Beams:
         self.beam, self.length_penalty, self.n_best = beam, length_penalty, n_best
         self.enough = float("inf") if patience is None else patience * beam
         self.length = 0
-        self.roster = ActiveBatch(limits)
+        self.active = ActiveBatch(limits)
         self.record = Record()
         self.joint: JointState | None = None
         self.unknown = False
@@ -192,19 +192,19 @@ class _Beams:
 
     def close(self) -> bool:
         """Read back the finished sentences; return whether all are finished."""
-        limits = self.roster.limits
+        limits = self.active.limits
         hope = self.live[:, 0] / limits**self.length_penalty
         worst = self.ended.score[:, -1]
         enough = (self.num_ended >= self.enough) & (worst > -torch.inf)
         done = (hope <= worst) | (limits <= self.length) | enough
-        closed = self.roster.close(done)
+        closed = self.active.close(done)
         if len(closed):
             self._answer(closed)
-        return self.roster.empty
+        return self.active.empty
 
     def shrink(self) -> Int[Tensor, " kept"] | None:
         """Drop closed sentences if there are many; return the indices to keep, or None."""
-        kept = self.roster.shrink()
+        kept = self.active.shrink()
         if kept is not None:
             self.record.keep(kept)
             self.live, self.tokens = self.live[kept], self.tokens[kept]
@@ -216,11 +216,11 @@ class _Beams:
         fields = self.ended.rows(closed).fields()
         ended: list[list[Any]] = [cast(Any, field).tolist() for field in fields]
         live: list[list[float]] = cast(Any, self.live[closed]).tolist()
-        rows: list[int] = cast(Any, self.roster.rows[closed]).tolist()
-        for place, (row, paths) in enumerate(zip(rows, self.record.read(closed), strict=True)):
-            answers = self._finished(paths, [field[place] for field in ended])
+        rows: list[int] = cast(Any, self.active.rows[closed]).tolist()
+        for position, (row, paths) in enumerate(zip(rows, self.record.read(closed), strict=True)):
+            answers = self._finished(paths, [field[position] for field in ended])
             if len(answers) < self.n_best:
-                answers += self._unfinished(paths, live[place])[: self.n_best - len(answers)]
+                answers += self._unfinished(paths, live[position])[: self.n_best - len(answers)]
             self.answers[row] = answers or [Hypothesis([], -torch.inf, -torch.inf, False)]
 
     def _finished(self, paths: Paths, ended: list[list[Any]]) -> list[Hypothesis]:

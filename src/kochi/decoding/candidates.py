@@ -29,7 +29,7 @@ def log_probabilities_(
     Raises:
         NotFiniteError: NaN or +inf among the logits.
     """
-    empty = logits[..., 0] == -torch.inf  # cheaper than to ask every place
+    empty = logits[..., 0] == -torch.inf  # cheaper than to ask every position
     if empty.any():
         empty = empty & (logits == -torch.inf).all(-1)
     wide = logits.float()
@@ -88,17 +88,17 @@ def best_candidates(
     tokens = (chosen % chunks * CHUNK).unsqueeze(-1) + offsets
     outside = tokens >= vocabulary
     tokens = tokens.clamp(max=vocabulary - 1)
-    places = (beams.unsqueeze(-1) * vocabulary + tokens).flatten(1)
-    sums = log_probs.flatten(1).gather(1, places) + live.gather(1, beams).repeat_interleave(
+    positions = (beams.unsqueeze(-1) * vocabulary + tokens).flatten(1)
+    sums = log_probs.flatten(1).gather(1, positions) + live.gather(1, beams).repeat_interleave(
         CHUNK, 1
     )
     sums = sums.masked_fill(outside.flatten(1), -torch.inf)
     best, index = top(sums, min(count, sums.shape[-1]))
-    places = places.gather(1, index)
+    positions = positions.gather(1, index)
     missing = (0, count - best.shape[-1])
     best = F.pad(best, missing, value=-torch.inf)
-    places = F.pad(places, missing)
-    return best, places // vocabulary, places % vocabulary
+    positions = F.pad(positions, missing)
+    return best, positions // vocabulary, positions % vocabulary
 
 
 def top(
@@ -109,8 +109,8 @@ def top(
     ``torch.topk`` does not define the order of ties, so value and index are packed into one
     integer: the bits of the float, made monotone, above the index counted from the right.
 
-    >>> values, places = top(torch.tensor([[1.0, -2.0, 1.0, 0.5]]), 3)
-    >>> values.tolist(), places.tolist()
+    >>> values, positions = top(torch.tensor([[1.0, -2.0, 1.0, 0.5]]), 3)
+    >>> values.tolist(), positions.tolist()
     ([[1.0, 1.0, 0.5]], [[0, 2, 3]])
     """
     size = values.shape[-1]
@@ -118,8 +118,8 @@ def top(
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     from_right = torch.arange(size - 1, -1, -1, device=values.device)
     packed = (ordered.long() << 32) | from_right
-    places = size - 1 - (packed.topk(count, -1).values & _LOW)
-    return values.gather(-1, places), places
+    positions = size - 1 - (packed.topk(count, -1).values & _LOW)
+    return values.gather(-1, positions), positions
 
 
 def _chunk_maxima(

@@ -36,29 +36,29 @@ def follow(
     A path ends with the end mark, at its sentence's maximum length, or if no token can follow.
     """
     check_options(length_penalty, min_length)
-    roster = ActiveBatch(check_limits(max_length, memory))
-    answers: list[list[Hypothesis]] = [[] for _ in roster.rows]
-    limits: list[int] = cast(Any, roster.limits).tolist()
+    active = ActiveBatch(check_limits(max_length, memory))
+    answers: list[list[Hypothesis]] = [[] for _ in active.rows]
+    limits: list[int] = cast(Any, active.limits).tolist()
     steps = max(limits, default=0)
     record = Record()
-    tokens = torch.full((len(answers), width), BOS, device=roster.limits.device)
+    tokens = torch.full((len(answers), width), BOS, device=active.limits.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)
     state = decoder.start(memory, width=width, max_length=steps) if answers else None
     for length in range(1, steps + 1):
         logits, state = decoder.step(state, tokens)
         log_probs = log_probabilities_(logits)
         forbid_marks(log_probs, length <= min_length, unknown)
-        tokens, gains = _next(log_probs, choose, roster.rows, length)
+        tokens, gains = _next(log_probs, choose, active.rows, length)
         record.append(tokens, gains)
         ended = ended | (tokens == EOS) | (tokens == PAD)
-        done = ended.all(1) | (roster.limits <= length)
-        closed = roster.close(done)
+        done = ended.all(1) | (active.limits <= length)
+        closed = active.close(done)
         if len(closed) == 0:
             continue
-        _answer(answers, closed, roster, record, length_penalty)
-        if roster.empty:
+        _answer(answers, closed, active, record, length_penalty)
+        if active.empty:
             break
-        kept = roster.shrink()
+        kept = active.shrink()
         if kept is not None:
             record.keep(kept)
             tokens, ended, state = tokens[kept], ended[kept], decoder.keep(state, kept)
@@ -79,18 +79,18 @@ def _next(
 def _answer(
     answers: list[list[Hypothesis]],
     closed: Int[Tensor, " closed"],
-    roster: ActiveBatch,
+    active: ActiveBatch,
     record: Record,
     length_penalty: float,
 ) -> None:
-    rows: list[int] = cast(Any, roster.rows[closed]).tolist()
+    rows: list[int] = cast(Any, active.rows[closed]).tolist()
     for row, (tokens, gains) in zip(rows, record.read(closed), strict=True):
         paths = zip(zip(*tokens, strict=True), zip(*gains, strict=True), strict=True)
         answers[row] = [_cut(path, gain, length_penalty) for path, gain in paths]
 
 
 def _cut(path: tuple[int, ...], gains: tuple[float, ...], length_penalty: float) -> Hypothesis:
-    ends = (place for place, token in enumerate(path) if token in (EOS, PAD))
+    ends = (position for position, token in enumerate(path) if token in (EOS, PAD))
     length = next(ends, len(path))
     finished = length < len(path) and path[length] == EOS
     counted = length + finished

@@ -17,7 +17,7 @@ from kochi.special_tokens import BOS, EOS
 
 
 @runtime_checkable
-class WalkingDecoder(Protocol):
+class GrowingDecoder(Protocol):
     """A decoder with monotonic attention; see `kochi.decoding.StepDecoder` for ``step``."""
 
     def step(
@@ -35,23 +35,23 @@ class WalkingDecoder(Protocol):
         ...
 
 
-class Written(NamedTuple):
+class StreamedToken(NamedTuple):
     """A token with the position of the walk.
 
     Args:
         token: The token, possibly the end mark.
-        place: Position of the walk in the whole memory; None past its end.
+        position: Position of the walk in the whole memory; None past its end.
         log_probability: Log-probability of the token, in nats.
     """
 
     token: int
-    place: int | None
+    position: int | None
     log_probability: float
 
 
 @dataclass(frozen=True)
-class Walk:
-    """The state of search between two calls of `walk_on`.
+class StreamState:
+    """The state of search between two calls of `advance`.
 
     Attributes:
         state: The decoder's state before the next token.
@@ -69,33 +69,35 @@ class Walk:
 
 
 @torch.inference_mode()
-def walk_on(
-    decoder: WalkingDecoder, walk: Walk, limit: int, last: bool
-) -> tuple[list[Written], Walk]:
+def advance(
+    decoder: GrowingDecoder, search: StreamState, limit: int, last: bool
+) -> tuple[list[StreamedToken], StreamState]:
     """Write all tokens whose position has already arrived.
 
     Over the whole memory, however it was split, these are the tokens of `kochi.decoding.greedy`.
 
     Args:
         decoder: The decoder, in eval mode.
-        walk: The state of search; it includes all positions that have arrived.
+        search: The state of search; it includes all positions that have arrived.
         limit: Maximum number of tokens, as far as it is known.
         last: Whether the memory is complete: a walk that finds no stop then moves past the end.
     """
-    found: list[Written] = []
-    while not walk.ended:
-        if walk.count >= limit:
-            return found, replace(walk, ended=last)
-        tokens = torch.tensor([[walk.token]])
-        logits, state = decoder.step(walk.state, tokens)
-        place = decoder.standing(state)
-        if place is None and not last:
-            return found, walk
+    found: list[StreamedToken] = []
+    while not search.ended:
+        if search.count >= limit:
+            return found, replace(search, ended=last)
+        tokens = torch.tensor([[search.token]])
+        logits, state = decoder.step(search.state, tokens)
+        position = decoder.standing(state)
+        if position is None and not last:
+            return found, search
         log_probs = log_probabilities_(logits)
         forbid_marks(log_probs, end=False)
         token = int(log_probs.argmax())
-        where = None if place is None else place + walk.forgotten
-        found.append(Written(token, where, float(log_probs[0, 0, token])))
+        where = None if position is None else position + search.forgotten
+        found.append(StreamedToken(token, where, float(log_probs[0, 0, token])))
         state, dropped = decoder.forget(state)
-        walk = Walk(state, token, walk.count + 1, walk.forgotten + dropped, token == EOS)
-    return found, walk
+        search = StreamState(
+            state, token, search.count + 1, search.forgotten + dropped, token == EOS
+        )
+    return found, search

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.attention import MultiHeadAttention
-from kochi.encoders.encoder import FrameEncoder, layout_of, mean_over_places, quiet_padding
+from kochi.encoders.encoder import FrameEncoder, layout_of, mean_over_positions, quiet_padding
 from kochi.encoders.subsampling import ConvSubsampling
 from kochi.encoders.transformer_layers import apply_layers
 from kochi.inputs import FrameInput
@@ -80,7 +80,7 @@ class ConformerEncoder(FrameEncoder):
     ) -> Memory:
         values, mask = self.convolutions(source, mask)
         values = apply_layers(self.layers, self.dropout(values), mask)
-        return Memory(values, mask, mean_over_places(values, mask), self.layout)
+        return Memory(values, mask, mean_over_positions(values, mask), self.layout)
 
 
 class ConformerLayer(nn.Module):

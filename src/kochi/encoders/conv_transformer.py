@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import FrameEncoder, layout_of, mean_over_places
+from kochi.encoders.encoder import FrameEncoder, layout_of, mean_over_positions
 from kochi.encoders.subsampling import ConvSubsampling
 from kochi.encoders.transformer_layers import INHERITED, apply_layers, transformer_layers
 from kochi.inputs import FrameInput
@@ -94,4 +94,4 @@ class ConvTransformerEncoder(FrameEncoder):
         if self.positions is not None:
             values = self.positions(values)
         values = self.norm(apply_layers(self.layers, self.dropout(values), mask))
-        return Memory(values, mask, mean_over_places(values, mask), self.layout)
+        return Memory(values, mask, mean_over_positions(values, mask), self.layout)

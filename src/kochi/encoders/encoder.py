@@ -91,7 +91,7 @@ class FrameEncoder(Encoder):
 
     def feed(
         self, frames: Float[Tensor, "1 frames size"], fed: Fed | None, last: bool
-    ) -> tuple[Float[Tensor, "1 places memory_size"], Fed]:
+    ) -> tuple[Float[Tensor, "1 positions memory_size"], Fed]:
         """Encode the next frames of one recording while it arrives.
 
         Concatenated, the positions of all calls are the memory of the whole recording.
@@ -139,7 +139,7 @@ def join_neighbours(
     return values.unflatten(1, (-1, 2)).flatten(2), mask[:, ::2]
 
 
-def mean_over_places(
+def mean_over_positions(
     values: Float[Tensor, "batch length size"], mask: Bool[Tensor, "batch length"]
 ) -> Float[Tensor, "batch size"]:
     """Return the mean over positions that are not padding; zeros if all are padding."""

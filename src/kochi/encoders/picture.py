@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kochi.encoders.encoder import Encoder, mean_over_places
+from kochi.encoders.encoder import Encoder, mean_over_positions
 from kochi.inputs import PictureInput
 from kochi.layers.grid_positions import GridPositions
 from kochi.memory import Grid, Memory
@@ -52,7 +52,7 @@ class PictureEncoder(Encoder):
     ) -> Memory:
         """Convert a feature map to a memory."""
         flat, flat_mask = rows_of_cells(values, mask)
-        return Memory(flat, flat_mask, mean_over_places(flat, flat_mask), self.layout)
+        return Memory(flat, flat_mask, mean_over_positions(flat, flat_mask), self.layout)
 
 
 def rows_of_cells(

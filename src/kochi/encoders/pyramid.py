@@ -86,7 +86,7 @@ class PyramidEncoder(FrameEncoder):
     @override
     def feed(
         self, frames: Float[Tensor, "1 frames size"], fed: Fed | None, last: bool
-    ) -> tuple[Float[Tensor, "1 places memory_size"], Fed]:
+    ) -> tuple[Float[Tensor, "1 positions memory_size"], Fed]:
         layers = cast(list[RecurrentLayer], list(self.layers))
         if len(layers[0].directions) > 1:
             return super().feed(frames, fed, last)

@@ -53,7 +53,7 @@ class ConvSubsampling(nn.Module):
 
     def feed(
         self, frames: Float[Tensor, "1 frames size"], rests: tuple[Tensor, ...]
-    ) -> tuple[Float[Tensor, "1 places output_size"], tuple[Tensor, ...]]:
+    ) -> tuple[Float[Tensor, "1 positions output_size"], tuple[Tensor, ...]]:
         """Process the next frames of one recording, if causal; see `FrameEncoder.feed`.
 
         Args:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import Encoder, mean_over_places
+from kochi.encoders.encoder import Encoder, mean_over_positions
 from kochi.encoders.transformer_layers import INHERITED, apply_layers, transformer_layers
 from kochi.inputs import TokenInput
 from kochi.layers.dropout import Dropout
@@ -91,4 +91,4 @@ class TransformerEncoder(Encoder):
         if self.positions is not None:
             values = self.positions(values)
         values = self.norm(apply_layers(self.layers, self.dropout(values), mask))
-        return Memory(values, mask, mean_over_places(values, mask))
+        return Memory(values, mask, mean_over_positions(values, mask))

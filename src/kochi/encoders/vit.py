@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from kochi.encoders.encoder import mean_over_places
+from kochi.encoders.encoder import mean_over_positions
 from kochi.encoders.picture import (
     PictureEncoder,
     grid_positions,
@@ -93,6 +93,6 @@ class VitEncoder(PictureEncoder):
         patch = self.layout.cell_height
         patches = self.patch_proj(to_multiple(quiet(source, mask), patch)).permute(0, 2, 3, 1)
         mask = mask[:, ::patch, ::patch]
-        values, places = rows_of_cells(self.positions(patches), mask)
-        values = self.norm(apply_layers(self.layers, self.dropout(values), places))
-        return Memory(values, places, mean_over_places(values, places), self.layout)
+        values, visible = rows_of_cells(self.positions(patches), mask)
+        values = self.norm(apply_layers(self.layers, self.dropout(values), visible))
+        return Memory(values, visible, mean_over_positions(values, visible), self.layout)

@@ -71,12 +71,12 @@ class Copier:
         """
         replaced: dict[int, str] = {}
         before = None
-        for place, token in enumerate(tokens):
-            found = None if alignment is None else self._origin(token, alignment[place].tolist())
+        for position, token in enumerate(tokens):
+            found = None if alignment is None else self._origin(token, alignment[position].tolist())
             if found is not None:
-                replaced[place] = "" if found == before else self._copy(*found)
+                replaced[position] = "" if found == before else self._copy(*found)
             elif token == UNK:
-                replaced[place] = MARK
+                replaced[position] = MARK
             before = found
         return replaced
 
@@ -100,8 +100,8 @@ class Copier:
         # A BPE token is more than the single character that the unknown token represents.
         return ("part", best) if clear and self._target.kind == "characters" else None
 
-    def _copy(self, kind: str, place: int) -> str:
+    def _copy(self, kind: str, position: int) -> str:
         if not self._copies:
             return MARK
-        text = self._parts[place] if kind == "part" else self._spelt[place]
+        text = self._parts[position] if kind == "part" else self._spelt[position]
         return (text or "").strip()

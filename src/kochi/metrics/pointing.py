@@ -92,10 +92,10 @@ def pointing(
         raise UserError("pointing: no word has a box; name the column with data.boxes_column")
     totals = resampled_totals(counted, resamples, seed)
     scores = {}
-    for place, name in enumerate(POINTING, 1):
+    for position, name in enumerate(POINTING, 1):
 
-        def value(sums: Float[np.ndarray, " statistics"], place: int = place) -> float:
-            return 100.0 * float(sums[place]) / max(float(sums[0]), 1.0)
+        def value(sums: Float[np.ndarray, " statistics"], position: int = position) -> float:
+            return 100.0 * float(sums[position]) / max(float(sums[0]), 1.0)
 
         low, high = interval(resampled_values(totals, value), confidence)
         what = "peak-in-box" if name == "pointing" else "mass-in-box"

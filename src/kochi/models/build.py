@@ -1,8 +1,10 @@
 """Build the model that a run file's model table describes."""
 
+from torch.nn.parameter import is_lazy
+
 from kochi import attention, config
 from kochi.attention.selections import Marginal
-from kochi.components import Choice
+from kochi.components import Choice, ComponentError
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.marginal import MarginalDecoder
 from kochi.decoders.plain import PlainDecoder
@@ -81,7 +83,23 @@ def build_encoder(model: config.Model, source: Input, embedding: Embedding | Non
             f"encoder: {choice.kind!r} reads {choice.component.reads.name}, but the source is "
             f"{source.name}: use {', '.join(map(repr, kinds[:-1]))} or {kinds[-1]!r}"
         )
-    return choice.build(source=source, embedding=embedding)
+    return _checked(choice.build(source=source, embedding=embedding), choice.kind)
+
+
+def _checked(encoder: Encoder, kind: str) -> Encoder:
+    """Refuse an encoder, possibly of another package, that lacks what a model needs.
+
+    Raises:
+        ComponentError: A size is missing, or a parameter has no shape yet.
+    """
+    for size in ("memory_size", "summary_size"):
+        if not isinstance(getattr(encoder, size, None), int):
+            raise ComponentError(f"encoder {kind!r}: has no {size}; set it in the constructor")
+    if any(map(is_lazy, encoder.parameters())):
+        raise ComponentError(
+            f"encoder {kind!r}: has a lazy layer, whose size is unknown; give it its size"
+        )
+    return encoder
 
 
 def default_encoder(model: config.Model, source: Input) -> Choice[Encoder]:

@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kochi.components import ComponentError
 from kochi.decoders.decoder import Decoder
 from kochi.decoders.mixture import Mixture
 from kochi.memory import Memory
@@ -44,8 +45,22 @@ class Seq2Seq(nn.Module):
         nn.init.zeros_(self.ctc.bias)
 
     def encode(self, source: Source, mask: Mask) -> Memory:
-        """Return the memory of a source of tokens, frames or pixels."""
-        return self.encoder(source, mask)
+        """Return the memory of a source of tokens, frames or pixels.
+
+        Raises:
+            ComponentError: The encoder returns a memory whose shapes do not match.
+        """
+        memory = self.encoder(source, mask)
+        size = getattr(self.encoder, "memory_size", memory.values.shape[-1])
+        expected = (*memory.mask.shape, size)
+        if memory.mask.shape[0] != len(source) or memory.values.shape != expected:
+            raise ComponentError(
+                f"encoder {type(self.encoder).__name__}: returned values of shape "
+                f"{list(memory.values.shape)} with a mask of shape {list(memory.mask.shape)} for "
+                f"{len(source)} sources; expected [batch, positions, memory_size] with "
+                f"memory_size = {size}, and [batch, positions]"
+            )
+        return memory
 
     def forward(
         self,

@@ -1,6 +1,6 @@
-"""Is it better to attend to one place, and how is that learned?
+"""Is it better to attend to one position, and how is that learned?
 
-Soft attention reads an average, hard attention one place. Xu et al. 2015, section 4.1
+Soft attention reads an average, hard attention one position. Xu et al. 2015, section 4.1
 (https://arxiv.org/abs/1502.03044) learn it by the Monte-Carlo gradient, with soft attention in half
 of the examples to lower the variance; here it is tried without that, too, and begun with the soft
 model's weights. Deng et al. 2018 (https://arxiv.org/abs/1807.03756) sum over the choice exactly and
@@ -187,7 +187,7 @@ class Hard(Study):
         chart = Chart("bars", "selection", quality, tuple(SELECTIONS), series)
         notes = (
             "Nats of the exact marginal and of soft attention are those of what is written; of the "
-            "others those with the likeliest place, which is another quantity.",
+            "others those with the likeliest position, which is another quantity.",
             "In equal time: dev quality of each when the quickest was done; what was begun with a "
             "soft model has had its time, too, before.",
         )

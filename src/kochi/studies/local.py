@@ -1,10 +1,10 @@
 """How wide must a window be?
 
-Luong et al. 2015, section 3.2, attend to 2 D + 1 places, with D = 10 in section 4.1
+Luong et al. 2015, section 3.2, attend to 2 D + 1 positions, with D = 10 in section 4.1
 (https://arxiv.org/abs/1508.04025), and say that attending everywhere is expensive on long texts.
-The made-up language of this study has sentences of 16 to 32 words, of which none moves by more than
-four places. Expected: a window as wide as that loses nothing, a narrower one does; a step on long
-sentences takes less time and keeps less.
+The made-up language of this study has sentences of 16 to 32 words, none of which moves by more than
+four positions. Expected: a window as wide as that loses nothing, a narrower one does; a step on
+long sentences takes less time and keeps less.
 """
 
 from pathlib import Path
@@ -114,8 +114,8 @@ class Local(Study):
                 "attending everywhere.",
                 Source(
                     "ours",
-                    differs=f"it spans {2 * wide + 1} places; with local-m it lies at the target "
-                    "word's own place.",
+                    differs=f"the window spans {2 * wide + 1} positions; in local-m it is centred "
+                    "at the target word's own position.",
                 ),
                 (advantage(enough, GLOBAL, draws.quality, Range(-MARGIN)),),
             ),
@@ -161,6 +161,10 @@ class Local(Study):
         )
         line = Series(GLOBAL, (estimate(reading.quality(GLOBAL)),) * len(WIDTHS))
         chart = Chart(
-            "lines", "D: places to each side", quality, tuple(map(float, WIDTHS)), (*series, line)
+            "lines",
+            "D: positions to each side",
+            quality,
+            tuple(map(float, WIDTHS)),
+            (*series, line),
         )
         return Table(columns, tuple(rows), chart, (NOTE,))

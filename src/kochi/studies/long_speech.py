@@ -1,9 +1,9 @@
 """Which attention holds on speech that is longer than anything in training?
 
 Models are trained on single utterances and tested on as many test utterances joined to one: 1, 2,
-5, 10. Expected: attention that knows the content alone (Bahdanau et al. 2015) confuses places that
-sound alike and fails soon beyond the lengths of its training; attention that also knows where it
-attended before (location-aware) holds much longer (Chorowski et al. 2015,
+5, 10. Expected: attention that knows the content alone (Bahdanau et al. 2015) confuses positions
+that sound alike and fails soon beyond the lengths of its training; attention that also knows where
+it attended before (location-aware) holds much longer (Chorowski et al. 2015,
 https://arxiv.org/abs/1506.07503), and smoothed weights help on single utterances (abstract there).
 With --data the model is the run file's own, but for its attention.
 """
@@ -34,7 +34,7 @@ ATTENTIONS: dict[str, dict[str, Any]] = {
 MARGIN = 5.0  # what counts as holding, in points of the metric
 CHOROWSKI = "https://arxiv.org/abs/1506.07503"
 MADE = (
-    "few words follow each other in any order, so that by design only the place tells one "
+    "few words follow each other in any order, so that by design only the position tells one "
     "occurrence of a word from the next; other utterances and voices are joined, where the paper's "
     "figure is of repeated ones."
 )

@@ -105,8 +105,8 @@ def _batch(content: ModelFolder, pairs: list[Pair]) -> Batch:
 
 def _baseline(model: Seq2Seq, batch: Batch, training: config.Training) -> torch.Tensor:
     with torch.no_grad():
-        written = model.decoder.write(model.encode(batch.source, batch.source_mask), batch.inputs)
-        _, nll = output_loss(model.decoder, written.features, batch.outputs, batch.output_mask)
+        output = model.decoder.write(model.encode(batch.source, batch.source_mask), batch.inputs)
+        _, nll = output_loss(model.decoder, output.features, batch.outputs, batch.output_mask)
     before, decay = torch.tensor(torch.nan), training.reinforce.baseline_decay
     return next_baseline(before, nll, batch.output_mask, decay)
 
@@ -114,10 +114,10 @@ def _baseline(model: Seq2Seq, batch: Batch, training: config.Training) -> torch.
 def _gradient(
     model: Seq2Seq, batch: Batch, baseline: torch.Tensor, training: config.Training
 ) -> torch.Tensor:
-    written = model.decoder.write(model.encode(batch.source, batch.source_mask), batch.inputs)
+    output = model.decoder.write(model.encode(batch.source, batch.source_mask), batch.inputs)
     mask = batch.output_mask
-    loss, nll = output_loss(model.decoder, written.features, batch.outputs, mask)
-    if written.looks is not None:
-        loss = loss + reinforce(written.looks, nll, mask, baseline, training.reinforce)
+    loss, nll = output_loss(model.decoder, output.features, batch.outputs, mask)
+    if output.samples is not None:
+        loss = loss + reinforce(output.samples, nll, mask, baseline, training.reinforce)
     parameters = [p for name, p in model.named_parameters() if ".attention." in name]
     return torch.cat([one.flatten() for one in torch.autograd.grad(loss, parameters)])

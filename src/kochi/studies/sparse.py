@@ -1,9 +1,9 @@
 """Do sparse selections cost anything?
 
 Sparsemax (Martins and Astudillo 2016, https://arxiv.org/abs/1602.02068) and entmax-1.5 (Peters et
-al. 2019, https://arxiv.org/abs/1905.05702) give most places a weight of exactly 0. Expected: the
-quality is that of the softmax or better, sparsemax attends to fewer places than entmax-1.5, and a
-step takes a little longer.
+al. 2019, https://arxiv.org/abs/1905.05702) give most positions a weight of exactly 0. Expected: the
+quality is that of the softmax or better, sparsemax attends to fewer positions than entmax-1.5, and
+a step takes a little longer.
 """
 
 from typing_extensions import override
@@ -72,7 +72,7 @@ class Sparse(Study):
                 (advantage(SPARSEMAX, SOFTMAX, draws.quality, Range(-MARGIN, MARGIN)),),
             ),
             Claim(
-                "In trained models sparsemax attends to fewer places than entmax-1.5.",
+                "In trained models sparsemax attends to fewer positions than entmax-1.5.",
                 Source(
                     "Peters et al. 2019",
                     "introduction",

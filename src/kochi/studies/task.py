@@ -192,27 +192,27 @@ def made_up(
     """
 
     def make(seed: int) -> Task:
-        place = folder.resolve() / str(seed)
+        own = folder.resolve() / str(seed)
         chosen = dict(PARTS if parts is None else parts)
-        _write_once(place, (chosen, knobs), lambda: write_pairs(place, chosen, seed, knobs))
-        return _written_task(place, size, "long" in chosen)
+        _write_once(own, (chosen, knobs), lambda: write_pairs(own, chosen, seed, knobs))
+        return _written_task(own, size, "long" in chosen)
 
     return Draws("a made-up language for each draw", make)
 
 
-def _write_once(place: Path, settings: Any, write: Callable[[], object]) -> None:
+def _write_once(folder: Path, settings: Any, write: Callable[[], object]) -> None:
     """Write data unless they exist and were written with the same settings."""
-    about = place / "settings.txt"
+    about = folder / "settings.txt"
     if not about.exists() or about.read_text(encoding="utf-8") != repr(settings):
         write()
         about.write_text(repr(settings), encoding="utf-8")
 
 
-def _written_task(place: Path, size: int, long: bool) -> Task:
+def _written_task(folder: Path, size: int, long: bool) -> Task:
     tokens = {"tokens": "whitespace"}
     splits = {split: f"{split}.tsv" for split in ("train", "dev", "test")}
     tree = {
-        "data": {"kind": "tsv", "folder": str(place), **splits, "source": tokens, "target": tokens}
+        "data": {"kind": "tsv", "folder": str(folder), **splits, "source": tokens, "target": tokens}
         | {"tokenized": True},
         "model": {"kind": "plain"},
         "training": TRAINING,
@@ -222,8 +222,8 @@ def _written_task(place: Path, size: int, long: bool) -> Task:
         "a made-up language",
         config.check_run(tree, "the made-up language"),
         size,
-        gold=place / "test.links",
-        long_test=place / "long.tsv" if long else None,
+        gold=folder / "test.links",
+        long_test=folder / "long.tsv" if long else None,
     )
 
 
@@ -231,10 +231,15 @@ def spoken(folder: Path, size: int = 64) -> Draws:
     """Return the default tasks for audio: synthetic speech, written unless it exists."""
 
     def make(seed: int) -> Task:
-        place = folder.resolve() / str(seed)
-        _write_once(place, SPOKEN_SIZES, lambda: write_speech(place, SPOKEN_SIZES, seed))
+        own = folder.resolve() / str(seed)
+        _write_once(own, SPOKEN_SIZES, lambda: write_speech(own, SPOKEN_SIZES, seed))
         splits = {split: f"{split}.tsv" for split in SPOKEN_SIZES}
-        data = {"kind": "sound", "folder": str(place), **splits, "target": {"tokens": "whitespace"}}
+        data = {
+            "kind": "sound",
+            "folder": str(own),
+            **splits,
+            "target": {"tokens": "whitespace"},
+        }
         front_end = {"sample_rate_hz": RATE_HZ, "mel_bins": 24}
         tree = {
             "data": data | {"front_end": front_end},

@@ -160,7 +160,7 @@ def weights_bytes(
 def prune_weights(layout: Layout, evaluations: list[Evaluation], training: config.Training) -> None:
     """Delete weights that neither of the last two checkpoints refers to."""
     needed = [*_needed(evaluations, training), *_needed(evaluations[:-1], training)]
-    kept = {place(e.step) for e in needed for place in (layout.weights_at, layout.copy_at)}
+    kept = {path_of(e.step) for e in needed for path_of in (layout.weights_at, layout.copy_at)}
     for path in layout.weights.iterdir():
         if path not in kept:
             path.unlink()

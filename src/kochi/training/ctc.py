@@ -48,7 +48,7 @@ def ctc_loss(
         target_mask: True at tokens; padding is at the end of each row.
     """
     lengths, target_lengths = mask.sum(1), target_mask.sum(1)
-    needed = places_needed(targets, target_mask)
+    needed = positions_needed(targets, target_mask)
     # A memory without positions spells nothing, not even an empty target.
     rows = ((lengths >= needed) & (lengths > 0)).nonzero().squeeze(1)
     skipped = len(mask) - len(rows)
@@ -65,12 +65,12 @@ def ctc_loss(
     return CtcLoss(loss, skipped)
 
 
-def places_needed(
+def positions_needed(
     targets: Int[Tensor, "batch target"], target_mask: Bool[Tensor, "batch target"]
 ) -> Int[Tensor, " batch"]:
     """Return the minimum number of positions for each target: its tokens, and blanks in repeats.
 
-    >>> places_needed(torch.tensor([[5, 5, 7]]), torch.tensor([[True, True, True]])).tolist()
+    >>> positions_needed(torch.tensor([[5, 5, 7]]), torch.tensor([[True, True, True]])).tolist()
     [4]
     """
     repeats = (targets[:, 1:] == targets[:, :-1]) & target_mask[:, 1:]

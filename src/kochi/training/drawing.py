@@ -1,4 +1,4 @@
-"""Alignments of dev examples as pictures, as `kochi show` draws them."""
+"""Alignments of dev examples as images, drawn like those of `kochi show`."""
 
 import os
 import tempfile
@@ -15,20 +15,20 @@ from kochi.training.examples import Example
 from kochi.view.labelled import LabelledAlignment, label_alignment
 from kochi.view.picture import save_alignments
 
-LONGEST_DRAWN = 100  # tokens on a side; more take seconds, and nobody reads them
+LONGEST_DRAWN = 100  # tokens per side; more take seconds to draw and are not readable
 LONGEST_SECONDS = 30.0
 
 Drawn = UInt8[np.ndarray, "height width 3"]
 
 
 def draw_examples(examples: Sequence[Example], when: str) -> Iterator[tuple[str, Drawn]]:
-    """Draw where the model attended: texts in one picture, other sources one by one.
+    """Draw alignments: those of texts in one image, those of other sources one by one.
 
-    Examples without an alignment, very long ones and those whose file is gone are left out.
+    Examples without an alignment, very long ones and those with a missing file are skipped.
 
     Args:
-        examples: What the model read and wrote.
-        when: Said in the titles, such as "after step 100".
+        examples: Sources with their predictions.
+        when: Part of the titles, such as "after step 100".
 
     Yields:
         A name and pixels.
@@ -62,7 +62,7 @@ def _of_text(example: Example) -> LabelledAlignment | None:
 
 
 def _save(example: Example, path: Path, title: str) -> bool:
-    """Draw what is no text; say whether there was something to draw."""
+    """Draw an example that is not text; return whether it was drawn."""
     found, modality = example.attended, example.modality
     if found is None or modality is None or isinstance(found.layout, Words):
         return False
@@ -71,6 +71,6 @@ def _save(example: Example, path: Path, title: str) -> bool:
         return False
     try:
         modality.draw(found, path, title)
-    except UserError:  # the file is gone or was changed; training goes on without it
+    except UserError:  # the file is missing or was changed; training continues
         return False
     return True

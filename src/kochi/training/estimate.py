@@ -66,17 +66,17 @@ def _timed(run: config.Run) -> tuple[int, float, int]:
 
 def _prepared(run: config.Run) -> tuple[Prepared, float]:
     """Read part of the training data; return it and the fraction that was read."""
-    place = run.output / "data"
-    place.mkdir()
-    source, target = make_readers(run.data, place)
+    folder = run.output / "data"
+    folder.mkdir()
+    source, target = make_readers(run.data, folder)
     most = ROWS_OF_FILES if modality_of(run.data).in_files else ROWS
     bad = bad_rows(run.data)
     pairs = read_pairs(run.data, "train", bad)
     some = list(islice(pairs, most))
     count = len(some) + sum(1 for _ in pairs)
-    corpus = Corpus.build(some, source, target, place / "corpus", run.data.max_length, bad)
-    fit_and_save(source, corpus, place)
-    return Prepared(load_reader(run.data, place / SOURCE), target, corpus), len(some) / count
+    corpus = Corpus.build(some, source, target, folder / "corpus", run.data.max_length, bad)
+    fit_and_save(source, corpus, folder)
+    return Prepared(load_reader(run.data, folder / SOURCE), target, corpus), len(some) / count
 
 
 class _Clock:

@@ -43,10 +43,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long the rows of a split are.
+    """Lengths of the rows of a split.
 
     Attributes:
-        source: As the reader keeps them: tokens without the end mark, frames, samples.
+        source: In the reader's unit: tokens without the end mark, frames or samples.
         target: Tokens, without the end mark.
     """
 
@@ -85,18 +85,18 @@ def check_lengths(
     evaluator: "Evaluator | None",
     say: Callable[[str], object],
 ) -> None:
-    """Compare the rows of every split, and what search may write, with the model's tables.
+    """Compare the rows of every split, and the longest output of search, with the model's tables.
 
-    The test data, which training does not need, are read as well; if they cannot be, that is said.
+    The test data, which training does not need, are read as well; if that fails, it is reported.
 
     Args:
         run: The run.
         prepared: Its readers and training data.
         evaluator: Its dev data, if there are any.
-        say: Called with one line about rows that are longer than those trained on.
+        say: Called with a line about rows that are longer than the limit for training.
 
     Raises:
-        UserError: A table is too small; the line names split, row, length and limit.
+        UserError: A table is too small; the message names split, row, length and limit.
     """
     check = _Check(run, prepared)
     corpus = prepared.corpus
@@ -164,7 +164,7 @@ for longer
 
 
 class _Check:
-    """Compare lengths with tables.
+    """Compares lengths with tables of positions.
 
     Args:
         run: The run.
@@ -177,7 +177,7 @@ class _Check:
         self.limited = self.source_table is not None or self.target_table is not None
 
     def read(self, split: Split) -> Lengths:
-        """Measure the rows of a split, a chunk at a time."""
+        """Return the lengths of the rows of a split, read in chunks."""
         parts = [
             _measure(*both)
             for _, *both in self._encoded(read_pairs(self.run.data, split, bad_rows(self.run.data)))
@@ -192,7 +192,7 @@ class _Check:
             yield chunk, source.encode_batch([p.source for p in chunk]), target.encode_batch(texts)
 
     def tables(self, splits: dict[Split, Lengths]) -> None:
-        """Raise UserError for the longest row that has no room in a table."""
+        """Raise UserError for the longest row that does not fit into a table."""
         if not self.limited:
             return
         needs = [need for split, lengths in splits.items() for need in self._needs(split, lengths)]
@@ -220,16 +220,16 @@ class _Check:
             yield _Need(split, "search", size, self._limit(memory), self.target_table, memory)
 
     def _limit(self, memory: int) -> int:
-        """Return how many tokens search may write; see `kochi.decoding.length_limits`."""
+        """Return the maximum number of tokens of search; see `kochi.decoding.length_limits`."""
         options = self.run.search
         return math.floor(memory * options.max_length_ratio) + options.max_length_extra
 
     def _positions(self, length: int, slowest: bool = False) -> int:
-        """Return how many positions of the memory a source of this length leaves.
+        """Return the number of memory positions of a source of this length.
 
         Args:
-            length: As the reader keeps it.
-            slowest: Of recordings, as slow as augmentation plays them.
+            length: In the reader's unit.
+            slowest: Whether audio is as slow as augmentation makes it.
         """
         positions = int(self.prepared.source.positions(length))
         if isinstance(self._given, TokenInput):
@@ -271,14 +271,14 @@ class _Check:
         return f"{where}: the {need.side} has {what}, but {holds}{leave}"
 
     def _where(self, need: "_Need") -> str:
-        """Name split, row and source; the data are read again until the row comes."""
+        """Name split, row and source; reads the data again up to that row."""
         data, source_reader = self.run.data, self.prepared.source
         longest = source_reader.longest or data.max_length
         numbers: list[int] = []
-        place = 0
+        position = 0
         for pairs, sources, targets in self._encoded(self._rows(need.split, numbers)):
             for pair, source, target in zip(pairs, sources, targets, strict=True):
-                number, place = numbers[place], place + 1
+                number, position = numbers[position], position + 1
                 if need.split == "train" and (
                     len(source) > longest or len(target) > data.max_length
                 ):
@@ -289,10 +289,10 @@ class _Check:
                         return f"{need.split} data: {name}"
                     row = pair.where or f"{self._name(need.split)}, row {number:,}"
                     return f"{need.split} data: {row} ({shown(name, LONGEST_NAME)})"
-        return f"{need.split} data"  # they have changed meanwhile
+        return f"{need.split} data"  # changed since they were measured
 
     def _rows(self, split: Split, numbers: list[int]) -> Iterator[Pair]:
-        """Give the rows as they are measured, and note the number of each, from 1."""
+        """Yield the rows in the order of the lengths; append their numbers, from 1."""
         for number, row in enumerate(rows_of(self.run.data, split, bad_rows(self.run.data)), 1):
             for text in row.references if split == "train" else row.references[:1]:
                 numbers.append(number)
@@ -305,15 +305,15 @@ class _Check:
 
 @dataclass(frozen=True)
 class _Need:
-    """What the longest row of a split asks of a table.
+    """The positions that the longest row of a split requires.
 
     Attributes:
         split: The split.
-        side: "source", "target", or "search": what may be written for the source.
-        size: Length of the row's source, or target, as the reader keeps it.
-        length: Positions that it needs.
+        side: "source", "target", or "search" for the longest output of search.
+        size: Length of the row's source, or target, in the reader's unit.
+        length: Required number of positions.
         table: The table.
-        memory: Of "search", positions of the source.
+        memory: For "search", number of memory positions of the source.
     """
 
     split: Split
@@ -325,7 +325,7 @@ class _Need:
 
 
 def _rows_without_state(run: config.Run) -> str | None:
-    """Say that lower rows of pictures share a state, where the encoder has fewer states."""
+    """Return a note if images have more rows than the encoder has initial states."""
     given = modality_of(run.data).like()
     if not isinstance(given, PictureInput):
         return None
@@ -337,13 +337,13 @@ def _rows_without_state(run: config.Run) -> str | None:
     if rows <= most:
         return None
     return (
-        f"note: pictures have up to {rows} rows of cells, but model.encoder.max_rows = {most}: "
-        f"those further down share one first state; set max_rows = {rows}"
+        f"note: images have up to {rows} rows of cells, but model.encoder.max_rows = {most}: "
+        f"the lower ones share one initial state; set max_rows = {rows}"
     )
 
 
 def _encoder(model: config.Model, given: Input) -> Any:
-    """Build an encoder to ask it about lengths; no memory is taken."""
+    """Build an encoder on the meta device, for its lengths."""
     with torch.device("meta"):
         return build_model(model, given, target_vocabulary=8).encoder
 

@@ -1,9 +1,9 @@
 """Cross-entropy of a linear output layer over a vocabulary, without holding all logits.
 
 Label smoothing after Szegedy et al. 2016, "Rethinking the Inception architecture", section 7,
-https://arxiv.org/abs/1512.00567: the target distribution is (1 - e) on the right token plus e / V
-on every token. The loss and all its gradients are computed over chunks of rows in one buffer that
-stays in the cache, where the usual way writes several tensors of rows x vocabulary.
+https://arxiv.org/abs/1512.00567: the target distribution is (1 - e) on the target token plus e / V
+on every token. The loss and all gradients are computed over chunks of rows in one buffer that stays
+in the cache, whereas separate operations write several tensors of rows x vocabulary.
 """
 
 import torch
@@ -23,26 +23,27 @@ def cross_entropy(
     mask: Bool[Tensor, "*rows"],
     label_smoothing: float = 0.0,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "*rows"]]:
-    """Return the summed label-smoothed cross-entropy and that of each row without it, in nats.
+    """Compute the sum of the label-smoothed cross-entropy, and each row's without smoothing.
 
     Args:
         features: Inputs of the output layer.
         weight: Output layer: logits = features @ weight.T + bias.
         bias: Its bias, or None.
         targets: Target tokens.
-        mask: True where a row counts; other rows get no loss and no gradient.
+        mask: True where a row counts; other rows have no loss and no gradient.
         label_smoothing: e above, in [0, 1).
 
     Returns:
-        ``(loss, negative log-likelihood)``: the loss summed over the rows that count, the plain one
-        for each row, 0 where it does not count. Only the loss has a gradient.
+        ``(loss, negative log-likelihood)`` in nats: the loss summed over the rows that count; the
+        negative log-likelihood of each row, 0 where it does not count. Only the loss has a
+        gradient.
     """
     rows = mask.flatten().nonzero().squeeze(1)
     chosen = features.flatten(0, -2).index_select(0, rows)
     wanted = targets.flatten().index_select(0, rows)
     if bias is None:
         bias = weight.new_zeros(weight.shape[0])
-    if not torch.is_grad_enabled():  # else the gradients would be computed all the same
+    if not torch.is_grad_enabled():  # otherwise the forward pass would compute the gradients
         chosen, weight, bias = chosen.detach(), weight.detach(), bias.detach()
     loss, nll = _LinearCrossEntropy.apply(chosen, weight, bias, wanted, label_smoothing)  # pyright: ignore[reportGeneralTypeIssues]
     nll = nll.detach()

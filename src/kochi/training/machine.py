@@ -1,7 +1,7 @@
-"""The machine of a run: a resumed run is bit-equal if none of these properties has changed.
+"""The machine of a run. A resumed run is bit-equal if none of these properties has changed.
 
 Threads, vector instructions and library versions determine the order of sums, so that another
-machine may round differently. No name of a machine or a person is recorded.
+machine may round differently. No host or user name is recorded.
 """
 
 import platform
@@ -23,7 +23,7 @@ def describe_machine(training: config.Training, world: int) -> dict[str, Any]:
     use_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
     about: dict[str, Any] = {
         "kochi": kochi.__version__,
-        "torch": str(torch.__version__),  # a str of its own kind, which no checkpoint may hold
+        "torch": str(torch.__version__),  # a subclass of str, which a checkpoint must not contain
         "python": platform.python_version(),
         "system": platform.system(),
         "architecture": platform.machine(),

@@ -28,13 +28,17 @@ def mixture_cross_entropy(
     The output layer is computed once per position, with memory for a few positions at a time.
     """
     rows = mask.flatten().nonzero().squeeze(1)
-    of_target, of_places, alignment, sentences, kept = mixture.rows(rows)
+    of_target, of_positions, alignment, sentences, kept = mixture.rows(rows)
     wanted = targets.flatten().index_select(0, rows)
     if not torch.is_grad_enabled():  # otherwise the gradients would be computed anyway
-        of_target, of_places, alignment = of_target.detach(), of_places.detach(), alignment.detach()
+        of_target, of_positions, alignment = (
+            of_target.detach(),
+            of_positions.detach(),
+            alignment.detach(),
+        )
         weight, bias = weight.detach(), bias.detach()
     loss, nll = _MixtureCrossEntropy.apply(  # pyright: ignore[reportGeneralTypeIssues]
-        of_target, of_places, alignment, weight, bias, sentences, kept, wanted, label_smoothing
+        of_target, of_positions, alignment, weight, bias, sentences, kept, wanted, label_smoothing
     )
     nll = nll.detach()
     return loss, nll.new_zeros(mask.numel()).index_copy(0, rows, nll).view(mask.shape)
@@ -53,7 +57,7 @@ class _MixtureCrossEntropy(torch.autograd.Function):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx,
         of_target: Tensor,
-        of_places: Tensor,
+        of_positions: Tensor,
         alignment: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -62,9 +66,9 @@ class _MixtureCrossEntropy(torch.autograd.Function):
         targets: Tensor,
         smoothing: float,
     ) -> tuple[Tensor, Tensor]:
-        rows = Rows(of_target, of_places, alignment, sentences, kept)
+        rows = Rows(of_target, of_positions, alignment, sentences, kept)
         product, wide = product_dtype(of_target), sum_dtype(of_target)
-        inputs = (of_target, of_places, alignment, weight, bias)
+        inputs = (of_target, of_positions, alignment, weight, bias)
         needs = any(ctx.needs_input_grad)
         grads = _Gradients(*(torch.zeros_like(x, dtype=wide) for x in inputs)) if needs else None
         w, b = weight.to(product), bias.to(product)
@@ -127,9 +131,14 @@ class _Gradients:
     """Sums over the parts, in at least float32."""
 
     def __init__(
-        self, of_target: Tensor, of_places: Tensor, alignment: Tensor, weight: Tensor, bias: Tensor
+        self,
+        of_target: Tensor,
+        of_positions: Tensor,
+        alignment: Tensor,
+        weight: Tensor,
+        bias: Tensor,
     ) -> None:
-        self.all = of_target, of_places, alignment, weight, bias
+        self.all = of_target, of_positions, alignment, weight, bias
 
     def add(
         self,
@@ -142,13 +151,13 @@ class _Gradients:
         weight: Float[Tensor, "vocabulary feature_size"],
     ) -> None:
         """Add a part; ``slope`` is the gradient of the logits, ``shares`` is R as above."""
-        of_target, of_places, alignment, of_weight, of_bias = self.all
+        of_target, of_positions, alignment, of_weight, of_bias = self.all
         inside = linear(slope, weight.t()).to(of_target.dtype).view(vectors.shape)
         if rows.kept is not None:
             inside.mul_(rows.kept[part].unsqueeze(1))
         inside.mul_(1.0 - vectors.to(inside.dtype).square())
         of_target[part] = inside.sum(1)
-        of_places.index_add_(0, rows.sentences[part], inside)
+        of_positions.index_add_(0, rows.sentences[part], inside)
         seen = rows.alignment[part]
         alignment[part] = torch.where(seen > 0, -shares / torch.where(seen > 0, seen, 1.0), 0.0)
         of_weight.add_(weight_gradient(slope, features))

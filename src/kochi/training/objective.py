@@ -54,22 +54,22 @@ class Objective(nn.Module):
         """
         decoder, training = self.model.decoder, self.training_options
         memory = self.model.encode(source, source_mask)
-        looked = training.coverage_weight > 0 or training.doubly_stochastic_weight > 0
-        written = decoder.write(memory, inputs, need_alignment=looked)
-        loss, nll = output_loss(decoder, written.features, outputs, mask, training.label_smoothing)
-        if written.looks is not None:
+        need_alignment = training.coverage_weight > 0 or training.doubly_stochastic_weight > 0
+        output = decoder.write(memory, inputs, need_alignment=need_alignment)
+        loss, nll = output_loss(decoder, output.features, outputs, mask, training.label_smoothing)
+        if output.samples is not None:
             options = training.reinforce
             following = next_baseline(self.baseline, nll, mask, options.baseline_decay)
             # A baseline must not depend on what it is taken from: that of the batches before. Only
             # the very first batch has none.
             baseline = torch.where(self.baseline.isnan(), following, self.baseline)
-            loss = loss + reinforce(written.looks, nll, mask, baseline, options)
+            loss = loss + reinforce(output.samples, nll, mask, baseline, options)
             self.baseline = following
-        if training.coverage_weight and written.alignment is not None:
-            coverage = coverage_loss(written.alignment.unsqueeze(1), mask).sum()
+        if training.coverage_weight and output.alignment is not None:
+            coverage = coverage_loss(output.alignment.unsqueeze(1), mask).sum()
             loss = loss + training.coverage_weight * coverage
-        if training.doubly_stochastic_weight and written.alignment is not None:
-            penalty = doubly_stochastic_penalty(written.alignment, mask, memory.mask).sum()
+        if training.doubly_stochastic_weight and output.alignment is not None:
+            penalty = doubly_stochastic_penalty(output.alignment, mask, memory.mask).sum()
             loss = loss + training.doubly_stochastic_weight * penalty
         if self.model.ctc is not None:
             loss = self._with_ctc(loss, memory, outputs, mask, self.model.ctc)

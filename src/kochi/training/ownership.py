@@ -91,14 +91,14 @@ def _foreign_below(top: Path, name: str, ours: bool) -> Iterator[tuple[Path, str
 
 
 def _files(top: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(top):
+    for parent, folders, files in os.walk(top):
         folders.sort()
-        links = [name for name in folders if (Path(place) / name).is_symlink()]
-        yield from (Path(place) / name for name in sorted([*files, *links]))
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        yield from (Path(parent) / name for name in sorted([*files, *links]))
 
 
-def _is_training(place: Path) -> bool:
+def _is_training(parent: Path) -> bool:
     """Return whether a folder contains a file with kochi's seal; small files are read first."""
-    layout = Layout(place.parent)
+    layout = Layout(parent.parent)
     sealed = (layout.run, layout.data_manifest, layout.finished, layout.checkpoint, layout.previous)
-    return place.is_dir() and not place.is_symlink() and any(map(is_sealed, sealed))
+    return parent.is_dir() and not parent.is_symlink() and any(map(is_sealed, sealed))

@@ -309,18 +309,20 @@ def data_sha256(run: config.Run) -> str:
     return _manifest_sha256(Layout(run.output).data) or ""
 
 
-def _manifest_sha256(place: Path) -> str | None:
+def _manifest_sha256(data_folder: Path) -> str | None:
     try:
-        return hashlib.sha256(read_sealed(place / MANIFEST)).hexdigest()
+        return hashlib.sha256(read_sealed(data_folder / MANIFEST)).hexdigest()
     except Damaged:
         return None
 
 
-def _write_manifest(place: Path) -> None:
+def _write_manifest(data_folder: Path) -> None:
     """Write a manifest with the size and SHA-256 of every file below a folder of prepared data."""
-    files = sorted(path for path in place.rglob("*") if path.is_file())
-    entries = {path.relative_to(place).as_posix(): _entry(path) for path in files}
-    write_sealed(place / MANIFEST, json.dumps({"format": 1, "files": entries}, indent=1).encode())
+    files = sorted(path for path in data_folder.rglob("*") if path.is_file())
+    entries = {path.relative_to(data_folder).as_posix(): _entry(path) for path in files}
+    write_sealed(
+        data_folder / MANIFEST, json.dumps({"format": 1, "files": entries}, indent=1).encode()
+    )
 
 
 def _entry(path: Path) -> dict[str, Any]:
@@ -358,39 +360,39 @@ def _find_damage(layout: Layout, expected: str) -> str | None:
 
 def load_data(run: config.Run) -> Prepared:
     """Load the results of `prepare_data`."""
-    place = Layout(run.output).data
-    source = load_reader(run.data, place / SOURCE)
-    target = Tokenizer.load(place / TARGET)
-    return Prepared(source, target, Corpus(place / "corpus"))
+    data_folder = Layout(run.output).data
+    source = load_reader(run.data, data_folder / SOURCE)
+    target = Tokenizer.load(data_folder / TARGET)
+    return Prepared(source, target, Corpus(data_folder / "corpus"))
 
 
-def _build(run: config.Run, place: Path, say: Callable[[str], object]) -> None:
+def _build(run: config.Run, data_folder: Path, say: Callable[[str], object]) -> None:
     hashes = _hashes(run)
     if run.training.start_from is not None:
         _take_tokens_over(
-            folder.load_folder(run.training.start_from, packages_of(run)), run.data, place
+            folder.load_folder(run.training.start_from, packages_of(run)), run.data, data_folder
         )
-    source, target = make_readers(run.data, place)
+    source, target = make_readers(run.data, data_folder)
     bad = bad_rows(run.data)
     pairs = read_pairs(run.data, "train", bad)
-    corpus = Corpus.build(pairs, source, target, place / "corpus", run.data.max_length, bad)
+    corpus = Corpus.build(pairs, source, target, data_folder / "corpus", run.data.max_length, bad)
     if (left_out := remark(bad, len(corpus) + corpus.skipped)) is not None:
         say(f"note: {left_out}")
-    fit_and_save(source, corpus, place)
+    fit_and_save(source, corpus, data_folder)
     _check_same(run, hashes)
-    folder.write_atomic(place / FILES, json.dumps(hashes).encode())
-    _write_manifest(place)
+    folder.write_atomic(data_folder / FILES, json.dumps(hashes).encode())
+    _write_manifest(data_folder)
     if source.remarks:
         more = len(source.remarks) - 1
         others = f" (and {more} more remarks on recordings)" if more else ""
         say(f"note: {source.remarks[0]}{others}")
 
 
-def _take_tokens_over(before: folder.ModelFolder, data: BaseData, place: Path) -> None:
+def _take_tokens_over(before: folder.ModelFolder, data: BaseData, data_folder: Path) -> None:
     """Save the tokenizers of a model if they match this run's, so that no others are trained."""
-    modality_of(data).keep_tokens(before.source, place / SOURCE)
+    modality_of(data).keep_tokens(before.source, data_folder / SOURCE)
     if before.target.fits(data.target):
-        before.target.save(place / TARGET)
+        before.target.save(data_folder / TARGET)
 
 
 def _hashes(run: config.Run) -> dict[str, list[str]]:

@@ -5,11 +5,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi import config
-from kochi.decoders.written import Looks
+from kochi.decoders.output import Samples
 
 
 def reinforce(
-    looks: Looks,
+    samples: Samples,
     nll: Float[Tensor, "batch target"],
     mask: Bool[Tensor, "batch target"],
     baseline: Float[Tensor, ""],
@@ -18,23 +18,23 @@ def reinforce(
     """Return a loss term whose gradient is the Monte-Carlo gradient of the sampled positions.
 
     Xu et al. 2015, "Show, attend and tell", section 4.1, equations 9 to 12,
-    https://arxiv.org/abs/1502.03044: log p(y | s) of the output, less a baseline, weighs the
-    gradient of log p(s), the entropy of the choice is added, both with weights of their own. Two
-    things differ, for less variance and the same expectation: a choice is credited with the tokens
-    from its own step on only, and the baseline is kept for a token, times the number of those.
+    https://arxiv.org/abs/1502.03044: log p(y | s) of the output minus a baseline multiplies
+    the gradient of log p(s), and the entropy of the samples is added, each with its own weight. Two
+    differences reduce the variance and keep the expectation: a sample is credited only with the
+    tokens from its own step on, and the baseline is per token, times the number of these tokens.
 
     Args:
-        looks: What was drawn.
-        nll: Negative log-likelihood of each right token, in nats.
+        samples: The sampled positions.
+        nll: Negative log-likelihood of each target token, in nats.
         mask: True where there is a token.
-        baseline: Expected log-likelihood of a token, in nats.
+        baseline: Expected log-likelihood per token, in nats.
         options: The weights.
     """
     counts = mask.to(nll.dtype)
-    reward = _from_here_on(-nll.detach() * counts)
-    advantage = reward - baseline * _from_here_on(counts)
-    gained = options.weight * advantage * looks.log_probability
-    return -((gained + options.entropy_weight * looks.entropy) * counts).sum()
+    reward = _sum_from(-nll.detach() * counts)
+    advantage = reward - baseline * _sum_from(counts)
+    gained = options.weight * advantage * samples.log_probability
+    return -((gained + options.entropy_weight * samples.entropy) * counts).sum()
 
 
 def next_baseline(
@@ -43,7 +43,7 @@ def next_baseline(
     mask: Bool[Tensor, "batch target"],
     decay: float,
 ) -> Float[Tensor, ""]:
-    """Return the moving average with this batch's mean; NaN stands for "nothing seen yet".
+    """Return the moving average updated with this batch's mean; it is NaN before the first batch.
 
     >>> mask = torch.tensor([[True, False]])
     >>> first = next_baseline(torch.tensor(torch.nan), torch.tensor([[3.0, 9.0]]), mask, 0.9)
@@ -55,6 +55,6 @@ def next_baseline(
     return torch.where(baseline.isnan(), mean, decay * baseline + (1.0 - decay) * mean)
 
 
-def _from_here_on(values: Float[Tensor, "batch target"]) -> Float[Tensor, "batch target"]:
-    """Return the sum of each place and all later ones."""
+def _sum_from(values: Float[Tensor, "batch target"]) -> Float[Tensor, "batch target"]:
+    """Return, for each position, the sum over it and all later ones."""
     return values.flip(1).cumsum(1).flip(1)

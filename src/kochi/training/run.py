@@ -116,10 +116,10 @@ def train(
 def _take_part(run: config.Run, interrupts: Interrupts, cluster: Cluster) -> None:
     """Run the steps of a process other than the first one."""
     fabric = make_fabric(run.training, cluster=cluster)  # waits until the data are ready
-    place = Layout(run.output).data
-    if not place.is_dir():
+    data = Layout(run.output).data
+    if not data.is_dir():
         raise UserError(
-            f"{place}: not found by process {cluster.rank}; all processes must see the "
+            f"{data}: not found by process {cluster.rank}; all processes must see the "
             "output folder of the first one: put it on a shared disk"
         )
     prepared = load_data(run)
@@ -243,12 +243,12 @@ def _fit(
 def _open_logs(run: config.Run, layout: Layout, state: RunState) -> Logs:
     """Open the files and services for curves; services receive no path of this machine."""
     settings = publish(run, run.output).model_dump(mode="json", exclude_none=True)
-    place = layout.training / "loggers"
+    own = layout.training / "loggers"
     with contextlib.ExitStack() as opened:
         loggers = [choice.build() for choice in run.training.loggers]
         for logger in loggers:
-            place.mkdir(exist_ok=True)
-            logger.open(place, settings)
+            own.mkdir(exist_ok=True)
+            logger.open(own, settings)
             opened.callback(logger.close)
         logs = Logs(layout.training, state, run.training.metric, loggers)
         opened.pop_all()

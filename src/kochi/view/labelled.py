@@ -79,19 +79,19 @@ def scale_top(weights: Float[np.ndarray, "target source"]) -> float:
     return min(1.0, next(step for step in steps if largest <= step * rounding))
 
 
-def labelled_places(count: int, every: int) -> list[int]:
+def labelled_positions(count: int, every: int) -> list[int]:
     """Return the positions whose labels are drawn: every ``every``-th, and always the last one.
 
-    >>> labelled_places(5, 2), labelled_places(8, 3)
+    >>> labelled_positions(5, 2), labelled_positions(8, 3)
     ([0, 2, 4], [0, 3, 7])
     """
-    places = list(range(0, count, every))
-    if places and places[-1] != count - 1:
+    positions = list(range(0, count, every))
+    if positions and positions[-1] != count - 1:
         last = count - 1
-        if last - places[-1] < every and len(places) > 1:
-            places.pop()  # too near to the last one
-        places.append(last)
-    return places
+        if last - positions[-1] < every and len(positions) > 1:
+            positions.pop()  # too near to the last one
+        positions.append(last)
+    return positions
 
 
 def thinned_note(count: int, every: int, what: str) -> str:

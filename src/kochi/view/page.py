@@ -156,16 +156,16 @@ def _check(heads: np.ndarray, read: Side, written: TextSide) -> None:
     if heads.ndim != 4 or heads.shape[2] != len(written.tokens):
         raise ValueError(
             f"heads: shape {heads.shape}, expected layers, heads, {len(written.tokens)} tokens "
-            "written, and places read"
+            "written, and positions read"
         )
     if isinstance(read, TextSide) and heads.shape[3] != len(read.tokens):
         raise ValueError(
-            f"heads: {heads.shape[3]} places read, expected {len(read.tokens)}, the tokens"
+            f"heads: {heads.shape[3]} positions read, expected {len(read.tokens)}, the tokens"
         )
     if isinstance(read, PictureSide) and heads.shape[3] != math.prod(read.grid):
         rows, columns = read.grid
         raise ValueError(
-            f"heads: {heads.shape[3]} places read, expected {rows} x {columns} cells of the picture"
+            f"heads: {heads.shape[3]} positions read, expected {rows} x {columns} cells of an image"
         )
     if not np.isfinite(heads).all():
         raise ValueError("heads: a weight is NaN or infinite; expected numbers from 0 to 1")
@@ -218,7 +218,7 @@ def _picture_read(side: PictureSide) -> dict[str, Any]:
     rows, columns = side.grid
     return {
         "kind": "cells",
-        "tokens": [_cell_name(place, columns) for place in range(rows * columns)],
+        "tokens": [_cell_name(position, columns) for position in range(rows * columns)],
         "words": [],
         "columns": columns,
         "width": side.width,
@@ -228,8 +228,8 @@ def _picture_read(side: PictureSide) -> dict[str, Any]:
     }
 
 
-def _cell_name(place: int, columns: int) -> str:
-    return f"row {place // columns + 1} column {place % columns + 1}"
+def _cell_name(position: int, columns: int) -> str:
+    return f"row {position // columns + 1} column {position % columns + 1}"
 
 
 def _html(record: dict[str, Any], read: Side, title: str, table: str) -> str:

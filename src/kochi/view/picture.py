@@ -27,7 +27,7 @@ from kochi.view.labelled import (
     LabelledAlignment,
     Weights,
     label_alignment,
-    labelled_places,
+    labelled_positions,
     scale_top,
     thinned_note,
     visible_title,
@@ -164,8 +164,8 @@ def _label_ticks(
         (rows, "rows", axes.set_yticks),
     ):
         every = _every(len(labels))
-        places = labelled_places(len(labels), every)
-        draw(places, [labels[place] for place in places])
+        positions = labelled_positions(len(labels), every)
+        draw(positions, [labels[index] for index in positions])
         if every > 1:
             notes.append(thinned_note(len(labels), every, what))
     axes.tick_params(length=0, pad=3, top=True, labeltop=True, labelbottom=False)
@@ -215,15 +215,15 @@ def _arrange(figure: Figure, panels: list[Axes], heading: Text, bar: Axes) -> No
     )
     roof = size.height - _EDGE - heading_height
     for panel, box, (right, down) in zip(panels, boxes, corners, strict=True):
-        _place(panel, _EDGE + right - box.x0, roof - down - box.y1, size)
+        _position(panel, _EDGE + right - box.x0, roof - down - box.y1, size)
     bar_height = min(_BAR_HEIGHT, height)
-    _place(bar, _EDGE + width + _SPACE, roof - bar_height, size, height=bar_height)
+    _position(bar, _EDGE + width + _SPACE, roof - bar_height, size, height=bar_height)
     heading.set_position((_EDGE / size.width, 1.0 - _EDGE / size.height))
     figure.set_size_inches(size.width, size.height)
 
 
 def _flow(sizes: list[tuple[float, float]]) -> tuple[list[tuple[float, float]], float, float]:
-    """Place boxes side by side, in further rows when a row is full.
+    """Position boxes side by side, in further rows when a row is full.
 
     Returns:
         The offset of each box's upper left corner (right, down), and the total width and height.
@@ -241,7 +241,9 @@ def _flow(sizes: list[tuple[float, float]]) -> tuple[list[tuple[float, float]], 
     return corners, width, down + row_height
 
 
-def _place(axes: Axes, left: float, bottom: float, size: Bbox, height: float | None = None) -> None:
+def _position(
+    axes: Axes, left: float, bottom: float, size: Bbox, height: float | None = None
+) -> None:
     inside = axes.get_position()  # its fractions are inches until now
     tall = inside.height if height is None else height
     axes.set_position(

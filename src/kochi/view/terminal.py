@@ -109,13 +109,13 @@ class AlignmentDrawing:
         for number, section in enumerate(layout.sections):
             if number:
                 yield Text()
-            header = gap.join(layout.columns[place] for place in section)
+            header = gap.join(layout.columns[position] for position in section)
             yield Text(" " * layout.margin + header)
             for row, label in enumerate(layout.rows):
                 line = Text(label)
-                for place in section:
-                    share = float(shares[row, place])
-                    cell = _shade(share, shades) * cell_len(layout.columns[place])
+                for position in section:
+                    share = float(shares[row, position])
+                    cell = _shade(share, shades) * cell_len(layout.columns[position])
                     line.append(cell, _style(share, palette)).append(gap)
                 yield line
 
@@ -203,11 +203,11 @@ def _padded(label: str, gap: str) -> str:
 def _sections(columns: list[str], gap: str, width: int) -> Iterator[range]:
     """Cut the columns into runs that fit; a column wider than that has a run of its own."""
     start, used = 0, 0
-    for place, column in enumerate(columns):
+    for position, column in enumerate(columns):
         size = cell_len(column + gap)
-        if used + size > width and place > start:
-            yield range(start, place)
-            start, used = place, 0
+        if used + size > width and position > start:
+            yield range(start, position)
+            start, used = position, 0
         used += size
     yield range(start, len(columns))
 
@@ -241,10 +241,10 @@ def _indexed(share: float) -> Color:
 
 
 def _mixed(share: float) -> Color:
-    place = share * (len(_TRUECOLOR) - 1)
-    low = min(int(place), len(_TRUECOLOR) - 2)
+    position = share * (len(_TRUECOLOR) - 1)
+    low = min(int(position), len(_TRUECOLOR) - 2)
     ends = zip(_TRUECOLOR[low], _TRUECOLOR[low + 1], strict=True)
-    return Color.from_rgb(*(round(a + (b - a) * (place - low)) for a, b in ends))
+    return Color.from_rgb(*(round(a + (b - a) * (position - low)) for a, b in ends))
 
 
 def _legend(top: float, shades: str, palette: Palette) -> Text:

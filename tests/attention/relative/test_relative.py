@@ -38,7 +38,7 @@ def test_step_by_step_equals_all_at_once(relative: str) -> None:
 
 @every_term
 def test_a_cache_of_beams_equals_each_beam_alone(relative: str) -> None:
-    """Width 2, three steps: the cache holds both beams, the mask says which place is whose."""
+    """Width 2, three steps: the cache holds both beams, the mask says which position is whose."""
     module, beams = make(relative), numbers(1, 2, 3, 12)
     query, cache = module.project_self(beams[:, :, 0], positions=0)
     for step in range(1, 3):
@@ -75,12 +75,12 @@ def test_more_padding_changes_nothing(
     for more in (0, 2):
         padded = torch.cat((memory, memory.new_full((3, more, 12), poison)), dim=1)
         seen = torch.cat((mask, torch.zeros(3, more, dtype=torch.bool)), dim=1)
-        readout = module(query, module.project(padded, seen), need_alignment=True)
-        assert readout.alignment is not None
-        assert (readout.alignment.masked_select(~seen[:, None, None]) == 0).all()
-        assert (readout.alignment[2] == 0).all()
-        found = gradients(readout.context, [query, *module.parameters()])
-        results.append([readout.context, readout.alignment[..., :5], *found])
+        output = module(query, module.project(padded, seen), need_alignment=True)
+        assert output.alignment is not None
+        assert (output.alignment.masked_select(~seen[:, None, None]) == 0).all()
+        assert (output.alignment[2] == 0).all()
+        found = gradients(output.context, [query, *module.parameters()])
+        results.append([output.context, output.alignment[..., :5], *found])
     for expected, found in zip(*results, strict=True):
         assert found.isfinite().all()
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -89,13 +89,13 @@ def test_more_padding_changes_nothing(
 @every_term
 @pytest.mark.parametrize("target", [0, 3])
 @pytest.mark.parametrize("source", [0, 4])
-def test_no_queries_and_no_places(relative: str, target: int, source: int) -> None:
+def test_no_queries_and_no_positions(relative: str, target: int, source: int) -> None:
     module = make(relative)
     projected = module.project(numbers(2, source, 12))
-    readout = module(numbers(2, target, 12), projected, need_alignment=True)
-    assert readout.context.shape == (2, target, 12)
-    assert readout.alignment is not None
-    assert readout.alignment.shape == (2, 3, target, source)
+    output = module(numbers(2, target, 12), projected, need_alignment=True)
+    assert output.context.shape == (2, target, 12)
+    assert output.alignment is not None
+    assert output.alignment.shape == (2, 3, target, source)
 
 
 @every_term

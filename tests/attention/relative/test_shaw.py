@@ -43,8 +43,8 @@ def test_it_is_as_if_added_to_the_keys() -> None:
 
 def test_sizes_of_a_matrix_between_query_and_memory() -> None:
     module = build("general", query_size=3, memory_size=7, relative="shaw")
-    readout = module(torch.randn(2, 4, 3), module.project(torch.randn(2, 5, 7)))
-    assert readout.context.shape == (2, 4, 7)
+    output = module(torch.randn(2, 4, 3), module.project(torch.randn(2, 5, 7)))
+    assert output.context.shape == (2, 4, 7)
 
 
 def test_gradients(check_gradients: Callable[..., None]) -> None:

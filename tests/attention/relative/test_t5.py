@@ -23,8 +23,8 @@ def bucket(distance: int, num_buckets: int, max_distance: int, bidirectional: bo
     exact = num_buckets // 2
     if far < exact:
         return found + far
-    place = math.log(far / exact) / math.log(max_distance / exact) * (num_buckets - exact)
-    return found + min(exact + math.floor(place + 1e-9), num_buckets - 1)
+    position = math.log(far / exact) / math.log(max_distance / exact) * (num_buckets - exact)
+    return found + min(exact + math.floor(position + 1e-9), num_buckets - 1)
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])

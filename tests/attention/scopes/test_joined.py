@@ -185,9 +185,9 @@ def test_where_they_share_nothing_the_context_is_zero() -> None:
     far = {"kind": "local_m", "width": 0, "ratio": 3.0}
     module = build("dot", ["causal", far], query_size=8, memory_size=8)
     values = torch.randn(1, 5, 8, requires_grad=True)
-    readout = module(values, module.project(values), need_alignment=True)
-    assert readout.alignment is not None
-    assert readout.alignment.sum(-1).tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0]]
-    assert (readout.context[:, 1:] == 0.0).all()
-    (gradient,) = torch.autograd.grad(readout.context.sum(), values)
+    output = module(values, module.project(values), need_alignment=True)
+    assert output.alignment is not None
+    assert output.alignment.sum(-1).tolist() == [[1.0, 0.0, 0.0, 0.0, 0.0]]
+    assert (output.context[:, 1:] == 0.0).all()
+    (gradient,) = torch.autograd.grad(output.context.sum(), values)
     assert gradient.isfinite().all()

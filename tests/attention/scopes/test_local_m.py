@@ -23,12 +23,12 @@ def test_equals_the_formula_as_a_loop(ratio: float) -> None:
 def test_the_window_walks_on_with_the_state() -> None:
     module = build("dot", {"kind": "local_m", "width": 0}, query_size=3, memory_size=3)
     projected, state = module.project(torch.randn(1, 3, 3)), None
-    for place in range(5):
+    for position in range(5):
         _, alignment, state = module(
             torch.randn(1, 1, 3), projected, state=state, need_alignment=True
         )
         assert alignment is not None
-        assert alignment.flatten().tolist() == [float(place == s) for s in range(3)]
+        assert alignment.flatten().tolist() == [float(position == s) for s in range(3)]
 
 
 def test_options_out_of_range() -> None:

@@ -43,8 +43,8 @@ def formula(
         found = 0.0
         for channel, weights in zip(past, channels, strict=True):
             for i, weight in enumerate(weights):
-                place = s + i - width // 2
-                found += weight * channel[place] if 0 <= place < len(channel) else 0.0
+                position = s + i - width // 2
+                found += weight * channel[position] if 0 <= position < len(channel) else 0.0
         features.append(found)
     total = 0.0
     for i, weight in enumerate(score.vector[head].tolist()):
@@ -73,7 +73,7 @@ def test_by_hand() -> None:
     with torch.no_grad():
         for parameter in (score.query_weight, score.key_weight, score.vector, score.filter_weight):
             parameter.fill_(1.0)
-        # What the place's left neighbour got last time, minus what the place got so far.
+        # What the position's left neighbour got last time, minus what the position got so far.
         score.filters.copy_(torch.tensor([[[[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]]]))
     past = Past(torch.tensor([[[[0.0, 1.0, 0.0]]]]), torch.tensor([[[[1.0, 1.0, 0.0]]]]))
     found = score(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 3, 1), past)

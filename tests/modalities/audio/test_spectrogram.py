@@ -50,7 +50,7 @@ def test_the_bar_of_a_word_stands_above_where_it_was_looked_at(tmp_path):
     """All panels share their seconds: bar and looks of the same span have the same columns."""
     weights = np.zeros((1, 20))
     weights[0, 5] = 1.0
-    word = Timed("on", 0.2, 0.24)  # place 5
+    word = Timed("on", 0.2, 0.24)  # position 5
     columns = [
         np.nonzero((np.abs(shown - (0, 114, 178)).max(-1) < 12).sum(0) > 8)[0]
         for shown in (
@@ -63,7 +63,9 @@ def test_the_bar_of_a_word_stands_above_where_it_was_looked_at(tmp_path):
 
 
 def test_names_of_short_words_do_not_run_into_each_other():
-    words = [Timed(name, 0.1 * place, 0.1 * place + 0.1) for place, name in enumerate("abcdef")]
+    words = [
+        Timed(name, 0.1 * position, 0.1 * position + 0.1) for position, name in enumerate("abcdef")
+    ]
     assert _levels(words, ["seventeen"] * 6, 2.4) == [0, 1, 2, 3, 0, 1]
     assert _levels(words, list("abcdef"), 2.4) == [0] * 6
 
@@ -83,9 +85,9 @@ def test_words_stand_below_their_sound(tmp_path):
     assert {"on off", "seconds", "on", "$␣off␣<注>"} <= set(texts)
 
 
-@pytest.mark.parametrize(("rows", "places"), [(0, 20), (2, 0)])
-def test_nothing_to_draw(tmp_path, rows, places):
-    path = draw(tmp_path, np.zeros((rows, places)), words=())
+@pytest.mark.parametrize(("rows", "positions"), [(0, 20), (2, 0)])
+def test_nothing_to_draw(tmp_path, rows, positions):
+    path = draw(tmp_path, np.zeros((rows, positions)), words=())
     assert pixels(path).shape[0] > 100
 
 

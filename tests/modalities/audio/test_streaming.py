@@ -25,22 +25,22 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS]
 
 
 @pytest.fixture(scope="module", params=["conv_rnn", *SLOW])
-def model(request, tmp_path_factory):
+def model(request, made_once):
     """A model that can listen; it has learned to hear tones."""
     if request.param == "conv_rnn":
         return kochi.load(request.getfixturevalue("streamer"), device="cpu")
-    folder = tmp_path_factory.mktemp(request.param)
-    train(read(folder, f"model.encoder={ENCODERS[request.param]}"))
+    change = f"model.encoder={ENCODERS[request.param]}"
+    folder = made_once(request.param, lambda folder: train(read(folder, change)))
     return kochi.load(folder / "model", device="cpu")
 
 
 def listen(model, samples, *sizes):
     """Hear samples in blocks of these sizes, over and over."""
-    listener, place, number, found = Listener(model), 0, 0, []
-    while place < len(samples):
+    listener, position, number, found = Listener(model), 0, 0, []
+    while position < len(samples):
         size = sizes[number % len(sizes)]
-        found += listener.push(samples[place : place + size])
-        place, number = place + size, number + 1
+        found += listener.push(samples[position : position + size])
+        position, number = position + size, number + 1
     return found + listener.push(samples[:0], last=True)
 
 
@@ -58,11 +58,11 @@ def test_what_is_heard_is_what_is_read(model, said, sizes):
     tokens = [one for one in heard if not one.ends]
     hop, begin = whole.layout.hop_seconds, whole.layout.first_seconds
     looked = [row.argmax().item() if row.any() else None for row in whole.alignment]
-    places = [
+    positions = [
         None if one.look_seconds is None else round((one.look_seconds - begin) / hop)
         for one in tokens
     ]
-    assert places == looked
+    assert positions == looked
     total = sum(one.log_probability for one in heard)
     assert total == pytest.approx(whole.n_best[0].log_probability, abs=1e-3)
 
@@ -92,14 +92,14 @@ def test_tokens_come_before_the_sound_has_ended(model):
 
 
 def test_memory_stays_small_however_long_the_sound(model):
-    listener, rest, places = Listener(model), 0, 0
+    listener, rest, positions = Listener(model), 0, 0
     for _ in range(60):
         listener.push(samples_of("abc"))
         writing = listener._writing
         rest = max(rest, len(writing.rest))
         projected = writing._walk.state.projected
-        places = max(places, projected.keys.shape[2])
-    assert rest < 600 and places < 250  # of some 1440 frames and 360 places
+        positions = max(positions, projected.keys.shape[2])
+    assert rest < 600 and positions < 250  # of some 1440 frames and 360 positions
 
 
 def test_where_the_sound_ends_nothing_is_said_twice(model):
@@ -115,7 +115,7 @@ def test_utterances_are_numbered_and_end_once(model):
     numbers = {one.utterance for one in heard}
     assert numbers == set(range(max(numbers) + 1))
     looks = [one.look_seconds for one in heard if one.look_seconds is not None]
-    assert looks == sorted(set(looks))  # no place is read twice
+    assert looks == sorted(set(looks))  # no position is read twice
     ends = [one.utterance for one in heard if one.ends]
     assert ends == sorted(set(ends))
 

@@ -80,8 +80,8 @@ class _Part(NamedTuple):
 
     rows: slice
     queries: slice
-    places: slice
-    hidden: Float[Tensor, "#rows some_queries some_places"]
+    positions: slice
+    hidden: Float[Tensor, "#rows some_queries some_positions"]
 
 
 class _Windows(NamedTuple):
@@ -139,13 +139,13 @@ class _Windows(NamedTuple):
             rows = slice(row, min(self.rows, row + self.together))
             for first in range(0, self.length, self.block):
                 queries = slice(first, min(self.length, first + self.block))
-                places = slice(max(0, first - left), min(self.length, queries.stop + right))
-                cut = places.start - (first - left)
+                positions = slice(max(0, first - left), min(self.length, queries.stop + right))
+                cut = positions.start - (first - left)
                 hidden = self.bias[None, : queries.stop - first, cut:]
-                hidden = hidden[..., : places.stop - places.start]
+                hidden = hidden[..., : positions.stop - positions.start]
                 if self.hidden is not None:
-                    hidden = hidden + self.hidden[rows, :, places]
-                yield _Part(rows, queries, places, hidden)
+                    hidden = hidden + self.hidden[rows, :, positions]
+                yield _Part(rows, queries, positions, hidden)
 
     def shapes(self) -> Iterator[tuple[int, ...]]:
         """Return the shapes of the scores of the blocks."""
@@ -195,7 +195,7 @@ class _Context(torch.autograd.Function):
                 if noise is not None:
                     weights.mul_(noise[index]).div_(1.0 - dropout)
                 context[part.rows, part.queries] = torch.bmm(
-                    weights.to(values.dtype), values[part.rows, part.places]
+                    weights.to(values.dtype), values[part.rows, part.positions]
                 )
         ctx.save_for_backward(query, keys, values, context, totals)
         ctx.rest = windows, scale, noise, dropout
@@ -213,19 +213,19 @@ class _Context(torch.autograd.Function):
         inner = (grad * context).sum(-1, keepdim=True, dtype=totals.dtype)
         with torch.autocast(query.device.type, enabled=False):
             for index, part in enumerate(windows.parts()):
-                rows, queries, places, _ = part
+                rows, queries, positions, _ = part
                 weights = _scores(query, keys, part, scale).sub_(totals[rows, queries]).exp_()
                 read = weights
-                slope = torch.bmm(grad[rows, queries], values[rows, places].transpose(1, 2))
+                slope = torch.bmm(grad[rows, queries], values[rows, positions].transpose(1, 2))
                 slope = slope.to(weights.dtype)
                 if noise is not None:
                     kept = noise[index] / (1.0 - dropout)
                     read, slope = weights * kept, slope.mul_(kept)
                 slope = slope.sub_(inner[rows, queries]).mul_(weights).mul_(scale).to(query.dtype)
                 read = read.to(values.dtype).transpose(1, 2)
-                values_grad[rows, places] += torch.bmm(read, grad[rows, queries])
-                query_grad[rows, queries] = torch.bmm(slope, keys[rows, places])
-                keys_grad[rows, places] += torch.bmm(slope.transpose(1, 2), query[rows, queries])
+                values_grad[rows, positions] += torch.bmm(read, grad[rows, queries])
+                query_grad[rows, queries] = torch.bmm(slope, keys[rows, positions])
+                keys_grad[rows, positions] += torch.bmm(slope.transpose(1, 2), query[rows, queries])
         return query_grad, keys_grad, values_grad, None, None, None, None
 
 
@@ -234,8 +234,8 @@ def _scores(
     keys: Float[Tensor, "rows length size"],
     part: _Part,
     scale: float,
-) -> Float[Tensor, "some_rows some_queries some_places"]:
+) -> Float[Tensor, "some_rows some_queries some_positions"]:
     """Return ``scale query keys'`` of a block, -inf where a query may not look."""
-    ours, theirs = query[part.rows, part.queries], keys[part.rows, part.places]
+    ours, theirs = query[part.rows, part.queries], keys[part.rows, part.positions]
     scores = torch.bmm(ours, theirs.transpose(1, 2)).to(part.hidden.dtype)
     return scores.mul_(scale).add_(part.hidden)

@@ -72,12 +72,12 @@ class AttentionMask:
         """Return an equal mask with the windows expanded into ``mask`` and ``prior``."""
         if self.windows is None:
             return self
-        places = torch.arange(source_length, device=device)
-        mask, prior = self.windows.mask(places), self.prior
+        positions = torch.arange(source_length, device=device)
+        mask, prior = self.windows.mask(positions), self.prior
         if self.mask is not None:
             mask = mask & self.mask
         if self.windows.sigma is not None:
-            gaussian = self.windows.prior(places)
+            gaussian = self.windows.prior(positions)
             prior = gaussian if prior is None else prior * gaussian
         return replace(self, mask=mask, windows=None, prior=prior, _hidden={})
 
@@ -88,8 +88,8 @@ class AttentionMask:
         if self.prior is not None:
             alignment = alignment * self.prior
         if self.windows is not None and self.windows.sigma is not None:
-            places = torch.arange(alignment.shape[3], device=alignment.device)
-            alignment = alignment * self.windows.prior(places).to(alignment.dtype)
+            positions = torch.arange(alignment.shape[3], device=alignment.device)
+            alignment = alignment * self.windows.prior(positions).to(alignment.dtype)
         return alignment
 
     def hidden(

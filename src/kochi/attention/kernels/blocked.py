@@ -17,10 +17,8 @@ from kochi.attention.scores.location_aware import LocationAware, location_featur
 
 BLOCK = {"cpu": 2**20}
 BLOCK_ELSEWHERE = 2**24
-"""Numbers of the hidden layer that are computed at a time: on the CPU four megabytes in float32.
-Forward and backward took 113 ms, with one megabyte 210 ms, with sixteen 135 ms, whole 895 ms; with
-a tanh in place of `_apart` 466 ms (batch 8, 128 queries, 512 keys, hidden size 256, two cores,
-torch 2.13). Other devices want few large calls."""
+"""Numbers of the hidden layer that are computed at a time: on the CPU four megabytes in float32,
+which stay in the cache; other devices need few large calls."""
 
 FARTHEST = 20.0
 """Numbers up to this have exponentials whose products float32 can hold: ``exp(80)``."""
@@ -172,25 +170,25 @@ class _Scores(torch.autograd.Function):
         with torch.autocast(query.device.type, enabled=False):
             if features is None:
                 for block, sigmoid in _sigmoids(query, keys, wide):
-                    rows, queries, places = block
+                    rows, queries, positions = block
                     slope = grad[block]
                     vector_grad += 2.0 * (slope.flatten() @ sigmoid.flatten(0, 2)) - slope.sum()
                     # 1 - h^2 = 4 (s - s^2); the 4 comes at the end.
                     bent = torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1.0, out=sigmoid)
                     bent = bent.mul_(slope.unsqueeze(-1))
                     query_grad[rows, queries] += bent.sum(2)
-                    keys_grad[rows, places] += bent.sum(1)
+                    keys_grad[rows, positions] += bent.sum(1)
                 vector = 4.0 * vector.to(wide)
                 query_grad, keys_grad = query_grad.mul_(vector), keys_grad.mul_(vector)
                 narrow = query_grad.to(query.dtype), keys_grad.to(keys.dtype)
                 return *narrow, vector_grad.to(ctx.saved_tensors[2].dtype), None, None, None
             for block, hidden in _hidden(query, keys, features, weight, wide):
-                rows, queries, places = block
+                rows, queries, positions = block
                 slope = grad[block]
                 vector_grad += slope.flatten() @ hidden.flatten(0, 2)
                 bent = hidden.mul_(hidden).mul_(slope.unsqueeze(-1))
                 query_grad[rows, queries] -= bent.sum(2)
-                keys_grad[rows, places] -= bent.sum(1)
+                keys_grad[rows, positions] -= bent.sum(1)
                 if features is not None and carrying is not None and features_grad is not None:
                     found = slope.unsqueeze(-1) * carrying.sum(0) - bent @ carrying
                     features_grad[block] = found.to(features.dtype)
@@ -276,27 +274,27 @@ def _pairs(
     blocks = list(_blocks(query, keys))
     if not blocks:
         return
-    rows, queries, places = blocks[0]
-    store = query.new_empty(rows.stop * queries.stop * places.stop * query.shape[2], dtype=dtype)
-    for rows, queries, places in blocks:
+    rows, queries, positions = blocks[0]
+    store = query.new_empty(rows.stop * queries.stop * positions.stop * query.shape[2], dtype=dtype)
+    for rows, queries, positions in blocks:
         some = query[rows, queries].to(dtype).unsqueeze(2)
-        keyed = keys[rows, places].to(dtype).unsqueeze(1)
+        keyed = keys[rows, positions].to(dtype).unsqueeze(1)
         shape: torch.Size = cast(Any, torch).broadcast_shapes(some.shape, keyed.shape)
-        yield (rows, queries, places), some, keyed, store[: shape.numel()].view(shape)
+        yield (rows, queries, positions), some, keyed, store[: shape.numel()].view(shape)
 
 
 def _blocks(query: Tensor, keys: Tensor) -> Iterator[Block]:
     """Cut all pairs of query and key into blocks of about equal size; the first is the largest."""
     rows, target, size = query.shape
     left = max(1, BLOCK.get(query.device.type, BLOCK_ELSEWHERE) // max(1, size))
-    places = max(1, min(keys.shape[1], left))
-    queries = max(1, min(target, left // places))
-    together = max(1, min(rows, left // (places * queries)))
+    positions = max(1, min(keys.shape[1], left))
+    queries = max(1, min(target, left // positions))
+    together = max(1, min(rows, left // (positions * queries)))
     for row in range(0, rows, together):
         for first in range(0, target, queries):
-            for place in range(0, keys.shape[1], places):
+            for position in range(0, keys.shape[1], positions):
                 yield (
                     slice(row, min(rows, row + together)),
                     slice(first, min(target, first + queries)),
-                    slice(place, min(keys.shape[1], place + places)),
+                    slice(position, min(keys.shape[1], position + positions)),
                 )

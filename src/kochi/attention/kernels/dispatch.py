@@ -50,16 +50,8 @@ REFUSALS = {
 SHORT, SHORT_ON_ZEN_5 = 96, 256
 SHORT_IN_HALF = 1024
 MANY = 32
-"""On the CPU two plain products beat SDPA up to these lengths, for one query a sentence with at
-least so many sentences. Measured with torch 2.13 on one core, 4 heads of 32, SDPA against dense in
-milliseconds. Forward and backward in float32: 1.9 against 1.4 at 64 rows of 16, 13.1 against 14.3
-at 64 of 64, 9.9 against 11.3 at 16 of 128, 10.3 against 15.5 at 4 of 256; in bfloat16 26 against
-2.9 at 16 and 27 against 20 at 1,024. Without a gradient 0.63 against 0.48 at 16, 3.2 against 6.1 at
-128; in bfloat16 3.2 against 2.7 at 256, 9.3 against 8.2 at 1,024. One query a sentence, on two
-cores: 0.15 against 0.12 at 64 sentences of 30 keys, 0.04 against 0.05 at 8 of them. On two cores of
-an AMD EPYC of the fifth generation (Zen 5) plain products gain more, in float32: 3.6 against 3.3 at
-16 of 128, 3.2 against 3.4 at 4 of 256, 6.1 against 6.9 at 2 of 512, without a gradient 1.09 against
-1.03, 0.95 against 1.02 and 1.9 against 2.2."""
+"""On the CPU two plain products beat SDPA up to these lengths, for one query per sentence with at
+least so many sentences. Measurements of all limits: docs/decisions/0095-limits-of-kernels.md."""
 
 
 def short_on(processor: Processor) -> int:
@@ -81,49 +73,24 @@ LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
     (False, True, False): 2**19,
 }
 """Numbers of the hidden layer of an additive score (batch x heads x queries x keys x hidden size)
-from which it is computed by blocks. Measured with torch 2.13 on two cores of an AMD EPYC (Zen 5),
-hidden size 256, whole against blocked in milliseconds. One query a sentence, float32, with a
-gradient: 0.53 against 0.59 at 0.26 million numbers, 1.95 against 1.81 at 1.0, 17 against 13 at 6.6;
-without: 0.03 against 0.08 at 0.01 million, 0.33 against 0.16 at 0.26; in bfloat16 1.6 against 1.9
-at 1.0 and 9.7 against 12.7 at 6.6 million with a gradient (the limit is there for the memory's
-sake), 0.24 against 0.21 at 0.26 without. Several queries, float32, with a gradient:
-0.29 against 0.46 at 0.1 million, 2.6 against 1.5 at 1.6, 163 against 20 at 34; without:
-0.14 against 0.14 at 0.1 million, 1.9 against 0.46 at 1.6; in bfloat16 0.37 against 0.58 at 0.1 and
-1.9 against 1.6 at 1.6 million with a gradient, 0.13 against 0.18 at 0.1 and 1.1 against 0.51 at 1.6
-without."""
+from which it is computed in blocks."""
 KEPT = 2**20
 """Numbers of the hidden layer of a location-aware score for one query (batch x heads x keys x
-hidden size) from which nothing of it is kept for the gradient. That costs time and saves memory,
-which grows with every query of a target asked one after the other: 4 megabytes a query in float32
-here. Measured on one core of a busy CPU, forward and backward in milliseconds, kept against
-computed anew: 104 against 133 with 10 queries of 0.2 million, 1,720 against 2,270 with 60 of 1.0
-million, 3,430 against 4,150 with 40 of 2.0 million."""
+hidden size) from which it is computed again for the gradient. That costs time and saves memory,
+which grows with every query of a target that is computed step by step."""
 LONG, WIDTHS = 512, 4
-"""The banded kernel serves sequences longer than both: ``LONG`` places, and so many windows.
-Measured on the CPU with two cores, forward and backward, 4 heads of 32, SDPA against banded in
-milliseconds: 199 against 181 at 16 sequences of 512 places and a window of 33, 23 against 37 at one
-of them; with a window of 128 one sequence of 2,048 80 against 33, of 8,192 1,110 against 88."""
+"""The banded kernel computes sequences longer than both: ``LONG`` positions, and so many
+windows."""
 
 FAR = 2048
-"""On CUDA "auto" takes FlexAttention from so many queries and keys, where blocks of them can be
-skipped that SDPA would compute. Not measured: no CUDA device was at hand, nor for `LARGE` there."""
+"""On CUDA "auto" takes FlexAttention from so many queries and keys if it can skip blocks that SDPA
+would compute. Not measured."""
 SPARSE_LENGTH, SPARSE_WIDTHS = 128, 4
 SPARSE_ALONE, SPARSE_TOGETHER, SPARSE_ELSEWHERE = 2**13, 2**16, 2**24
-"""The windowed kernel serves memories at least as long as both: ``SPARSE_LENGTH`` places, and so
-many windows; and calls of at least so many scores (sentences x queries x keys): where windows cover
-less than the memory and are read one by one, otherwise, and on devices where only memory counts
-because nothing was measured. Measured with torch 2.13 on one core of a busy CPU, the fastest of
-several turns, in float32, projections of 128 numbers included, the fastest other kernel against
-windowed in milliseconds. Forward and backward, 4 heads of 32, windows of 21 places: local-p 53
-against 55 at 16 sentences of 100, 198 against 98 at 16 of 200, 638 against 76 at 2 of 1,000, 11,700
-against 144 at one of 4,000; local-m 29 against 32, 69 against 58, 159 against 35, 1,518 against 90;
-at one sentence of 150 5.4 against 5.7 and 2.8 against 4.0, at one of 300 16 against 7.7 and 5.8
-against 5.2. Windows of 129: local-p 27 against 29 at 4 sentences of 250, 190 against 98 at 4 of
-500; local-m 13 against 18, 49 against 50, at 2 of 1,000 89 against 41. The additive score in
-windows of 21: 88 against 89 at 8 of 100, 422 against 115 at 4 of 300. One query a sentence, one
-head of 128, no gradient: local-p 0.81 against 0.78 at 8 sentences of 1,000 keys, 1.3 against 1.3 at
-64 of 150, 14 against 2.6 at 64 of 1,000; with a gradient 11 against 3.3, 10 against 4.3, 82 against
-6.3."""
+"""The windowed kernel computes memories at least as long as both: ``SPARSE_LENGTH`` positions, and
+so many windows; and calls of at least so many scores (sentences x queries x keys): where windows
+cover less than the memory and are read one by one, otherwise, and on devices where only memory
+counts because nothing was measured."""
 FULL_MASK = "the mask is not the same for all queries"
 
 
@@ -224,7 +191,7 @@ def choose(kernel: str, parts: Components, case: Case) -> tuple[str, str]:
     if in_one_sequence and _not_banded(case) is None:
         width = _width(case)
         if case.target_length > max(LONG, WIDTHS * width):
-            return "banded", f"the window of {width} places leaves most keys out"
+            return "banded", f"the window of {width} positions leaves most keys out"
     return _choose_dot(case)
 
 
@@ -258,7 +225,7 @@ def _windows_pay(case: Case) -> str | None:
         fewest = SPARSE_ELSEWHERE
     if source < max(SPARSE_LENGTH, SPARSE_WIDTHS * width) or scores < fewest:
         return None
-    return f"windows of {width} places leave most of {source} keys out"
+    return f"windows of {width} positions leave most of {source} keys out"
 
 
 def _not_flex(case: Case) -> str | None:
@@ -278,7 +245,7 @@ def _skipped(case: Case) -> str | None:
     if case.band is not None:
         width = _width(case)
         if case.target_length > WIDTHS * width:
-            return f"the window of {width} places leaves most keys out"
+            return f"the window of {width} positions leaves most keys out"
     elif case.triangle and case.bias:
         return "what the triangle hides is skipped, also with a term on the scores"
     return None
@@ -341,5 +308,8 @@ def _choose_dot(case: Case) -> tuple[str, str]:
     if case.target_length == 1 and case.batch < MANY:
         limit = 0
     if case.device_type == "cpu" and longest <= limit:
-        return "dense", f"up to {limit} places on the CPU two plain products are faster than SDPA"
+        return (
+            "dense",
+            f"up to {limit} positions on the CPU two plain products are faster than SDPA",
+        )
     return "sdpa", "the score is a dot product of projected vectors and the selection is soft"

@@ -1,7 +1,7 @@
 """Dot-product scores with soft selection through PyTorch's FlexAttention, compiled.
 
-Blocks of places that nobody in a block of queries may see are skipped, with masks and terms on the
-scores too, where SDPA would compute and hide them.
+Blocks of positions that no query of a block may attend to are skipped, with masks and relative
+terms as well; SDPA computes them and masks them.
 """
 
 import functools
@@ -44,7 +44,7 @@ def flex(
     """Call ``flex_attention``; the alignment, if asked, is one pass more, and as large as it is.
 
     Dong et al. 2024; https://arxiv.org/abs/2412.05496. Serves what SDPA serves, but no dropout, and
-    on the CPU no gradient. Keys and values in hidden places must be finite.
+    on the CPU no gradient. Keys and values in hidden positions must be finite.
     """
     visible = visible.spelled_out(keys.shape[2], keys.device)
     context = _read(query, keys, values, visible, parts.score.dot_scale)
@@ -87,7 +87,7 @@ def _widen(tensor: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch wide_s
 
 
 def _reach(visible: AttentionMask, query: Tensor, keys: Tensor) -> tuple[int, int]:
-    """Return how many places before and after a query are seen; far beyond all, if all are."""
+    """Return how many positions before and after a query are seen; far beyond all, if all are."""
     left = right = query.shape[2] + keys.shape[2]
     if visible.band is not None:
         left, right = (min(reach, left) for reach in visible.band)
@@ -120,8 +120,10 @@ def _add(bias: Float[Tensor, "#batch #heads #target source"]) -> Callable[..., T
 @no_type_check  # torch traces it
 def _at(table: Tensor, batch: Tensor, head: Tensor, here: Tensor, there: Tensor) -> Tensor:
     """Return one number of a table that may be shared along any of its axes."""
-    place = (batch, head, here, there)
-    return table[tuple(0 if size == 1 else at for size, at in zip(table.shape, place, strict=True))]
+    position = (batch, head, here, there)
+    return table[
+        tuple(0 if size == 1 else at for size, at in zip(table.shape, position, strict=True))
+    ]
 
 
 def block_mask(

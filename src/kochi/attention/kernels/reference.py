@@ -4,11 +4,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.attention.components import Components
+from kochi.attention.components import Components, name
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import Answer, AttentionMask
 from kochi.attention.scores.base import RecurrentScore, Score
 from kochi.attention.selections.base import Choice, RecurrentSelection, Selection, Walk
+from kochi.components import ComponentError
 
 
 def reference_scores(
@@ -17,11 +18,22 @@ def reference_scores(
     keys: Float[Tensor, "batch heads source key_size"],
     past: Past | None,
 ) -> Float[Tensor, "batch heads target source"]:
-    """Compute ``score(query, key)``."""
+    """Compute ``score(query, key)``.
+
+    Raises:
+        ComponentError: A score of another package returns another shape, which might broadcast.
+    """
     if isinstance(parts.score, RecurrentScore):
-        return parts.score(query, keys, past)
-    assert isinstance(parts.score, Score)
-    return parts.score(query, keys)
+        scores = parts.score(query, keys, past)
+    else:
+        assert isinstance(parts.score, Score)
+        scores = parts.score(query, keys)
+    if scores.shape != (*query.shape[:3], keys.shape[2]):
+        raise ComponentError(
+            f"score {name(parts.score)}: returned the shape {list(scores.shape)}, expected [batch, "
+            f"heads, target, source] = {[*query.shape[:3], keys.shape[2]]}"
+        )
+    return scores
 
 
 def reference_choice(

@@ -17,7 +17,7 @@ def sdpa_refusal(parts: Components) -> str | None:
     """Say why SDPA cannot serve these parts; ``None`` if it can."""
     why = dot_refusal(parts)
     if why is None and not isinstance(parts.scope, Scope):
-        return f"the scope {name(parts.scope)} does more than hide places"
+        return f"the scope {name(parts.scope)} does more than hide positions"
     return why
 
 
@@ -42,7 +42,7 @@ def sdpa(
 ) -> Answer:
     """Call ``F.scaled_dot_product_attention``; the alignment, if asked, is one pass more.
 
-    Keys and values in hidden places must be finite: SDPA multiplies them by zero.
+    Keys and values in hidden positions must be finite: SDPA multiplies them by zero.
     """
     mask, triangle = visible.mask, visible.triangle
     both = triangle and mask is not None  # SDPA takes one or the other

@@ -44,7 +44,7 @@ def triton_refusal(parts: Components) -> str | None:
     if parts.relative is not None:
         return f"the relative term {name(parts.relative)} is added to the scores"
     if not isinstance(parts.scope, Scope):
-        return f"the scope {name(parts.scope)} does more than hide places"
+        return f"the scope {name(parts.scope)} does more than hide positions"
     if type(parts.selection) is not Soft or parts.selection.temperature != 1.0:
         return f"the selection {name(parts.selection)} is not the plain softmax"
     return None if triton_is_installed() else "the package triton is not installed"
@@ -92,8 +92,8 @@ class _Sight(NamedTuple):
 
     Args:
         mask: 1 where a query may attend, expanded without taking memory; ``None``: everywhere.
-        left: How many places before a query are seen.
-        right: How many places after it.
+        left: How many positions before a query are seen.
+        right: How many positions after it.
     """
 
     mask: Tensor | None

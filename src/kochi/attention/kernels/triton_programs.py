@@ -51,8 +51,8 @@ def _tile(numbers, rows, columns, length, SIZE):
 def _add_tile(numbers, rows, columns, length, SIZE, tile):
     """Add a tile to ``[length, SIZE]`` numbers, whoever else does so at the same time."""
     inside = (rows[:, None] < length) & (columns[None, :] < SIZE)
-    place = numbers + rows[:, None] * SIZE + columns[None, :]
-    tl.atomic_add(place, tile, mask=inside, sem="relaxed")
+    address = numbers + rows[:, None] * SIZE + columns[None, :]
+    tl.atomic_add(address, tile, mask=inside, sem="relaxed")
 
 
 @triton.jit
@@ -85,13 +85,13 @@ def _scores(
 def _seen(
     mask, t, s, target, source, left, right, target_stride, source_stride, MASKED: tl.constexpr
 ):
-    """Return which places a query sees: inside the band and the mask."""
+    """Return which positions a query sees: inside the band and the mask."""
     here, there = t[:, None], s[None, :]
     seen = (here < target) & (there < source)
     seen = seen & (here - there <= left) & (there - here <= right)
     if MASKED:
-        place = mask + here.to(tl.int64) * target_stride + there * source_stride
-        seen = seen & (tl.load(place, mask=seen, other=0) != 0)
+        address = mask + here.to(tl.int64) * target_stride + there * source_stride
+        seen = seen & (tl.load(address, mask=seen, other=0) != 0)
     return seen
 
 
@@ -107,8 +107,8 @@ def read(
     """Compute the context of some queries, and the logarithm of each one's sum.
 
     The programs are rows (sentences times heads) x blocks of queries x parts of the values. The
-    softmax is carried from one block of places to the next by its maximum and its sum; a query that
-    sees nothing has the sum infinity.
+    softmax is carried from one block of positions to the next by its maximum and its sum; the sum
+    of a query without visible positions is infinity.
     """
     row, part = tl.program_id(0), tl.program_id(2)
     start = tl.program_id(1) * QUERIES
@@ -164,10 +164,10 @@ def read_backward(
     SIZE: tl.constexpr, VALUE_SIZE: tl.constexpr, MASKED: tl.constexpr, QUERIES: tl.constexpr,
     PLACES: tl.constexpr, HIDDEN: tl.constexpr, VALUES: tl.constexpr,
 ):  # fmt: skip
-    """Add up the gradients that go through some places; all four start at zero.
+    """Accumulate the gradients of some positions; all four start at zero.
 
-    The programs are rows x blocks of places. Only the gradient of the queries gets additions from
-    several programs at a time; that of the vector has a line for each program.
+    The programs are rows x blocks of positions. Several programs add to the gradient of the queries
+    at a time; the gradient of the vector has a row for each program.
     """
     row, block = tl.program_id(0), tl.program_id(1)
     head = row % heads

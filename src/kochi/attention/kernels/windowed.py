@@ -30,10 +30,10 @@ from kochi.attention.selections import (
 )
 
 SELECTIONS = (Soft, Smoothed, Sparsemax, Entmax15, Entmax, TopK)
-"""Of these it is known that what they give to visible places does not depend on how many hidden
+"""Of these it is known that what they give to visible positions does not depend on how many hidden
 ones there are, nor on where."""
 TILE, MOST = 32, 64
-"""Places of a tile and queries asked together, about and at most: more of either computes more
+"""Positions of a tile and queries asked together, about and at most: more of either computes more
 scores in vain, fewer make small products and read more of the keys again."""
 
 
@@ -49,7 +49,7 @@ def windowed_refusal(parts: Components) -> str | None:
             "additive one"
         )
     if type(parts.selection) not in SELECTIONS:
-        return f"the selection {name(parts.selection)} is not known to do without hidden places"
+        return f"the selection {name(parts.selection)} is not known to do without hidden positions"
     return None
 
 
@@ -98,7 +98,7 @@ class _Plan(NamedTuple):
     """Which queries are asked together, and of which keys.
 
     Args:
-        tile: Places of a tile.
+        tile: Positions of a tile.
         asked: The queries of each chunk; where there are too few, some query again.
         slot: Where each query was put, counted through the chunks.
         tiles: The tiles of each chunk's slab; some may lie beyond the end.
@@ -109,7 +109,7 @@ class _Plan(NamedTuple):
     slot: Int[Tensor, "#batch #heads target"]
     tiles: Int[Tensor, "#batch #heads chunks tiles_of_slab"]
 
-    def places(self) -> Int[Tensor, "#batch #heads chunks slab"]:
+    def positions(self) -> Int[Tensor, "#batch #heads chunks slab"]:
         """Return where the keys of the slabs stand."""
         inside = torch.arange(self.tile, device=self.tiles.device)
         return (self.tiles.unsqueeze(-1) * self.tile + inside).flatten(-2)
@@ -119,7 +119,7 @@ def _plan(windows: Windows, target: int, source: int) -> _Plan:
     """Sort the queries by the tile in which their windows begin, and cut them into chunks."""
     tile, queries = _cut(target, source, windows.width)
     last = max(0, math.ceil(source / tile) - 1)
-    # The nearest whole place: a window around it misses no place that `Windows.mask` sees.
+    # The nearest whole position: a window around it misses no position that `Windows.mask` sees.
     first = (windows.centre.detach().round() - windows.left).long()
     begin, order = first.div(tile, rounding_mode="floor").clamp(0, last).sort(dim=-1, stable=True)
     here = torch.arange(target, device=order.device).expand_as(order)
@@ -138,7 +138,7 @@ def _plan(windows: Windows, target: int, source: int) -> _Plan:
 
 
 def _cut(target: int, source: int, width: int) -> tuple[int, int]:
-    """Return how many places a tile has and how many queries are asked together."""
+    """Return how many positions a tile has and how many queries are asked together."""
     if target * width <= source:  # each alone, of its window alone
         return 1, 1
     pieces = max(1, round((width - 1) / TILE))
@@ -152,19 +152,19 @@ def _see(
     Bool[Tensor, "#batch #heads chunks queries slab"],
     Float[Tensor, "#batch #heads chunks queries slab"] | None,
 ]:
-    """Return which places of its slab each query may see, and how much they count."""
-    places = plan.places()
+    """Return which positions of its slab each query may see, and how much they count."""
+    positions = plan.positions()
     centre = windows.centre.expand(*plan.asked.shape[:2], -1)
     opened = windows._replace(centre=_take(centre.unsqueeze(-1), plan.asked).squeeze(-1))
-    inside = places < source
+    inside = positions < source
     if mask is not None:
-        some = places.clamp(max=max(0, source - 1))
-        shapes = (*mask.shape[:1], 1), places.shape[:2]
+        some = positions.clamp(max=max(0, source - 1))
+        shapes = (*mask.shape[:1], 1), positions.shape[:2]
         shape: torch.Size = cast(Any, torch).broadcast_shapes(*shapes)
         flat = mask[:, :, 0].expand(*shape, -1)
         inside = inside & _take(flat.unsqueeze(-1), some).squeeze(-1)
-    seen = opened.mask(places) & inside.unsqueeze(-2)
-    return seen, None if windows.sigma is None else opened.prior(places)
+    seen = opened.mask(positions) & inside.unsqueeze(-2)
+    return seen, None if windows.sigma is None else opened.prior(positions)
 
 
 def _slabs(
@@ -198,14 +198,14 @@ def _scores(
 def _put_back(
     alignment: Float[Tensor, "batch heads asked slab"], plan: _Plan, source: int
 ) -> Float[Tensor, "batch heads target source"]:
-    """Put the shares of each query's slab into the places where its keys stand."""
+    """Put the shares of each query's slab into the positions where its keys stand."""
     queries = plan.asked.shape[3]
     if not queries or not plan.slot.shape[2]:
         return alignment.new_zeros(*alignment.shape[:2], plan.slot.shape[2], source)
     shares = _take(alignment, plan.slot)
-    places = _take(plan.places().repeat_interleave(queries, 2), plan.slot).expand_as(shares)
-    end = max(source, int(places.max()) + 1)
-    return shares.new_zeros(*shares.shape[:3], end).scatter(3, places, shares)[..., :source]
+    positions = _take(plan.positions().repeat_interleave(queries, 2), plan.slot).expand_as(shares)
+    end = max(source, int(positions.max()) + 1)
+    return shares.new_zeros(*shares.shape[:3], end).scatter(3, positions, shares)[..., :source]
 
 
 def _take(

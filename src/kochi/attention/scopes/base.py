@@ -52,12 +52,12 @@ class Windows(NamedTuple):
         """Maximum number of positions in a window."""
         return self.left + self.right + 1
 
-    def mask(self, places: Int[Tensor, "*#batch source"]) -> Bool[Tensor, "..."]:
+    def mask(self, key_positions: Int[Tensor, "*#batch source"]) -> Bool[Tensor, "..."]:
         """Return which of the positions each query may attend to."""
-        distance = self._distance(places).detach()
+        distance = self._distance(key_positions).detach()
         return (distance >= -self.left) & (distance <= self.right)
 
-    def prior(self, places: Int[Tensor, "*#batch source"]) -> Float[Tensor, "..."]:
+    def prior(self, key_positions: Int[Tensor, "*#batch source"]) -> Float[Tensor, "..."]:
         """Return ``exp(-(s - centre)^2 / (2 sigma^2))`` for positions ``s``.
 
         Raises:
@@ -65,10 +65,10 @@ class Windows(NamedTuple):
         """
         if self.sigma is None:
             raise ValueError("prior: these windows have no Gaussian (sigma is None)")
-        return (self._distance(places) / self.sigma).square().mul(-0.5).exp()
+        return (self._distance(key_positions) / self.sigma).square().mul(-0.5).exp()
 
-    def _distance(self, places: Tensor) -> Tensor:
-        return places.unsqueeze(-2) - self.centre.unsqueeze(-1)
+    def _distance(self, key_positions: Tensor) -> Tensor:
+        return key_positions.unsqueeze(-2) - self.centre.unsqueeze(-1)
 
 
 class Scope(nn.Module, abc.ABC):

@@ -93,8 +93,8 @@ class LocalP(PredictedScope):
         lengths: Int[Tensor, " batch"],
     ) -> Window:
         """See `predicted_centre` and `gaussian_windows`."""
-        windows, places = self._open(query, lengths), positions.keys()
-        return Window(windows.mask(places), windows.prior(places).to(query.dtype))
+        windows, key_positions = self._open(query, lengths), positions.keys()
+        return Window(windows.mask(key_positions), windows.prior(key_positions).to(query.dtype))
 
     def windows(
         self,

@@ -10,7 +10,7 @@ from kochi.attention.history import Past
 from kochi.attention.options import check_count
 from kochi.attention.selections.base import RecurrentSelection, Walk
 from kochi.attention.selections.monotonic import Monotonic
-from kochi.attention.selections.places import some_visible, widen
+from kochi.attention.selections.positions import some_visible, widen
 from kochi.attention.selections.soft import masked_softmax
 
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kochi.attention.selections.places import best_place
+from kochi.attention.selections.positions import best_position
 
 
 def gumbel_noise(like: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch source"]:
@@ -13,7 +13,7 @@ def gumbel_noise(like: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch 
     return -waiting.clamp_min_(torch.finfo(like.dtype).tiny).log_()
 
 
-def draw_place(
+def draw_position(
     scores: Float[Tensor, "*batch source"], visible: Bool[Tensor, "*#batch #source"] | None
 ) -> Float[Tensor, "*batch source"]:
     """Sample one visible position from the softmax and return it one-hot; constant for autograd.
@@ -22,8 +22,8 @@ def draw_place(
     2017; https://arxiv.org/abs/1611.00712. Fully masked rows are all zeros.
 
     >>> import torch
-    >>> draw_place(torch.zeros(1, 3), torch.tensor([[False, True, False]])).tolist()
+    >>> draw_position(torch.zeros(1, 3), torch.tensor([[False, True, False]])).tolist()
     [[0.0, 1.0, 0.0]]
     """
     scores = scores.detach()
-    return best_place(scores + gumbel_noise(scores), visible)
+    return best_position(scores + gumbel_noise(scores), visible)

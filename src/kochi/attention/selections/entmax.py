@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from kochi.attention.options import is_number
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import hide, keep_positive
+from kochi.attention.selections.positions import hide, keep_positive
 
 MARGIN = 0.01
 """Minimum distance of alpha from 1, where the formula is 0 / 0, and from 2."""

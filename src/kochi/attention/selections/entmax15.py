@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import hide, keep_positive
+from kochi.attention.selections.positions import hide, keep_positive
 
 MOST_STEPS = 64
 """Random rows of 2 to 5000 positions needed at most 7, in float32 and float64."""

@@ -6,7 +6,7 @@ from torch import Tensor
 from kochi.attention.options import check_positive
 from kochi.attention.selections.base import Selection
 from kochi.attention.selections.drawing import gumbel_noise
-from kochi.attention.selections.places import best_place, widen
+from kochi.attention.selections.positions import best_position, widen
 from kochi.attention.selections.soft import masked_softmax
 from kochi.attention.selections.straight_through import straight_through
 
@@ -64,5 +64,5 @@ class Gumbel(Selection):
         else:
             alignment = masked_softmax(wide, visible)
         if self.hard:
-            alignment = straight_through(best_place(alignment, visible), alignment)
+            alignment = straight_through(best_position(alignment, visible), alignment)
         return alignment.to(scores.dtype)

@@ -6,13 +6,13 @@ from torch import Tensor
 
 from kochi.attention.options import is_number
 from kochi.attention.selections.base import Choice, SampledSelection
-from kochi.attention.selections.drawing import draw_place
-from kochi.attention.selections.places import best_place, hide, widen
+from kochi.attention.selections.drawing import draw_position
+from kochi.attention.selections.positions import best_position, hide, widen
 from kochi.attention.selections.soft import masked_softmax
 
 
 def choice_of(
-    place: Float[Tensor, "*batch source"],
+    position: Float[Tensor, "*batch source"],
     scores: Float[Tensor, "*batch source"],
     visible: Bool[Tensor, "*#batch #source"] | None,
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
@@ -21,8 +21,8 @@ def choice_of(
     Both are 0 in fully masked rows.
 
     >>> import torch
-    >>> place, scores = torch.tensor([0.0, 1.0, 0.0]), torch.tensor([2.0, 2.0, 9.0])
-    >>> result = choice_of(place, scores, torch.tensor([True, True, False]))
+    >>> position, scores = torch.tensor([0.0, 1.0, 0.0]), torch.tensor([2.0, 2.0, 9.0])
+    >>> result = choice_of(position, scores, torch.tensor([True, True, False]))
     >>> [round(number.item(), 4) for number in result]  # log(1/2) and log(2)
     [-0.6931, 0.6931]
     """
@@ -32,7 +32,7 @@ def choice_of(
     share = log_alignment.exp()
     if visible is not None:
         share = torch.where(visible, share, 0.0)
-    return (place * log_alignment).sum(-1), -(share * log_alignment).sum(-1)
+    return (position * log_alignment).sum(-1), -(share * log_alignment).sum(-1)
 
 
 class Hard(SampledSelection):
@@ -78,7 +78,7 @@ class Hard(SampledSelection):
         scores: Float[Tensor, "batch heads target source"],
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
     ) -> Choice:
-        """See `draw_place` and `choice_of`; a direct call is treated as one with new sentences."""
+        """See `draw_position` and `choice_of`; a direct call starts new sentences."""
         _, expected = self.settle(None, scores.shape[0], scores.device)
         return self.choose(scores, visible, expected)
 
@@ -90,12 +90,14 @@ class Hard(SampledSelection):
     ) -> Choice:
         """Sample a position, or use the softmax for the sentences in ``expected``."""
         wide = widen(scores)
-        place = draw_place(wide, visible) if self.training else best_place(wide, visible)
-        log_probability, entropy = choice_of(place, wide, visible)
+        position = draw_position(wide, visible) if self.training else best_position(wide, visible)
+        log_probability, entropy = choice_of(position, wide, visible)
         if expected is not None:
-            place = torch.where(expected[:, None, None, None], masked_softmax(wide, visible), place)
+            position = torch.where(
+                expected[:, None, None, None], masked_softmax(wide, visible), position
+            )
             log_probability = torch.where(expected[:, None, None], 0.0, log_probability)
-        return Choice(place.to(scores.dtype), log_probability, entropy)
+        return Choice(position.to(scores.dtype), log_probability, entropy)
 
 
 class _Settled(SampledSelection):

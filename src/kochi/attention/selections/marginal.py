@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import widen
+from kochi.attention.selections.positions import widen
 from kochi.attention.selections.soft import masked_softmax
 
 

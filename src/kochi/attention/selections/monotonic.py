@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kochi.attention.history import Past
 from kochi.attention.options import check_number, is_number
 from kochi.attention.selections.base import RecurrentSelection
-from kochi.attention.selections.places import widen
+from kochi.attention.selections.positions import widen
 
 
 def expected_walk(
@@ -54,7 +54,7 @@ def hard_walk(
     return (ahead & (ahead.cumsum(-1) == 1)).to(previous.dtype)
 
 
-def first_place(scores: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch source"]:
+def first_position(scores: Float[Tensor, "*batch source"]) -> Float[Tensor, "*batch source"]:
     """Return the start of a walk: position 0, one-hot."""
     start = torch.zeros_like(scores)
     start[..., :1] = 1.0
@@ -112,7 +112,7 @@ class Monotonic(RecurrentSelection):
         if visible is not None:
             wide = torch.where(visible, wide, 0.0)
         wide = wide + self.offset
-        start = first_place(wide) if previous is None else previous.to(wide.dtype)
+        start = first_position(wide) if previous is None else previous.to(wide.dtype)
         if not self.training:
             stop = wide >= 0.0
             alignment = hard_walk(stop if visible is None else stop & visible, start)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import hide, keep_positive
+from kochi.attention.selections.positions import hide, keep_positive
 
 MOST_STEPS = 64
 """More than Newton's method can need: every step reduces (sum - 1) x (number of positions) to a

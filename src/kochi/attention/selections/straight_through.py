@@ -4,15 +4,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.drawing import draw_place
-from kochi.attention.selections.places import best_place, widen
+from kochi.attention.selections.drawing import draw_position
+from kochi.attention.selections.positions import best_position, widen
 from kochi.attention.selections.soft import masked_softmax
 
 
 def straight_through(
-    place: Float[Tensor, "*batch source"], alignment: Float[Tensor, "*batch source"]
+    position: Float[Tensor, "*batch source"], alignment: Float[Tensor, "*batch source"]
 ) -> Float[Tensor, "*batch source"]:
-    """Return ``place``, bit for bit, with the gradient of ``alignment``.
+    """Return ``position``, bit for bit, with the gradient of ``alignment``.
 
     Bengio, Leonard and Courville 2013; https://arxiv.org/abs/1308.3432. The paper uses it for
     binary units, here it is used for one-hot vectors.
@@ -24,7 +24,7 @@ def straight_through(
     >>> result.tolist(), alignment.grad.tolist()
     ([0.0, 1.0], [3.0, 5.0])
     """
-    return place + (alignment - alignment.detach())  # exactly 0: not 1 - 0.9 + 0.9
+    return position + (alignment - alignment.detach())  # exactly 0: not 1 - 0.9 + 0.9
 
 
 class StraightThrough(Selection):
@@ -48,6 +48,6 @@ class StraightThrough(Selection):
     ) -> Float[Tensor, "batch heads target source"]:
         """See `straight_through`."""
         wide = widen(scores)
-        pick = draw_place if self.sample and self.training else best_place
+        pick = draw_position if self.sample and self.training else best_position
         alignment = straight_through(pick(wide, visible), masked_softmax(wide, visible))
         return alignment.to(scores.dtype)

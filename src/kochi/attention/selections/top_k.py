@@ -6,11 +6,11 @@ from torch import Tensor
 
 from kochi.attention.options import check_count
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.places import some_visible
+from kochi.attention.selections.positions import some_visible
 from kochi.attention.selections.soft import masked_softmax
 
 
-def best_places(
+def best_positions(
     scores: Float[Tensor, "*batch source"],
     visible: Bool[Tensor, "*#batch #source"] | None,
     k: int,
@@ -19,7 +19,7 @@ def best_places(
 
     >>> import torch
     >>> scores = torch.tensor([2.0, 1.0, 1.0, 1.0, 9.0])
-    >>> best_places(scores, torch.tensor([True, True, True, True, False]), 3).tolist()
+    >>> best_positions(scores, torch.tensor([True, True, True, True, False]), 3).tolist()
     [True, True, True, False, False]
     """
     mask = some_visible(scores, visible)
@@ -56,5 +56,5 @@ class TopK(Selection):
         scores: Float[Tensor, "batch heads target source"],
         visible: Bool[Tensor, "#batch #heads #target #source"] | None,
     ) -> Float[Tensor, "batch heads target source"]:
-        """See `best_places` and `masked_softmax`."""
-        return masked_softmax(scores, best_places(scores, visible, self.k))
+        """See `best_positions` and `masked_softmax`."""
+        return masked_softmax(scores, best_positions(scores, visible, self.k))

@@ -154,10 +154,10 @@ def change_tempo(
     """
     check_speeds([factor])
     count = max(1, round(len(frames) / factor))
-    places = np.minimum(np.arange(count) * factor, len(frames) - 1)
-    before = np.floor(places).astype(np.int64)
+    positions = np.minimum(np.arange(count) * factor, len(frames) - 1)
+    before = np.floor(positions).astype(np.int64)
     after = np.minimum(before + 1, len(frames) - 1)
-    share = (places - before).astype(np.float32)[:, None]
+    share = (positions - before).astype(np.float32)[:, None]
     return frames[before] * (1 - share) + frames[after] * share
 
 

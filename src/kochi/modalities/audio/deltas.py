@@ -46,12 +46,12 @@ def append_deltas(
         )
     *batch, length, _ = frames.shape
     last = torch.full(batch, length, device=frames.device) if lengths is None else lengths
-    places = torch.arange(length, device=frames.device)
+    positions = torch.arange(length, device=frames.device)
     parts = [frames]
     for taps in delta_filters(order, reach):
         delta = torch.zeros_like(frames)
         for offset, weight in zip(range(-(len(taps) // 2), len(taps) // 2 + 1), taps, strict=True):
-            near = (places + offset).minimum(last[..., None] - 1).clamp_min(0)
+            near = (positions + offset).minimum(last[..., None] - 1).clamp_min(0)
             delta = delta + weight * frames.take_along_dim(near[..., None], dim=-2)
         parts.append(delta)
     return torch.cat(parts, dim=-1)

@@ -13,7 +13,7 @@ from kochi.timestamps import Timed
 from kochi.view.figures import printable, set_fonts, size_of
 from kochi.view.labelled import (
     LabelledAlignment,
-    labelled_places,
+    labelled_positions,
     scale_top,
     thinned_note,
     visible_title,
@@ -73,8 +73,8 @@ def draw_spectrogram(
     figure = Figure(figsize=size)
 
     def panel(bottom: float, height: float) -> Axes:
-        place = (_LEFT / size[0], bottom / size[1], width / size[0], height / size[1])
-        axes = figure.add_axes(place)
+        position = (_LEFT / size[0], bottom / size[1], width / size[0], height / size[1])
+        axes = figure.add_axes(position)
         axes.set_xlim(0.0, seconds)
         return axes
 
@@ -148,7 +148,7 @@ def _reach(layout: Frames, count: int) -> tuple[float, float]:
 
 def _label_rows(axes: Axes, tokens: Sequence[str], every: int) -> None:
     count = len(tokens)
-    rows = labelled_places(count, every)
+    rows = labelled_positions(count, every)
     axes.set_yticks([1.0 - (row + 0.5) / count for row in rows], [tokens[row] for row in rows])
     axes.tick_params(axis="y", length=0, labelsize=8)
     for spine in axes.spines.values():

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int16
 from torch import Tensor
 
 from kochi.decoders.streaming import StreamingDecoder
-from kochi.decoding.streaming import Walk, Written, walk_on
+from kochi.decoding.streaming import StreamedToken, StreamState, advance
 from kochi.encoders.encoder import FrameEncoder
 from kochi.errors import UserError
 from kochi.inference.predictor import Predictor
@@ -99,7 +99,7 @@ class Listener:
         while True:
             writing = self._writing
             written = writing.write(frames, last)
-            if last and not writing.places and not self._number:
+            if last and not writing.positions and not self._number:
                 raise UserError("the sound is shorter than a frame; expected more of it")
             if writing.has_looked or (last and not self._number):  # otherwise it is silence
                 found += [self._heard(one) for one in written]
@@ -109,11 +109,11 @@ class Listener:
             self._number += writing.has_looked
             self._writing = writing.next()
 
-    def _heard(self, one: Written) -> Heard:
+    def _heard(self, one: StreamedToken) -> Heard:
         look = None
-        if one.place is not None:
+        if one.position is not None:
             layout = self._writing.layout
-            look = layout.centre_seconds(self._writing.begin + one.place)
+            look = layout.centre_seconds(self._writing.begin + one.position)
         return Heard(
             text="".join(self._predictor.target.pieces([one.token])),
             utterance=self._number,
@@ -133,10 +133,10 @@ class Utterance:
         skipped: Number of frames at the start of the input that belong to the previous position.
 
     Attributes:
-        places: Number of positions so far.
+        positions: Number of positions so far.
         has_looked: Whether a token has attended to a position.
         off_the_end: Whether it ended because there was no position left to attend to.
-        next_place: The position after the one attended to last.
+        next_position: The position after the one attended to last.
         rest: Frames from that position on, as far as they have arrived.
 
     Raises:
@@ -152,12 +152,12 @@ class Utterance:
         )  # fmt: skip
         self._predictor, self._skipped = predictor, skipped
         self.layout, self.begin = encoder.layout, begin
-        self._walker = StreamingDecoder(predictor.model.decoder)
+        self._decoder = StreamingDecoder(predictor.model.decoder)
         self._options = predictor.run.search
         nothing = torch.zeros(1, 0, reader.inputs.size)
         values, self._fed = encoder.feed(self._moved(nothing), None, False)
-        self._walk = Walk(self._walker.start(values))
-        self.places = self.next_place = self._behind = 0
+        self._search = StreamState(self._decoder.start(values))
+        self.positions = self.next_position = self._behind = 0
         self.has_looked = self.off_the_end = False
         self.rest = nothing[0]
         self._passed = 0  # upcoming frames that belong to previous positions
@@ -165,13 +165,13 @@ class Utterance:
     @property
     def ended(self) -> bool:
         """Return whether the end mark was predicted."""
-        return self._walk.ended
+        return self._search.ended
 
     def next(self) -> "Utterance":
         """Return the utterance that begins after this one."""
-        return Utterance(self._predictor, self.begin + self.next_place, self._passed)
+        return Utterance(self._predictor, self.begin + self.next_position, self._passed)
 
-    def write(self, frames: Float[Tensor, "frames size"], last: bool) -> list[Written]:
+    def write(self, frames: Float[Tensor, "frames size"], last: bool) -> list[StreamedToken]:
         """Add frames; return the tokens that can now be predicted.
 
         Decodes position by position, so that the result does not depend on the length of blocks.
@@ -179,43 +179,43 @@ class Utterance:
         skipped = min(self._skipped, len(frames))
         self._skipped, frames = self._skipped - skipped, frames[skipped:]
         values, self._fed = self._encoder.feed(self._moved(frames[None]), self._fed, last)
-        written: list[Written] = []
-        for place in range(values.shape[1]):
-            grown = self._walker.grow(self._walk.state, values[:, place : place + 1])
-            self._walk, self.places = replace(self._walk, state=grown), self.places + 1
-            written += self._walk_on(last=False)
+        written: list[StreamedToken] = []
+        for position in range(values.shape[1]):
+            grown = self._decoder.grow(self._search.state, values[:, position : position + 1])
+            self._search, self.positions = replace(self._search, state=grown), self.positions + 1
+            written += self._advance(last=False)
             if not self.ended and self._waits_too_long:
-                written += self._walk_on(last=True)
+                written += self._advance(last=True)
             if self.ended:
                 break
         if last and not self.ended:
-            written += self._walk_on(last=True)
+            written += self._advance(last=True)
         self._keep(frames)
         return written
 
-    def _walk_on(self, last: bool) -> list[Written]:
+    def _advance(self, last: bool) -> list[StreamedToken]:
         options = self._options
-        limit = int(self.places * options.max_length_ratio) + options.max_length_extra
-        written, self._walk = walk_on(self._walker, self._walk, limit, last)
+        limit = int(self.positions * options.max_length_ratio) + options.max_length_extra
+        written, self._search = advance(self._decoder, self._search, limit, last)
         for one in written:
-            self.off_the_end = one.place is None
-            if one.place is not None:
-                self.has_looked, self._behind = True, one.place + 1
+            self.off_the_end = one.position is None
+            if one.position is not None:
+                self.has_looked, self._behind = True, one.position + 1
         return written
 
     @property
     def _waits_too_long(self) -> bool:
-        return (self.places - self._behind) * self.layout.hop_seconds >= PATIENCE_SECONDS
+        return (self.positions - self._behind) * self.layout.hop_seconds >= PATIENCE_SECONDS
 
     def _keep(self, frames: Float[Tensor, "frames size"]) -> None:
         """Keep the frames that the next utterance will begin with; some may still be missing."""
         if self.ended and self.off_the_end:  # in a long pause, only the latest frames may be a word
-            self._behind = (self.places + self._behind) // 2
-        self._passed += (self._behind - self.next_place) * self._encoder.subsampling
+            self._behind = (self.positions + self._behind) // 2
+        self._passed += (self._behind - self.next_position) * self._encoder.subsampling
         waiting = torch.cat([self.rest, frames])
         gone = min(self._passed, len(waiting))
         self.rest, self._passed = waiting[gone:], self._passed - gone
-        self.next_place = self._behind
+        self.next_position = self._behind
 
     def _moved(self, frames: Tensor) -> Tensor:
         return frames.to(self._device, self._precision)

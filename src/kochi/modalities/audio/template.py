@@ -138,7 +138,7 @@ def _text(heard: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str,
             "[search]",
             "beam = 5  # 1 is greedy: faster, a little worse",
             "ctc_weight = 0.3  # how much CTC has to say",
-            "max_length_ratio = 1.0  # tokens for each place of the memory, at most",
+            "max_length_ratio = 1.0  # tokens for each position of the memory, at most",
             "",
         ]
     )

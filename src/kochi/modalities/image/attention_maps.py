@@ -46,9 +46,9 @@ def positions_of(words: Sequence[int | None]) -> list[list[int]]:
     """
     count = max((word + 1 for word in words if word is not None), default=0)
     found: list[list[int]] = [[] for _ in range(count)]
-    for place, word in enumerate(words):
+    for position, word in enumerate(words):
         if word is not None:
-            found[word].append(place)
+            found[word].append(position)
     return found
 
 

@@ -47,9 +47,9 @@ class Image(Modality[PictureData]):
 
     @override
     def pairs(self, split: Split, bad: Bad) -> Iterator[Pair]:
-        data, place = self.data, self.data.folder / getattr(self.data, split)
-        if place.is_dir():
-            for picture, texts in folder_pictures(place):
+        data, position = self.data, self.data.folder / getattr(self.data, split)
+        if position.is_dir():
+            for picture, texts in folder_pictures(position):
                 yield Pair(picture, texts, str(picture.path))
             return
 
@@ -59,14 +59,14 @@ class Image(Modality[PictureData]):
             boxes = () if column is None else row_boxes(row, column, texts[0])
             return Pair(row_picture(row, data), texts, row.where, boxes)
 
-        yield from usable(manifest_rows(data, place, split, bad), pair, bad)
+        yield from usable(manifest_rows(data, position, split, bad), pair, bad)
 
     @override
     def files(self, split: Split) -> list[Path]:
-        place = self.data.folder / getattr(self.data, split)
-        if place.is_dir():
-            return [path.with_suffix(".txt") for path in picture_files(place)]
-        return [place]
+        position = self.data.folder / getattr(self.data, split)
+        if position.is_dir():
+            return [path.with_suffix(".txt") for path in picture_files(position)]
+        return [position]
 
     @override
     def with_test(self, files: Sequence[Path]) -> PictureData:

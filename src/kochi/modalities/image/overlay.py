@@ -104,7 +104,9 @@ def peaks(looked: Looked) -> list[Peak]:
     found = []
     for weights in looked.alignments:
         sums = sliding_window_view(weights, (high, wide)).sum((-2, -1))
-        row, column = (int(place) for place in np.unravel_index(int(sums.argmax()), sums.shape))
+        row, column = (
+            int(position) for position in np.unravel_index(int(sums.argmax()), sums.shape)
+        )
         across = (column + wide / 2) * looked.cell[1] - left
         down = (row + high / 2) * looked.cell[0] - top
         middle = (
@@ -146,18 +148,18 @@ def save_overlay(looked: Looked, path: Path, title: str | None = None) -> None:
     total = breadth + _BAR + _BAR_LABELS, rows * down + head + foot + 2 * _EDGE
     figure = Figure(figsize=total)
     top, found = scale_top(looked.alignments.reshape(1, -1)), peaks(looked)
-    for place in range(count):
-        row, column = divmod(place, columns)
+    for position in range(count):
+        row, column = divmod(position, columns)
         left = (_EDGE + column * across) / total[0]
         bottom = 1.0 - (_EDGE + head + row * down + _LABEL + height) / total[1]
         axes = figure.add_axes((left, bottom, width / total[0], height / total[1]))
-        _draw(axes, looked, place - 1, top)
-        if place:
-            peak = found[place - 1]
+        _draw(axes, looked, position - 1, top)
+        if position:
+            peak = found[position - 1]
             _draw_frame(axes, looked, peak)
             share = f" {peak.share:.0%}"
             room = across - _EDGE / 2 - size_of(share, _LABEL_POINTS)[0]
-            label = printable(visible(looked.words[place - 1]), kind)
+            label = printable(visible(looked.words[position - 1]), kind)
             label = shortened(label, _LABEL_POINTS, room) + share
             axes.set_title(label, fontsize=_LABEL_POINTS, loc="left", pad=3)
     if title:
@@ -192,8 +194,8 @@ def _draw_bar(figure: Figure, top: float, left: float, height: float, head: floa
     """Draw the scale bar that all words share."""
     width, whole = figure.get_size_inches()
     bottom = whole - _EDGE - head - _LABEL - height
-    place = (left / width, bottom / whole, _BAR / width, height / whole)
-    axes = figure.add_axes(place)
+    position = (left / width, bottom / whole, _BAR / width, height / whole)
+    axes = figure.add_axes(position)
     bar = figure.colorbar(ScalarMappable(Normalize(0.0, top), _SHADES), cax=axes)
     bar.set_label("share of a cell", fontsize=_NOTE_POINTS)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -32,7 +32,7 @@ hidden_size = 256
 dropout = 0.2  # raise it when the dev metric falls while the loss falls
 encoder = {encoder}
 attention.score = "additive"
-# attention.selection = {{ kind = "hard", expected_share = 0.5 }}  # one place a word
+# attention.selection = {{ kind = "hard", expected_share = 0.5 }}  # one position a word
 """
 
 
@@ -143,7 +143,7 @@ def _text(seen: Listed, sizes: Sizes, tokens: str, run_file: Path, output: str, 
             "",
             "[search]",
             "beam = 3  # 1 is greedy: faster, a little worse",
-            "max_length_ratio = 0.5  # tokens for each place of the memory, at most",
+            "max_length_ratio = 0.5  # tokens for each position of the memory, at most",
             "max_length_extra = 50",
             "",
         ]

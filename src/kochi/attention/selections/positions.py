@@ -32,14 +32,14 @@ def some_visible(
     return visible.expand(scores.shape)
 
 
-def best_place(
+def best_position(
     scores: Float[Tensor, "*batch source"], visible: Bool[Tensor, "*#batch #source"] | None
 ) -> Float[Tensor, "*batch source"]:
     """Return the first position with the highest visible score, one-hot; constant for autograd.
 
     >>> import torch
     >>> scores = torch.tensor([3.0, 5.0, 5.0, 9.0])
-    >>> best_place(scores, torch.tensor([True, True, True, False])).tolist()
+    >>> best_position(scores, torch.tensor([True, True, True, False])).tolist()
     [0.0, 1.0, 0.0, 0.0]
     """
     best = torch.zeros_like(scores)
@@ -55,8 +55,7 @@ def keep_positive(
 ) -> Float[Tensor, "*batch source"]:
     """Return the values where the alignment is above 0, and 0 elsewhere, even for NaN.
 
-    This is the gradient of a relu. `torch.where` is 25 times slower: 0.73 ms against 0.03 for 4096
-    rows of 50 in float32, torch 2.13, one thread.
+    This is the gradient of a relu, which is much faster than `torch.where`.
 
     >>> import torch
     >>> keep_positive(torch.tensor([2.0, float("nan")]), torch.tensor([0.3, 0.0])).tolist()

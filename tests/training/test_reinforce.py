@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from kochi import config
-from kochi.decoders.written import Looks
+from kochi.decoders.output import Samples
 from kochi.training.reinforce import next_baseline, reinforce
 
 
 def test_expected_gradient_is_the_exact_one():
-    """All paths of two steps over three places, each weighted with its probability."""
+    """All paths of two steps over three positions, each weighted with its probability."""
     torch.manual_seed(0)
     scores = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     log_likelihood = torch.randn(2, 3, 3, dtype=torch.float64)  # of a token, by both choices
@@ -26,10 +26,10 @@ def test_expected_gradient_is_the_exact_one():
         chosen = torch.stack([log_probs[0, first], log_probs[1, second]])[None]
         probability = chosen.sum().exp()
         expected_reward = expected_reward + probability * likelihood.sum()
-        looks = Looks(chosen, torch.zeros_like(chosen))
+        samples = Samples(chosen, torch.zeros_like(chosen))
         baseline = torch.tensor(0.7, dtype=torch.float64)
         surrogate = surrogate + probability.detach() * reinforce(
-            looks, -likelihood[None], mask, baseline, options
+            samples, -likelihood[None], mask, baseline, options
         )
     (exact,) = torch.autograd.grad(-expected_reward, scores, retain_graph=True)
     (found,) = torch.autograd.grad(surrogate, scores)
@@ -37,14 +37,14 @@ def test_expected_gradient_is_the_exact_one():
 
 
 def test_padding_gains_nothing():
-    looks = Looks(torch.randn(2, 4), torch.rand(2, 4))
+    samples = Samples(torch.randn(2, 4), torch.rand(2, 4))
     nll, mask = torch.rand(2, 4), torch.tensor([[True] * 4, [True, True, False, False]])
     options, baseline = config.Reinforce(), torch.tensor(-1.0)
-    loss = reinforce(looks, nll, mask, baseline, options)
+    loss = reinforce(samples, nll, mask, baseline, options)
     other = torch.where(mask, nll, 9.0)
-    torch.testing.assert_close(reinforce(looks, other, mask, baseline, options), loss)
-    shorter = Looks(looks.log_probability[1:, :2], looks.entropy[1:, :2])
-    first = Looks(looks.log_probability[:1], looks.entropy[:1])
+    torch.testing.assert_close(reinforce(samples, other, mask, baseline, options), loss)
+    shorter = Samples(samples.log_probability[1:, :2], samples.entropy[1:, :2])
+    first = Samples(samples.log_probability[:1], samples.entropy[:1])
     parts = reinforce(first, nll[:1], mask[:1], baseline, options) + reinforce(
         shorter, nll[1:, :2], mask[1:, :2], baseline, options
     )
@@ -52,10 +52,10 @@ def test_padding_gains_nothing():
 
 
 def test_entropy_is_rewarded():
-    looks = Looks(torch.zeros(1, 2), torch.tensor([[0.5, 1.0]]))
+    samples = Samples(torch.zeros(1, 2), torch.tensor([[0.5, 1.0]]))
     mask = torch.ones(1, 2, dtype=torch.bool)
     options = config.Reinforce(entropy_weight=0.1)
-    loss = reinforce(looks, torch.zeros(1, 2), mask, torch.tensor(0.0), options)
+    loss = reinforce(samples, torch.zeros(1, 2), mask, torch.tensor(0.0), options)
     assert loss.item() == pytest.approx(-0.15)
 
 

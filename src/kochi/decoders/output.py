@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kochi.attention import Draws, Readout
+from kochi.attention import AttentionOutput, Draws
 from kochi.decoders.mixture import Mixture
 
 Need = bool | Literal["every layer"]
 """Whether to return alignments: of the last layer that attends to the memory, or of all."""
 
 
-class Looks(NamedTuple):
+class Samples(NamedTuple):
     """Samples of the attention at each target position, summed over heads and layers.
 
     Args:
@@ -26,19 +26,19 @@ class Looks(NamedTuple):
     entropy: Float[Tensor, "batch target"]
 
 
-class Written(NamedTuple):
+class DecoderOutput(NamedTuple):
     """Features for the output layer, with their alignments.
 
     Args:
         features: Features of each target position; a `Mixture` if a source position is summed out.
         layers: The requested alignments: of the last layer that attends to the memory, or of each
             such layer, first to last. Empty for a decoder without attention.
-        looks: The samples of the attention; None if nothing is sampled.
+        samples: The samples of the attention; None if nothing is sampled.
     """
 
     features: Float[Tensor, "batch target feature_size"] | Mixture
     layers: tuple[Float[Tensor, "batch heads target source"], ...] = ()
-    looks: Looks | None = None
+    samples: Samples | None = None
 
     @property
     def alignment(self) -> Float[Tensor, "batch target source"] | None:
@@ -46,27 +46,29 @@ class Written(NamedTuple):
         return self.layers[-1].mean(1) if self.layers else None
 
 
-def one_after_the_other(draws: Iterable[Draws | None]) -> Looks | None:
+def concatenate_steps(draws: Iterable[Draws | None]) -> Samples | None:
     """Concatenate the samples of single steps."""
     steps = [_over_heads(one) for one in draws if one is not None]
-    return Looks(*(torch.cat(part, 1) for part in zip(*steps, strict=True))) if steps else None
+    return Samples(*(torch.cat(part, 1) for part in zip(*steps, strict=True))) if steps else None
 
 
-def on_top_of_each_other(draws: Iterable[Draws | None]) -> Looks | None:
+def sum_layers(draws: Iterable[Draws | None]) -> Samples | None:
     """Sum over several layers, which gives the joint log-probability of their samples."""
     layers = [_over_heads(one) for one in draws if one is not None]
     return (
-        Looks(*(torch.stack(part).sum(0) for part in zip(*layers, strict=True))) if layers else None
+        Samples(*(torch.stack(part).sum(0) for part in zip(*layers, strict=True)))
+        if layers
+        else None
     )
 
 
-def _over_heads(draws: Draws) -> Looks:
-    return Looks(draws.log_probability.sum(1), draws.entropy.sum(1))
+def _over_heads(draws: Draws) -> Samples:
+    return Samples(draws.log_probability.sum(1), draws.entropy.sum(1))
 
 
-def every_head(readout: Readout) -> Float[Tensor, "batch heads target source"] | None:
+def all_heads(attended: AttentionOutput) -> Float[Tensor, "batch heads target source"] | None:
     """Return the alignment, if requested, with an axis of heads even if there is only one."""
-    alignment = readout.alignment
+    alignment = attended.alignment
     return alignment.unsqueeze(1) if alignment is not None and alignment.ndim == 3 else alignment
 
 
