@@ -34,7 +34,7 @@ test: check
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto -m "not slow"
 
 test-all: check
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
+	OMP_NUM_THREADS=1 CHECK_SHAPES=all .venv/bin/python -m pytest -n auto
 
 check: $(READY)
 	.venv/bin/ruff check .

@@ -5,6 +5,7 @@ Nothing of kochi is imported here at the top: the shape checks are woven in when
 must be there before the first import.
 """
 
+import contextlib
 import io
 import os
 import random
@@ -85,6 +86,10 @@ evaluate_every = 220
 beam = 1
 """
 
+TESTS = Path(__file__).parent
+WHOLE = ("acceptance", "commands", "docs", "examples", "fuzz", "inference", "studies", "view")
+CHECK_ALL = os.environ.get("CHECK_SHAPES") == "all"  # in `make test-all`
+
 torch.set_num_threads(1)
 if not torch.cuda.is_available():
     # Before anybody imports triton: its own functions, too, are interpreted from then on or not.
@@ -97,12 +102,29 @@ def pytest_runtest_setup() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = True  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Switch the shape checks off."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
+
 @pytest.fixture
 def shapes_unchecked() -> Iterator[None]:
     """Switch the shape checks off: under `torch.compile` they fail falsely."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    with unchecked():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def checked_where_it_is_quick(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Switch the shape checks off in tests of whole commands, whose time they double."""
+    path = request.path
+    whole = TESTS in path.parents and path.relative_to(TESTS).parts[0] in WHOLE
+    with unchecked() if whole and not CHECK_ALL else contextlib.nullcontext():
+        yield
 
 
 @dataclass(frozen=True)
@@ -181,7 +203,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Made:
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
                 folder.mkdir()
-                make(folder)
+                with contextlib.nullcontext() if CHECK_ALL else unchecked():
+                    make(folder)
                 done.touch()
         return folder
 

@@ -56,7 +56,7 @@ def of_kochi_alone():
 
 def test_attention_needs_torch_numpy_jaxtyping_and_einops_alone():
     blocked = of_kochi_alone()
-    assert {"pydantic", "tokenizers", "typer", "safetensors", "lightning"} <= blocked
+    assert {"pydantic", "tokenizers", "typer", "safetensors", "lightning_fabric"} <= blocked
     done = without(blocked, ATTENTION)
     assert done.returncode == 0, done.stderr
     assert "torch.Size([2, 3, 8])" in done.stdout
@@ -72,7 +72,7 @@ def test_text_is_answered_without_any_extra():
 @pytest.mark.parametrize(
     ("package", "words", "extra"),
     [
-        ("lightning", ("train", "run.toml"), "train"),
+        ("lightning_fabric", ("train", "run.toml"), "train"),
         ("matplotlib", ("show", OLD, "a b", "--out", "a.png"), "viz"),
     ],
 )
@@ -84,15 +84,19 @@ def test_a_missing_extra_is_one_line(package, words, extra, tmp_path, monkeypatc
     done = without([package], COMMAND, *words)
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
-    assert f"the package {package}; install it with: pip install 'kochi[{extra}]'" in line
+    name = package.replace("_", "-")
+    assert f"the package {name}; install it with: pip install 'kochi[{extra}]'" in line
 
 
 def test_init_writes_a_run_file_where_nothing_can_be_trained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("pairs.tsv").write_text("".join(f"a{n}\tb{n}\n" for n in range(60)))
-    done = without(["lightning"], COMMAND, "init", "pairs.tsv")
+    done = without(["lightning_fabric"], COMMAND, "init", "pairs.tsv")
     assert done.returncode == 0 and Path("run.toml").exists()
-    assert "cannot estimate the training time: training needs the package lightning" in done.stderr
+    assert (
+        "cannot estimate the training time: training needs the package lightning-fabric"
+        in done.stderr
+    )
 
 
 def test_every_extra_is_one_of_the_project():
@@ -100,5 +104,5 @@ def test_every_extra_is_one_of_the_project():
     known = project["optional-dependencies"]
     assert {extra for extra, _ in EXTRAS.values()} <= known.keys()
     for package, (extra, _) in EXTRAS.items():
-        name = {"PIL": "pillow"}.get(package, package)
+        name = {"PIL": "pillow"}.get(package, package).replace("_", "-")
         assert any(line.startswith(name) for line in known[extra]), package

@@ -146,7 +146,7 @@ PLACES = {
 }
 ATTENTION_IMPORTS = {"torch", "jaxtyping", "einops", "triton"} | set(sys.stdlib_module_names)
 HEAVY = (
-    "lightning",
+    "lightning_fabric",
     "sacrebleu",
     "jiwer",
     "matplotlib",
@@ -269,6 +269,30 @@ def test_naming_a_recording_loads_no_decoder():
         "soundfile",
         "soxr",
     }
+
+
+OUTLINES = """
+import torch
+from kochi import config
+from kochi.encoders import ENCODERS
+from kochi.inputs import FrameInput, PictureInput, TokenInput
+from kochi.models.build import build_model
+
+inputs = {one.__class__: one for one in (TokenInput(9), FrameInput(8, 0.1), PictureInput(3, 9, 9))}
+attention = {"score": "additive", "num_heads": 2}
+with torch.device("meta"):
+    for kind in ENCODERS.builtin:
+        for model in ("rnn", "transformer"):
+            table = {"kind": model, "encoder": kind, "attention": attention}
+            tree = {"data": {"kind": "tsv", "train": "a.tsv"}, "model": table}
+            run = config.check_run(tree, "run.toml")
+            build_model(run.model, inputs[ENCODERS.component(kind).reads], 9)
+"""
+
+
+def test_checking_a_model_folder_loads_no_compiler():
+    """It would take longer than all else that `kochi predict` does for one line."""
+    assert not loaded_after(OUTLINES) & {"sympy"}  # which the compiler needs
 
 
 def test_help_loads_no_torch():

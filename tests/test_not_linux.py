@@ -60,7 +60,7 @@ MISSING = {
 }
 
 
-@pytest.mark.parametrize("system", MISSING)
+@pytest.mark.parametrize("system", ["windows", pytest.param("macos", marks=pytest.mark.slow)])
 def test_train_resume_and_predict(task: Path, tmp_path: Path, system: str) -> None:
     def run(*words: object, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         program = ELSEWHERE.format(missing=MISSING[system])

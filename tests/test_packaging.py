@@ -103,7 +103,12 @@ def test_attention_in_an_environment_with_nothing_else(wheel: Path, tmp_path: Pa
     done = run(python, "-c", ATTENTION, cwd=tmp_path)
     assert not done.returncode, done.stderr
     loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
-    assert "kochi" in loaded and not loaded & {"pydantic", "tokenizers", "typer", "lightning"}
+    assert "kochi" in loaded and not loaded & {
+        "pydantic",
+        "tokenizers",
+        "typer",
+        "lightning_fabric",
+    }
 
 
 @pytest.mark.slow

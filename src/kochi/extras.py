@@ -8,7 +8,7 @@ from kochi.errors import UserError
 EXTRAS = {
     "PIL": ("image", "pictures"),
     "datasets": ("huggingface", "data sets of the Hugging Face hub"),
-    "lightning": ("train", "training"),
+    "lightning_fabric": ("train", "training"),
     "matplotlib": ("viz", "drawing"),
     "scipy": ("studies", "studies"),
     "soundfile": ("audio", "recordings"),
@@ -39,6 +39,7 @@ def missing(package: str) -> UserError:
     "recordings need the package soxr; install it with: pip install 'kochi[audio]'"
     """
     extra, use = EXTRAS[package]
+    package = package.replace("_", "-")
     verb = "needs" if use.endswith("ing") else "need"
     return UserError(
         f"{use} {verb} the package {package}; install it with: pip install 'kochi[{extra}]'"

@@ -108,6 +108,7 @@ def test_ctrl_c_at_work_is_one_line(command: Command) -> None:
     assert command.end() == (130, ["kochi: stopped"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.0, 0.8])
 def test_ctrl_c_while_processes_begin_is_one_line(command: Command, seconds: float) -> None:
     command.ask()

@@ -79,6 +79,7 @@ def test_a_closed_terminal_saves(start: Start, task: Path) -> None:
     assert "--resume" in lines[-1]
 
 
+@pytest.mark.slow
 def test_nohup_is_respected(start: Start, task: Path) -> None:
     process = start(task, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     _wait(task)
@@ -100,7 +101,9 @@ def test_three_times_ctrl_c_is_one_line(start: Start, task: Path) -> None:
     assert [line for line in lines if line.startswith("kochi: stopped")] == lines[-1:]
 
 
-@pytest.mark.parametrize("streams", [(1,), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize(
+    "streams", [pytest.param((1,), marks=pytest.mark.slow), (0, 1, 2)], ids=str
+)
 def test_closed_streams(start: Start, task: Path, streams: tuple[int, ...]) -> None:
     def close() -> None:
         for number in streams:

@@ -21,7 +21,7 @@ from kochi.modalities.tables import Tokens
 from kochi.models.build import build_model
 from kochi.quiet import Quiet
 
-WORDS = ["abc", "de", "fab", "c", "abcdef", "fed", "cab", "deaf"] * 8
+WORDS = ["abc", "de", "fab", "c", "abcdef", "fed", "cab", "deaf"] * 2
 NUM_THREADS = 6
 
 

@@ -178,7 +178,7 @@ def test_the_gradient_of_dropout_is_that_of_what_was_kept() -> None:
 
     sizes = (2, 4, 8), (2, 9, 8)
     inputs = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
-    assert torch.autograd.gradcheck(context, inputs)
+    assert torch.autograd.gradcheck(context, inputs, fast_mode=True)
     silent = context(*inputs)
     torch.manual_seed(3)
     shown = module(inputs[0], module.project(inputs[1]), need_alignment=True)
@@ -228,9 +228,9 @@ def largest(module: Attention | MultiHeadAttention, length: int) -> int:
 @pytest.mark.parametrize("scope", [SCOPES[0], SCOPES[2]])
 def test_memory_grows_with_length_times_width(scope: Any, score: str) -> None:
     reference, module = twins(score, {**scope, "width": 10}, num_heads=2)
-    short, long = largest(module, 512), largest(module, 2048)
+    short, long = largest(module, 256), largest(module, 1024)
     assert long < 4.5 * short
-    assert 10 * long < 2 * 2 * 2048 * 4096 <= largest(reference, 2048)
+    assert 5 * long < 2 * 2 * 1024 * 2048 <= largest(reference, 1024)
 
 
 def test_the_whole_mask_is_never_built(monkeypatch: pytest.MonkeyPatch) -> None:

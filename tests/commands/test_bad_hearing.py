@@ -83,7 +83,10 @@ def test_formats_of_text(kochi, tiny, tmp_path):
     assert "a model of text hears nothing" in complaint(
         kochi("predict", tiny, "--format", "srt", stdin=b"a\n")
     )
-    assert "expected one FILE of text, found 2" in complaint(kochi("predict", tiny, "a", "b"))
+    file = tmp_path / "a.txt"
+    file.write_text("a\n")
+    line = complaint(kochi("predict", tiny, file, file))
+    assert "expected one FILE of text, found 2" in line
 
 
 def test_a_damaged_reader_in_a_model_folder(kochi, heard, tmp_path):

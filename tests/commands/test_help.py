@@ -47,7 +47,10 @@ def run_example(kochi, line):
     return kochi(*arguments, stdin=stdin)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    "verb",
+    [pytest.param(verb, marks=pytest.mark.slow) if verb == "study" else verb for verb in VERBS],
+)
 def test_worked_example(kochi, desk, verb):
     if verb in ("init", "train"):
         shutil.rmtree(desk / "model")

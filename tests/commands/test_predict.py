@@ -117,6 +117,7 @@ def test_a_reader_that_goes_away_is_no_error(tiny, tmp_path):
         assert process.wait(timeout=60) == 1
 
 
+@pytest.mark.slow
 def test_processes_change_nothing_but_the_time(kochi, tiny):
     lines = b"fade\na\nbead\ncafe\n" * 10
     plain = kochi("predict", tiny, "--json", stdin=lines)

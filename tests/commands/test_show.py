@@ -96,8 +96,15 @@ def test_a_page_without_a_folder(kochi, tiny):
     assert result.err == "kochi: none/a.html: no such folder none; create it first\n"
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.html"])
-@pytest.mark.parametrize("model", ["tiny", "seer"])
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("tiny", "a.png"),
+        ("seer", "a.html"),
+        pytest.param("tiny", "a.html", marks=pytest.mark.slow),
+        pytest.param("seer", "a.png", marks=pytest.mark.slow),
+    ],
+)
 def test_writes_whoever_reads_what_is_printed(request, tmp_path, model, name):
     """The reader has gone before the first line, as ``head`` may: the file is there and whole."""
     source = "bead"

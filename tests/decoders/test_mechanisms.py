@@ -68,21 +68,20 @@ def named(mechanism: dict[str, Any]) -> str:
     return "-".join(map(str, mechanism.values()))
 
 
-def in_turn() -> list[Any]:
-    """Each mechanism in both decoders; in `make test`, in one after the other."""
+def in_turn(decoders: tuple[str, ...]) -> list[Any]:
+    """Each mechanism in all decoders; in `make test` in one of them, in turn."""
     found = []
     for number, mechanism in enumerate(MECHANISMS):
-        decoders = ("luong", "transformer")
+        chosen = decoders[number % len(decoders)]
         if mechanism.get("selection") == "marginal":
-            decoders = ("luong without feeding",)
-        for place, decoder in enumerate(decoders):
-            marks = () if place == number % len(decoders) else pytest.mark.slow
+            chosen = "luong without feeding"
+        elif mechanism.get("relative") == "rotary":
+            chosen = "transformer"
+        for decoder in decoders:
+            marks = () if decoder == chosen else pytest.mark.slow
             name = f"{named(mechanism)}-{decoder}"
             found.append(pytest.param(mechanism, decoder, marks=marks, id=name))
     return found
-
-
-TO_LEARN = in_turn()
 
 
 @pytest.mark.parametrize(
@@ -146,10 +145,9 @@ def looks_at_itself(own: dict[str, Any]) -> Seq2Seq:
     return build_model(run.model, TokenInput(VOCABULARY), VOCABULARY).double().eval()
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
-@pytest.mark.parametrize("mechanism", MECHANISMS, ids=named)
+@pytest.mark.parametrize(("mechanism", "decoder"), in_turn(tuple(DECODERS)))
 def test_step_by_step_with_beams_equals_all_at_once(
-    decoder: str, mechanism: dict[str, Any]
+    mechanism: dict[str, Any], decoder: str
 ) -> None:
     model = build(decoder, mechanism)
     if model is None:
@@ -205,8 +203,19 @@ def losses_of(model: Seq2Seq, steps: int) -> Tensor:
     return torch.stack(found)
 
 
+def to_learn() -> list[Any]:
+    """What `test_every_combination` does not train is trained in `make test`, the rest is slow."""
+    found = in_turn(("luong", "transformer", "luong without feeding"))
+    return [
+        param
+        if len(param.values[0]) > 1 or param.marks
+        else pytest.param(*param.values, marks=pytest.mark.slow, id=param.id)
+        for param in found
+    ]
+
+
 @pytest.mark.usefixtures("shapes_unchecked")  # the test above checks them
-@pytest.mark.parametrize(("mechanism", "decoder"), TO_LEARN)
+@pytest.mark.parametrize(("mechanism", "decoder"), to_learn())
 def test_it_learns_to_copy(mechanism: dict[str, Any], decoder: str) -> None:
     model = build(decoder, mechanism)
     if model is None:

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _import_all() -> None:
     """Import once what the processes of the cases, which are forked, would import each."""
-    import lightning.fabric  # noqa: F401
+    import lightning_fabric  # noqa: F401
     import matplotlib.backends.backend_agg  # noqa: F401
     import torch.utils.tensorboard  # noqa: F401
 

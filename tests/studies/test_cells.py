@@ -106,6 +106,7 @@ def test_rounds_of_time_run_alone():
     assert TimedRound.alone
 
 
+@pytest.mark.slow
 def test_time_is_measured_alone_and_last(tmp_path):
     cells = [Counted(0, alone=True), Counted(1), Counted(2)]
     run(cells, tmp_path, jobs=2)
@@ -123,7 +124,7 @@ class Following(Counted):
         return () if self.first is None else (self.first,)
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("jobs", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_what_takes_up_another_cell_waits_for_it(tmp_path, jobs):
     first = Counted(1, seconds=0.5)
     run([first, Following(2, first=first), Counted(3)], tmp_path, jobs)

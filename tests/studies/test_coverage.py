@@ -8,6 +8,7 @@ from kochi.studies.study import Options
 
 TRIALS = 2000
 ROWS = 60
+QUICK = [(FEWEST, 0.5), (FEWEST, 6.0), (Options.seeds, 2.0)]
 
 
 def covered_apart(draws, generator):
@@ -47,8 +48,14 @@ def test_draws_apart_cover_what_they_say():
     assert covered_apart(FEWEST, np.random.default_rng(1)) >= 0.93
 
 
-@pytest.mark.parametrize("of_draws", [0.5, 1.0, 2.0, 4.0, 6.0, 10.0])
-@pytest.mark.parametrize("draws", [FEWEST, Options.seeds])
+@pytest.mark.parametrize(
+    ("draws", "of_draws"),
+    [
+        pytest.param(draws, ratio, marks=() if (draws, ratio) in QUICK else pytest.mark.slow)
+        for draws in (FEWEST, Options.seeds)
+        for ratio in (0.5, 1.0, 2.0, 4.0, 6.0, 10.0)
+    ],
+)
 def test_crossed_draws_cover_what_they_say(draws, of_draws, monkeypatch):
     """With the fewest that a verdict needs, and with those that the command takes."""
     monkeypatch.setattr("kochi.studies.estimates.RESAMPLES", 100)

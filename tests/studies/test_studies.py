@@ -294,7 +294,18 @@ def test_each_seed_has_data_of_its_own(small):
 def test_own_pairs(kochi, task, tmp_path, monkeypatch):
     """Letters and their names: no right links, so no alignment error; characters are read."""
     monkeypatch.chdir(tmp_path)
-    changes = ("--set", "training.max_steps=3", "--size", 8, "--seeds", 1, "--out", "found")
+    changes = (
+        "--set",
+        "training.max_steps=3",
+        "--size",
+        8,
+        "--seeds",
+        1,
+        "--jobs",
+        1,
+        "--out",
+        "found",
+    )
     result = kochi("study", "sparse", "--data", task, *changes)
     assert result.code == 0, result.err
     table = (tmp_path / "found" / "sparse" / "table.csv").read_text()

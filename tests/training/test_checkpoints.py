@@ -15,6 +15,8 @@ from kochi.errors import UserError
 from kochi.training.checkpoints import read_checkpoint, read_state, write_checkpoint
 from kochi.training.sealed import Damaged, write_sealed
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")  # they double the time
+
 
 class Trap:
     """Unpickled, it would make a file."""

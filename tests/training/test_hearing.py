@@ -15,6 +15,8 @@ from kochi.training.prepare import load_data
 from kochi.training.progress import Progress
 from kochi.training.run import train
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")  # they double the time
+
 MASKS = "training.augmentation={ time_width = 3, time_share = 0.5, bin_width = 2 }"
 SPEEDS = "training.augmentation={ speeds = [0.8, 1.0, 1.25], time_width = 3 }"
 

@@ -8,6 +8,8 @@ import pytest
 from kochi.errors import Interrupted
 from kochi.training.interrupts import SIGNALS, Interrupts
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")  # they double the time
+
 
 @pytest.fixture(autouse=True)
 def not_under_nohup() -> Iterator[None]:

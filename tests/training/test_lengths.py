@@ -15,6 +15,8 @@ from kochi.training.lengths import warmup_warning
 from kochi.training.progress import Progress
 from kochi.training.schedules import SCHEDULES
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")  # they double the time
+
 LEARNED = {
     "kind": "transformer",
     "positions": "learned",

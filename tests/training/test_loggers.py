@@ -1,6 +1,7 @@
 """Services that curves are sent to."""
 
 import csv
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,6 @@ from kochi.errors import UserError
 from kochi.training.checkpoints import newest
 from kochi.training.layout import Layout
 from kochi.training.loggers import LOGGERS, RunLogger
-from kochi.training.loggers.wandb import WeightsAndBiases
 from kochi.training.progress import Progress
 from kochi.training.run import train
 
@@ -85,29 +85,65 @@ def test_a_model_needs_no_logger(
     train(run, resume=True, progress=SILENT)  # goes on without the logger
 
 
-def test_a_package_that_is_not_there_is_one_line(make_run: MakeRun) -> None:
+def test_a_package_that_is_not_there_is_one_line(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
     run = make_run(max_steps=4, loggers="wandb")
     with pytest.raises(UserError, match=r"'wandb' needs the package wandb; .*pip install wandb"):
         train(run, progress=SILENT)
 
 
+class Service:
+    """What kochi calls of the package wandb, kept in lists."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.fails_at = fails_at
+        self.started: list[dict[str, Any]] = []
+        self.sent: list[dict[str, float]] = []
+        self.config: dict[str, Any] = {}
+        self.finished = 0
+        self.id = "abc"
+
+    def init(self, **options: Any) -> "Service":
+        self.started.append(options)
+        Path(options["dir"], "wandb").mkdir(exist_ok=True)
+        latest = Path(options["dir"], "wandb", "latest-run")
+        latest.unlink(missing_ok=True)
+        latest.symlink_to("run-abc")  # as the real one does
+        return self
+
+    def define_metric(self, name: str, step_metric: str) -> None:
+        assert (name, step_metric) == ("*", "step")
+
+    def log(self, values: dict[str, float]) -> None:
+        if values["step"] == self.fails_at:
+            raise ConnectionError("no\nroute")
+        self.sent.append(values)
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def test_a_resumed_run_goes_on_with_its_record(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service()
+    monkeypatch.setitem(sys.modules, "wandb", service)
+    loggers = {"kind": "wandb", "project": "mine", "offline": True}
+    train(make_run(max_steps=4, evaluate_every=2, loggers=loggers), progress=SILENT)
+    train(make_run(max_steps=6, evaluate_every=2, loggers=loggers), resume=True, progress=SILENT)
+    assert [one["id"] for one in service.started] == [None, "abc"]
+    assert {(one["project"], one["mode"]) for one in service.started} == {("mine", "offline")}
+    assert [one["step"] for one in service.sent if "dev/loss" in one] == [2, 4, 6]
+    assert service.config["training"]["max_steps"] == 4
+    assert service.finished == 2
+
+
 def test_a_service_that_fails_is_one_line_and_the_run_goes_on_without(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Failing:
-        experiment = None
-
-        def log_hyperparams(self, settings: dict[str, Any]) -> None:
-            assert settings["seed"] == 1
-
-        def log_metrics(self, values: dict[str, float], step: int) -> None:
-            if step == 4:
-                raise ConnectionError("no\nroute")
-
-        def finalize(self, status: str) -> None:
-            pass
-
-    monkeypatch.setattr(WeightsAndBiases, "make", lambda self, folder: Failing())
+    monkeypatch.setitem(sys.modules, "wandb", Service(fails_at=4))
     options: dict[str, Any] = {"max_steps": 6, "checkpoint_every": 2}
     with pytest.raises(UserError, match=r"'wandb': ConnectionError: no route; .*--resume"):
         train(make_run(loggers=["wandb"], **options), progress=SILENT, log_every=2)

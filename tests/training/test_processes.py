@@ -15,6 +15,8 @@ from kochi.training.layout import Layout
 from kochi.training.progress import Progress
 from kochi.training.run import train
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")  # they double the time
+
 MakeRun = Callable[..., config.Run]
 SILENT = Progress(silent=True)
 

@@ -19,6 +19,8 @@ from kochi.training.prepare import alone_in
 from kochi.training.progress import Progress
 from kochi.training.run import train
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")  # they double the time
+
 MakeRun = Callable[..., config.Run]
 
 

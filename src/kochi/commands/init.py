@@ -124,7 +124,7 @@ def init(
         say(f"  {_shown(pair.source)}  ->  {_shown(pair.references[0])}")
     if estimate:
         try:
-            need("lightning")
+            need("lightning_fabric")
             from kochi.training.estimate import estimate_training
 
             say(estimate_training(out))

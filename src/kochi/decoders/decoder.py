@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kochi.decoders.mixture import Mixture
 from kochi.decoders.output import DecoderOutput, Need
 from kochi.layers.embedding import Embedding
+from kochi.layers.initial import normal
 from kochi.memory import Memory
 from kochi.products import linear
 
@@ -46,7 +47,7 @@ class Decoder(nn.Module, ABC):
         self.feature_size = feature_size
         weight = embedding.weight
         if not tie_embeddings:
-            weight = nn.Parameter(torch.randn(vocabulary, feature_size) * feature_size**-0.5)
+            weight = nn.Parameter(normal(vocabulary, feature_size, deviation=feature_size**-0.5))
         self.output_weight = weight
         self.output_bias = nn.Parameter(torch.zeros(vocabulary))
 

@@ -16,6 +16,7 @@ from kochi.encoders.residual import Channels, ResidualNetwork
 from kochi.inputs import PictureInput
 from kochi.layers.directions import RecurrentLayer, reversal, stack_layers
 from kochi.layers.dropout import Dropout
+from kochi.layers.initial import normal
 from kochi.layers.recurrent import State
 from kochi.memory import Memory
 from kochi.tables import Cell, Fraction, GridPositionsName, Layers, Positions, Positive
@@ -59,7 +60,7 @@ class CnnRowsEncoder(PictureEncoder):
         self.layers = nn.ModuleList(stack_layers(cell, channels[-1], hidden_size, layers, True))
         vectors = 2 if cell == "lstm" else 1
         self.row_states = nn.Parameter(
-            0.1 * torch.randn(layers, 2, vectors, max_rows, hidden_size)
+            normal(layers, 2, vectors, max_rows, hidden_size, deviation=0.1)
         )  # V_h0
         self.dropout = Dropout(dropout)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from kochi.encoders.picture import quiet, to_multiple
+from kochi.layers.initial import is_outlined
 from kochi.layers.picture_norm import PictureNorm
 from kochi.tables import Positive
 
@@ -108,5 +109,6 @@ def _hidden(values: Tensor, mask: Tensor | None) -> Tensor:
 
 def _initialise(layer: nn.Module) -> None:
     assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if not is_outlined():
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)

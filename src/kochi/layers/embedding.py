@@ -1,10 +1,11 @@
 """Token embeddings with scaled initialisation and without a gradient for padding."""
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
+
+from kochi.layers.initial import normal
 
 PAD = 0
 
@@ -24,7 +25,7 @@ class Embedding(nn.Module):
     def __init__(self, vocabulary: int, size: int) -> None:
         super().__init__()
         self.scale = size**0.5
-        self.weight = nn.Parameter(torch.randn(vocabulary, size) * size**-0.5)
+        self.weight = nn.Parameter(normal(vocabulary, size, deviation=size**-0.5))
 
     @override
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length size"]:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from kochi.layers.initial import is_outlined, normal
 from kochi.tables import TextPositions
 
 
@@ -32,6 +33,8 @@ def sinusoidal(length: int, size: int) -> Float[Tensor, "length size"]:
     """
     if size % 2:
         raise ValueError(f"size must be even for sinusoidal positions, got {size}")
+    if is_outlined():
+        return torch.empty(length, size)
     rates = torch.exp(torch.arange(0, size, 2) * (-math.log(10000.0) / size))
     angles = torch.arange(length)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
@@ -62,7 +65,7 @@ class LearnedPositions(nn.Module):
 
     def __init__(self, size: int, max_positions: int = 1024) -> None:
         super().__init__()
-        self.table = nn.Parameter(torch.randn(max_positions, size) * size**-0.5)
+        self.table = nn.Parameter(normal(max_positions, size, deviation=size**-0.5))
 
     @override
     def forward(

@@ -16,6 +16,6 @@ __all__ = ["train"]
 
 def __getattr__(name: str) -> Any:
     if name == "train":
-        need("lightning", "tensorboard")
+        need("lightning_fabric", "tensorboard")
         return import_module("kochi.training.run").train
     raise AttributeError(f"module 'kochi.training' has no attribute {name!r}")

@@ -129,7 +129,7 @@ def _metrics(
     evaluator: Evaluator | None,
     corpus: Corpus,
 ) -> dict[str, Any]:
-    import lightning
+    import lightning_fabric
 
     loss, metric = measured
     name, about = run.training.metric, {}
@@ -156,7 +156,7 @@ def _metrics(
             "kochi": kochi.__version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "lightning": lightning.__version__,
+            "lightning-fabric": lightning_fabric.__version__,
         },
         "machines": state.machines,
     }

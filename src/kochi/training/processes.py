@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from kochi.errors import UserError
 from kochi.training.layout import Layout

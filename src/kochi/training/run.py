@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from kochi import config, folder
 from kochi.data.batches import TokenBatches

@@ -97,7 +97,7 @@ def test_memory_stays_small_however_long_the_sound(model):
         listener.push(samples_of("abc"))
         writing = listener._writing
         rest = max(rest, len(writing.rest))
-        projected = writing._walk.state.projected
+        projected = writing._search.state.projected
         positions = max(positions, projected.keys.shape[2])
     assert rest < 600 and positions < 250  # of some 1440 frames and 360 positions
 

@@ -1,17 +1,24 @@
 """MLflow."""
 
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kochi.training.loggers.base import LightningLogger
+from typing_extensions import override
+
+from kochi.training.loggers.base import ServiceLogger
+
+LONGEST = 500  # characters of a parameter that servers accept
 
 
-class MLflow(LightningLogger):
-    """MLflow (the package mlflow, or mlflow-skinny).
+class MLflow(ServiceLogger):
+    """MLflow (the package mlflow; for a server of your own mlflow-skinny is enough).
 
     Args:
         experiment: Name of the experiment for the runs.
-        tracking_uri: The server; None stores everything in the run's folder.
+        tracking_uri: The server; None stores everything in a database in the run's folder:
+            ``mlflow ui --backend-store-uri sqlite:///MODEL/training/loggers/mlflow.db``.
         run_name: Name of this run; None lets MLflow choose it.
     """
 
@@ -27,10 +34,45 @@ class MLflow(LightningLogger):
     ) -> None:
         super().__init__()
         self._experiment, self._uri, self._run_name = experiment, tracking_uri, run_name
+        self._client: Any = None
+        self._run = ""
 
-    def make(self, folder: Path) -> Any:
-        """Return Lightning's logger."""
-        from lightning.pytorch.loggers import MLFlowLogger
+    @override
+    def start(self, folder: Path, known: str | None) -> str:
+        from mlflow.tracking import MlflowClient  # pyright: ignore[reportMissingImports]
 
-        uri = self._uri or (folder / "mlruns").resolve().as_uri()
-        return MLFlowLogger(self._experiment, run_name=self._run_name, tracking_uri=uri)
+        uri = self._uri or f"sqlite:///{(folder / 'mlflow.db').resolve()}"
+        self._client = MlflowClient(tracking_uri=uri)
+        if known is not None:
+            self._client.update_run(known, status="RUNNING")
+            self._run = known
+            return known
+        found = self._client.get_experiment_by_name(self._experiment)
+        number = self._client.create_experiment(self._experiment) if found is None else None
+        number = number or found.experiment_id
+        self._run = self._client.create_run(number, run_name=self._run_name).info.run_id
+        return self._run
+
+    @override
+    def describe(self, settings: Mapping[str, Any]) -> None:
+        for key, value in _flat(settings):
+            self._client.log_param(self._run, key, str(value)[:LONGEST])
+
+    @override
+    def send(self, values: Mapping[str, float], step: int) -> None:
+        now = int(time.time() * 1000)
+        for key, value in values.items():
+            self._client.log_metric(self._run, key, value, now, step)
+
+    @override
+    def finish(self) -> None:
+        self._client.set_terminated(self._run)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested tables, with dotted names."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

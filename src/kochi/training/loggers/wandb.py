@@ -1,12 +1,15 @@
 """Weights & Biases."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kochi.training.loggers.base import LightningLogger
+from typing_extensions import override
+
+from kochi.training.loggers.base import ServiceLogger
 
 
-class WeightsAndBiases(LightningLogger):
+class WeightsAndBiases(ServiceLogger):
     """Weights & Biases (the package wandb).
 
     Args:
@@ -22,12 +25,27 @@ class WeightsAndBiases(LightningLogger):
         self, *, project: str = "kochi", run_name: str | None = None, offline: bool = False
     ) -> None:
         super().__init__()
-        self._options: dict[str, Any] = {
-            "project": project, "name": run_name, "offline": offline
-        }  # fmt: skip
+        self._options: dict[str, Any] = {"project": project, "name": run_name}
+        if offline:
+            self._options["mode"] = "offline"
+        self._run: Any = None
 
-    def make(self, folder: Path) -> Any:
-        """Return Lightning's logger."""
-        from lightning.pytorch.loggers import WandbLogger
+    @override
+    def start(self, folder: Path, known: str | None) -> str:
+        import wandb  # pyright: ignore[reportMissingImports]
 
-        return WandbLogger(save_dir=str(folder), **self._options)
+        self._run = wandb.init(dir=str(folder), id=known, resume="allow", **self._options)
+        self._run.define_metric("*", step_metric="step")  # after a resume, steps are repeated
+        return self._run.id
+
+    @override
+    def describe(self, settings: Mapping[str, Any]) -> None:
+        self._run.config.update(dict(settings), allow_val_change=True)
+
+    @override
+    def send(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log({**values, "step": step})
+
+    @override
+    def finish(self) -> None:
+        self._run.finish()
