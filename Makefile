@@ -2,6 +2,7 @@
 # make demo-speech  speak commands, train a model that hears them, in a few minutes
 # make demo-image   train a model that names emoji, in a few minutes
 # make test   check, then the tests that take seconds each: 15 minutes on two cores
+# make coverage  the tests of make test, and the lines of src that they run
 # make test-all  check, then every test, slow ones too
 # make check  lint, format and types only
 # make fuzz   give 20,000 damaged and hostile files to the command; SEED=2 for others
@@ -18,7 +19,7 @@ PINS := $(shell cat requirements/torch.txt requirements/dev.txt requirements/pic
 READY := .venv/ready-$(PINS)
 INSTALL := .venv/bin/python -m pip --disable-pip-version-check -qq install --no-compile
 
-.PHONY: demo demo-speech demo-image test test-all check fuzz bench
+.PHONY: demo demo-speech demo-image test coverage test-all check fuzz bench
 .DEFAULT_GOAL := test
 
 demo: $(READY)
@@ -31,7 +32,10 @@ demo-image: $(READY)
 	.venv/bin/python demos/look.py
 
 test: check
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist worksteal -m "not slow"
+
+coverage: $(READY)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto -m "not slow" --cov --cov-report=term
 
 test-all: check
 	OMP_NUM_THREADS=1 CHECK_SHAPES=all .venv/bin/python -m pytest -n auto

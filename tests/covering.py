@@ -37,7 +37,7 @@ def covering(rows: Sequence[Row]) -> set[Row]:
     return chosen
 
 
-def pairwise(rows: Iterable[Row], key: Any = None) -> list[Any]:
+def pairwise(rows: Iterable[tuple[Any, ...]], key: Any = None) -> list[Any]:
     """Return parameters of a test, of which those outside a covering array are slow.
 
     Args:

@@ -186,12 +186,21 @@ def test_the_library_takes_arrays_and_sizes_do_not_touch_each_other(seer):
     "changes",
     [
         ["model.attention.selection=hard", "training.reinforce.entropy_weight=0.1"],
-        ["model.attention.selection=gumbel"],
-        ["model.attention.selection=straight_through"],
-        ["model.order=luong", "model.input_feeding=false", "model.attention.selection=marginal"],
+        pytest.param(["model.attention.selection=gumbel"], marks=pytest.mark.slow),
+        pytest.param(["model.attention.selection=straight_through"], marks=pytest.mark.slow),
+        pytest.param(
+            [
+                "model.order=luong",
+                "model.input_feeding=false",
+                "model.attention.selection=marginal",
+            ],
+            marks=pytest.mark.slow,
+        ),
         ["training.doubly_stochastic_weight=0.1"],
         ["training.distortion.shift=0.1", "training.distortion.mirror=true"],
-        ["data.front_end.fit=shrink", "data.front_end.colour=grey"],
+        pytest.param(
+            ["data.front_end.fit=shrink", "data.front_end.colour=grey"], marks=pytest.mark.slow
+        ),
         ['model={kind="transformer",size=16,encoder={kind="vit",size=16,patch=4,layers=1}}'],
         ['model.encoder={kind="cnn_rows",channels=[8],hidden_size=8}'],
     ],

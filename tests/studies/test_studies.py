@@ -99,9 +99,8 @@ def test_cells_can_be_built_and_nothing_found_is_reported(name, small):
 
 
 @pytest.mark.usefixtures("shapes_unchecked")  # they take a third of the time
-@pytest.mark.parametrize(
-    "name", ["focus", *(pytest.param(n, marks=pytest.mark.slow) for n in STUDIES if n != "focus")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
 def test_a_small_study_for_real(name, small, tmp_path):
     """A few steps of the smallest models with one learning rate; every figure is there."""
     draws = shrunk(small(name), max_steps=4, evaluate_every=2)

@@ -125,14 +125,18 @@ def test_too_little_sound(model):
         listen(model, np.zeros(50, np.int16), 50)
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("model.first_state=summary", "model.first_state = 'summary' needs the whole source"),
+        slow("model.first_state=summary", "model.first_state = 'summary' needs the whole source"),
         ("model.attention.selection=soft", "only 'monotonic' and 'chunkwise' support str"),
-        ("model.attention.num_heads=2", "num_heads: streaming needs one head"),
-        ("model.attention.scope=coverage", "needs scope 'global' and no relative term"),
-        ("model.attention.score=location", "'location' needs a source of known length"),
+        slow("model.attention.num_heads=2", "num_heads: streaming needs one head"),
+        slow("model.attention.scope=coverage", "needs scope 'global' and no relative term"),
+        slow("model.attention.score=location", "'location' needs a source of known length"),
         ("data.front_end.normalisation=utterance", "'utterance' is known at the end only"),
         ("model.encoder.bidirectional=true", "the encoder needs the whole recording"),
         ("model.kind=plain", "only 'rnn' supports streaming"),

@@ -48,8 +48,10 @@ class MLflow(ServiceLogger):
             self._run = known
             return known
         found = self._client.get_experiment_by_name(self._experiment)
-        number = self._client.create_experiment(self._experiment) if found is None else None
-        number = number or found.experiment_id
+        if found is None:
+            number = self._client.create_experiment(self._experiment)
+        else:
+            number = found.experiment_id
         self._run = self._client.create_run(number, run_name=self._run_name).info.run_id
         return self._run
 
