@@ -65,7 +65,7 @@ def _summary(found: dict[Study, dict[str, Any]]) -> str:
         for study, record in found.items()
         for claim in record["claims"]
     )
-    intro = "<p>What is said about attention, measured again on this machine.</p>"
+    intro = "<p>Claims about attention, measured on this machine.</p>"
     return (
         f"{intro}\n<p class=small>{escape(INTERVALS)}</p>\n"
         f'<div class="wide"><table><tr><th>here<th>claim<th>study</tr>\n{rows}</table></div>\n'
