@@ -41,7 +41,7 @@ def test_a_line_beyond_the_limit_has_an_empty_answer(kochi, tiny, tmp_path):
     assert (result.code, result.out) == (1, "A B C\n\nF E D\n")
     assert result.err == (
         f"kochi: warning: {file}:2: 10,000 tokens; the model reads at most 256 (the longest one in "
-        "training had 6; max_source_length raises it) (no answer)\n"
+        "training had 6; max_source_length raises it) (no prediction)\n"
     )
     limit = kochi("predict", tiny, "--max-source-length", 2, stdin=b"ab\nabc\n")
     assert (limit.code, limit.out) == (1, "A B\n\n")
@@ -81,7 +81,7 @@ def test_many_lines_without_an_answer_are_summed_up(kochi, tiny):
     result = kochi("predict", tiny, stdin=b"a\n" + b"\xe4\n" * 40 + b"b\n" + b"\xe4\n")
     assert len(result.err.splitlines()) == 21
     assert result.err.splitlines()[-1] == (
-        "kochi: warning: 41 of 43 sources without an answer: 2-41, 43"
+        "kochi: warning: 41 of 43 sources without a prediction: 2-41, 43"
     )
 
 

@@ -22,7 +22,7 @@ READY = Case(["predict", "model"])
     [
         (0, "answer\n", "", None),
         (0, "", "", "nothing was answered"),
-        (1, "\n", "kochi: warning: x.npy: holds no frames (no answer)\n", None),
+        (1, "\n", "kochi: warning: x.npy: holds no frames (no prediction)\n", None),
         (1, "\n", "", "exit code 1 without a reason"),
         (2, "", "kochi: run.toml: wrong\n", None),
         (2, "", "", "0 lines of error; expected one, at the end"),

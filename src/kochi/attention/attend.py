@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kochi.attention.alignment_request import AlignmentOf, NeedAlignment, check_need
 from kochi.attention.components import Components
 from kochi.attention.history import then
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.dispatch import KERNELS, Case, choose, refusal
 from kochi.attention.kernels.partial_alignment import WHOLE, Some
 from kochi.attention.masking import (
@@ -278,7 +278,7 @@ class AttentionBase(nn.Module, abc.ABC):
         query: Float[Tensor, "batch heads target size"],
         projected: ProjectedMemory,
         call: "Call",
-    ) -> tuple[Answer, AttentionState]:
+    ) -> tuple[KernelOutput, AttentionState]:
         """Attend in every head with queries already projected by the score.
 
         Queries are processed together, or one after the other if a component is recurrent.
@@ -292,22 +292,22 @@ class AttentionBase(nn.Module, abc.ABC):
             rows = wanted.rows(length)
             # Keep at least one row, so that an empty selection has a tensor to index.
             kept = range(length) if rows is None else sorted({*(rows or [0])})
-        answers: list[tuple[Answer, Draws | None]] = []
+        outputs: list[tuple[KernelOutput, Draws | None]] = []
         state = call.state
         for index in range(length):
             one = slice(index, index + 1)
             asked = call.of_query(one, state, index in kept)
-            answer, state = self._ask(raw_query[:, :, one], query[:, :, one], projected, asked)
-            answers.append((answer, state.draws))
-        answer, state = _join(answers, state)
-        if rows is not None and answer.alignment is not None:
+            output, state = self._ask(raw_query[:, :, one], query[:, :, one], projected, asked)
+            outputs.append((output, state.draws))
+        output, state = _join(outputs, state)
+        if rows is not None and output.alignment is not None:
             order = Some([kept.index(row) for row in rows], None)
-            answer = answer._replace(alignment=order.pick(answer.alignment))
-        return answer, state
+            output = output._replace(alignment=order.pick(output.alignment))
+        return output, state
 
     def _ask(
         self, raw_query: Tensor, query: Tensor, projected: ProjectedMemory, call: "Call"
-    ) -> tuple[Answer, AttentionState]:
+    ) -> tuple[KernelOutput, AttentionState]:
         parts, state, keys = self.parts, call.state, projected.keys
         length, expected = query.shape[2], None
         if isinstance(parts.selection, SampledSelection):
@@ -324,7 +324,7 @@ class AttentionBase(nn.Module, abc.ABC):
         wanted = call.need_alignment
         some = Some.of(wanted, query) if isinstance(wanted, AlignmentOf) else None
         apart = some is not None and name not in WHOLE
-        answer = KERNELS[name](
+        output = KERNELS[name](
             parts,
             query,
             keys,
@@ -335,27 +335,27 @@ class AttentionBase(nn.Module, abc.ABC):
             parts.look_back or (bool(wanted) and not apart),
         )
         if parts.look_back and length:
-            assert answer.alignment is not None
-            standing = answer.choice.standing if isinstance(answer.choice, Walk) else None
-            past = then(past, answer.alignment, standing)
+            assert output.alignment is not None
+            standing = output.choice.standing if isinstance(output.choice, Walk) else None
+            past = then(past, output.alignment, standing)
         draws = None
-        if isinstance(answer.choice, Choice):
-            draws = Draws(answer.choice.log_probability, answer.choice.entropy)
+        if isinstance(output.choice, Choice):
+            draws = Draws(output.choice.log_probability, output.choice.entropy)
         if projected.finite is not None:
-            answer = propagate_nan(answer, visible, projected.finite, length)
+            output = propagate_nan(output, visible, projected.finite, length)
         if some is not None:
-            alignment = answer.alignment
+            alignment = output.alignment
             if alignment is None:
                 alignment, seen = some.alignment(parts, query, keys, visible, past)
                 if projected.finite is not None:
                     alignment = spoil_alignment(alignment, seen.mask, projected.finite)
             else:
                 alignment = some.pick(alignment)
-            answer = answer._replace(alignment=alignment)
+            output = output._replace(alignment=alignment)
         elif not wanted:  # it was computed for the past only
-            answer = answer._replace(alignment=None)
+            output = output._replace(alignment=None)
         position = state.position + (1 if call.together else length)
-        return answer, AttentionState(position, past, draws, expected)
+        return output, AttentionState(position, past, draws, expected)
 
     if TYPE_CHECKING:
 
@@ -481,21 +481,21 @@ class Attention(AttentionBase):
                 f"need_alignment: got heads={wanted.heads}, expected None or [0]: there is one head"
             )
         raw_query = query.unsqueeze(1)
-        answer, state = self._attend(
+        output, state = self._attend(
             raw_query, self.score.project_query(raw_query), projected, call
         )
-        alignment = answer.alignment
+        alignment = output.alignment
         alignment = None if alignment is None else alignment.squeeze(1)
-        return AttentionOutput(answer.context.squeeze(1), alignment, state)
+        return AttentionOutput(output.context.squeeze(1), alignment, state)
 
 
 def _join(
-    answers: list[tuple[Answer, Draws | None]], state: AttentionState
-) -> tuple[Answer, AttentionState]:
+    outputs: list[tuple[KernelOutput, Draws | None]], state: AttentionState
+) -> tuple[KernelOutput, AttentionState]:
     """Concatenate the outputs of queries that were processed one after the other."""
-    contexts = torch.cat([answer.context for answer, _ in answers], dim=2)
-    alignments = [answer.alignment for answer, _ in answers if answer.alignment is not None]
+    contexts = torch.cat([output.context for output, _ in outputs], dim=2)
+    alignments = [output.alignment for output, _ in outputs if output.alignment is not None]
     alignment = torch.cat(alignments, dim=2) if alignments else None
-    drawn = [draws for _, draws in answers if draws is not None]
+    drawn = [draws for _, draws in outputs if draws is not None]
     draws = Draws(*(torch.cat(part, dim=2) for part in zip(*drawn, strict=True))) if drawn else None
-    return Answer(contexts, alignment), replace(state, draws=draws)
+    return KernelOutput(contexts, alignment), replace(state, draws=draws)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kochi.attention.components import Components
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.positions import Positions
 from kochi.attention.projected_memory import ProjectedMemory
 from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
@@ -108,16 +108,19 @@ def describe(mask: object) -> str:
 
 
 def propagate_nan(
-    answer: Answer, visible: AttentionMask, finite: Bool[Tensor, "batch source"], target_length: int
-) -> Answer:
+    output: KernelOutput,
+    visible: AttentionMask,
+    finite: Bool[Tensor, "batch source"],
+    target_length: int,
+) -> KernelOutput:
     """Return NaN for the queries that may attend to a non-finite position, and for no others."""
     mask = visible.whole(target_length, finite.shape[1], finite.device)
     affected = _broken(mask, finite).any(-1, keepdim=True)
-    context = answer.context.masked_fill(affected, torch.nan)
-    if answer.alignment is None:
-        return answer._replace(context=context)
-    alignment = spoil_alignment(answer.alignment, mask, finite)
-    return answer._replace(context=context, alignment=alignment)
+    context = output.context.masked_fill(affected, torch.nan)
+    if output.alignment is None:
+        return output._replace(context=context)
+    alignment = spoil_alignment(output.alignment, mask, finite)
+    return output._replace(context=context, alignment=alignment)
 
 
 def spoil_alignment(

@@ -206,9 +206,9 @@ class MultiHeadAttention(AttentionBase):
     def _read(
         self, raw_query: Tensor, heads: Tensor, projected: ProjectedMemory, call: Call
     ) -> AttentionOutput:
-        answer, state = self._attend(raw_query, heads, projected, call)
-        context = self.output_proj(answer.context.transpose(1, 2).flatten(2))
-        return AttentionOutput(context, answer.alignment, state)
+        output, state = self._attend(raw_query, heads, projected, call)
+        context = self.output_proj(output.context.transpose(1, 2).flatten(2))
+        return AttentionOutput(context, output.alignment, state)
 
     def _heads(
         self, joined: Float[Tensor, "batch length parts_size"], parts: int

@@ -63,7 +63,7 @@ class Summary:
         if prediction.error is not None:
             self.unanswered.append(self._count)
             if len(self.unanswered) <= NAMED:
-                warn(f"{self._reason(prediction, self._count)} (no answer)")
+                warn(f"{self._reason(prediction, self._count)} (no prediction)")
             return
         if prediction.unknown:
             self._with_unknown += 1
@@ -101,9 +101,8 @@ class Summary:
         if self._num_longer:
             self._warn_longer(total)
         if len(self.unanswered) > NAMED:
-            warn(
-                f"{len(self.unanswered):,} of {total} without an answer: {_ranges(self.unanswered)}"
-            )
+            count = len(self.unanswered)
+            warn(f"{count:,} of {total} without a prediction: {_ranges(self.unanswered)}")
 
     def _warn_unknown(self, total: str) -> None:
         what = f"{self._predictor.source.parts} never seen in training"

@@ -91,7 +91,7 @@ def beam_search(
         logits, state = decoder.step(state, run.tokens)
         parents = run.advance(logits, min_length)
         if run.close():
-            return run.answers
+            return run.found
         kept = run.shrink()
         if kept is not None:
             parents, state = parents[kept], decoder.keep(state, kept)
@@ -151,7 +151,7 @@ class _Beams:
         zeros = torch.zeros_like(nothing, dtype=torch.long)
         self.ended = _Ended(nothing, nothing, zeros, zeros)
         self.num_ended = torch.zeros_like(limits)
-        self.answers: list[list[Hypothesis]] = [[] for _ in limits]
+        self.found: list[list[Hypothesis]] = [[] for _ in limits]
 
     def advance(
         self, logits: Float[Tensor, "batch width vocabulary"], min_length: int
@@ -199,7 +199,7 @@ class _Beams:
         done = (hope <= worst) | (limits <= self.length) | enough
         closed = self.active.close(done)
         if len(closed):
-            self._answer(closed)
+            self._close(closed)
         return self.active.empty
 
     def shrink(self) -> Int[Tensor, " kept"] | None:
@@ -212,16 +212,16 @@ class _Beams:
             self.ended, self.num_ended = self.ended.rows(kept), self.num_ended[kept]
         return kept
 
-    def _answer(self, closed: Int[Tensor, " closed"]) -> None:
+    def _close(self, closed: Int[Tensor, " closed"]) -> None:
         fields = self.ended.rows(closed).fields()
         ended: list[list[Any]] = [cast(Any, field).tolist() for field in fields]
         live: list[list[float]] = cast(Any, self.live[closed]).tolist()
         rows: list[int] = cast(Any, self.active.rows[closed]).tolist()
         for position, (row, paths) in enumerate(zip(rows, self.record.read(closed), strict=True)):
-            answers = self._finished(paths, [field[position] for field in ended])
-            if len(answers) < self.n_best:
-                answers += self._unfinished(paths, live[position])[: self.n_best - len(answers)]
-            self.answers[row] = answers or [Hypothesis([], -torch.inf, -torch.inf, False)]
+            found = self._finished(paths, [field[position] for field in ended])
+            if len(found) < self.n_best:
+                found += self._unfinished(paths, live[position])[: self.n_best - len(found)]
+            self.found[row] = found or [Hypothesis([], -torch.inf, -torch.inf, False)]
 
     def _finished(self, paths: Paths, ended: list[list[Any]]) -> list[Hypothesis]:
         return [

@@ -37,13 +37,13 @@ def follow(
     """
     check_options(length_penalty, min_length)
     active = ActiveBatch(check_limits(max_length, memory))
-    answers: list[list[Hypothesis]] = [[] for _ in active.rows]
+    found: list[list[Hypothesis]] = [[] for _ in active.rows]
     limits: list[int] = cast(Any, active.limits).tolist()
     steps = max(limits, default=0)
     record = Record()
-    tokens = torch.full((len(answers), width), BOS, device=active.limits.device)
+    tokens = torch.full((len(found), width), BOS, device=active.limits.device)
     ended = torch.zeros_like(tokens, dtype=torch.bool)
-    state = decoder.start(memory, width=width, max_length=steps) if answers else None
+    state = decoder.start(memory, width=width, max_length=steps) if found else None
     for length in range(1, steps + 1):
         logits, state = decoder.step(state, tokens)
         log_probs = log_probabilities_(logits)
@@ -55,14 +55,14 @@ def follow(
         closed = active.close(done)
         if len(closed) == 0:
             continue
-        _answer(answers, closed, active, record, length_penalty)
+        _close(found, closed, active, record, length_penalty)
         if active.empty:
             break
         kept = active.shrink()
         if kept is not None:
             record.keep(kept)
             tokens, ended, state = tokens[kept], ended[kept], decoder.keep(state, kept)
-    return answers
+    return found
 
 
 def _next(
@@ -76,8 +76,8 @@ def _next(
     return tokens.masked_fill(gains == -torch.inf, PAD), gains
 
 
-def _answer(
-    answers: list[list[Hypothesis]],
+def _close(
+    found: list[list[Hypothesis]],
     closed: Int[Tensor, " closed"],
     active: ActiveBatch,
     record: Record,
@@ -86,7 +86,7 @@ def _answer(
     rows: list[int] = cast(Any, active.rows[closed]).tolist()
     for row, (tokens, gains) in zip(rows, record.read(closed), strict=True):
         paths = zip(zip(*tokens, strict=True), zip(*gains, strict=True), strict=True)
-        answers[row] = [_cut(path, gain, length_penalty) for path, gain in paths]
+        found[row] = [_cut(path, gain, length_penalty) for path, gain in paths]
 
 
 def _cut(path: tuple[int, ...], gains: tuple[float, ...], length_penalty: float) -> Hypothesis:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -129,8 +130,6 @@ def _metrics(
     evaluator: Evaluator | None,
     corpus: Corpus,
 ) -> dict[str, Any]:
-    import lightning_fabric
-
     loss, metric = measured
     name, about = run.training.metric, {}
     if evaluator is not None:
@@ -156,7 +155,7 @@ def _metrics(
             "kochi": kochi.__version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "lightning-fabric": lightning_fabric.__version__,
+            "lightning-fabric": version("lightning-fabric"),
         },
         "machines": state.machines,
     }

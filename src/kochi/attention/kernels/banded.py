@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_choice, reference_scores
 from kochi.attention.kernels.sdpa import sdpa_refusal
 from kochi.attention.scopes.base import Band, Scope
@@ -45,7 +45,7 @@ def banded(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Compute ``softmax(scale query keys') values`` inside the band only.
 
     Supports dot products with soft selection in self-attention. A requested alignment takes an
@@ -70,9 +70,9 @@ def banded(
     assert isinstance(context, Tensor)
     context = cast(Tensor, context.unflatten(0, query.shape[:2]))
     if not need_alignment:
-        return Answer(context, None)
+        return KernelOutput(context, None)
     scores = reference_scores(parts, query, keys, past)
-    return Answer(context, reference_choice(parts, scores, visible, past)[0])
+    return KernelOutput(context, reference_choice(parts, scores, visible, past)[0])
 
 
 class _Part(NamedTuple):

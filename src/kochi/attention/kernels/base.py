@@ -117,7 +117,7 @@ def _hide(mask: Tensor, dtype: torch.dtype) -> Hidden:
 EVERYTHING = AttentionMask()
 
 
-class Answer(NamedTuple):
+class KernelOutput(NamedTuple):
     """The result of a kernel.
 
     Args:
@@ -144,6 +144,6 @@ class Kernel(Protocol):
         past: Past | None,
         dropout: float,
         need_alignment: bool,
-    ) -> Answer:
+    ) -> KernelOutput:
         """Compute one call; ``visible`` already includes the scope and the relative term."""
         ...

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_reading
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware, location_features
@@ -43,7 +43,7 @@ def blocked(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Compute the scores with `blocked_scores` and the rest like the reference kernel.
 
     Supports every scope and selection with the additive and the location-aware score.

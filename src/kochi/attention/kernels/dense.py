@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kochi.attention.components import Components
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask, Hidden
+from kochi.attention.kernels.base import AttentionMask, Hidden, KernelOutput
 
 VECTOR = 16
 """On the CPU torch's softmax of rows shorter than a vector register is slower than its
@@ -29,7 +29,7 @@ def dense(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Compute ``(softmax(scale query keys' + bias) * prior) values``; the alignment costs nothing.
 
     Supports every scope and relative term with a dot product and soft selection.
@@ -51,7 +51,7 @@ def dense(
     alignment = visible.weigh(alignment)
     weights = torch.dropout(alignment, dropout, train=True) if dropout else alignment
     context = torch.bmm(weights.flatten(0, 1), values.flatten(0, 1))
-    return Answer(context.unflatten(0, keys.shape[:2]), alignment if need_alignment else None)
+    return KernelOutput(context.unflatten(0, keys.shape[:2]), alignment if need_alignment else None)
 
 
 def _align(

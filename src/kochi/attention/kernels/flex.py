@@ -16,7 +16,7 @@ from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from kochi.attention.components import Components
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_choice, reference_scores
 
 BLOCK = 128
@@ -40,7 +40,7 @@ def flex(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Call ``flex_attention``; the alignment, if asked, is one pass more, and as large as it is.
 
     Dong et al. 2024; https://arxiv.org/abs/2412.05496. Serves what SDPA serves, but no dropout, and
@@ -49,9 +49,9 @@ def flex(
     visible = visible.spelled_out(keys.shape[2], keys.device)
     context = _read(query, keys, values, visible, parts.score.dot_scale)
     if not need_alignment:
-        return Answer(context, None)
+        return KernelOutput(context, None)
     scores = reference_scores(parts, query, keys, past)
-    return Answer(context, reference_choice(parts, scores, visible, past)[0])
+    return KernelOutput(context, reference_choice(parts, scores, visible, past)[0])
 
 
 def _read(

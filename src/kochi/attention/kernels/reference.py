@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.scores.base import RecurrentScore, Score
 from kochi.attention.selections.base import Choice, RecurrentSelection, Selection, Walk
 from kochi.components import ComponentError
@@ -67,11 +67,11 @@ def reference_reading(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Compute ``alignment @ values`` from scores, with dropout on the alignment."""
     alignment, choice = reference_choice(parts, scores, visible, past)
     weights = F.dropout(alignment, dropout) if dropout else alignment
-    return Answer(weights @ values, alignment if need_alignment else None, choice)
+    return KernelOutput(weights @ values, alignment if need_alignment else None, choice)
 
 
 def reference(
@@ -83,7 +83,7 @@ def reference(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Compute the scores as they are defined, then `reference_reading`.
 
     Serves every score, scope and selection, on every device and in every dtype.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_choice, reference_scores
 from kochi.attention.scopes.base import Scope
 from kochi.attention.selections.soft import Soft
@@ -39,7 +39,7 @@ def sdpa(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Call ``F.scaled_dot_product_attention``; the alignment, if asked, is one pass more.
 
     Keys and values in hidden positions must be finite: SDPA multiplies them by zero.
@@ -56,6 +56,6 @@ def sdpa(
         query, keys, values, mask, dropout, is_causal=triangle, scale=parts.score.dot_scale
     )
     if not need_alignment:
-        return Answer(context, None)
+        return KernelOutput(context, None)
     scores = reference_scores(parts, query, keys, past)
-    return Answer(context, reference_choice(parts, scores, visible, past)[0])
+    return KernelOutput(context, reference_choice(parts, scores, visible, past)[0])

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.reference import reference_choice
 from kochi.attention.scopes.base import Scope
@@ -64,7 +64,7 @@ def triton_additive(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Compute ``softmax(<vector, tanh(query + key)>) values`` by an online softmax.
 
     Serves the additive score with soft selection, numbers of at most 32 bits, without dropout. The
@@ -82,9 +82,9 @@ def triton_additive(
     context = _Context.apply(query, keys, vector, values, _Sight.of(query, keys, visible))
     assert isinstance(context, Tensor)
     if not need_alignment:
-        return Answer(context, None)
+        return KernelOutput(context, None)
     scores = blocked_scores(query, keys, vector)
-    return Answer(context, reference_choice(parts, scores, visible, past)[0])
+    return KernelOutput(context, reference_choice(parts, scores, visible, past)[0])
 
 
 class _Sight(NamedTuple):

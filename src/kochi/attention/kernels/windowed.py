@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
-from kochi.attention.kernels.base import Answer, AttentionMask
+from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.reference import reference
 from kochi.attention.scopes.base import PredictedScope, Scope, Windows
@@ -62,7 +62,7 @@ def windowed(
     past: Past | None,
     dropout: float,
     need_alignment: bool,
-) -> Answer:
+) -> KernelOutput:
     """Compute attention over the slabs of keys that the windows cover.
 
     Supports dot products and the additive score. A requested alignment is scattered to its full
@@ -90,8 +90,8 @@ def windowed(
     context = cast(Tensor, weights.unflatten(2, asked.shape[2:4])) @ read
     context = _take(context.flatten(2, 3), plan.slot)
     if not need_alignment:
-        return Answer(context, None)
-    return Answer(context, _put_back(alignment, plan, source))
+        return KernelOutput(context, None)
+    return KernelOutput(context, _put_back(alignment, plan, source))
 
 
 class _Plan(NamedTuple):
