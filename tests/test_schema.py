@@ -172,6 +172,7 @@ def test_several_processes_have_the_package(install, task, tmp_path):
     assert done.returncode == 0 and done.stdout.count("\n") == 2, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shapes_unchecked")
 def test_a_study_with_a_metric_of_another_package(install, kochi, task, monkeypatch, tmp_path):
     install("kochi-distance", metric={"length": "kochi_distance:Length"})

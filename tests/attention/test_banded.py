@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kochi.attention import Attention, AttentionMask, MultiHeadAttention, build
 from kochi.attention.kernels import banded as kernel_file
+from tests.covering import pairwise_product
 
 Gradients = Callable[..., list[Tensor]]
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
@@ -34,15 +35,12 @@ def close(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> No
         torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE[dtype] * largest)
 
 
-@pytest.mark.parametrize("dtype", list(TOLERANCE))
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("heads", [1, 2])
-@pytest.mark.parametrize(("left", "right"), WINDOWS)
-@pytest.mark.parametrize("length", [63, 257])
+@pairwise_product(
+    length=(63, 257), window=WINDOWS, heads=(1, 2), masked=(False, True), dtype=TOLERANCE
+)
 def test_banded_equals_the_reference(
     length: int,
-    left: int,
-    right: int,
+    window: tuple[int, int],
     heads: int,
     masked: bool,
     dtype: torch.dtype,
@@ -55,7 +53,7 @@ def test_banded_equals_the_reference(
         mask[0, length // 3 :] = False
         values = values.masked_fill(~mask.unsqueeze(-1), torch.nan)
     results: list[list[Tensor]] = []
-    for module in twins(left, right, num_heads=heads):
+    for module in twins(*window, num_heads=heads):
         module.to(dtype)
         inputs = [query.clone().requires_grad_(), values.clone().requires_grad_()]
         context = module(inputs[0], module.project(inputs[1], mask)).context

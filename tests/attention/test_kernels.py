@@ -1,6 +1,7 @@
 """Every kernel against the reference, in value and in every gradient."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from kochi.attention import Attention, MultiHeadAttention, build
 from kochi.attention.kernels import dispatch
 from kochi.processor import Processor
+from tests.covering import pairwise
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 """Largest difference, relative to the largest number: float32 sums of 257 terms in another order;
@@ -47,16 +49,20 @@ def close(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype) -> No
         torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE[dtype] * largest)
 
 
-@pytest.mark.parametrize("dtype", list(TOLERANCE))
-@pytest.mark.parametrize("mask_kind", ["none", "flat", "full"])
-@pytest.mark.parametrize("scope", ["global", "causal"])
+SCORED = [
+    *((score, heads, kernel) for score, heads in DOTS for kernel in ("sdpa", "dense")),
+    ("additive", 1, "blocked"),
+    ("additive", 2, "blocked"),
+]
+
+
 @pytest.mark.parametrize(
-    ("score", "heads", "kernel"),
-    [
-        *((score, heads, kernel) for score, heads in DOTS for kernel in ("sdpa", "dense")),
-        ("additive", 1, "blocked"),
-        ("additive", 2, "blocked"),
-    ],
+    ("score", "heads", "kernel", "scope", "mask_kind", "dtype"),
+    pairwise(
+        (*scored, *rest)
+        for scored in SCORED
+        for rest in product(("global", "causal"), ("none", "flat", "full"), TOLERANCE)
+    ),
 )
 def test_a_kernel_equals_the_reference(
     score: str,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fuzz.registry import KINDS
 
-FEW, MANY = 100, 2_000  # of all kinds; `make fuzz` runs more
+FEW, MANY = 60, 2_000  # of all kinds; `make fuzz` runs more
 ROOT = Path(__file__).parents[2]
 # One process each, which takes seconds to start: kinds that begin with the same models together.
 GROUPS = (

@@ -58,7 +58,7 @@ def measured(folder):
     return sorted(map(int, file.read_text().split())) if file.exists() else []
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_each_cell_is_measured_once(tmp_path, jobs):
     cells = [Counted(number) for number in range(4)]
     run(cells[:2], tmp_path, jobs)

@@ -196,6 +196,7 @@ def test_a_training_that_diverges_is_reported_and_the_others_go_on(small, tmp_pa
     assert "| sparsemax | - | - |" in text and "| sparsemax | 1 | 1 | - | - | - |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shapes_unchecked")
 def test_what_ends_after_the_pilots_does_not_repeat_them(small, tmp_path, monkeypatch):
     """A sweep that died between choosing and measuring left its users to start again

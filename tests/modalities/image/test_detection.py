@@ -47,6 +47,7 @@ def test_a_manifest_with_a_column_of_splits_and_boxes(kochi, tmp_path):
     check_trains(kochi, tmp_path / "new.toml")
 
 
+@pytest.mark.slow
 def test_kochi_scenes_then_init_then_train(kochi, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert kochi("scenes", "shapes", "--train", 12, "--dev", 3, "--test", 4).code == 0
