@@ -8,9 +8,11 @@ import pytest
 
 # What Windows or macOS lack is taken away in a process of its own before kochi is imported.
 ELSEWHERE = """
-import builtins, io, os, pathlib, signal, sys
+import builtins, io, os, pathlib, shutil, signal, sys
 
 import portalocker, torch  # have their own ways elsewhere
+
+shutil._use_fd_functions = False  # as on Windows
 
 for name in {missing!r}:
     module, _, attribute = name.partition(".")

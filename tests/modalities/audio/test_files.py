@@ -176,7 +176,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
 
 
 def test_a_name_that_no_file_can_have(tmp_path):
-    refuse("cannot be opened: embedded null byte", recording(tmp_path / "a\0.wav"))
+    refuse("cannot be opened: .*embedded null", recording(tmp_path / "a\0.wav"))
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.mp3", "a.raw", "a"])
