@@ -1,7 +1,7 @@
 # make demo   train a model that reads spelling and writes phones, in a few minutes
 # make demo-speech  speak commands, train a model that hears them, in a few minutes
 # make demo-image   train a model that names emoji, in a few minutes
-# make test   check, then the tests that take seconds each: 5 to 8 minutes on two cores
+# make test   check, then the tests that take seconds each: 6 to 8 minutes on two cores
 # make coverage  the tests of make test, and the lines of src that they run
 # make test-all  check, then every test, slow ones too
 # make check  lint, format and types only

@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -138,6 +139,55 @@ def test_a_resumed_run_goes_on_with_its_record(
     assert [one["step"] for one in service.sent if "dev/loss" in one] == [2, 4, 6]
     assert service.config["training"]["max_steps"] == 4
     assert service.finished == 2
+
+
+class Client:
+    """What kochi calls of MLflow's client, kept in lists."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        assert tracking_uri == "https://tracking.example"
+
+    params: ClassVar[dict[str, str]] = {}
+    metrics: ClassVar[list[tuple[str, str, int]]] = []
+    states: ClassVar[list[str]] = []
+
+    def get_experiment_by_name(self, name: str) -> None:
+        return None
+
+    def create_experiment(self, name: str) -> str:
+        return f"number of {name}"
+
+    def create_run(self, experiment: str, run_name: str | None) -> SimpleNamespace:
+        assert (experiment, run_name) == ("number of kochi", "first")
+        self.states.append("created")
+        return SimpleNamespace(info=SimpleNamespace(run_id="r1"))
+
+    def update_run(self, run: str, status: str) -> None:
+        self.states.append(f"{run} {status}")
+
+    def log_param(self, run: str, key: str, value: str) -> None:
+        self.params[key] = value
+
+    def log_metric(self, run: str, key: str, value: float, timestamp: int, step: int) -> None:
+        assert timestamp > 1_000 * 1_600_000_000  # milliseconds
+        self.metrics.append((run, key, step))
+
+    def set_terminated(self, run: str) -> None:
+        self.states.append(f"{run} ended")
+
+
+def test_mlflow_gets_settings_and_curves(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking = SimpleNamespace(MlflowClient=Client)
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(tracking=tracking))
+    monkeypatch.setitem(sys.modules, "mlflow.tracking", tracking)
+    logger = {"kind": "mlflow", "tracking_uri": "https://tracking.example", "run_name": "first"}
+    train(make_run(max_steps=2, evaluate_every=2, loggers=logger), progress=SILENT)
+    train(make_run(max_steps=4, evaluate_every=2, loggers=logger), resume=True, progress=SILENT)
+    assert Client.states == ["created", "r1 ended", "r1 RUNNING", "r1 ended"]
+    assert [one[2] for one in Client.metrics if one[:2] == ("r1", "dev/loss")] == [2, 4]
+    assert Client.params["training.max_steps"] == "2" and Client.params["model.kind"] == "plain"
 
 
 def test_a_service_that_fails_is_one_line_and_the_run_goes_on_without(

@@ -123,8 +123,8 @@ class _Ended:
     def merge(self, other: "_Ended", n_best: int) -> "_Ended":
         pairs = zip(self.fields(), other.fields(), strict=True)
         joined = [torch.cat(pair, 1) for pair in pairs]
-        _, positions = top(joined[0], n_best)
-        return _Ended(*(values.gather(1, positions) for values in joined))
+        _, best = top(joined[0], n_best)
+        return _Ended(*(values.gather(1, best) for values in joined))
 
 
 class _Beams:
@@ -217,10 +217,10 @@ class _Beams:
         ended: list[list[Any]] = [cast(Any, field).tolist() for field in fields]
         live: list[list[float]] = cast(Any, self.live[closed]).tolist()
         rows: list[int] = cast(Any, self.active.rows[closed]).tolist()
-        for position, (row, paths) in enumerate(zip(rows, self.record.read(closed), strict=True)):
-            found = self._finished(paths, [field[position] for field in ended])
+        for index, (row, paths) in enumerate(zip(rows, self.record.read(closed), strict=True)):
+            found = self._finished(paths, [field[index] for field in ended])
             if len(found) < self.n_best:
-                found += self._unfinished(paths, live[position])[: self.n_best - len(found)]
+                found += self._unfinished(paths, live[index])[: self.n_best - len(found)]
             self.found[row] = found or [Hypothesis([], -torch.inf, -torch.inf, False)]
 
     def _finished(self, paths: Paths, ended: list[list[Any]]) -> list[Hypothesis]:

@@ -29,7 +29,7 @@ def log_probabilities_(
     Raises:
         NotFiniteError: NaN or +inf among the logits.
     """
-    empty = logits[..., 0] == -torch.inf  # cheaper than to ask every position
+    empty = logits[..., 0] == -torch.inf  # cheaper than checking all tokens
     if empty.any():
         empty = empty & (logits == -torch.inf).all(-1)
     wide = logits.float()
@@ -88,17 +88,17 @@ def best_candidates(
     tokens = (chosen % chunks * CHUNK).unsqueeze(-1) + offsets
     outside = tokens >= vocabulary
     tokens = tokens.clamp(max=vocabulary - 1)
-    positions = (beams.unsqueeze(-1) * vocabulary + tokens).flatten(1)
-    sums = log_probs.flatten(1).gather(1, positions) + live.gather(1, beams).repeat_interleave(
+    indices = (beams.unsqueeze(-1) * vocabulary + tokens).flatten(1)
+    sums = log_probs.flatten(1).gather(1, indices) + live.gather(1, beams).repeat_interleave(
         CHUNK, 1
     )
     sums = sums.masked_fill(outside.flatten(1), -torch.inf)
     best, index = top(sums, min(count, sums.shape[-1]))
-    positions = positions.gather(1, index)
+    indices = indices.gather(1, index)
     missing = (0, count - best.shape[-1])
     best = F.pad(best, missing, value=-torch.inf)
-    positions = F.pad(positions, missing)
-    return best, positions // vocabulary, positions % vocabulary
+    indices = F.pad(indices, missing)
+    return best, indices // vocabulary, indices % vocabulary
 
 
 def top(
@@ -109,8 +109,8 @@ def top(
     ``torch.topk`` does not define the order of ties, so value and index are packed into one
     integer: the bits of the float, made monotone, above the index counted from the right.
 
-    >>> values, positions = top(torch.tensor([[1.0, -2.0, 1.0, 0.5]]), 3)
-    >>> values.tolist(), positions.tolist()
+    >>> values, indices = top(torch.tensor([[1.0, -2.0, 1.0, 0.5]]), 3)
+    >>> values.tolist(), indices.tolist()
     ([[1.0, 1.0, 0.5]], [[0, 2, 3]])
     """
     size = values.shape[-1]
@@ -118,8 +118,8 @@ def top(
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     from_right = torch.arange(size - 1, -1, -1, device=values.device)
     packed = (ordered.long() << 32) | from_right
-    positions = size - 1 - (packed.topk(count, -1).values & _LOW)
-    return values.gather(-1, positions), positions
+    indices = size - 1 - (packed.topk(count, -1).values & _LOW)
+    return values.gather(-1, indices), indices
 
 
 def _chunk_maxima(

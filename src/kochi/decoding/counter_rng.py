@@ -31,8 +31,8 @@ _FIRST = _signed(0xBF58476D1CE4E5B9)
 _SECOND = _signed(0x94D049BB133111EB)
 
 
-def _shift(values: Tensor, positions: int) -> Tensor:
-    return (values >> positions) & ((1 << (64 - positions)) - 1)  # as if unsigned
+def _shift(values: Tensor, bits: int) -> Tensor:
+    return (values >> bits) & ((1 << (64 - bits)) - 1)  # as if unsigned
 
 
 def _mix(values: Tensor) -> Tensor:

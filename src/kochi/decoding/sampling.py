@@ -124,5 +124,5 @@ def invert(
     sums = weights.softmax(-1).cumsum(-1)
     total = sums[..., -1]
     target = torch.minimum(where * total, torch.nextafter(total, torch.zeros_like(total)))
-    positions = torch.searchsorted(sums, target.unsqueeze(-1), right=True).squeeze(-1)
-    return positions.clamp(max=weights.shape[-1] - 1)
+    indices = torch.searchsorted(sums, target.unsqueeze(-1), right=True).squeeze(-1)
+    return indices.clamp(max=weights.shape[-1] - 1)
