@@ -129,6 +129,10 @@ class Service:
 def test_a_resumed_run_goes_on_with_its_record(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One record, and no step is dropped because it came before (allenai/tango #152).
+
+    wandb drops a ``step`` argument that is below the last one; the fake takes no such argument.
+    """
     service = Service()
     monkeypatch.setitem(sys.modules, "wandb", service)
     loggers = {"kind": "wandb", "project": "mine", "offline": True}
@@ -179,6 +183,7 @@ class Client:
 def test_mlflow_gets_settings_and_curves(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Lightning's logger made a new run at each resume (its issue #6205)."""
     tracking = SimpleNamespace(MlflowClient=Client)
     monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(tracking=tracking))
     monkeypatch.setitem(sys.modules, "mlflow.tracking", tracking)
