@@ -163,7 +163,7 @@ def test_step_by_step_equals_all_at_once(score: str, scope: str, heads: int, ker
         alignments.append(by_head(alignment))
     assert state is not None
     assert state.position == whole.state.position == 5
-    assert (state.past is not None) is module.parts.look_back
+    assert (state.past is not None) is module.parts.recurrent
     if state.past is not None and whole.state.past is not None:
         torch.testing.assert_close(state.past.previous, whole.state.past.previous)
         torch.testing.assert_close(state.past.accumulated, whole.state.past.accumulated)
@@ -207,7 +207,7 @@ def test_beams_share_the_memory(score: str, scope: str, heads: int, kernel: str)
     query, memory = numbers(2, 3, 6), numbers(2, 5, 6)
     projected = module.project(memory)
     beam = module.step(query, projected, AttentionState(2)).context
-    if not module.parts.look_back:
+    if not module.parts.recurrent:
         again = module(query, projected, query_positions=2).context
         torch.testing.assert_close(again, beam)
     for width in range(3):

@@ -171,7 +171,7 @@ class AttentionBase(nn.Module, abc.ABC):
         Raises:
             ValueError: The scope or the relative term depends on the query.
         """
-        if self.parts.ask_the_query:
+        if self.parts.needs_query:
             raise ValueError(
                 "visible: the mask of this scope or relative term depends on the query; use forward"
             )
@@ -285,8 +285,8 @@ class AttentionBase(nn.Module, abc.ABC):
         """
         self._check_heads(query, projected, call.state)
         length = query.shape[2]
-        if call.together or length < 2 or not self.parts.look_back:
-            return self._ask(raw_query, query, projected, call)
+        if call.together or length < 2 or not self.parts.recurrent:
+            return self._attend_once(raw_query, query, projected, call)
         wanted, rows, kept = call.need_alignment, None, range(length)
         if isinstance(wanted, AlignmentOf):
             rows = wanted.rows(length)
@@ -296,8 +296,10 @@ class AttentionBase(nn.Module, abc.ABC):
         state = call.state
         for index in range(length):
             one = slice(index, index + 1)
-            asked = call.of_query(one, state, index in kept)
-            output, state = self._ask(raw_query[:, :, one], query[:, :, one], projected, asked)
+            one_call = call.of_query(one, state, index in kept)
+            output, state = self._attend_once(
+                raw_query[:, :, one], query[:, :, one], projected, one_call
+            )
             outputs.append((output, state.draws))
         output, state = _join(outputs, state)
         if rows is not None and output.alignment is not None:
@@ -305,7 +307,7 @@ class AttentionBase(nn.Module, abc.ABC):
             output = output._replace(alignment=order.pick(output.alignment))
         return output, state
 
-    def _ask(
+    def _attend_once(
         self, raw_query: Tensor, query: Tensor, projected: ProjectedMemory, call: "Call"
     ) -> tuple[KernelOutput, AttentionState]:
         parts, state, keys = self.parts, call.state, projected.keys
@@ -332,9 +334,9 @@ class AttentionBase(nn.Module, abc.ABC):
             visible,
             past,
             dropout,
-            parts.look_back or (bool(wanted) and not apart),
+            parts.recurrent or (bool(wanted) and not apart),
         )
-        if parts.look_back and length:
+        if parts.recurrent and length:
             assert output.alignment is not None
             standing = output.choice.standing if isinstance(output.choice, Walk) else None
             past = then(past, output.alignment, standing)

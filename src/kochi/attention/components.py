@@ -19,8 +19,8 @@ class Components:
         relative: The relative position term of the score.
 
     Attributes:
-        ask_the_query: Whether the mask or bias depends on more than positions and masks.
-        look_back: Whether a component depends on earlier alignments, so that queries must be
+        needs_query: Whether the mask or bias depends on more than positions and masks.
+        recurrent: Whether a component depends on earlier alignments, so that queries must be
             processed one after the other.
     """
 
@@ -28,19 +28,19 @@ class Components:
     scope: AnyScope
     selection: AnySelection
     relative: Relative | None = None
-    ask_the_query: bool = field(init=False)
-    look_back: bool = field(init=False)
+    needs_query: bool = field(init=False)
+    recurrent: bool = field(init=False)
 
     def __post_init__(self) -> None:
         # Computed once: isinstance with an abstract class costs as much as a small matrix product.
-        asks = not isinstance(self.scope, Scope) or self.relative is not None
-        back = (
+        needs_query = not isinstance(self.scope, Scope) or self.relative is not None
+        recurrent = (
             isinstance(self.score, RecurrentScore)
             or isinstance(self.scope, RecurrentScope)
             or isinstance(self.selection, RecurrentSelection)
         )
-        object.__setattr__(self, "ask_the_query", asks)
-        object.__setattr__(self, "look_back", back)
+        object.__setattr__(self, "needs_query", needs_query)
+        object.__setattr__(self, "recurrent", recurrent)
 
 
 def name(part: object) -> str:

@@ -13,7 +13,7 @@ from kochi.errors import UserError
 from kochi.printing import put, put_json, say
 
 if TYPE_CHECKING:
-    from kochi.modalities.audio.streaming import Heard
+    from kochi.modalities.audio.streaming import RecognizedToken
 
 BLOCK_SECONDS = 0.05
 
@@ -74,23 +74,23 @@ class Clock:
         )
 
 
-def listen(asked: Stream) -> None:
+def listen(options: Stream) -> None:
     """Print tokens to standard output as they are recognised, and the latency to stderr at the end.
 
     Raises:
         UserError: The model does not support streaming, or the audio is faulty.
     """
-    _check(asked)
+    _check(options)
     from kochi.modalities.audio.streaming import Listener
 
-    predictor = open_model(asked.model, asked.device, asked.precision, trust=asked.trust)
+    predictor = open_model(options.model, options.device, options.precision, trust=options.trust)
     listener, clock = Listener(predictor), Clock()
-    show = _show_json if asked.as_json else _Text()
+    show = _show_json if options.as_json else _Text()
     heard_seconds, began = 0.0, time.monotonic()
-    for block, last in _blocks(asked, listener.sample_rate_hz):
+    for block, last in _blocks(options, listener.sample_rate_hz):
         heard_seconds += len(block) / listener.sample_rate_hz
         due = began + heard_seconds
-        if asked.file is not None and not asked.fast:
+        if options.file is not None and not options.fast:
             time.sleep(max(0.0, due - time.monotonic()))
         else:
             due = time.monotonic()
@@ -108,26 +108,26 @@ def listen(asked: Stream) -> None:
     say(f"kochi: {clock.report(heard_seconds)}", error=True)
 
 
-def _check(asked: Stream) -> None:
-    if len(asked.files) > 1:
-        raise UserError(f"--stream: expected one FILE or -, found {len(asked.files)}")
-    if asked.file is not None and asked.pcm_hz is not None:
+def _check(options: Stream) -> None:
+    if len(options.files) > 1:
+        raise UserError(f"--stream: expected one FILE or -, found {len(options.files)}")
+    if options.file is not None and options.pcm_hz is not None:
         raise UserError("--pcm: bare samples come from standard input; leave FILE out")
-    if asked.file is None and asked.fast:
+    if options.file is None and options.fast:
         raise UserError("--fast: standard input comes as it comes; give a FILE, or leave it out")
 
 
-def _blocks(asked: Stream, sample_rate_hz: int) -> Iterator[tuple[Any, bool]]:
+def _blocks(options: Stream, sample_rate_hz: int) -> Iterator[tuple[Any, bool]]:
     """Stream blocks of samples, and an empty last one."""
     import numpy as np
 
     from kochi.modalities.audio.blocks import read_blocks, read_pcm
 
     pipe = cast(io.BufferedReader, sys.stdin.buffer)
-    if asked.pcm_hz is not None:
-        blocks = read_pcm(pipe, asked.pcm_hz, sample_rate_hz, BLOCK_SECONDS)
+    if options.pcm_hz is not None:
+        blocks = read_pcm(pipe, options.pcm_hz, sample_rate_hz, BLOCK_SECONDS)
     else:
-        blocks = read_blocks(asked.file or pipe, sample_rate_hz, BLOCK_SECONDS)
+        blocks = read_blocks(options.file or pipe, sample_rate_hz, BLOCK_SECONDS)
     for block in blocks:
         yield block, False
     yield np.zeros(0, np.int16), True
@@ -139,13 +139,13 @@ class _Text:
     def __init__(self) -> None:
         self._began = False
 
-    def __call__(self, one: "Heard", latency: float | None) -> None:
+    def __call__(self, one: "RecognizedToken", latency: float | None) -> None:
         text = one.text if self._began else one.text.lstrip(" ")
         self._began = not one.ends
         put(text, end="\n" if one.ends else "")
 
 
-def _show_json(one: "Heard", latency: float | None) -> None:
+def _show_json(one: "RecognizedToken", latency: float | None) -> None:
     record = {
         "text": one.text,
         "utterance": one.utterance,

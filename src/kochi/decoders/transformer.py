@@ -157,7 +157,7 @@ class TransformerDecoder(Decoder):
         slots = None if mask is None else cache.slot_positions
         attention = self.blocks[0].self_attention
         visible = None
-        if not attention.parts.ask_the_query:
+        if not attention.parts.needs_query:
             visible = attention.visible(width, cache.read(0), mask, 0, position, slots)
         return _Past(position, cache, mask, slots, visible)
 

@@ -118,7 +118,7 @@ class Processes(Generic[Item, Result]):
         busy: dict[Any, tuple[_Process, int]] = {}
         for one in self._running[: len(batches)]:
             number, batch = waiting.popleft()
-            one.ask(batch)
+            one.submit(batch)
             busy[one.pipe] = one, number
         while busy:
             for pipe in wait(list(busy)):
@@ -127,7 +127,7 @@ class Processes(Generic[Item, Result]):
                 failed = failed or error
                 if waiting and failed is None:
                     number, batch = waiting.popleft()
-                    one.ask(batch)
+                    one.submit(batch)
                     busy[pipe] = one, number
         return found, failed
 
@@ -145,7 +145,7 @@ class _Process:
     def is_gone(self) -> bool:
         return bool(wait([self.process.sentinel], timeout=0))
 
-    def ask(self, batch: Any) -> None:
+    def submit(self, batch: Any) -> None:
         try:
             self.pipe.send_bytes(pickle.dumps(batch))
         except OSError:

@@ -41,7 +41,7 @@ def flex(
     dropout: float,
     need_alignment: bool,
 ) -> KernelOutput:
-    """Call ``flex_attention``; the alignment, if asked, is one pass more, and as large as it is.
+    """Call ``flex_attention``; the alignment, if needed, is one pass more, and as large as it is.
 
     Dong et al. 2024; https://arxiv.org/abs/2412.05496. Serves what SDPA serves, but no dropout, and
     on the CPU no gradient. Keys and values in hidden positions must be finite.

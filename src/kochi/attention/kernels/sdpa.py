@@ -40,7 +40,7 @@ def sdpa(
     dropout: float,
     need_alignment: bool,
 ) -> KernelOutput:
-    """Call ``F.scaled_dot_product_attention``; the alignment, if asked, is one pass more.
+    """Call ``F.scaled_dot_product_attention``; the alignment, if needed, is one pass more.
 
     Keys and values in hidden positions must be finite: SDPA multiplies them by zero.
     """

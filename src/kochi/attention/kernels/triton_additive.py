@@ -70,7 +70,7 @@ def triton_additive(
     Serves the additive score with soft selection, numbers of at most 32 bits, without dropout. The
     softmax over blocks is that of Dao et al. 2022, algorithm 1; https://arxiv.org/abs/2205.14135.
     What it adds up, it adds up in 32 bits. The backward pass computes everything anew and adds the
-    gradient of the queries in no fixed order. The alignment, if asked, is one pass more, and as
+    gradient of the queries in no fixed order. The alignment, if needed, is one pass more, and as
     large as it is.
     """
     assert isinstance(parts.score, Additive)  # refused when built

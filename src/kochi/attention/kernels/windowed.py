@@ -33,7 +33,7 @@ SELECTIONS = (Soft, Smoothed, Sparsemax, Entmax15, Entmax, TopK)
 """Of these it is known that what they give to visible positions does not depend on how many hidden
 ones there are, nor on where."""
 TILE, MOST = 32, 64
-"""Positions of a tile and queries asked together, about and at most: more of either computes more
+"""Positions of a tile and queries of a chunk, about and at most: more of either computes more
 scores in vain, fewer make small products and read more of the keys again."""
 
 
@@ -80,14 +80,14 @@ def windowed(
     assert isinstance(parts.selection, Selection)  # refused when built
     plan = _plan(windows, query.shape[2], source)
     seen, prior = _see(windows, plan, visible.mask, source)
-    asked, slabs = _take(query, plan.asked), _slabs(keys, plan)
+    gathered, slabs = _take(query, plan.gathered), _slabs(keys, plan)
     read = slabs if values is keys else _slabs(values, plan)
-    scores = _scores(parts, asked, slabs).flatten(2, 3)
+    scores = _scores(parts, gathered, slabs).flatten(2, 3)
     alignment = parts.selection(scores, seen.flatten(2, 3))
     if prior is not None:
         alignment = alignment * prior.flatten(2, 3).to(alignment.dtype)
     weights = F.dropout(alignment, dropout) if dropout else alignment
-    context = cast(Tensor, weights.unflatten(2, asked.shape[2:4])) @ read
+    context = cast(Tensor, weights.unflatten(2, gathered.shape[2:4])) @ read
     context = _take(context.flatten(2, 3), plan.slot)
     if not need_alignment:
         return KernelOutput(context, None)
@@ -95,17 +95,17 @@ def windowed(
 
 
 class _Plan(NamedTuple):
-    """Which queries are asked together, and of which keys.
+    """Which queries are processed together, and with which keys.
 
     Args:
         tile: Positions of a tile.
-        asked: The queries of each chunk; where there are too few, some query again.
+        gathered: The queries of each chunk; where there are too few, some query again.
         slot: Where each query was put, counted through the chunks.
         tiles: The tiles of each chunk's slab; some may lie beyond the end.
     """
 
     tile: int
-    asked: Int[Tensor, "#batch #heads chunks queries"]
+    gathered: Int[Tensor, "#batch #heads chunks queries"]
     slot: Int[Tensor, "#batch #heads target"]
     tiles: Int[Tensor, "#batch #heads chunks tiles_of_slab"]
 
@@ -128,17 +128,17 @@ def _plan(windows: Windows, target: int, source: int) -> _Plan:
     chunk = (rank % queries == 0).cumsum(-1) - 1
     chunks = int(chunk.max()) + 1 if target else 0
     position = chunk * queries + rank % queries
-    asked = order[..., :1].repeat_interleave(chunks * queries, -1)
-    asked = asked.scatter(-1, position, order)
-    asked = cast(Tensor, asked.unflatten(-1, (chunks, queries)))
+    gathered = order[..., :1].repeat_interleave(chunks * queries, -1)
+    gathered = gathered.scatter(-1, position, order)
+    gathered = cast(Tensor, gathered.unflatten(-1, (chunks, queries)))
     slot = torch.empty_like(order).scatter_(-1, order, position)
     covered = 1 + math.ceil((windows.width - 1) / tile)
     tiles = begin.new_zeros(*begin.shape[:2], chunks).scatter(-1, chunk, begin).unsqueeze(-1)
-    return _Plan(tile, asked, slot, tiles + torch.arange(covered, device=tiles.device))
+    return _Plan(tile, gathered, slot, tiles + torch.arange(covered, device=tiles.device))
 
 
 def _cut(target: int, source: int, width: int) -> tuple[int, int]:
-    """Return how many positions a tile has and how many queries are asked together."""
+    """Return how many positions a tile has and how many queries are processed together."""
     if target * width <= source:  # each alone, of its window alone
         return 1, 1
     pieces = max(1, round((width - 1) / TILE))
@@ -154,8 +154,8 @@ def _see(
 ]:
     """Return which positions of its slab each query may see, and how much they count."""
     positions = plan.positions()
-    centre = windows.centre.expand(*plan.asked.shape[:2], -1)
-    opened = windows._replace(centre=_take(centre.unsqueeze(-1), plan.asked).squeeze(-1))
+    centre = windows.centre.expand(*plan.gathered.shape[:2], -1)
+    opened = windows._replace(centre=_take(centre.unsqueeze(-1), plan.gathered).squeeze(-1))
     inside = positions < source
     if mask is not None:
         some = positions.clamp(max=max(0, source - 1))
@@ -182,24 +182,24 @@ def _slabs(
 
 def _scores(
     parts: Components,
-    asked: Float[Tensor, "batch heads chunks queries size"],
+    gathered: Float[Tensor, "batch heads chunks queries size"],
     slabs: Float[Tensor, "batch heads chunks slab size"],
 ) -> Float[Tensor, "batch heads chunks queries slab"]:
     scale = parts.score.dot_scale
     if scale is not None:
-        return (asked * scale) @ slabs.transpose(-1, -2)
+        return (gathered * scale) @ slabs.transpose(-1, -2)
     assert isinstance(parts.score, Additive)  # refused when built
-    shape = asked.shape[0], asked.shape[2]
-    asked, slabs = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (asked, slabs))
-    scores = blocked_scores(asked, slabs, parts.score.weight)
+    shape = gathered.shape[0], gathered.shape[2]
+    gathered, slabs = (tensor.transpose(1, 2).flatten(0, 1) for tensor in (gathered, slabs))
+    scores = blocked_scores(gathered, slabs, parts.score.weight)
     return cast(Tensor, scores.unflatten(0, shape)).transpose(1, 2)
 
 
 def _put_back(
-    alignment: Float[Tensor, "batch heads asked slab"], plan: _Plan, source: int
+    alignment: Float[Tensor, "batch heads queries slab"], plan: _Plan, source: int
 ) -> Float[Tensor, "batch heads target source"]:
     """Put the shares of each query's slab into the positions where its keys stand."""
-    queries = plan.asked.shape[3]
+    queries = plan.gathered.shape[3]
     if not queries or not plan.slot.shape[2]:
         return alignment.new_zeros(*alignment.shape[:2], plan.slot.shape[2], source)
     shares = _take(alignment, plan.slot)

@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 3.0  # longer than any pause within an utterance
 
 
 @dataclass(frozen=True)
-class Heard:
+class RecognizedToken:
     """A token that was recognised while audio arrived.
 
     Attributes:
@@ -77,7 +77,7 @@ class Listener:
         """Sample rate of the input."""
         return self._reader.mel.sample_rate_hz
 
-    def listen(self, blocks: Iterable[Int16[np.ndarray, " samples"]]) -> Iterator[Heard]:
+    def listen(self, blocks: Iterable[Int16[np.ndarray, " samples"]]) -> Iterator[RecognizedToken]:
         """Recognise audio as it arrives.
 
         Args:
@@ -88,33 +88,35 @@ class Listener:
         yield from self.push(np.zeros(0, np.int16), last=True)
 
     @torch.inference_mode()
-    def push(self, block: Int16[np.ndarray, " samples"], last: bool = False) -> list[Heard]:
+    def push(
+        self, block: Int16[np.ndarray, " samples"], last: bool = False
+    ) -> list[RecognizedToken]:
         """Add samples; return the tokens that can now be predicted.
 
         Raises:
             UserError: The audio has ended without a single frame.
         """
         self._samples += len(block)
-        frames, found = self._frames.push(block, last), list[Heard]()
+        frames, found = self._frames.push(block, last), list[RecognizedToken]()
         while True:
             writing = self._writing
             written = writing.write(frames, last)
             if last and not writing.positions and not self._number:
                 raise UserError("the sound is shorter than a frame; expected more of it")
-            if writing.has_looked or (last and not self._number):  # otherwise it is silence
-                found += [self._heard(one) for one in written]
+            if writing.has_attended or (last and not self._number):  # otherwise it is silence
+                found += [self._recognized(one) for one in written]
             if not writing.ended or (last and (writing.off_the_end or not len(writing.rest))):
                 return found
             frames = writing.rest
-            self._number += writing.has_looked
+            self._number += writing.has_attended
             self._writing = writing.next()
 
-    def _heard(self, one: StreamedToken) -> Heard:
+    def _recognized(self, one: StreamedToken) -> RecognizedToken:
         look = None
         if one.position is not None:
             layout = self._writing.layout
             look = layout.centre_seconds(self._writing.begin + one.position)
-        return Heard(
+        return RecognizedToken(
             text="".join(self._predictor.target.pieces([one.token])),
             utterance=self._number,
             ends=one.token == EOS,
@@ -134,7 +136,7 @@ class Utterance:
 
     Attributes:
         positions: Number of positions so far.
-        has_looked: Whether a token has attended to a position.
+        has_attended: Whether a token has attended to a position.
         off_the_end: Whether it ended because there was no position left to attend to.
         next_position: The position after the one attended to last.
         rest: Frames from that position on, as far as they have arrived.
@@ -158,7 +160,7 @@ class Utterance:
         values, self._fed = encoder.feed(self._moved(nothing), None, False)
         self._search = StreamState(self._decoder.start(values))
         self.positions = self.next_position = self._behind = 0
-        self.has_looked = self.off_the_end = False
+        self.has_attended = self.off_the_end = False
         self.rest = nothing[0]
         self._passed = 0  # upcoming frames that belong to previous positions
 
@@ -200,7 +202,7 @@ class Utterance:
         for one in written:
             self.off_the_end = one.position is None
             if one.position is not None:
-                self.has_looked, self._behind = True, one.position + 1
+                self.has_attended, self._behind = True, one.position + 1
         return written
 
     @property
