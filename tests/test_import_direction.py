@@ -68,9 +68,10 @@ DIRECTION: dict[str, set[str]] = {
     },
     "memory": set(),
     "scenes": {"errors"},
-    "attention": {"components", "processor", "products"},
+    "attention": {"components", "processor", "products", "transforms"},
+    "transforms": set(),
     "processor": set(),
-    "products": {"processor"},
+    "products": {"processor", "transforms"},
     "special_tokens": set(),
     "layers": {"attention", "products", "tables", "components", "schema"},
     "encoders": MODEL_PARTS,
@@ -240,8 +241,8 @@ def test_imports_run_one_way(file):
 )
 def test_attention_imports_torch_and_little_of_ours(file):
     for module in imported(file):
-        ours = module.startswith(("kochi.attention", "kochi.components", "kochi.products"))
-        ours = ours or module.startswith("kochi.processor")
+        ours = tuple(f"kochi.{room}" for room in ("attention", *DIRECTION["attention"]))
+        ours = module.startswith(ours)
         assert ours or module.split(".")[0] in ATTENTION_IMPORTS, module
 
 

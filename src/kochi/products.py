@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kochi.processor import this_processor
+from kochi.transforms import is_traced, is_transformed
 
 LEAST = 2**21  # multiplications from which oneDNN's overhead pays off; see decision 0013
 
@@ -66,7 +67,8 @@ class Linear(nn.Linear):
 def onednn_serves(x: Tensor, weight: Tensor) -> bool:
     """Return whether oneDNN computes ``x weight^T`` faster here."""
     return (
-        not torch.compiler.is_compiling()
+        not is_traced()
+        and not is_transformed()
         and x.numel() * weight.size(0) >= LEAST
         and x.dtype == torch.float32
         and x.device.type == "cpu"

@@ -90,6 +90,7 @@ def test_by_hand() -> None:
 @every_case
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())
+@pytest.mark.filterwarnings("ignore:mask")
 def test_alignment_rows(
     score: str, scope: str, heads: int, kernel: str, data: st.DataObject
 ) -> None:

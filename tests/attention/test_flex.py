@@ -136,6 +136,7 @@ def test_the_alignment_of_some_queries_and_heads(scope: Any) -> None:
 
 
 @pytest.mark.usefixtures("in_the_open")
+@pytest.mark.filterwarnings("ignore:mask")
 def test_nothing_to_see_is_zero() -> None:
     module = twins("causal", num_heads=1)[1]
     query, memory = torch.randn(2, 5, 8, requires_grad=True), torch.randn(2, 7, 8)

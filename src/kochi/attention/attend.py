@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kochi.attention.alignment_request import AlignmentOf, NeedAlignment, check_need
+from kochi.attention.arguments import check_projected, check_vectors, warn_of_polarity
 from kochi.attention.components import Components
 from kochi.attention.history import then
+from kochi.attention.hooks import call_hooked, hooked
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.dispatch import KERNELS, Case, choose, refusal
 from kochi.attention.kernels.partial_alignment import WHOLE, Some
@@ -228,9 +230,11 @@ class AttentionBase(nn.Module, abc.ABC):
             dropout=self.dropout if self.training else 0.0,
             window=window,
         )
-        return choose(self.kernel, self.parts, case)
+        chosen = choose(self.kernel, self.parts, case)
+        return chosen.name, chosen.reason
 
     def _check_memory(self, memory_values: Tensor, mask: Tensor | None) -> None:
+        check_vectors("memory_values", memory_values)
         if memory_values.dim() != 3 or memory_values.shape[2] != self.memory_size:
             raise ValueError(
                 f"memory_values: got shape {list(memory_values.shape)}, expected "
@@ -243,17 +247,22 @@ class AttentionBase(nn.Module, abc.ABC):
                 f"mask: got {describe(mask)}, expected torch.bool "
                 f"[batch, source] = {list(memory_values.shape[:2])}, True = may attend"
             )
+        warn_of_polarity(mask)
 
     def _check_query(self, query: Tensor, projected: ProjectedMemory) -> None:
+        check_vectors("query", query)
+        check_projected(projected)
         if query.dim() != 3 or query.shape[2] != self.query_size:
             raise ValueError(
                 f"query: got shape {list(query.shape)}, expected "
                 f"[batch, target, query_size={self.query_size}]"
             )
         if query.shape[0] != projected.keys.shape[0]:
+            turned = query.shape[1] == projected.keys.shape[0]
             raise ValueError(
                 f"query: got a batch of {query.shape[0]}, but the memory's is "
                 f"{projected.keys.shape[0]}"
+                + ("; for [target, batch, size] pass query.transpose(0, 1)" if turned else "")
             )
 
     def _check_heads(
@@ -322,7 +331,7 @@ class AttentionBase(nn.Module, abc.ABC):
             visible = see_with_query(parts, raw_query, query, positions, projected, call.mask, past)
         dropout = self.dropout if self.training else 0.0
         case = Case.of(query, keys, projected.values, visible, dropout)
-        name = choose(self.kernel, parts, case)[0]
+        name = choose(self.kernel, parts, case).name
         wanted = call.need_alignment
         some = Some.of(wanted, query) if isinstance(wanted, AlignmentOf) else None
         apart = some is not None and name not in WHOLE
@@ -439,6 +448,7 @@ class Attention(AttentionBase):
         super().__init__(parts, query_size, memory_size, dropout, kernel)
         self.context_size = memory_size
 
+    @hooked
     def project(
         self,
         memory_values: Float[Tensor, "batch source memory_size"],
@@ -448,7 +458,7 @@ class Attention(AttentionBase):
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
         values = memory_values.unsqueeze(1)
-        return ProjectedMemory(self.score.project_keys(values), values, mask, finite)
+        return ProjectedMemory(call_hooked(self.score.project_keys, values), values, mask, finite)
 
     def forward(
         self,
@@ -464,6 +474,7 @@ class Attention(AttentionBase):
         call = Call(mask, state or START, need_alignment, query_positions, key_positions)
         return self._read(query, projected, call)
 
+    @hooked
     def step(
         self,
         query: Float[Tensor, "batch width query_size"],
@@ -484,7 +495,7 @@ class Attention(AttentionBase):
             )
         raw_query = query.unsqueeze(1)
         output, state = self._attend(
-            raw_query, self.score.project_query(raw_query), projected, call
+            raw_query, call_hooked(self.score.project_query, raw_query), projected, call
         )
         alignment = output.alignment
         alignment = None if alignment is None else alignment.squeeze(1)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -56,6 +57,9 @@ class Past:
             )
         standing = None if self.standing is None else F.pad(self.standing, (0, new))
         return Past(F.pad(self.previous, (0, new)), F.pad(self.accumulated, (0, new)), standing)
+
+
+torch.export.register_dataclass(Past, serialized_type_name="kochi.Past")
 
 
 def then(

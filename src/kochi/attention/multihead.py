@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kochi.attention.alignment_request import NeedAlignment
 from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
 from kochi.attention.components import Components
+from kochi.attention.hooks import call_hooked, has_hooks, hooked
 from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.options import check_count
 from kochi.attention.output import START, AttentionOutput, AttentionState
@@ -79,6 +80,7 @@ class MultiHeadAttention(AttentionBase):
         for layer in (self.query_proj, self.memory_proj, self.output_proj):
             nn.init.zeros_(layer.bias)
 
+    @hooked
     def project(
         self,
         memory_values: Float[Tensor, "batch source memory_size"],
@@ -96,9 +98,10 @@ class MultiHeadAttention(AttentionBase):
         memory_values, finite = clean_memory(memory_values, mask)
         keys, values = self._heads(self.memory_proj(memory_values), 2)
         return ProjectedMemory(
-            self._turn(self.score.project_keys(keys), positions), values, mask, finite
+            self._turn(call_hooked(self.score.project_keys, keys), positions), values, mask, finite
         )
 
+    @hooked
     def project_self(
         self,
         values: Float[Tensor, "batch length size"],
@@ -134,19 +137,29 @@ class MultiHeadAttention(AttentionBase):
             )
         self._check_memory(values, mask)
         values, finite = clean_memory(values, mask)
-        # Concatenating the weights is cheaper than a second product.
-        query, keys, read = self._heads(linear(values, *(joined or self.join())), 3)
-        query = self._turn(self.score.project_query(query), positions)
-        keys = self._turn(self.score.project_keys(keys), positions)
+        joined = joined or self.join()
+        if joined is None:
+            (query,) = self._heads(self.query_proj(values), 1)
+            keys, read = self._heads(self.memory_proj(values), 2)
+        else:  # concatenating the weights is cheaper than a second product
+            query, keys, read = self._heads(linear(values, *joined), 3)
+        query = self._turn(call_hooked(self.score.project_query, query), positions)
+        keys = self._turn(call_hooked(self.score.project_keys, keys), positions)
         return query, ProjectedMemory(keys, read, mask, finite)
 
-    def join(self) -> Joined:
-        """Concatenate the weights and biases of the query, key and value projections."""
+    def join(self) -> Joined | None:
+        """Concatenate the weights and biases of the query, key and value projections.
+
+        Return ``None`` if one of them was replaced or has hooks and must be called.
+        """
+        if not (_is_plain(self.query_proj) and _is_plain(self.memory_proj)):
+            return None
         return Joined(
             torch.cat((self.query_proj.weight, self.memory_proj.weight)),
             torch.cat((self.query_proj.bias, self.memory_proj.bias)),
         )
 
+    @hooked
     def attend_heads(
         self,
         query: Float[Tensor, "batch heads target projected_size"],
@@ -181,6 +194,7 @@ class MultiHeadAttention(AttentionBase):
         call = Call(mask, state or START, need_alignment, query_positions, key_positions)
         return self._project_and_read(query, projected, call)
 
+    @hooked
     def step(
         self,
         query: Float[Tensor, "batch width query_size"],
@@ -200,7 +214,7 @@ class MultiHeadAttention(AttentionBase):
         (raw_query,) = self._heads(self.query_proj(query), 1)
         start = call.state.position
         positions = start if call.together else call.query_positions
-        heads = self._turn(self.score.project_query(raw_query), positions, start)
+        heads = self._turn(call_hooked(self.score.project_query, raw_query), positions, start)
         return self._read(raw_query, heads, projected, call)
 
     def _read(
@@ -230,6 +244,11 @@ class MultiHeadAttention(AttentionBase):
         if self.rotary is None:
             return vectors
         return self.rotary(vectors, stand(positions, vectors.shape[2], vectors.device, start))
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Return whether calling the layer does nothing but multiply with its weight."""
+    return type(layer) is Linear and not has_hooks(layer)
 
 
 def _check_rotary(score: AnyScore) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -50,6 +51,7 @@ class AttentionState:
         return replace(self, past=past, draws=None, expected=expected)
 
 
+torch.export.register_dataclass(AttentionState, serialized_type_name="kochi.AttentionState")
 START = AttentionState()
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kochi.attention.kernels.base import EVERYTHING, AttentionMask
+from kochi.transforms import is_readable, is_traced
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class ProjectedMemory:
         """Return the attention mask of the memory alone; it is computed once for all calls."""
         if self.mask is None:
             return EVERYTHING
-        if torch.compiler.is_compiling():  # the compiler cannot trace the lock of a cached property
+        if is_traced():  # the compiler cannot trace the lock of a cached property
             return AttentionMask(self.mask[:, None, None])
         return self._visible
 
@@ -108,10 +109,13 @@ def _surely_harmless(memory_values: Tensor) -> bool:
     """Check with one norm that all values are finite and far from overflow.
 
     This takes a tenth of the time of zeroing. It is skipped where reading a value would synchronise
-    with a device or break a compiled graph.
+    with a device or is not possible.
     """
-    if memory_values.device.type != "cpu" or torch.compiler.is_compiling():
+    if memory_values.device.type != "cpu" or not is_readable(memory_values):
         return False
     bound = torch.finfo(memory_values.dtype).max ** 0.25
     norm: Tensor = cast(Any, torch.linalg).vector_norm(memory_values.detach())
     return norm.item() < bound
+
+
+torch.export.register_dataclass(ProjectedMemory, serialized_type_name="kochi.ProjectedMemory")

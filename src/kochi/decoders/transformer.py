@@ -45,7 +45,7 @@ class TransformerState:
     cache: Cache
     projected: tuple[ProjectedMemory, ...]
     attention_states: tuple[AttentionState, ...]
-    joined: tuple[Joined, ...]
+    joined: tuple[Joined | None, ...]
 
 
 class TransformerDecoder(Decoder):

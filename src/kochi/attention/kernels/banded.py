@@ -9,13 +9,13 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_choice, reference_scores
 from kochi.attention.kernels.sdpa import sdpa_refusal
+from kochi.attention.kernels.second_order import differentiate
 from kochi.attention.scopes.base import Band, Scope
 
 BLOCK = {"cpu": 2**18}
@@ -202,12 +202,18 @@ class _Context(torch.autograd.Function):
         return context
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         saved: tuple[Tensor, ...] = ctx.saved_tensors
         rest: tuple[_Windows, float, list[Tensor] | None, float] = ctx.rest
         query, keys, values, context, totals = saved
         windows, scale, noise, dropout = rest
+        if torch.is_grad_enabled():
+
+            def formula(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+                return _formula(query, keys, values, *rest)
+
+            found = differentiate(formula, saved[:3], ctx.needs_input_grad, grad)
+            return *found, None, None, None, None
         query_grad = torch.empty_like(query)
         keys_grad, values_grad = torch.zeros_like(keys), torch.zeros_like(values)
         inner = (grad * context).sum(-1, keepdim=True, dtype=totals.dtype)
@@ -227,6 +233,31 @@ class _Context(torch.autograd.Function):
                 query_grad[rows, queries] = torch.bmm(slope, keys[rows, positions])
                 keys_grad[rows, positions] += torch.bmm(slope.transpose(1, 2), query[rows, queries])
         return query_grad, keys_grad, values_grad, None, None, None, None
+
+
+def _formula(
+    query: Float[Tensor, "rows length size"],
+    keys: Float[Tensor, "rows length size"],
+    values: Float[Tensor, "rows length value_size"],
+    windows: _Windows,
+    scale: float,
+    noise: list[Tensor] | None,
+    dropout: float,
+) -> Float[Tensor, "rows length value_size"]:
+    """Compute the context with what autograd keeps of every block."""
+    contexts: dict[int, list[Tensor]] = {}  # of the blocks, by their first row
+    for index, part in enumerate(windows.parts()):
+        scores = _scores(query, keys, part, scale)
+        if windows.empty is None:
+            weights = scores.softmax(-1)
+        else:  # the softmax of a row of -inf is NaN
+            empty = windows.empty[part.rows, part.queries]
+            weights = torch.where(empty, 0.0, torch.where(empty, 0.0, scores).softmax(-1))
+        if noise is not None:
+            weights = weights * noise[index] / (1.0 - dropout)
+        context = torch.bmm(weights.to(values.dtype), values[part.rows, part.positions])
+        contexts.setdefault(part.rows.start, []).append(context)
+    return torch.cat([torch.cat(blocks, dim=1) for blocks in contexts.values()])
 
 
 def _scores(

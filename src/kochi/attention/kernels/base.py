@@ -11,6 +11,7 @@ from kochi.attention.components import Components
 from kochi.attention.history import Past
 from kochi.attention.scopes.base import Band, Windows
 from kochi.attention.selections.base import Choice, Walk
+from kochi.transforms import is_readable
 
 
 class Hidden(NamedTuple):
@@ -109,7 +110,7 @@ class AttentionMask:
 def _hide(mask: Tensor, dtype: torch.dtype) -> Hidden:
     bias = torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
     empty = ~mask.any(-1, keepdim=True)
-    if mask.device.type == "cpu" and not torch.compiler.is_compiling() and not empty.any():
+    if mask.device.type == "cpu" and is_readable(mask) and not empty.any():
         return Hidden(bias, None)
     return Hidden(bias, empty)
 

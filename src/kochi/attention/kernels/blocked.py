@@ -6,14 +6,15 @@ from typing import Any, ClassVar, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_reading
+from kochi.attention.kernels.second_order import differentiate
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware, location_features
+from kochi.transforms import is_readable
 
 BLOCK = {"cpu": 2**20}
 BLOCK_ELSEWHERE = 2**24
@@ -152,12 +153,13 @@ class _Scores(torch.autograd.Function):
         return scores
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         """With ``h = tanh(q + k + U f)``, the gradient of q + k + U f is ``grad v (1 - h^2)``."""
         saved: tuple[Tensor, Tensor, Tensor, Any, Any] = ctx.saved_tensors
         wide: torch.dtype = ctx.wide
         query, keys, vector, features, weight = saved  # the last two may be None
+        if torch.is_grad_enabled():
+            return *differentiate(_formula, saved, ctx.needs_input_grad, grad), None
         grad = grad.to(wide)
         query_grad = torch.zeros_like(query, dtype=wide)
         keys_grad = torch.zeros_like(keys, dtype=wide)
@@ -181,7 +183,7 @@ class _Scores(torch.autograd.Function):
                 vector = 4.0 * vector.to(wide)
                 query_grad, keys_grad = query_grad.mul_(vector), keys_grad.mul_(vector)
                 narrow = query_grad.to(query.dtype), keys_grad.to(keys.dtype)
-                return *narrow, vector_grad.to(ctx.saved_tensors[2].dtype), None, None, None
+                return *narrow, vector_grad.to(saved[2].dtype), None, None, None
             for block, hidden in _hidden(query, keys, features, weight, wide):
                 rows, queries, positions = block
                 slope = grad[block]
@@ -202,11 +204,25 @@ class _Scores(torch.autograd.Function):
         return (
             query_grad.to(query.dtype),
             keys_grad.to(keys.dtype),
-            vector_grad.to(ctx.saved_tensors[2].dtype),
+            vector_grad.to(saved[2].dtype),
             features_grad,
             weight_grad,
             None,
         )
+
+
+def _formula(
+    query: Float[Tensor, "rows target size"],
+    keys: Float[Tensor, "rows source size"],
+    vector: Float[Tensor, " size"],
+    features: Float[Tensor, "rows target source filters"] | None,
+    weight: Float[Tensor, "size filters"] | None,
+) -> Float[Tensor, "rows target source"]:
+    """Compute the scores with the whole hidden layer."""
+    hidden = query.unsqueeze(2) + keys.unsqueeze(1)
+    if features is not None and weight is not None:
+        hidden = hidden + features @ weight.T
+    return hidden.tanh() @ vector
 
 
 def _apart(
@@ -218,7 +234,7 @@ def _apart(
 
     One query needs as many exponentials of keys as its hidden layer has numbers.
     """
-    if query.device.type != "cpu" or torch.compiler.is_compiling():
+    if query.device.type != "cpu" or not is_readable(query):
         return None
     if query.shape[1] < 2 or not (query.numel() and keys.numel()):
         return None

@@ -99,9 +99,9 @@ class _Alignment(torch.autograd.Function):
         empty: Tensor | None,
         scale: float,
     ) -> Tensor:
-        rows = keys.shape[:2]
-        query, keys = query.flatten(0, 1), keys.flatten(0, 1)
-        alignment = _align(query, keys, bias, rows, Hidden(hidden, empty), scale)
+        flat = query.flatten(0, 1), keys.flatten(0, 1)
+        alignment = _align(*flat, bias, keys.shape[:2], Hidden(hidden, empty), scale)
+        # Arguments and the result as they are: the backward pass can then be differentiated again.
         ctx.save_for_backward(query, keys, alignment)
         ctx.scale = scale
         ctx.bias_shape = None if bias is None else bias.shape
@@ -112,6 +112,7 @@ class _Alignment(torch.autograd.Function):
         saved: tuple[Tensor, ...] = ctx.saved_tensors
         query, keys, alignment = saved
         rows = alignment.shape[:2]
+        query, keys = query.flatten(0, 1), keys.flatten(0, 1)
         inner = grad * alignment
         slope = inner.sub_(alignment * inner.sum(-1, keepdim=True))
         bias_grad = None

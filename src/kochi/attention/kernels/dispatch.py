@@ -26,6 +26,7 @@ from kochi.attention.scopes.base import Band
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware
 from kochi.processor import Processor, this_processor
+from kochi.transforms import is_traced, is_transformed
 
 KERNELS: dict[str, Kernel] = {
     "reference": reference,
@@ -46,6 +47,8 @@ REFUSALS = {
     "triton": triton_refusal,
     "windowed": windowed_refusal,
 }
+LOOPS = ("banded", "blocked", "triton", "windowed")
+"""Kernels whose Python code depends on sizes."""
 
 SHORT, SHORT_ON_ZEN_5 = 96, 256
 SHORT_IN_HALF = 1024
@@ -91,6 +94,8 @@ SPARSE_ALONE, SPARSE_TOGETHER, SPARSE_ELSEWHERE = 2**13, 2**16, 2**24
 so many windows; and calls of at least so many scores (sentences x queries x keys): where windows
 cover less than the memory and are read one by one, otherwise, and on devices where only memory
 counts because nothing was measured."""
+NARROW_WINDOW = "the window of {} positions leaves most keys out"
+Why = tuple[str, tuple[int | float, ...]]
 FULL_MASK = "the mask is not the same for all queries"
 
 
@@ -155,8 +160,27 @@ def refusal(kernel: str, parts: Components) -> str | None:
     return None
 
 
-def choose(kernel: str, parts: Components, case: Case) -> tuple[str, str]:
-    """Return the name of the kernel for a call, and the reason.
+class Chosen(NamedTuple):
+    """A kernel and the reason for it, which is only spelled out when somebody asks.
+
+    Args:
+        name: The name of the kernel.
+        why: The reason, with a field of `str.format` for each number.
+        numbers: The numbers.
+    """
+
+    name: str
+    why: str
+    numbers: tuple[int | float, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The reason as a sentence."""
+        return self.why.format(*self.numbers)
+
+
+def choose(kernel: str, parts: Components, case: Case) -> Chosen:
+    """Return the kernel for a call, and the reason.
 
     A kernel named by the caller is always used. "auto" uses the banded kernel for self-attention in
     a window over long sequences; the windowed kernel for windows over long memories (see
@@ -165,33 +189,45 @@ def choose(kernel: str, parts: Components, case: Case) -> tuple[str, str]:
     CPU, where dense products were measured to be faster (see `SHORT`), and on CUDA where
     FlexAttention can skip many blocks (see `FAR`).
 
+    A call that is compiled or exported must not depend on sizes: "auto" then uses SDPA for dot
+    products and the reference for all else. Under the transforms of ``torch.func`` the reference is
+    used, whatever is named: they cannot look into the other kernels. So it is on the device "meta",
+    and in exported programs instead of a kernel whose loops depend on sizes.
+
     Raises:
         ValueError: The named kernel cannot compute this call.
     """
+    if case.device_type == "meta" or is_transformed():
+        return Chosen("reference", "there are no values, or torch.func runs through the call")
+    if kernel in LOOPS and torch.compiler.is_exporting():
+        return Chosen("reference", "the exported program must run at other sizes")
     if kernel in NOT_NOW:
         why = NOT_NOW[kernel](case)
         if why is not None:
             raise ValueError(f"kernel: {kernel!r} cannot serve this call: {why}")
     if kernel != "auto":
-        return kernel, "named by the caller"
+        return Chosen(kernel, "named by the caller")
+    if is_traced():
+        plain = "sdpa" if sdpa_refusal(parts) is None else "reference"
+        return Chosen(plain, "the call is compiled or exported")
     in_one_sequence = case.band is not None and banded_refusal(parts) is None
     if windowed_refusal(parts) is None and _not_windowed(case) is None and not in_one_sequence:
         why = _windows_pay(case)
         if why is not None:
-            return "windowed", why
+            return Chosen("windowed", *why)
     if blocked_refusal(parts) is None:
         return _choose_additive(parts, case)
     why = sdpa_refusal(parts)
     if why is not None:
-        return "reference", why
+        return Chosen("reference", why.replace("{", "{{").replace("}", "}}"))
     if case.device_type == "cuda" and triton_is_installed() and _not_flex(case) is None:
         skipped = _skipped(case)
         if skipped is not None:
-            return "flex", f"{skipped} (a limit not measured on CUDA)"
+            return Chosen("flex", skipped[0] + " (a limit not measured on CUDA)", skipped[1])
     if in_one_sequence and _not_banded(case) is None:
         width = _width(case)
         if case.target_length > max(LONG, WIDTHS * width):
-            return "banded", f"the window of {width} positions leaves most keys out"
+            return Chosen("banded", NARROW_WINDOW, (width,))
     return _choose_dot(case)
 
 
@@ -215,7 +251,7 @@ def _width(case: Case) -> int:
     return case.window
 
 
-def _windows_pay(case: Case) -> str | None:
+def _windows_pay(case: Case) -> Why | None:
     """Return why the windowed kernel is faster; ``None`` if it is not. See `SPARSE_LENGTH`."""
     width = _width(case)
     source, scores = case.source_length, case.batch * case.target_length * case.source_length
@@ -225,7 +261,7 @@ def _windows_pay(case: Case) -> str | None:
         fewest = SPARSE_ELSEWHERE
     if source < max(SPARSE_LENGTH, SPARSE_WIDTHS * width) or scores < fewest:
         return None
-    return f"windows of {width} positions leave most of {source} keys out"
+    return "windows of {} positions leave most of {} keys out", (width, source)
 
 
 def _not_flex(case: Case) -> str | None:
@@ -238,16 +274,16 @@ def _not_flex(case: Case) -> str | None:
     return None
 
 
-def _skipped(case: Case) -> str | None:
+def _skipped(case: Case) -> Why | None:
     """Return what FlexAttention would skip; ``None`` if too little."""
     if min(case.target_length, case.source_length) < FAR:
         return None
     if case.band is not None:
         width = _width(case)
         if case.target_length > WIDTHS * width:
-            return f"the window of {width} positions leaves most keys out"
+            return NARROW_WINDOW, (width,)
     elif case.triangle and case.bias:
-        return "what the triangle hides is skipped, also with a term on the scores"
+        return "what the triangle hides is skipped, also with a term on the scores", ()
     return None
 
 
@@ -272,35 +308,39 @@ NOT_NOW = {
 }
 
 
-def _choose_additive(parts: Components, case: Case) -> tuple[str, str]:
+def _choose_additive(parts: Components, case: Case) -> Chosen:
     score = parts.score
     assert isinstance(score, Additive | LocationAware)
     hidden = score.vector.numel() * case.batch * case.target_length * case.source_length
     if isinstance(score, LocationAware):
         return _choose_location_aware(hidden // max(1, case.target_length), case.need_gradient)
-    shown = f"the hidden layer of the additive score has {hidden * 1e-6:.2f} million numbers"
+    shown = "the hidden layer of the additive score has {:.2f} million numbers"
     large = LARGE
     if case.device_type == "cpu":
         alone, narrow = case.target_length == 1, case.dtype.itemsize == 2
         large = LARGE_ON_CPU[alone, narrow, case.need_gradient]
+    millions = hidden * 1e-6, large * 1e-6
     if hidden < large:
-        return "reference", f"{shown}: up to {large * 1e-6:.2f} million it may be held whole"
+        return Chosen("reference", shown + ": up to {:.2f} million it may be held whole", millions)
     on_cuda = case.device_type == "cuda" and case.target_length >= QUERIES
     if on_cuda and triton_refusal(parts) is None and _not_triton(case) is None:
-        return "triton", f"{shown}: it is never held (a limit not measured on CUDA)"
-    return "blocked", f"{shown}: it is computed a block at a time"
+        why = shown + ": it is never held (a limit not measured on CUDA)"
+        return Chosen("triton", why, millions)
+    return Chosen("blocked", shown + ": it is computed a block at a time", millions)
 
 
-def _choose_location_aware(hidden: int, need_gradient: bool) -> tuple[str, str]:
-    shown = f"each query has a hidden layer of {hidden * 1e-6:.2f} million numbers"
+def _choose_location_aware(hidden: int, need_gradient: bool) -> Chosen:
+    shown = "each query has a hidden layer of {:.2f} million numbers"
+    millions = hidden * 1e-6, KEPT * 1e-6
     if not need_gradient:
-        return "reference", f"{shown}, of which nothing is kept without a gradient"
+        why = shown + ", of which nothing is kept without a gradient"
+        return Chosen("reference", why, millions)
     if hidden < KEPT:
-        return "reference", f"{shown}: up to {KEPT * 1e-6:.0f} million it may be kept"
-    return "blocked", f"{shown}: it is computed anew for the gradient"
+        return Chosen("reference", shown + ": up to {:.0f} million it may be kept", millions)
+    return Chosen("blocked", shown + ": it is computed anew for the gradient", millions)
 
 
-def _choose_dot(case: Case) -> tuple[str, str]:
+def _choose_dot(case: Case) -> Chosen:
     longest = max(case.target_length, case.source_length)
     limit = SHORT_HERE
     if case.dtype.itemsize == 2:
@@ -308,8 +348,8 @@ def _choose_dot(case: Case) -> tuple[str, str]:
     if case.target_length == 1 and case.batch < MANY:
         limit = 0
     if case.device_type == "cpu" and longest <= limit:
-        return (
-            "dense",
-            f"up to {limit} positions on the CPU two plain products are faster than SDPA",
-        )
-    return "sdpa", "the score is a dot product of projected vectors and the selection is soft"
+        why = "up to {} positions on the CPU two plain products are faster than SDPA"
+        return Chosen("dense", why, (limit,))
+    return Chosen(
+        "sdpa", "the score is a dot product of projected vectors and the selection is soft"
+    )

@@ -12,16 +12,16 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from kochi.attention.components import Components, name
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.blocked import blocked_scores
 from kochi.attention.kernels.reference import reference_choice
+from kochi.attention.kernels.second_order import differentiate
 from kochi.attention.scopes.base import Scope
-from kochi.attention.scores.additive import Additive
-from kochi.attention.selections.soft import Soft
+from kochi.attention.scores.additive import Additive, additive_score
+from kochi.attention.selections.soft import Soft, masked_softmax
 
 QUERIES, PLACES, HIDDEN = 16, 32, 16
 """What a program has in registers at a time: so much of the hidden layer, 8,192 numbers. Not tuned:
@@ -124,6 +124,7 @@ class _Context(torch.autograd.Function):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, query: Tensor, keys: Tensor, vector: Tensor, values: Tensor, sight: _Sight
     ) -> Tensor:
+        inputs = query, keys, vector, values
         query, keys, values = query.contiguous(), keys.contiguous(), values.contiguous()
         vector = vector.contiguous()
         batch, heads, target, size = query.shape
@@ -138,12 +139,11 @@ class _Context(torch.autograd.Function):
             _programs().read[grid](*tensors, *_numbers(query, keys, vector, sight), size,
                 value_size, sight.mask is not None, QUERIES, PLACES, HIDDEN, width,
                 num_warps=4 if width <= 256 else 8, num_stages=1)  # fmt: skip
-        ctx.save_for_backward(query, keys, vector, values, context, total)
+        ctx.save_for_backward(*inputs, context, total)
         ctx.sight = sight
         return context
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         """With weights p, ``slope = p (grad v' - <grad, context>)`` is the scores' gradient.
 
@@ -151,7 +151,16 @@ class _Context(torch.autograd.Function):
         """
         saved: tuple[Tensor, ...] = ctx.saved_tensors
         query, keys, vector, values, context, total = saved
+        query, keys, values = query.contiguous(), keys.contiguous(), values.contiguous()
+        vector = vector.contiguous()
         sight: _Sight = ctx.sight
+        if torch.is_grad_enabled():
+
+            def formula(query: Tensor, keys: Tensor, vector: Tensor, values: Tensor) -> Tensor:
+                return _formula(query, keys, vector, values, sight)
+
+            inputs = query, keys, vector, values
+            return *differentiate(formula, inputs, ctx.needs_input_grad, grad), None
         grad = grad.to(values.dtype).contiguous()
         inner = (grad.float() * context).sum(-1)
         rows, blocks = query.shape[0] * query.shape[1], _blocks(keys.shape[2], PLACES)
@@ -174,6 +183,23 @@ class _Context(torch.autograd.Function):
             values_grad.to(values.dtype),
             None,
         )
+
+
+def _formula(
+    query: Float[Tensor, "batch heads target size"],
+    keys: Float[Tensor, "batch heads source size"],
+    vector: Float[Tensor, "weight_heads size"],
+    values: Float[Tensor, "batch heads source value_size"],
+    sight: _Sight,
+) -> Float[Tensor, "batch heads target value_size"]:
+    """Compute the context with the whole hidden layer."""
+    scores = additive_score(query, keys, vector)
+    ahead = torch.arange(keys.shape[2], device=keys.device)
+    ahead = ahead - torch.arange(query.shape[2], device=keys.device).unsqueeze(-1)
+    visible = (ahead >= -sight.left) & (ahead <= sight.right)
+    if sight.mask is not None:
+        visible = visible & sight.mask.bool()
+    return masked_softmax(scores, visible).to(values.dtype) @ values
 
 
 def _programs() -> Any:

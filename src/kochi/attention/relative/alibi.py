@@ -57,15 +57,16 @@ class Alibi(Relative):
     """
 
     needs_dot_product = False
-    slopes: Tensor
 
     def __init__(self, num_heads: int) -> None:
         super().__init__()
-        self.register_buffer("slopes", torch.tensor(alibi_slopes(num_heads)), persistent=False)
+        # Not a buffer: what is not in the state dict is lost when a module leaves the meta device.
+        self.slopes = alibi_slopes(num_heads)
 
     def forward(
         self, query: Float[Tensor, "batch heads target query_size"], positions: Positions
     ) -> Float[Tensor, "#batch heads target source"]:
         """See `alibi_term`; computed in float32, since 16 bits cannot resolve long distances."""
         wide = torch.promote_types(query.dtype, torch.float32)
-        return alibi_term(self.slopes.to(wide), positions.distances()).to(query.dtype)
+        slopes = torch.tensor(self.slopes, dtype=wide, device=query.device)
+        return alibi_term(slopes, positions.distances()).to(query.dtype)

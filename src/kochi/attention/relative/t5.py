@@ -76,7 +76,6 @@ class T5(Relative):
     """
 
     needs_dot_product = False
-    firsts: Tensor
 
     def __init__(
         self,
@@ -100,13 +99,14 @@ class T5(Relative):
             raise ValueError(f"max_distance: got {max_distance}, expected at most {FARTHEST}")
         self.bidirectional = bidirectional
         self.bias = nn.Parameter(torch.zeros(num_buckets, num_heads))
-        firsts = torch.tensor(first_distances(one_side, max_distance))
-        self.register_buffer("firsts", firsts, persistent=False)
+        # Not a buffer: what is not in the state dict is lost when a module leaves the meta device.
+        self.firsts = first_distances(one_side, max_distance)
 
     def forward(
         self, query: Float[Tensor, "batch heads target query_size"], positions: Positions
     ) -> Float[Tensor, "#batch heads target source"]:
         """See `t5_buckets`."""
-        buckets = t5_buckets(positions.distances(), self.firsts, self.bidirectional)
+        firsts = torch.tensor(self.firsts, device=query.device)
+        buckets = t5_buckets(positions.distances(), firsts, self.bidirectional)
         bias = self.bias[buckets].movedim(-1, -3)
         return bias if bias.dim() == 4 else bias.unsqueeze(0)

@@ -32,7 +32,7 @@ def location_features(
     rows = channels.permute(0, 3, 1, 2, 4).reshape(batch * target, 2 * heads, source)
     padding = filters.shape[3] // 2
     features = F.conv1d(rows, filters.flatten(0, 1), padding=padding, groups=heads)
-    return features.view(batch, target, heads, -1, source).permute(0, 2, 1, 4, 3)
+    return features.view(batch, target, heads, filters.shape[1], source).permute(0, 2, 1, 4, 3)
 
 
 def location_aware_score(

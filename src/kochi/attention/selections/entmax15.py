@@ -6,10 +6,10 @@ from typing import Any, ClassVar, cast
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.positions import hide, keep_positive
+from kochi.attention.selections.positions import hide, keep_positive, positive_power, sorted_sums
+from kochi.transforms import is_readable, is_traced
 
 MOST_STEPS = 64
 """Random rows of 2 to 5000 positions needed at most 7, in float32 and float64."""
@@ -31,11 +31,19 @@ def entmax15(
     """
     if scores.shape[-1] == 0:
         return scores
-    return _Entmax15.apply(scores, visible)
+    align = _align if is_traced() else _Entmax15.apply  # the compiler takes no Function with a jvp
+    return align(hide(scores, visible), visible).to(scores.dtype)
 
 
 def _threshold(scores: Tensor) -> Tensor:
     """Find ``tau`` for rows of halved scores whose highest is 0."""
+    if not is_readable(scores):  # as in the paper: no number decides when to stop
+        ordered, count, total, squares = sorted_sums(scores)
+        mean = total / count
+        variance = squares / count - mean.square()
+        taus = mean - positive_power(1.0 / count - variance, 0.5)
+        size = (taus <= ordered).sum(-1, keepdim=True)
+        return taus.gather(-1, size - 1)
     tau = torch.full_like(scores[..., :1], -1.0)
     # The error after a step is about its square: below this the step was exact up to rounding.
     small = 0.1 * torch.finfo(scores.dtype).eps ** 0.5
@@ -49,32 +57,44 @@ def _threshold(scores: Tensor) -> Tensor:
     return tau
 
 
+def _align(scores: Tensor, visible: Tensor | None) -> Tensor:
+    """Return the alignment; its own operations are differentiable where `_threshold` sorts."""
+    scores = ((scores - scores.amax(-1, keepdim=True)) * 0.5).clamp(min=-1.0)
+    alignment = (scores - _threshold(scores)).relu().square()
+    return alignment if visible is None else torch.where(visible, alignment, 0.0)
+
+
 class _Entmax15(torch.autograd.Function):
     apply: ClassVar[Callable[..., Tensor]]  # torch gives it no types
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, visible: Tensor | None) -> Tensor:
-        wide = hide(scores, visible)
-        wide = ((wide - wide.amax(-1, keepdim=True)) * 0.5).clamp_min_(-1.0)
-        alignment = (wide - _threshold(wide)).relu_().square_()
-        if visible is not None:
-            alignment = torch.where(visible, alignment, 0.0)
-        narrow = alignment.to(scores.dtype)
-        ctx.save_for_backward(alignment)
-        return narrow
+    def forward(scores: Tensor, visible: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _align(scores, visible)
 
     @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, gradient: Tensor
-    ) -> tuple[Tensor, None]:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         saved: tuple[Tensor] = ctx.saved_tensors
-        (alignment,) = saved
-        root = alignment.sqrt()
-        inside = keep_positive(gradient.to(alignment.dtype), alignment)
-        total = root.sum(-1, keepdim=True)
-        mean = (inside * root).sum(-1, keepdim=True) / torch.where(total > 0, total, 1.0)
-        return ((inside - mean) * root).to(gradient.dtype), None
+        return _change(*saved, gradient), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        saved: tuple[Tensor] = ctx.saved_tensors
+        return _change(*saved, tangent)
+
+
+def _change(alignment: Tensor, change: Tensor) -> Tensor:
+    """Multiply by the Jacobian, which is symmetric: subtract a mean, and weigh by the root."""
+    root = positive_power(alignment, 0.5)
+    inside = keep_positive(change, alignment)
+    total = root.sum(-1, keepdim=True)
+    mean = (inside * root).sum(-1, keepdim=True) / torch.where(total > 0, total, 1.0)
+    return (inside - mean) * root
 
 
 class Entmax15(Selection):

@@ -62,3 +62,37 @@ def keep_positive(
     [2.0, 0.0]
     """
     return torch.ops.aten.threshold_backward(values, alignment, 0)
+
+
+def positive_power(
+    values: Float[Tensor, "*batch source"], exponent: float | Float[Tensor, "*#batch 1"]
+) -> Float[Tensor, "*batch source"]:
+    """Raise values to a power between 0 and 1; 0 stays 0, with a slope of 0 and not infinity.
+
+    >>> import torch
+    >>> zero = torch.tensor([0.0, 4.0], requires_grad=True)
+    >>> positive_power(zero, 0.5).sum().backward()
+    >>> zero.grad.tolist()
+    [0.0, 0.25]
+    """
+    inside = values > 0
+    return torch.where(inside, torch.where(inside, values, 1.0).pow(exponent), 0.0)
+
+
+def sorted_sums(
+    scores: Float[Tensor, "*batch source"],
+) -> tuple[
+    Float[Tensor, "*batch source"],
+    Float[Tensor, " source"],
+    Float[Tensor, "*batch source"],
+    Float[Tensor, "*batch source"],
+]:
+    """Return scores in descending order, and of the first k: k, the sum, the sum of squares.
+
+    >>> import torch
+    >>> [one.tolist() for one in sorted_sums(torch.tensor([1.0, 3.0]))]
+    [[3.0, 1.0], [1.0, 2.0], [3.0, 4.0], [9.0, 10.0]]
+    """
+    ordered = scores.sort(dim=-1, descending=True).values
+    count = torch.arange(1, scores.shape[-1] + 1, device=scores.device).to(scores.dtype)
+    return ordered, count, ordered.cumsum(-1), ordered.square().cumsum(-1)

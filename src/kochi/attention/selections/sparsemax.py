@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from kochi.attention.selections.base import Selection
-from kochi.attention.selections.positions import hide, keep_positive
+from kochi.attention.selections.positions import hide, keep_positive, sorted_sums
+from kochi.transforms import is_readable, is_traced
 
 MOST_STEPS = 64
 """More than Newton's method can need: every step reduces (sum - 1) x (number of positions) to a
@@ -32,11 +32,16 @@ def sparsemax(
     """
     if scores.shape[-1] == 0:
         return scores
-    return _Sparsemax.apply(scores, visible)
+    align = _align if is_traced() else _Sparsemax.apply  # the compiler takes no Function with a jvp
+    return align(hide(scores, visible), visible).to(scores.dtype)
 
 
 def _threshold(scores: Tensor) -> Tensor:
     """Find ``tau`` for rows whose highest score is 0."""
+    if not is_readable(scores):  # as in the paper: no number decides when to stop
+        ordered, count, total, _ = sorted_sums(scores)
+        size = (1.0 + count * ordered > total).sum(-1, keepdim=True)
+        return (total.gather(-1, size - 1) - 1.0) / size
     tau = torch.full_like(scores[..., :1], -1.0)
     before = None
     for _ in range(MOST_STEPS):
@@ -50,31 +55,43 @@ def _threshold(scores: Tensor) -> Tensor:
     return tau
 
 
+def _align(scores: Tensor, visible: Tensor | None) -> Tensor:
+    """Return the alignment; its own operations are differentiable where `_threshold` sorts."""
+    scores = (scores - scores.amax(-1, keepdim=True)).clamp(min=-1.0)
+    alignment = (scores - _threshold(scores)).relu()
+    return alignment if visible is None else torch.where(visible, alignment, 0.0)
+
+
 class _Sparsemax(torch.autograd.Function):
     apply: ClassVar[Callable[..., Tensor]]  # torch gives it no types
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, visible: Tensor | None) -> Tensor:
-        wide = hide(scores, visible)
-        wide = (wide - wide.amax(-1, keepdim=True)).clamp_min_(-1.0)
-        alignment = (wide - _threshold(wide)).relu_()
-        if visible is not None:
-            alignment = torch.where(visible, alignment, 0.0)
-        narrow = alignment.to(scores.dtype)
-        ctx.save_for_backward(alignment)
-        return narrow
+    def forward(scores: Tensor, visible: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _align(scores, visible)
 
     @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, gradient: Tensor
-    ) -> tuple[Tensor, None]:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         saved: tuple[Tensor] = ctx.saved_tensors
-        (alignment,) = saved
-        support = alignment.sign()
-        inside = keep_positive(gradient.to(alignment.dtype), alignment)
-        mean = inside.sum(-1, keepdim=True) / support.sum(-1, keepdim=True).clamp_min_(1.0)
-        return (inside - mean * support).to(gradient.dtype), None
+        return _change(*saved, gradient), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        saved: tuple[Tensor] = ctx.saved_tensors
+        return _change(*saved, tangent)
+
+
+def _change(alignment: Tensor, change: Tensor) -> Tensor:
+    """Multiply by the Jacobian, which is symmetric: subtract the mean over the support."""
+    support = alignment.sign()
+    inside = keep_positive(change, alignment)
+    mean = inside.sum(-1, keepdim=True) / support.sum(-1, keepdim=True).clamp(min=1.0)
+    return inside - mean * support
 
 
 class Sparsemax(Selection):
