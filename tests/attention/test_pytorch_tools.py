@@ -180,6 +180,14 @@ def test_pruned_weights_are_read_after_each_step(parts: Components) -> None:
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
+def test_hooks_on_a_score_see_scores() -> None:
+    attend = build("additive", query_size=8, memory_size=8)
+    shapes: list[torch.Size] = []
+    attend.score.register_forward_hook(lambda module, args, scores: shapes.append(scores.shape))
+    attend(torch.randn(2, 3, 8), attend.project(torch.randn(2, 5, 8)))
+    assert shapes == [(2, 1, 3, 5)]
+
+
 def test_hooks_run_for_every_way_to_call_a_module() -> None:
     torch.manual_seed(0)
     attend = build("scaled_dot", query_size=8, memory_size=8, num_heads=2)

@@ -125,6 +125,7 @@ def test_scopes_and_masks_with_empty_rows(
 
 
 @needs_triton
+@pytest.mark.filterwarnings("ignore:mask")
 def test_nothing_to_see_is_zero() -> None:
     module = twins("causal")[1]
     query, memory = example(2, 5, 7, torch.float32)

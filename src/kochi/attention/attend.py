@@ -12,7 +12,7 @@ from kochi.attention.alignment_request import AlignmentOf, NeedAlignment, check_
 from kochi.attention.arguments import check_projected, check_vectors, warn_of_polarity
 from kochi.attention.components import Components
 from kochi.attention.history import then
-from kochi.attention.hooks import call_hooked, hooked
+from kochi.attention.hooks import call_prepared, hooked
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.dispatch import KERNELS, Case, choose, refusal
 from kochi.attention.kernels.partial_alignment import WHOLE, Some
@@ -458,7 +458,7 @@ class Attention(AttentionBase):
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
         values = memory_values.unsqueeze(1)
-        return ProjectedMemory(call_hooked(self.score.project_keys, values), values, mask, finite)
+        return ProjectedMemory(call_prepared(self.score.project_keys, values), values, mask, finite)
 
     def forward(
         self,
@@ -495,7 +495,7 @@ class Attention(AttentionBase):
             )
         raw_query = query.unsqueeze(1)
         output, state = self._attend(
-            raw_query, call_hooked(self.score.project_query, raw_query), projected, call
+            raw_query, call_prepared(self.score.project_query, raw_query), projected, call
         )
         alignment = output.alignment
         alignment = None if alignment is None else alignment.squeeze(1)

@@ -33,17 +33,21 @@ def hooked(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P]
     return call
 
 
-def call_hooked(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a bound method of a module with the module's forward hooks."""
+def call_prepared(method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a bound method of a module after the hooks that prepare the module.
+
+    Hooks after a call are for what the call itself returns, such as scores; they do not run.
+    """
     module: nn.Module = method.__self__  # pyright: ignore[reportFunctionMemberAccess]
     if has_hooks(module):
-        return _run(module, method, args, kwargs)
+        args, kwargs = cast(Any, _prepare(module, args, kwargs))
     return method(*args, **kwargs)
 
 
-def _run(
-    module: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def _prepare(
+    module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Run the hooks before a call; return its arguments, which they may change."""
     for key, before in tuple(module._forward_pre_hooks.items()):
         if key in module._forward_pre_hooks_with_kwargs:
             changed = before(module, args, kwargs)
@@ -52,6 +56,13 @@ def _run(
             changed = before(module, args)
             if changed is not None:
                 args = cast("tuple[Any, ...]", changed if type(changed) is tuple else (changed,))
+    return args, kwargs
+
+
+def _run(
+    module: Any, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    args, kwargs = _prepare(module, args, kwargs)
     output: Any = method(*args, **kwargs)
     for key, after in tuple(module._forward_hooks.items()):
         with_kwargs = key in module._forward_hooks_with_kwargs

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kochi.attention.components import Components
 from kochi.attention.history import Past
-from kochi.attention.hooks import call_hooked
+from kochi.attention.hooks import call_prepared
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.positions import Positions
 from kochi.attention.projected_memory import ProjectedMemory
@@ -27,7 +27,7 @@ def see(
         mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
         whole = mask if whole is None else whole & mask
     triangle, band = scope.is_triangle(positions), scope.band(positions)
-    windows = None if triangle or band is not None else call_hooked(scope.windows, positions)
+    windows = None if triangle or band is not None else call_prepared(scope.windows, positions)
     left = triangle or band is not None or windows is not None
     if not left:
         allowed = scope(positions)
@@ -69,7 +69,7 @@ def see_with_query(
         lengths = _lengths(projected, mask)
         predicted = None
         if scope.within is None:
-            predicted = call_hooked(scope.windows, raw_query, positions, lengths)
+            predicted = call_prepared(scope.windows, raw_query, positions, lengths)
         if predicted is not None:
             windows = predicted
         else:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kochi.attention.alignment_request import NeedAlignment
 from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
 from kochi.attention.components import Components
-from kochi.attention.hooks import call_hooked, has_hooks, hooked
+from kochi.attention.hooks import call_prepared, has_hooks, hooked
 from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.options import check_count
 from kochi.attention.output import START, AttentionOutput, AttentionState
@@ -98,7 +98,10 @@ class MultiHeadAttention(AttentionBase):
         memory_values, finite = clean_memory(memory_values, mask)
         keys, values = self._heads(self.memory_proj(memory_values), 2)
         return ProjectedMemory(
-            self._turn(call_hooked(self.score.project_keys, keys), positions), values, mask, finite
+            self._turn(call_prepared(self.score.project_keys, keys), positions),
+            values,
+            mask,
+            finite,
         )
 
     @hooked
@@ -143,8 +146,8 @@ class MultiHeadAttention(AttentionBase):
             keys, read = self._heads(self.memory_proj(values), 2)
         else:  # concatenating the weights is cheaper than a second product
             query, keys, read = self._heads(linear(values, *joined), 3)
-        query = self._turn(call_hooked(self.score.project_query, query), positions)
-        keys = self._turn(call_hooked(self.score.project_keys, keys), positions)
+        query = self._turn(call_prepared(self.score.project_query, query), positions)
+        keys = self._turn(call_prepared(self.score.project_keys, keys), positions)
         return query, ProjectedMemory(keys, read, mask, finite)
 
     def join(self) -> Joined | None:
@@ -214,7 +217,7 @@ class MultiHeadAttention(AttentionBase):
         (raw_query,) = self._heads(self.query_proj(query), 1)
         start = call.state.position
         positions = start if call.together else call.query_positions
-        heads = self._turn(call_hooked(self.score.project_query, raw_query), positions, start)
+        heads = self._turn(call_prepared(self.score.project_query, raw_query), positions, start)
         return self._read(raw_query, heads, projected, call)
 
     def _read(

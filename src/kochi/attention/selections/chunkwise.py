@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi.attention.history import Past
-from kochi.attention.hooks import call_hooked
+from kochi.attention.hooks import call_prepared
 from kochi.attention.options import check_count
 from kochi.attention.selections.base import RecurrentSelection, Walk
 from kochi.attention.selections.monotonic import Monotonic
@@ -88,7 +88,7 @@ class Chunkwise(RecurrentSelection):
         if past is not None:
             previous = past.previous if past.standing is None else past.standing
         wide = widen(scores)
-        standing = call_hooked(self.monotonic.walk, wide, visible, previous)
+        standing = call_prepared(self.monotonic.walk, wide, visible, previous)
         alignment = spread_over_chunks(standing, wide, visible, self.window)
         return Walk(alignment.to(scores.dtype), standing.to(scores.dtype))
 
