@@ -75,5 +75,6 @@ def then(
     >>> past.previous.tolist(), past.accumulated.tolist()
     ([[[[0.25, 0.75]]]], [[[[0.5, 1.5]]]])
     """
-    accumulated = alignment if past is None else past.accumulated + alignment
+    # A copy: two names of one tensor would be compiled for this step alone.
+    accumulated = alignment.clone() if past is None else past.accumulated + alignment
     return Past(alignment, accumulated, standing)
