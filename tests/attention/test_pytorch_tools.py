@@ -18,6 +18,12 @@ from torch.utils.checkpoint import checkpoint
 from kochi.attention import AttentionOutput, AttentionState, ProjectedMemory, build
 from kochi.attention.arguments import check_projected, check_vectors
 from kochi.attention.attend import AttentionBase
+from kochi.attention.kernels import triton_additive
+from kochi.attention.kernels.base import AttentionMask
+from kochi.attention.scores.additive import Additive
+from kochi.attention.selections.entmax import entmax
+from kochi.attention.selections.entmax15 import entmax15
+from kochi.attention.selections.sparsemax import sparsemax
 from kochi.products import Linear
 from tests.attention.compiling import MECHANISMS, SIZE, Components, make
 
@@ -96,7 +102,11 @@ def test_jacobians(parts: Components) -> None:
 
 @every_mechanism
 def test_second_derivatives_are_right_or_refused(parts: Components) -> None:
-    """A gradient penalty: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028."""
+    """A gradient penalty: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028.
+
+    What a backward pass saves beside arguments and results is constant to a second one, which then
+    is wrong without an error: https://github.com/pytorch/pytorch/issues/58509
+    """
     if parts[2] == "straight_through":
         return  # its gradient is not the derivative of what it returns
     module, query, memory = setup(parts)
@@ -129,6 +139,10 @@ def test_copies(parts: Components) -> None:
 
 @every_mechanism
 def test_the_meta_device(parts: Components) -> None:
+    """Buffers outside of the state dict come back as rubbish.
+
+    As in https://github.com/huggingface/transformers/pull/48932
+    """
     module, query, memory = setup(parts)
     wanted, state = module(query, memory), module.state_dict()
     with torch.device("meta"):
@@ -178,6 +192,38 @@ def test_pruned_weights_are_read_after_each_step(parts: Components) -> None:
             weight.mul_(3.0).add_(0.1)
     first, second = module(query, memory), module(query, memory)
     torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("length", [2, 7, 100, 3000])
+@pytest.mark.parametrize("spread", [0.01, 1.0, 10.0])
+def test_sparse_selections_without_reading_a_number(length: int, spread: float) -> None:
+    """Under a transform, thresholds come from sorting, or from a fixed number of steps."""
+    torch.manual_seed(0)
+    scores = spread * torch.randn(20, length)
+    selections: list[Callable[[Tensor], Tensor]] = [
+        lambda scores: sparsemax(scores, None),
+        lambda scores: entmax15(scores, None),
+        *(
+            lambda scores, alpha=alpha: entmax(scores, None, torch.full((1,), alpha))
+            for alpha in (1.02, 1.5, 1.98)
+        ),
+    ]
+    for select in selections:
+        torch.testing.assert_close(vmap(select)(scores), select(scores), rtol=0, atol=1e-6)
+
+
+def test_the_formula_of_the_triton_kernel() -> None:
+    """Its second derivatives come from it; runs without Triton."""
+    attend = build("additive", "causal", query_size=8, memory_size=8, kernel="reference").double()
+    query, memory = (torch.randn(2, 5, 8, dtype=torch.float64) for _ in range(2))
+    projected = attend.project(memory, MASK)
+    keys, values = projected.keys, projected.values
+    heads = attend.score.project_query(query.unsqueeze(1))
+    visible = AttentionMask(MASK[:, None, None], triangle=True)
+    sight = triton_additive._Sight.of(heads, keys, visible)
+    weight = cast(Additive, attend.score).weight
+    context = triton_additive._formula(heads, keys, weight, values, sight)
+    torch.testing.assert_close(context.squeeze(1), attend(query, projected).context)
 
 
 def test_hooks_on_a_score_see_scores() -> None:
@@ -234,7 +280,8 @@ def test_wrapped_projections_are_called() -> None:
     attend = cast(Any, build("scaled_dot", query_size=8, memory_size=8, num_heads=2))
     x = torch.randn(2, 4, 8)
     before = attend(x, attend.project(x)).context
-    attend.query_proj, attend.memory_proj = LowRank(attend.query_proj), LowRank(attend.memory_proj)
+    for name in ("query_proj", "memory_proj", "output_proj"):
+        setattr(attend, name, LowRank(getattr(attend, name)))
     after = attend(x, attend.project(x)).context
     assert not torch.allclose(after, before)
     query, projected = attend.project_self(x)

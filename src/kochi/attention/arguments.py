@@ -55,5 +55,5 @@ def warn_of_polarity(mask: Tensor) -> None:
             "mask: all rows hide their first positions and show their last ones; True means "
             '"may attend" here, where nn.MultiheadAttention\'s key_padding_mask means the '
             "opposite: pass ~mask",
-            stacklevel=4,
+            stacklevel=5,  # behind the method, its hooks and the check
         )

@@ -12,8 +12,12 @@ from kochi.attention.history import Past
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_reading
 from kochi.attention.kernels.second_order import differentiate
-from kochi.attention.scores.additive import Additive
-from kochi.attention.scores.location_aware import LocationAware, location_features
+from kochi.attention.scores.additive import Additive, additive_score
+from kochi.attention.scores.location_aware import (
+    LocationAware,
+    location_aware_score,
+    location_features,
+)
 from kochi.transforms import is_readable
 
 BLOCK = {"cpu": 2**20}
@@ -219,10 +223,11 @@ def _formula(
     weight: Float[Tensor, "size filters"] | None,
 ) -> Float[Tensor, "rows target source"]:
     """Compute the scores with the whole hidden layer."""
-    hidden = query.unsqueeze(2) + keys.unsqueeze(1)
-    if features is not None and weight is not None:
-        hidden = hidden + features @ weight.T
-    return hidden.tanh() @ vector
+    one_head = query.unsqueeze(1), keys.unsqueeze(1)
+    if features is None or weight is None:
+        return additive_score(*one_head, vector[None]).squeeze(1)
+    located = features.unsqueeze(1), weight[None]
+    return location_aware_score(*one_head, *located, vector[None]).squeeze(1)
 
 
 def _apart(

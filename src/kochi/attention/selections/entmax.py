@@ -18,6 +18,7 @@ MARGIN = 0.01
 MOST_STEPS = 64
 """Random rows of 2 to 5000 positions needed at most 11, for any alpha, in float32 and float64."""
 COUNTED_STEPS = 16
+"""The same where no number may decide when to stop."""
 
 
 def entmax(

@@ -1,7 +1,6 @@
 """Entmax-1.5 selection: between softmax and sparsemax."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,7 +8,8 @@ from torch import Tensor
 
 from kochi.attention.selections.base import Selection
 from kochi.attention.selections.positions import hide, keep_positive, positive_power, sorted_sums
-from kochi.transforms import is_readable, is_traced
+from kochi.attention.selections.projection import make_projection
+from kochi.transforms import is_readable
 
 MOST_STEPS = 64
 """Random rows of 2 to 5000 positions needed at most 7, in float32 and float64."""
@@ -31,8 +31,7 @@ def entmax15(
     """
     if scores.shape[-1] == 0:
         return scores
-    align = _align if is_traced() else _Entmax15.apply  # the compiler takes no Function with a jvp
-    return align(hide(scores, visible), visible).to(scores.dtype)
+    return _project(hide(scores, visible), visible).to(scores.dtype)
 
 
 def _threshold(scores: Tensor) -> Tensor:
@@ -43,18 +42,24 @@ def _threshold(scores: Tensor) -> Tensor:
         variance = squares / count - mean.square()
         taus = mean - positive_power(1.0 / count - variance, 0.5)
         size = (taus <= ordered).sum(-1, keepdim=True)
-        return taus.gather(-1, size - 1)
+        tau = taus.gather(-1, size - 1)
+        return tau + _step(scores, tau)  # sums of long rows are rounded
     tau = torch.full_like(scores[..., :1], -1.0)
     # The error after a step is about its square: below this the step was exact up to rounding.
     small = 0.1 * torch.finfo(scores.dtype).eps ** 0.5
     for _ in range(MOST_STEPS):
-        above = (scores - tau).relu_()
-        length: Tensor = cast(Any, torch.linalg).vector_norm(above, dim=-1, keepdim=True)
-        step = (length - 1.0) * length / above.sum(-1, keepdim=True)
+        step = _step(scores, tau)
         tau = tau + step
         if bool((step <= small).all()):
             break
     return tau
+
+
+def _step(scores: Tensor, tau: Tensor) -> Tensor:
+    """Return a step of Newton's method."""
+    above = (scores - tau).relu()
+    length: Tensor = cast(Any, torch.linalg).vector_norm(above, dim=-1, keepdim=True)
+    return (length - 1.0) * length / above.sum(-1, keepdim=True)
 
 
 def _align(scores: Tensor, visible: Tensor | None) -> Tensor:
@@ -64,30 +69,6 @@ def _align(scores: Tensor, visible: Tensor | None) -> Tensor:
     return alignment if visible is None else torch.where(visible, alignment, 0.0)
 
 
-class _Entmax15(torch.autograd.Function):
-    apply: ClassVar[Callable[..., Tensor]]  # torch gives it no types
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(scores: Tensor, visible: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _align(scores, visible)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        saved: tuple[Tensor] = ctx.saved_tensors
-        return _change(*saved, gradient), None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        saved: tuple[Tensor] = ctx.saved_tensors
-        return _change(*saved, tangent)
-
-
 def _change(alignment: Tensor, change: Tensor) -> Tensor:
     """Multiply by the Jacobian, which is symmetric: subtract a mean, and weigh by the root."""
     root = positive_power(alignment, 0.5)
@@ -95,6 +76,9 @@ def _change(alignment: Tensor, change: Tensor) -> Tensor:
     total = root.sum(-1, keepdim=True)
     mean = (inside * root).sum(-1, keepdim=True) / torch.where(total > 0, total, 1.0)
     return (inside - mean) * root
+
+
+_project = make_projection(_align, _change)
 
 
 class Entmax15(Selection):

@@ -1,15 +1,13 @@
 """Sparsemax selection: the projection onto the simplex."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi.attention.selections.base import Selection
 from kochi.attention.selections.positions import hide, keep_positive, sorted_sums
-from kochi.transforms import is_readable, is_traced
+from kochi.attention.selections.projection import make_projection
+from kochi.transforms import is_readable
 
 MOST_STEPS = 64
 """More than Newton's method can need: every step reduces (sum - 1) x (number of positions) to a
@@ -32,8 +30,7 @@ def sparsemax(
     """
     if scores.shape[-1] == 0:
         return scores
-    align = _align if is_traced() else _Sparsemax.apply  # the compiler takes no Function with a jvp
-    return align(hide(scores, visible), visible).to(scores.dtype)
+    return _project(hide(scores, visible), visible).to(scores.dtype)
 
 
 def _threshold(scores: Tensor) -> Tensor:
@@ -62,36 +59,15 @@ def _align(scores: Tensor, visible: Tensor | None) -> Tensor:
     return alignment if visible is None else torch.where(visible, alignment, 0.0)
 
 
-class _Sparsemax(torch.autograd.Function):
-    apply: ClassVar[Callable[..., Tensor]]  # torch gives it no types
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(scores: Tensor, visible: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _align(scores, visible)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        saved: tuple[Tensor] = ctx.saved_tensors
-        return _change(*saved, gradient), None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        saved: tuple[Tensor] = ctx.saved_tensors
-        return _change(*saved, tangent)
-
-
 def _change(alignment: Tensor, change: Tensor) -> Tensor:
     """Multiply by the Jacobian, which is symmetric: subtract the mean over the support."""
     support = alignment.sign()
     inside = keep_positive(change, alignment)
     mean = inside.sum(-1, keepdim=True) / support.sum(-1, keepdim=True).clamp(min=1.0)
     return inside - mean * support
+
+
+_project = make_projection(_align, _change)
 
 
 class Sparsemax(Selection):
