@@ -108,7 +108,8 @@ def test_masks() -> None:
         module(query, projected, mask=numbers)
     for shape in ((2, 3), (1, 4), (2, 4, 3), (4,)):
         with pytest.raises(
-            ValueError, match=r"mask: got .*, expected .* \[2, 4\] or .*\[2, 3, 4\]"
+            ValueError,
+            match=r"mask: got .*, expected .* \[2, 4\] or .*\[2, 3, 4\], True = may attend$",
         ):
             module(query, projected, mask=torch.ones(shape, dtype=torch.bool))
     message = r"mask: got torch\.bool of shape \[2, 4\], expected .* = \[2, 3\], True = counts"

@@ -74,6 +74,7 @@ def test_the_hard_walk_by_hand() -> None:
     for row, wanted in zip([*scores, [yes] * 4], [*expected, [0, 0, 0, 0]], strict=True):
         alignment = walk(torch.tensor([[[row]]]), None, past)
         assert alignment.flatten().tolist() == wanted
+        assert alignment.dtype == torch.float32
         past = then(past, alignment)
 
 
@@ -125,6 +126,7 @@ def test_a_window_of_one_is_monotonic() -> None:
         alignment = other(scores, None, past)
         walk = one(scores, None, past_chunks)
         assert isinstance(walk, Walk)
+        assert walk.standing.dtype == scores.dtype
         torch.testing.assert_close(walk.alignment, alignment)
         past, past_chunks = then(past, alignment), then(past_chunks, *walk)
 
@@ -157,3 +159,16 @@ def test_chunkwise_goes_on_from_where_it_stood(training: bool) -> None:
     past = chunks.state.past
     assert past.reorder(torch.tensor([[0], [0]])).standing.shape == (2, 1, 1, 7)
     assert torch.equal(past.keep(torch.tensor([1])).standing, past.standing[1:])
+
+
+def test_each_head_has_an_offset_of_its_own() -> None:
+    chunks = Chunkwise(3, offset=-2.0)
+    assert chunks.monotonic.offset.tolist() == Monotonic(3, offset=-2.0).offset.tolist()
+    assert chunks.monotonic.offset.flatten().tolist() == [-2.0] * 3
+
+
+def test_half_precision_keeps_its_type() -> None:
+    scores = torch.randn(2, 3, 1, 7).bfloat16()
+    for training in (True, False):
+        walk = Chunkwise(3).train(training)(scores, None, None)
+        assert walk.alignment.dtype == walk.standing.dtype == torch.bfloat16

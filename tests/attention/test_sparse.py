@@ -181,3 +181,11 @@ def test_the_k_best_positions(row: list[tuple[int, bool]], k: int) -> None:
     scores = torch.tensor([float(score) for score, _ in row])
     found = best_positions(scores, torch.tensor([seen for _, seen in row]), k)
     assert set(found.nonzero().flatten().tolist()) == expected
+
+
+def test_the_k_best_of_each_row() -> None:
+    scores = torch.tensor([[3.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [9.0, 8.0, 7.0, 6.0]])
+    together = best_positions(scores, None, 2)
+    for row, found in zip(scores, together, strict=True):
+        assert torch.equal(found, best_positions(row, None, 2))
+        assert found.sum() == 2

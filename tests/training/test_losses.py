@@ -93,3 +93,50 @@ def test_no_row_counts():
     loss.backward()
     assert loss.item() == 0.0 and (nll == 0.0).all()
     assert (features.grad == 0).all()
+
+
+def test_smoothing_is_off_unless_it_is_asked_for():
+    given = example()
+    torch.testing.assert_close(cross_entropy(*given), cross_entropy(*given, 0.0))
+
+
+class Product:
+    """`linear` that remembers what it was given."""
+
+    def __init__(self, monkeypatch):
+        self.rows, self.dtypes = [], set()
+        self.linear = losses.linear
+        monkeypatch.setattr(losses, "linear", self)
+
+    def __call__(self, features, weight, bias=None):
+        if bias is not None:  # a product of the forward pass
+            self.rows.append(features.shape[0])
+            self.dtypes |= {features.dtype, weight.dtype, bias.dtype}
+        return self.linear(features, weight, bias)
+
+
+@pytest.mark.parametrize(("room", "rows"), [(0.5, [1] * 18), (4, [4, 4, 4, 4, 2]), (99, [18])])
+def test_a_chunk_has_as_many_rows_as_fit(room, rows, monkeypatch):
+    product = Product(monkeypatch)
+    monkeypatch.setattr(losses, "CHUNK_BYTES", int(4 * VOCABULARY * room))
+    cross_entropy(*example(torch.float32))
+    assert product.rows == rows
+
+
+def test_products_have_the_dtype_of_autocast_and_sums_that_of_float32(monkeypatch):
+    product = Product(monkeypatch)
+    features, weight, bias, targets, mask = example(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, nll = cross_entropy(features, weight, bias, targets, mask)
+    assert product.dtypes == {torch.bfloat16}
+    assert loss.dtype == nll.dtype == torch.float32
+    torch.autograd.grad(loss, (features, weight, bias))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_model_in_bfloat16_is_summed_in_float32(keep):
+    features, weight, bias, targets, mask = example(torch.bfloat16)
+    loss, nll = cross_entropy(features, weight, bias, targets, mask & keep)
+    assert loss.dtype == nll.dtype == torch.float32
+    grads = torch.autograd.grad(loss, (features, weight, bias))
+    assert {grad.dtype for grad in grads} == {torch.bfloat16}

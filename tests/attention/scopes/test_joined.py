@@ -101,8 +101,14 @@ def test_what_lies_within_joins_again() -> None:
 
 @pytest.mark.parametrize("pair", [("local_p", "coverage"), ("local_p", "local_p")])
 def test_two_that_do_more_than_hide_cannot_join(pair: tuple[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"scope: LocalP and \w+ cannot be joined: each weights"):
+    with pytest.raises(
+        ValueError, match=r"scope: LocalP and \w+ cannot be joined: each weights"
+    ) as error:
         build("dot", ["causal", *pair], query_size=4, memory_size=4)
+    assert str(error.value).endswith(
+        "keep one of them, with any number of scopes that depend on positions alone "
+        "('causal', 'sliding_window', 'local_m')"
+    )
 
 
 def test_a_list_is_checked_like_a_name() -> None:

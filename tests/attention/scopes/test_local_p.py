@@ -73,6 +73,10 @@ def test_half_precision_keeps_its_type() -> None:
     module = build("dot", "local_p", query_size=4, memory_size=4, num_heads=2).bfloat16()
     memory = torch.randn(2, 5, 4).bfloat16()
     assert module(memory, module.project(memory)).context.dtype == torch.bfloat16
+    window = LocalP(4, 2).bfloat16()(
+        memory.unsqueeze(1).expand(-1, 2, -1, -1), Positions(5, 5, CPU), torch.tensor([5, 3])
+    )
+    assert window.prior is not None and window.prior.dtype == torch.bfloat16
 
 
 def test_options_out_of_range() -> None:
