@@ -1,5 +1,6 @@
 """What does not fit is refused: the message names the argument, what came and what is allowed."""
 
+import copy
 import math
 import re
 from typing import Any
@@ -151,6 +152,44 @@ def test_a_memory_or_a_state_of_another() -> None:
         ValueError, match=r"state: got alignments over 4 positions, but the memory has onl"
     ):
         looking(torch.zeros(2, 1, 8), looking.project(memory[:, :3]), state=state)
+
+
+def test_a_memory_projected_with_other_weights() -> None:
+    memory, query = torch.randn(2, 4, 8), torch.randn(2, 3, 8)
+    message = r"projected: this memory was projected with the weights of another module; each mod"
+    for options in ({"num_heads": 2}, {"score": "additive"}):
+        one, other = make(**options), make(**options)
+        with torch.no_grad():
+            projected = one.project(memory)
+        rows = projected.rows(torch.tensor([1, 0])).contiguous()
+        for wrong in (projected, rows, rows.append(projected)):
+            with pytest.raises(ValueError, match=message):
+                other(query, wrong)
+            one(query, wrong)
+            other(query, copy.deepcopy(wrong))  # a copy does not remember
+    make()(query, make("dot").project(memory))  # nothing was projected
+    one, other = make(num_heads=2), make(num_heads=2)
+    other.memory_proj = one.memory_proj  # shared on purpose
+    other(query, one.project(memory))
+
+
+def test_rotary_positions_forgotten_for_a_cached_key() -> None:
+    module = make(num_heads=2, relative="rotary")
+    memory, new = torch.randn(2, 4, 8), torch.randn(2, 1, 8)
+    cache = module.project(memory)
+    message = (
+        r"append: the keys to append were rotated as positions 0, 1, \.\.\., but stand at 4; pass"
+    )
+    for forgotten in (module.project(new), module.project_self(new)[1]):
+        with pytest.raises(ValueError, match=message):
+            cache.append(forgotten)
+    longer = cache.append(module.project(new, positions=torch.tensor([4])))
+    whole = module.project(torch.cat((memory, new), 1))
+    torch.testing.assert_close(longer.keys, whole.keys)
+    longer.append(module.project(new, positions=5))
+    module.project(memory[:, :0]).append(cache)  # the first
+    plain = make(num_heads=2)
+    plain.project(memory).append(plain.project(new))
 
 
 def test_a_memory_longer_than_what_was_learned() -> None:

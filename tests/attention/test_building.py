@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from kochi.attention import (
     Selection,
     build,
 )
+from kochi.attention.relative import Rotary
 from kochi.attention.scores import Dot
+from kochi.attention.selections import Soft, Sparsemax
 from tests.covering import pairwise_product
 
 
@@ -225,3 +228,34 @@ def test_a_selection_of_ones_own_is_not_sdpa() -> None:
         build("dot", "global", Sharpest(), query_size=4, memory_size=4, kernel="sdpa")
     module = build("dot", "global", Sharpest(), query_size=4, memory_size=4)
     assert module.explain().startswith("kernel 'reference': the selection Sharpest")
+
+
+def test_what_replaces_a_component_is_checked_like_what_is_built() -> None:
+    module = build("dot", "causal", query_size=4, memory_size=4, num_heads=2, relative="shaw")
+    additive = build("additive", query_size=2, memory_size=2).score
+    before = module.parts
+    for name, value, message in (
+        ("score", additive, "relative: Shaw needs a dot product, which the score Additive is not"),
+        ("score", Soft(), "score: got a Soft, expected a Score or RecurrentScore"),
+        ("scope", None, "scope: got a NoneType, expected a Scope or PredictedScope or Recurrent"),
+        ("relative", Rotary(2), "relative: rotary positions are no term of the score; set `rot"),
+        ("dropout", 1.0, "dropout: got 1.0, expected a fraction from 0 to below 1"),
+        ("kernel", "fast", "kernel: got 'fast', expected one of 'auto'"),
+        ("kernel", "blocked", "kernel: 'blocked' cannot serve: "),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            setattr(module, name, value)
+    assert module.parts is before and module.dropout == 0.0 and module.kernel == "auto"
+    module.kernel = "sdpa"
+    with pytest.raises(ValueError, match="kernel: 'sdpa' cannot serve: the selection Sparsemax"):
+        module.selection = Sparsemax()
+    module.relative, module.kernel = None, "auto"
+    module.score, module.selection = additive, Sparsemax()
+    assert module.parts.score is module.score is additive
+    module(torch.randn(2, 3, 4), module.project(torch.randn(2, 3, 4)))
+
+
+def test_rotary_positions_keep_their_dot_product() -> None:
+    module = build("dot", query_size=4, memory_size=4, num_heads=2, relative="rotary")
+    with pytest.raises(ValueError, match="rotary: rotary positions need a dot product"):
+        module.score = build("additive", query_size=2, memory_size=2).score

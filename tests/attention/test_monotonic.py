@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kochi.attention import build
+from kochi.attention import Positions, build
 from kochi.attention.history import Past, then
 from kochi.attention.selections import Chunkwise, Monotonic, Walk
 from kochi.attention.selections.chunkwise import spread_over_chunks
@@ -172,3 +172,54 @@ def test_half_precision_keeps_its_type() -> None:
     for training in (True, False):
         walk = Chunkwise(3).train(training)(scores, None, None)
         assert walk.alignment.dtype == walk.standing.dtype == torch.bfloat16
+
+
+def test_a_window_of_one_is_monotonic_in_a_predicted_window() -> None:
+    torch.manual_seed(0)
+    scope, sizes = {"kind": "local_p", "width": 4}, {"query_size": 8, "memory_size": 8}
+    one = build("general", scope, {"kind": "monotonic", "noise": 0.0}, **sizes).train()
+    two = build("general", scope, {"kind": "chunkwise", "window": 1, "noise": 0.0}, **sizes)
+    names = {name: name.replace("selection.", "selection.monotonic.") for name in one.state_dict()}
+    two.load_state_dict({names[name]: value for name, value in one.state_dict().items()})
+    query, memory = torch.randn(1, 12, 8), torch.randn(1, 30, 8)
+    for training in (True, False):
+        found = [
+            module.train(training)(query, module.project(memory), need_alignment=True)
+            for module in (one, two)
+        ]
+        torch.testing.assert_close(found[0].context, found[1].context)
+        torch.testing.assert_close(found[0].alignment, found[1].alignment)
+
+
+def test_a_predicted_window_takes_nothing_from_the_walk() -> None:
+    torch.manual_seed(0)
+    local = build(
+        "dot", "local_p", {"kind": "monotonic", "noise": 0.0}, query_size=8, memory_size=8
+    )
+    query, memory, past = torch.randn(2, 12, 8), torch.randn(2, 30, 8), None
+    for training in (True, False):
+        output = local.train(training)(query, local.project(memory), need_alignment=True)
+        scores = local.score(query[:, None], local.project(memory).keys)
+        lengths, past = torch.tensor([30, 30]), None
+        for step in range(12):
+            alignment = local.selection(scores[:, :, step : step + 1], None, past)
+            past = then(past, alignment)
+            positions = Positions(1, 30, memory.device)
+            window = local.scope(query[:, None, step : step + 1], positions, lengths)
+            expected = (alignment * window.visible * window.prior).squeeze(1)
+            torch.testing.assert_close(output.alignment[:, step : step + 1], expected)
+
+
+def test_an_untrained_walk_that_ends_at_once_says_so() -> None:
+    walk, scores = Monotonic().eval(), torch.full((2, 1, 1, 5), 0.5)
+    message = r"no query attends to anything.*highest here is -0\.5\. A score that was not trained"
+    with pytest.warns(UserWarning, match=message):
+        walk(scores, None, None)
+    with pytest.warns(UserWarning, match=message):
+        Chunkwise().eval()(scores, torch.ones(1, 1, 1, 5, dtype=torch.bool), None)
+    walk.train()(scores, None, None)  # expects, and never ends for sure
+    scores[1, 0, 0, 3] = 1.5
+    walk.eval()(scores, None, None)  # one walk stops
+    hidden = torch.zeros(1, 1, 1, 5, dtype=torch.bool)
+    walk(scores, hidden, None)  # nothing could be attended to
+    walk(scores[..., :0], None, None)

@@ -2,7 +2,7 @@
 
 import warnings
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from kochi.attention.projected_memory import ProjectedMemory
 from kochi.transforms import is_readable
@@ -24,14 +24,23 @@ def check_vectors(name: str, vectors: object) -> None:
         )
 
 
-def check_projected(projected: object) -> None:
-    """Check that a memory was projected.
+def check_projected(projected: object, projection: nn.Module) -> None:
+    """Check that a memory was projected, by the module that reads it.
+
+    Args:
+        projected: What was passed.
+        projection: What holds the weights of the module's projection of keys.
 
     Raises:
         ValueError: It was not.
     """
     if isinstance(projected, ProjectedMemory):
-        return
+        if projected.was_projected_by(projection):
+            return
+        raise ValueError(
+            "projected: this memory was projected with the weights of another module; each module "
+            "reads the memory that its own `project` returned"
+        )
     raise ValueError(
         f"projected: got a {type(projected).__name__}, expected what `project` returns: "
         "attend(query, attend.project(memory)); it computes keys and values itself"

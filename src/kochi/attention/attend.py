@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from kochi.attention.alignment_request import AlignmentOf, NeedAlignment, check_need
 from kochi.attention.arguments import check_projected, check_vectors, warn_of_polarity
-from kochi.attention.components import Components
+from kochi.attention.components import (
+    SLOTS,
+    Components,
+    check_combination,
+    check_component,
+)
 from kochi.attention.history import then
 from kochi.attention.hooks import call_prepared, hooked
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
@@ -28,14 +33,12 @@ from kochi.attention.options import is_number
 from kochi.attention.output import START, AttentionOutput, AttentionState, Draws
 from kochi.attention.positions import Positions
 from kochi.attention.projected_memory import ProjectedMemory, clean_memory
+from kochi.attention.relative import Rotary
 from kochi.attention.scopes.base import RecurrentScope, Scope
 from kochi.attention.selections.base import Choice, SampledSelection, Walk
 
 QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | None
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
-
-
-PARTS = {"score", "scope", "selection", "relative"}
 
 
 class AttentionBase(nn.Module, abc.ABC):
@@ -66,11 +69,7 @@ class AttentionBase(nn.Module, abc.ABC):
         kernel: str,
     ) -> None:
         super().__init__()
-        if not is_number(dropout) or not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout: got {dropout!r}, expected a fraction from 0 to below 1")
-        why = refusal(kernel, parts)
-        if why is not None:
-            raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
+        self._check_parts(parts, dropout, kernel)
         self.score, self.scope = parts.score, parts.scope
         self.selection, self.relative = parts.selection, parts.relative
         self.parts = parts
@@ -78,9 +77,39 @@ class AttentionBase(nn.Module, abc.ABC):
         self.dropout, self.kernel = dropout, kernel
 
     def __setattr__(self, name: str, value: Any) -> None:
+        built = "kernel" in self.__dict__  # set last
+        if built and (name in SLOTS or name in ("dropout", "kernel")):
+            self._exchange(name, value)
         super().__setattr__(name, value)
-        if name in PARTS and "parts" in self.__dict__:  # a component was replaced
-            self.parts = replace(self.parts, **{name: value})
+
+    def _exchange(self, name: str, value: Any) -> None:
+        """Check what replaces a component or an option as if the module was built with it."""
+        parts, options = self.parts, {"dropout": self.dropout, "kernel": self.kernel}
+        if name in options:
+            options[name] = value
+        else:
+            if isinstance(value, Rotary):
+                raise ValueError(
+                    "relative: rotary positions are no term of the score; set `rotary` instead"
+                )
+            if name != "relative" or value is not None:
+                check_component(name, value)
+            parts = replace(parts, **{name: value})
+        self._check_parts(parts, **options)
+        super().__setattr__("parts", parts)
+
+    def _check_parts(self, parts: Components, dropout: float, kernel: str) -> None:
+        if not is_number(dropout) or not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout: got {dropout!r}, expected a fraction from 0 to below 1")
+        check_combination(parts)
+        why = refusal(kernel, parts)
+        if why is not None:
+            raise ValueError(f"kernel: {kernel!r} cannot serve: {why}; use 'auto' or 'reference'")
+
+    @property
+    @abc.abstractmethod
+    def _projection(self) -> nn.Module:
+        """What holds the weights of the projection of keys."""
 
     @abc.abstractmethod
     def project(
@@ -251,7 +280,7 @@ class AttentionBase(nn.Module, abc.ABC):
 
     def _check_query(self, query: Tensor, projected: ProjectedMemory) -> None:
         check_vectors("query", query)
-        check_projected(projected)
+        check_projected(projected, self._projection)
         if query.dim() != 3 or query.shape[2] != self.query_size:
             raise ValueError(
                 f"query: got shape {list(query.shape)}, expected "
@@ -448,6 +477,10 @@ class Attention(AttentionBase):
         super().__init__(parts, query_size, memory_size, dropout, kernel)
         self.context_size = memory_size
 
+    @property
+    def _projection(self) -> nn.Module:
+        return self.score
+
     @hooked
     def project(
         self,
@@ -458,7 +491,9 @@ class Attention(AttentionBase):
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
         values = memory_values.unsqueeze(1)
-        return ProjectedMemory(call_prepared(self.score.project_keys, values), values, mask, finite)
+        keys = call_prepared(self.score.project_keys, values)
+        projected = ProjectedMemory(keys, values, mask, finite)
+        return projected if keys is values else projected.projected_by(self.score, counted=False)
 
     def forward(
         self,

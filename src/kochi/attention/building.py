@@ -6,7 +6,7 @@ from typing import Any, cast
 from torch import nn
 
 from kochi.attention.attend import Attention
-from kochi.attention.components import Components
+from kochi.attention.components import Components, check_component
 from kochi.attention.multihead import MultiHeadAttention, head_size
 from kochi.attention.options import check_count
 from kochi.attention.relative import RELATIVES, Relative, Rotary
@@ -126,26 +126,11 @@ def _make_parts(
 ) -> tuple[Components, Rotary | None]:
     made: AnyScore = _make(SCORES, score, sizes)
     made_scope, made_selection = _make_scope(scope, sizes), _make(SELECTIONS, selection, sizes)
-    # Without a dot product, `refuse` rejects the combination below.
+    # Without a dot product, the attention refuses the combination.
     scale = 1.0 if made.dot_scale is None else made.dot_scale
     term = None if relative is None else _make(RELATIVES, relative, {**sizes, "dot_scale": scale})
     rotary, term = (term, None) if isinstance(term, Rotary) else (None, term)
-    parts = Components(made, made_scope, made_selection, term)
-    why = refuse(parts)
-    if why is not None:
-        raise ValueError(why)
-    return parts, rotary
-
-
-def refuse(parts: Components) -> str | None:
-    """Return why components cannot be combined; ``None`` if they can."""
-    relative = parts.relative
-    if relative is not None and relative.needs_dot_product and parts.score.dot_scale is None:
-        return (
-            f"relative: {type(relative).__name__} needs a dot product, which the score "
-            f"{type(parts.score).__name__} is not; use 'dot', 'scaled_dot', 'general' or 'cosine'"
-        )
-    return None
+    return Components(made, made_scope, made_selection, term), rotary
 
 
 def _make_scope(scope: OneScope | Sequence[OneScope], sizes: dict[str, Any]) -> AnyScope:
@@ -162,7 +147,5 @@ def _make(slot: Slot[Any], part: Any, sizes: dict[str, Any]) -> Any:
         return cast("Choice[Any]", part).build(**sizes)
     if not isinstance(part, nn.Module):
         return slot.choose(part).build(**sizes)
-    if not isinstance(part, slot.bases):
-        names = " or ".join(base.__name__ for base in slot.bases)
-        raise ValueError(f"{slot.name}: got a {type(part).__name__}, expected a {names}")
+    check_component(slot.name, part)
     return part

@@ -23,6 +23,11 @@ class Past:
     accumulated: Float[Tensor, "batch heads target source"]
     standing: Float[Tensor, "batch heads target source"] | None = None
 
+    @property
+    def position(self) -> Float[Tensor, "batch heads target source"]:
+        """The distribution over the position of the walk."""
+        return self.previous if self.standing is None else self.standing
+
     def reorder(self, beams: Int[Tensor, "batch new_width"]) -> "Past":
         """Select, for each new beam, the old beam of the same sentence that it continues."""
         batch, heads, _, source = self.previous.shape

@@ -11,6 +11,7 @@ from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.positions import Positions
 from kochi.attention.projected_memory import ProjectedMemory
 from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
+from kochi.attention.selections.base import RecurrentSelection
 
 
 def see(
@@ -67,15 +68,19 @@ def see_with_query(
     bias, prior, whole, windows = None, None, visible.mask, visible.windows
     if isinstance(scope, PredictedScope):
         lengths = _lengths(projected, mask)
-        predicted = None
-        if scope.within is None:
+        predicted, walks = None, isinstance(parts.selection, RecurrentSelection)
+        if scope.within is None and not walks:
             predicted = call_prepared(scope.windows, raw_query, positions, lengths)
         if predicted is not None:
             windows = predicted
         else:
             window = scope(raw_query, positions, lengths)
-            whole = window.visible if whole is None else whole & window.visible
             prior = window.prior
+            if walks:  # a window that hid where the walk stands would end it
+                seen = window.visible.to(query.dtype)
+                prior = seen if prior is None else prior * seen
+            else:
+                whole = window.visible if whole is None else whole & window.visible
     elif isinstance(scope, RecurrentScope) and past is not None:
         bias = scope(past)
     if parts.relative is not None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kochi.attention.alignment_request import NeedAlignment
 from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
-from kochi.attention.components import Components
+from kochi.attention.components import Components, check_rotary
 from kochi.attention.hooks import call_prepared, has_hooks, hooked
 from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.options import check_count
@@ -17,7 +17,6 @@ from kochi.attention.positions import stand
 from kochi.attention.projected_memory import ProjectedMemory, clean_memory
 from kochi.attention.relative import Rotary
 from kochi.attention.scopes.base import PredictedScope
-from kochi.attention.scores.base import AnyScore
 from kochi.products import Linear, linear
 
 
@@ -63,14 +62,19 @@ class MultiHeadAttention(AttentionBase):
         super().__init__(parts, query_size, memory_size, dropout, kernel)
         self.num_heads = num_heads
         self.head_size = head_size(query_size, num_heads)
-        self.rotary = rotary
         if rotary is not None:
-            _check_rotary(parts.score)
+            check_rotary(parts.score)
+        self.rotary = rotary
         self.context_size = query_size
         self.query_proj = Linear(query_size, query_size)  # W_Q
         self.memory_proj = Linear(memory_size, 2 * query_size)  # W_K above W_V
         self.output_proj = Linear(query_size, query_size)  # W_O
         self.reset_parameters()
+
+    def _check_parts(self, parts: Components, dropout: float, kernel: str) -> None:
+        super()._check_parts(parts, dropout, kernel)
+        if self._modules.get("rotary") is not None:  # None while the module is being built
+            check_rotary(parts.score)
 
     def reset_parameters(self) -> None:
         """Initialise the four matrices after Glorot and Bengio (2010) and the biases with 0."""
@@ -97,12 +101,16 @@ class MultiHeadAttention(AttentionBase):
         self._check_memory(memory_values, mask)
         memory_values, finite = clean_memory(memory_values, mask)
         keys, values = self._heads(self.memory_proj(memory_values), 2)
-        return ProjectedMemory(
-            self._turn(call_prepared(self.score.project_keys, keys), positions),
-            values,
-            mask,
-            finite,
-        )
+        keys = self._turn(call_prepared(self.score.project_keys, keys), positions)
+        return self._sign(ProjectedMemory(keys, values, mask, finite), positions)
+
+    @property
+    def _projection(self) -> nn.Module:
+        return self.memory_proj
+
+    def _sign(self, projected: ProjectedMemory, positions: KeyPositions) -> ProjectedMemory:
+        counted = self.rotary is not None and positions is None
+        return projected.projected_by(self.memory_proj, counted=counted)
 
     @hooked
     def project_self(
@@ -148,7 +156,7 @@ class MultiHeadAttention(AttentionBase):
             query, keys, read = self._heads(linear(values, *joined), 3)
         query = self._turn(call_prepared(self.score.project_query, query), positions)
         keys = self._turn(call_prepared(self.score.project_keys, keys), positions)
-        return query, ProjectedMemory(keys, read, mask, finite)
+        return query, self._sign(ProjectedMemory(keys, read, mask, finite), positions)
 
     def join(self) -> Joined | None:
         """Concatenate the weights and biases of the query, key and value projections.
@@ -252,14 +260,6 @@ class MultiHeadAttention(AttentionBase):
 def _is_plain(layer: nn.Module) -> bool:
     """Return whether calling the layer does nothing but multiply with its weight."""
     return type(layer) is Linear and not has_hooks(layer)
-
-
-def _check_rotary(score: AnyScore) -> None:
-    if score.dot_scale is None:
-        raise ValueError(
-            f"rotary: rotary positions need a dot product, which the score {type(score).__name__} "
-            "is not; use 'dot', 'scaled_dot', 'general' or 'cosine'"
-        )
 
 
 def head_size(query_size: int, num_heads: int) -> int:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from kochi.attention.kernels.base import EVERYTHING, AttentionMask
 from kochi.transforms import is_readable, is_traced
@@ -33,6 +33,36 @@ class ProjectedMemory:
     mask: Bool[Tensor, "batch source"] | None = None
     finite: Bool[Tensor, "batch source"] | None = None
 
+    _origin: ClassVar["Origin | None"] = None  # set on the instance, by `projected_by`
+
+    def projected_by(self, module: nn.Module, *, counted: bool) -> "ProjectedMemory":
+        """Remember what projected this memory, to tell the use of another module from a mistake.
+
+        A compiled program, a copy and a file do not remember it.
+
+        Args:
+            module: What holds the weights of the projection.
+            counted: Whether rotary positions were counted from 0 because none were given.
+        """
+        if not is_traced():
+            object.__setattr__(self, "_origin", Origin(module, counted))
+        return self
+
+    def was_projected_by(self, module: nn.Module) -> bool:
+        """Return False if another module's weights projected this memory."""
+        origin = self._origin
+        return origin is None or origin.module is module
+
+    def _like(self, other: "ProjectedMemory", counted: bool | None = None) -> "ProjectedMemory":
+        origin = other._origin
+        if origin is not None and not is_traced():
+            origin = origin if counted is None else origin._replace(counted=counted)
+            object.__setattr__(self, "_origin", origin)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ProjectedMemory, (self.keys, self.values, self.mask, self.finite)
+
     @property
     def visible(self) -> AttentionMask:
         """Return the attention mask of the memory alone; it is computed once for all calls."""
@@ -56,16 +86,26 @@ class ProjectedMemory:
             keys if shared else self.values.index_select(0, rows),
             None if self.mask is None else self.mask.index_select(0, rows),
             None if self.finite is None else self.finite.index_select(0, rows),
-        )
+        )._like(self)
 
     def contiguous(self) -> "ProjectedMemory":
         """Make keys and values contiguous per head, for a memory that is used many times."""
         keys = self.keys.contiguous()
         values = keys if self.values is self.keys else self.values.contiguous()
-        return ProjectedMemory(keys, values, self.mask, self.finite)
+        return ProjectedMemory(keys, values, self.mask, self.finite)._like(self)
 
     def append(self, other: "ProjectedMemory") -> "ProjectedMemory":
-        """Append the positions of another memory, as in a step of causal self-attention."""
+        """Append the positions of another memory, as in a step of causal self-attention.
+
+        Raises:
+            ValueError: The other memory has rotary positions from 0 on, because none were given.
+        """
+        origin, length = other._origin, self.keys.shape[2]
+        if origin is not None and origin.counted and length:
+            raise ValueError(
+                f"append: the keys to append were rotated as positions 0, 1, ..., but stand at "
+                f"{length}; pass them to project: positions=torch.arange({length}, ...)"
+            )
         keys = torch.cat((self.keys, other.keys), dim=2)
         shared = self.values is self.keys and other.values is other.keys
         return ProjectedMemory(
@@ -73,7 +113,19 @@ class ProjectedMemory:
             keys if shared else torch.cat((self.values, other.values), dim=2),
             _append_flags(self.mask, other.mask, self, other),
             _append_flags(self.finite, other.finite, self, other),
-        )
+        )._like(self, counted=False)
+
+
+class Origin(NamedTuple):
+    """What projected a memory.
+
+    Args:
+        module: What holds the weights of the projection.
+        counted: Whether rotary positions were counted from 0 because none were given.
+    """
+
+    module: nn.Module
+    counted: bool
 
 
 def _append_flags(

@@ -51,8 +51,11 @@ def reference_choice(
         alignment = parts.selection(scores, mask)
     elif isinstance(parts.selection, RecurrentSelection):
         found = parts.selection(scores, mask, past)
-        choice = found if isinstance(found, Walk) else None
-        alignment = found.alignment if isinstance(found, Walk) else found
+        walk = found if isinstance(found, Walk) else Walk(found, found)
+        alignment = visible.weigh(walk.alignment)
+        # What a prior takes from the alignment is still where the walk stands.
+        same = alignment is found
+        return alignment, None if same else Walk(alignment, walk.standing)
     else:
         choice = parts.selection(scores, mask)
         alignment = choice.alignment

@@ -84,11 +84,8 @@ class Chunkwise(RecurrentSelection):
         past: Past | None,
     ) -> Walk:
         """See `spread_over_chunks`; without ``past.standing``, use the previous alignment."""
-        previous = None
-        if past is not None:
-            previous = past.previous if past.standing is None else past.standing
-        wide = widen(scores)
-        standing = call_prepared(self.monotonic.walk, wide, visible, previous)
+        wide, position = widen(scores), None if past is None else past.position
+        standing = call_prepared(self.monotonic.walk, wide, visible, position)
         alignment = spread_over_chunks(standing, wide, visible, self.window)
         return Walk(alignment.to(scores.dtype), standing.to(scores.dtype))
 

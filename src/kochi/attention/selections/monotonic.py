@@ -1,5 +1,6 @@
 """Monotonic selection: a walk through the source that never moves back."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +11,7 @@ from kochi.attention.history import Past
 from kochi.attention.options import check_number, is_number
 from kochi.attention.selections.base import RecurrentSelection
 from kochi.attention.selections.positions import widen
+from kochi.transforms import is_readable
 
 
 def expected_walk(
@@ -61,6 +63,21 @@ def first_position(scores: Float[Tensor, "*batch source"]) -> Float[Tensor, "*ba
     return start
 
 
+def _warn_of_nothing(alignment: Tensor, scores: Tensor, visible: Tensor | None) -> None:
+    """Warn if no walk of the first step stops anywhere: the walks are then over."""
+    if alignment.device.type != "cpu" or not is_readable(alignment) or not alignment.numel():
+        return
+    if alignment.any() or not (visible is None or visible.any()):
+        return
+    highest = scores.max() if visible is None else scores[visible.expand_as(scores)].max()
+    warnings.warn(
+        "monotonic: no query attends to anything, now and later: outside training the walk stops "
+        f"where score + offset is at least 0, and the highest here is {highest.item():.2g}. A "
+        "score that was not trained does this; train it, or start from a higher offset",
+        stacklevel=2,
+    )
+
+
 class Monotonic(RecurrentSelection):
     """Move on from the previous position: in expectation in training, by a hard walk otherwise.
 
@@ -98,8 +115,7 @@ class Monotonic(RecurrentSelection):
         past: Past | None,
     ) -> Float[Tensor, "batch heads target source"]:
         """See `expected_walk` and `hard_walk`."""
-        previous = None if past is None else past.previous
-        return self.walk(scores, visible, previous)
+        return self.walk(scores, visible, None if past is None else past.position)
 
     def walk(
         self,
@@ -116,6 +132,8 @@ class Monotonic(RecurrentSelection):
         if not self.training:
             stop = wide >= 0.0
             alignment = hard_walk(stop if visible is None else stop & visible, start)
+            if previous is None:
+                _warn_of_nothing(alignment, wide, visible)
             return alignment.to(scores.dtype)
         if self.noise:
             wide = wide + self.noise * torch.randn_like(wide)
