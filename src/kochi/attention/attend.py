@@ -22,6 +22,8 @@ from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.dispatch import KERNELS, Case, choose, refusal
 from kochi.attention.kernels.partial_alignment import WHOLE, Some
 from kochi.attention.masking import (
+    add_bias,
+    check_bias,
     describe,
     is_mask,
     propagate_nan,
@@ -138,6 +140,7 @@ class AttentionBase(nn.Module, abc.ABC):
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
     ) -> AttentionOutput:
         """Attend to the memory.
 
@@ -147,8 +150,8 @@ class AttentionBase(nn.Module, abc.ABC):
         Args:
             query: The queries.
             projected: The memory, from `project`.
-            mask: True where a query may attend, ``[batch, source]`` or ``[batch, target, source]``;
-                combined with the mask given to `project`.
+            mask: True where a query may attend, ``[batch, source]``, ``[batch, target, source]`` or
+                ``[batch, heads, target, source]``; combined with the mask given to `project`.
             state: The state from the previous call when decoding step by step; ``None`` at the
                 start.
             need_alignment: Also return the alignment, in full (True) or for a subset of queries and
@@ -156,9 +159,11 @@ class AttentionBase(nn.Module, abc.ABC):
             query_positions: Positions of the queries; by default ``state.position``,
                 ``state.position + 1``, ...
             key_positions: Positions of the keys; by default ``0, 1, ...``.
+            bias: Added to the scores before the selection; minus infinity hides a position.
 
         Raises:
-            ValueError: The query, the mask or the requested alignment has the wrong shape or type.
+            ValueError: The query, the mask, the bias or the requested alignment has the wrong shape
+                or type.
         """
 
     @abc.abstractmethod
@@ -169,6 +174,7 @@ class AttentionBase(nn.Module, abc.ABC):
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
         need_alignment: NeedAlignment = False,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
     ) -> AttentionOutput:
         """Attend with queries that are all at ``state.position``: the beams of each sentence.
 
@@ -178,6 +184,7 @@ class AttentionBase(nn.Module, abc.ABC):
             state: The state from the previous step; ``AttentionState()`` at the start.
             mask: As in `forward`.
             need_alignment: As in `forward`.
+            bias: As in `forward`.
         """
 
     def visible(
@@ -323,6 +330,8 @@ class AttentionBase(nn.Module, abc.ABC):
         """
         self._check_heads(query, projected, call.state)
         length = query.shape[2]
+        if call.bias is not None:
+            check_bias(call.bias, projected, length)
         if call.together or length < 2 or not self.parts.recurrent:
             return self._attend_once(raw_query, query, projected, call)
         wanted, rows, kept = call.need_alignment, None, range(length)
@@ -358,6 +367,8 @@ class AttentionBase(nn.Module, abc.ABC):
         if visible is None:
             positions = call.positions(length, keys)
             visible = see_with_query(parts, raw_query, query, positions, projected, call.mask, past)
+        if call.bias is not None:
+            visible = add_bias(visible, call.bias)
         dropout = self.dropout if self.training else 0.0
         case = Case.of(query, keys, projected.values, visible, dropout)
         name = choose(self.kernel, parts, case).name
@@ -408,6 +419,7 @@ class AttentionBase(nn.Module, abc.ABC):
             need_alignment: NeedAlignment = False,
             query_positions: QueryPositions = None,
             key_positions: KeyPositions = None,
+            bias: Tensor | None = None,
         ) -> AttentionOutput:
             """Type a call as `forward`."""
             ...
@@ -425,6 +437,7 @@ class Call:
         key_positions: Positions of the keys.
         together: Whether all queries are at ``state.position``.
         visible: A precomputed attention mask that replaces the mask and the positions.
+        bias: A bias of the scores.
     """
 
     mask: Tensor | None
@@ -434,6 +447,7 @@ class Call:
     key_positions: KeyPositions = None
     together: bool = False
     visible: AttentionMask | None = None
+    bias: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_need(self.need_alignment)
@@ -447,15 +461,24 @@ class Call:
 
     def of_query(self, one: slice, state: AttentionState, show: bool) -> "Call":
         """Return the call for one of the queries; ``show`` keeps the request for its alignment."""
-        mask, positions = self.mask, self.query_positions
-        if mask is not None and mask.dim() == 3:
-            mask = mask[:, one]
+        mask, positions, bias = self.mask, self.query_positions, self.bias
+        if mask is not None and mask.dim() > 2:
+            mask = mask[..., one, :]
+        if bias is not None and bias.shape[2] > 1:
+            bias = bias[:, :, one]
         if isinstance(positions, Tensor):
             positions = positions[..., one]
         need: NeedAlignment = self.need_alignment if show else False
         if isinstance(need, AlignmentOf):
             need = replace(need, queries=None)
-        return replace(self, mask=mask, query_positions=positions, state=state, need_alignment=need)
+        return replace(
+            self,
+            mask=mask,
+            query_positions=positions,
+            state=state,
+            need_alignment=need,
+            bias=bias,
+        )
 
 
 class Attention(AttentionBase):
@@ -504,9 +527,10 @@ class Attention(AttentionBase):
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
     ) -> AttentionOutput:
         """See `AttentionBase.forward`; the alignment is ``[batch, target, source]``."""
-        call = Call(mask, state or START, need_alignment, query_positions, key_positions)
+        call = Call(mask, state or START, need_alignment, query_positions, key_positions, bias=bias)
         return self._read(query, projected, call)
 
     @hooked
@@ -517,9 +541,12 @@ class Attention(AttentionBase):
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
         need_alignment: NeedAlignment = False,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
     ) -> AttentionOutput:
         """See `AttentionBase.step`."""
-        return self._read(query, projected, Call(mask, state, need_alignment, together=True))
+        return self._read(
+            query, projected, Call(mask, state, need_alignment, together=True, bias=bias)
+        )
 
     def _read(self, query: Tensor, projected: ProjectedMemory, call: Call) -> AttentionOutput:
         self._check_query(query, projected)

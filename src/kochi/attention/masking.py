@@ -1,5 +1,7 @@
 """Combine the masks of a call with the scope and the relative term."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -12,6 +14,7 @@ from kochi.attention.positions import Positions
 from kochi.attention.projected_memory import ProjectedMemory
 from kochi.attention.scopes.base import PredictedScope, RecurrentScope, Scope
 from kochi.attention.selections.base import RecurrentSelection
+from kochi.transforms import is_readable
 
 
 def see(
@@ -21,11 +24,11 @@ def see(
 
     A triangle, a band or windows are not expanded to a mask, since some kernels need none.
     """
-    whole = None if projected.mask is None else projected.mask.unsqueeze(1)
+    whole = None if projected.mask is None else projected.mask[:, None, None]
     own = whole
     if mask is not None and mask is not projected.mask:
         check_mask(mask, projected, positions)
-        mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
+        mask = for_heads(mask)
         whole = mask if whole is None else whole & mask
     triangle, band = scope.is_triangle(positions), scope.band(positions)
     windows = None if triangle or band is not None else call_prepared(scope.windows, positions)
@@ -33,13 +36,13 @@ def see(
     if not left:
         allowed = scope(positions)
         if allowed is not None:
-            allowed = allowed if allowed.dim() == 3 else allowed.unsqueeze(0)
+            allowed = allowed.unsqueeze(1) if allowed.dim() == 3 else allowed[None, None]
             whole = allowed if whole is None else whole & allowed
     if whole is own and not left:
         return projected.visible
     if whole is None and triangle:
         return TRIANGLE
-    return AttentionMask(None if whole is None else whole.unsqueeze(1), triangle, band, windows)
+    return AttentionMask(whole, triangle, band, windows)
 
 
 def see_with_query(
@@ -91,15 +94,54 @@ def see_with_query(
     return AttentionMask(whole, visible.triangle, visible.band, windows, bias, prior)
 
 
+def for_heads(mask: Tensor) -> Bool[Tensor, "batch #heads #target source"]:
+    """Return a mask of a call with all four axes."""
+    if mask.dim() == 2:
+        return mask[:, None, None]
+    return mask.unsqueeze(1) if mask.dim() == 3 else mask
+
+
+def add_bias(
+    visible: AttentionMask,
+    bias: Float[Tensor, "#batch #heads #target source"],
+) -> AttentionMask:
+    """Add a bias of the scores to what a call may see; minus infinity hides."""
+    hides = bias == -torch.inf
+    mask = visible.mask
+    if bias.device.type != "cpu" or not is_readable(bias) or hides.any():
+        mask = ~hides if mask is None else mask & ~hides
+        bias = bias.masked_fill(hides, 0.0)
+    bias = bias if visible.bias is None else visible.bias + bias
+    return replace(visible, mask=mask, bias=bias, _hidden={})
+
+
+def check_bias(bias: object, projected: ProjectedMemory, target_length: int) -> None:
+    """Refuse a bias of the wrong type or shape."""
+    batch, heads, source = projected.keys.shape[:3]
+    full = (batch, heads, target_length, source)
+    if isinstance(bias, Tensor) and bias.dim() == 4 and bias.dtype.is_floating_point:
+        fits = all(own in (1, size) for own, size in zip(bias.shape, full, strict=True))
+    else:
+        fits = False
+    if fits:
+        return
+    raise ValueError(
+        f"bias: got {describe(bias)}, expected real numbers [batch, heads, target, source] = "
+        f"{list(full)}, where 1 may stand for any of them"
+    )
+
+
 def check_mask(mask: Tensor, projected: ProjectedMemory, positions: Positions) -> None:
     """Refuse a mask of the wrong type or shape."""
-    flat = (projected.keys.shape[0], positions.key_length)
-    full = (flat[0], positions.query_length, positions.key_length)
-    if not is_mask(mask) or tuple(mask.shape) not in (flat, full):
+    batch, heads = projected.keys.shape[:2]
+    flat, full = (batch, positions.key_length), (positions.query_length, positions.key_length)
+    allowed = (flat, (batch, *full), (batch, heads, *full))
+    if not is_mask(mask) or tuple(mask.shape) not in allowed:
+        by_head = f" or [batch, heads, target, source] = {list(allowed[2])}" if heads > 1 else ""
         raise ValueError(
             f"mask: got {describe(mask)}, expected torch.bool "
-            f"[batch, source] = {list(flat)} or [batch, target, source] = {list(full)}, "
-            "True = may attend"
+            f"[batch, source] = {list(flat)} or [batch, target, source] = {list(allowed[1])}"
+            f"{by_head}, True = may attend"
         )
 
 

@@ -181,13 +181,20 @@ class MultiHeadAttention(AttentionBase):
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
         visible: AttentionMask | None = None,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
     ) -> AttentionOutput:
         """Attend with queries from `project_self`; arguments as in `AttentionBase.forward`.
 
         ``visible``, from `AttentionBase.visible`, replaces the mask and the positions.
         """
         call = Call(
-            mask, state or START, need_alignment, query_positions, key_positions, visible=visible
+            mask,
+            state or START,
+            need_alignment,
+            query_positions,
+            key_positions,
+            visible=visible,
+            bias=bias,
         )
         return self._read(query, query, projected, call)
 
@@ -200,9 +207,10 @@ class MultiHeadAttention(AttentionBase):
         need_alignment: NeedAlignment = False,
         query_positions: QueryPositions = None,
         key_positions: KeyPositions = None,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
     ) -> AttentionOutput:
         """See `AttentionBase.forward`; the alignment is ``[batch, heads, target, source]``."""
-        call = Call(mask, state or START, need_alignment, query_positions, key_positions)
+        call = Call(mask, state or START, need_alignment, query_positions, key_positions, bias=bias)
         return self._project_and_read(query, projected, call)
 
     @hooked
@@ -213,9 +221,10 @@ class MultiHeadAttention(AttentionBase):
         state: AttentionState,
         mask: Bool[Tensor, "..."] | None = None,
         need_alignment: NeedAlignment = False,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
     ) -> AttentionOutput:
         """See `AttentionBase.step`."""
-        call = Call(mask, state, need_alignment, together=True)
+        call = Call(mask, state, need_alignment, together=True, bias=bias)
         return self._project_and_read(query, projected, call)
 
     def _project_and_read(

@@ -96,6 +96,7 @@ cover less than the memory and are read one by one, otherwise, and on devices wh
 counts because nothing was measured."""
 NARROW_WINDOW = "the window of {} positions leaves most keys out"
 Why = tuple[str, tuple[int | float, ...]]
+BIAS = "a bias is added to the scores"
 FULL_MASK = "the mask is not the same for all queries"
 
 
@@ -234,12 +235,16 @@ def choose(kernel: str, parts: Components, case: Case) -> Chosen:
 def _not_banded(case: Case) -> str | None:
     if case.band is None:
         return "queries and keys are not one sequence that stands at 0, 1, 2, ..."
+    if case.bias:
+        return BIAS
     return None if case.flat_mask else FULL_MASK
 
 
 def _not_windowed(case: Case) -> str | None:
     if case.window is None and case.band is None:
         return "the keys do not stand at 0, 1, 2, ..."
+    if case.bias:
+        return BIAS
     return None if case.flat_mask else FULL_MASK
 
 
@@ -292,6 +297,8 @@ def _not_triton(case: Case) -> str | None:
         return f"Triton needs CUDA or TRITON_INTERPRET=1, got the device {case.device_type}"
     if case.dropout:
         return "it has no dropout"
+    if case.bias:
+        return BIAS
     if case.dtype.itemsize > 4:
         return f"it takes numbers of at most 32 bits, got {case.dtype}"
     ordered = case.device_type == "cuda" and torch.are_deterministic_algorithms_enabled()
