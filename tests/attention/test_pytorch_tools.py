@@ -293,7 +293,7 @@ def test_likely_mistakes_are_one_sentence() -> None:
     query, memory = torch.randn(5, 2, 8), torch.randn(2, 4, 8)
     # The shape checks of the tests would refuse these three before.
     with pytest.raises(ValueError, match=r"attend\(query, attend\.project\(memory\)\)"):
-        check_projected(memory)
+        check_projected(memory, torch.nn.Identity())
     with pytest.raises(ValueError, match=r"numpy\.ndarray.*torch\.as_tensor"):
         check_vectors("memory_values", memory.numpy())
     with pytest.raises(ValueError, match=r"torch\.int64.*embedded"):

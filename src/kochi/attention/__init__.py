@@ -15,6 +15,7 @@ from kochi.attention.building import build, build_multihead
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.multihead import Joined, MultiHeadAttention
+from kochi.attention.nn_multihead import MultiheadAttention, from_torch, to_torch
 from kochi.attention.output import START, AttentionOutput, AttentionState, Draws
 from kochi.attention.positions import Positions
 from kochi.attention.projected_memory import ProjectedMemory
@@ -57,6 +58,7 @@ __all__ = [
     "Draws",
     "Joined",
     "MultiHeadAttention",
+    "MultiheadAttention",
     "Past",
     "Positions",
     "PredictedScope",
@@ -75,6 +77,8 @@ __all__ = [
     "build",
     "build_multihead",
     "coverage_loss",
+    "from_torch",
     "marginal_log_likelihood",
     "masked_softmax",
+    "to_torch",
 ]

@@ -71,7 +71,7 @@ def build(
         check_count("query_size", query_size)
         check_count("memory_size", memory_size)
         sizes = {"query_size": query_size, "key_size": memory_size, "num_heads": 1}
-        parts, rotary = _make_parts(score, scope, selection, relative, sizes)
+        parts, rotary = make_parts(score, scope, selection, relative, sizes)
         if rotary is not None:
             raise ValueError(
                 "relative: 'rotary' rotates projected queries and keys, but `build` with one head "
@@ -111,19 +111,20 @@ def build_multihead(
     size = head_size(query_size, num_heads)
     check_count("memory_size", memory_size)
     sizes = {"query_size": size, "key_size": size, "num_heads": num_heads}
-    parts, turn = _make_parts(score, scope, selection, relative, sizes)
+    parts, turn = make_parts(score, scope, selection, relative, sizes)
     if turn is None and rotary:
         turn = Rotary(size)
     return MultiHeadAttention(parts, query_size, memory_size, num_heads, dropout, kernel, turn)
 
 
-def _make_parts(
+def make_parts(
     score: Named | AnyScore,
     scope: OneScope | Sequence[OneScope],
     selection: Named | AnySelection,
     relative: Named | Relative | Rotary | None,
     sizes: dict[str, Any],
 ) -> tuple[Components, Rotary | None]:
+    """Build all components for the sizes inside a head; rotary positions come apart."""
     made: AnyScore = _make(SCORES, score, sizes)
     made_scope, made_selection = _make_scope(scope, sizes), _make(SELECTIONS, selection, sizes)
     # Without a dot product, the attention refuses the combination.

@@ -119,11 +119,7 @@ def check_bias(bias: object, projected: ProjectedMemory, target_length: int) -> 
     """Refuse a bias of the wrong type or shape."""
     batch, heads, source = projected.keys.shape[:3]
     full = (batch, heads, target_length, source)
-    if isinstance(bias, Tensor) and bias.dim() == 4 and bias.dtype.is_floating_point:
-        fits = all(own in (1, size) for own, size in zip(bias.shape, full, strict=True))
-    else:
-        fits = False
-    if fits:
+    if isinstance(bias, Tensor) and bias.dtype.is_floating_point and _fits(bias, full):
         return
     raise ValueError(
         f"bias: got {describe(bias)}, expected real numbers [batch, heads, target, source] = "
@@ -131,12 +127,19 @@ def check_bias(bias: object, projected: ProjectedMemory, target_length: int) -> 
     )
 
 
+def _fits(tensor: Tensor, shape: tuple[int, ...]) -> bool:
+    """Return whether a tensor has these four axes, or 1 in place of some."""
+    if tensor.dim() != len(shape):
+        return False
+    return all(own in (1, size) for own, size in zip(tensor.shape, shape, strict=True))
+
+
 def check_mask(mask: Tensor, projected: ProjectedMemory, positions: Positions) -> None:
     """Refuse a mask of the wrong type or shape."""
     batch, heads = projected.keys.shape[:2]
     flat, full = (batch, positions.key_length), (positions.query_length, positions.key_length)
     allowed = (flat, (batch, *full), (batch, heads, *full))
-    if not is_mask(mask) or tuple(mask.shape) not in allowed:
+    if not is_mask(mask) or not (tuple(mask.shape) in allowed or _fits(mask, allowed[2])):
         by_head = f" or [batch, heads, target, source] = {list(allowed[2])}" if heads > 1 else ""
         raise ValueError(
             f"mask: got {describe(mask)}, expected torch.bool "

@@ -7,9 +7,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kochi.attention.alignment_request import NeedAlignment
-from kochi.attention.attend import AttentionBase, Call, KeyPositions, QueryPositions
+from kochi.attention.attend import AttentionBase
 from kochi.attention.components import Components, check_rotary
 from kochi.attention.hooks import call_prepared, has_hooks, hooked
+from kochi.attention.in_heads import Call, KeyPositions, QueryPositions
 from kochi.attention.kernels.base import AttentionMask
 from kochi.attention.options import check_count
 from kochi.attention.output import START, AttentionOutput, AttentionState
@@ -240,7 +241,7 @@ class MultiHeadAttention(AttentionBase):
     def _read(
         self, raw_query: Tensor, heads: Tensor, projected: ProjectedMemory, call: Call
     ) -> AttentionOutput:
-        output, state = self._attend(raw_query, heads, projected, call)
+        output, state = self.attend(raw_query, heads, projected, call)
         context = self.output_proj(output.context.transpose(1, 2).flatten(2))
         return AttentionOutput(context, output.alignment, state)
 
