@@ -38,7 +38,7 @@ coverage: $(READY)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto -m "not slow" --cov --cov-report=term
 
 test-all: check
-	OMP_NUM_THREADS=1 CHECK_SHAPES=all .venv/bin/python -m pytest -n auto
+	OMP_NUM_THREADS=1 TESTS=all .venv/bin/python -m pytest -n auto
 
 check: $(READY)
 	.venv/bin/ruff check .

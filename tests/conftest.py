@@ -20,6 +20,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from tests.covering import EVERYTHING
 from tests.extensions import install  # noqa: F401 a fixture
 from tests.hearing import ENCODERS, STREAMING, write_features, write_sounds
 from tests.seeing import write_pictures
@@ -88,7 +89,6 @@ beam = 1
 
 TESTS = Path(__file__).parent
 WHOLE = ("acceptance", "commands", "docs", "examples", "fuzz", "inference", "studies", "view")
-CHECK_ALL = os.environ.get("CHECK_SHAPES") == "all"  # in `make test-all`
 
 torch.set_num_threads(1)
 if not torch.cuda.is_available():
@@ -123,7 +123,7 @@ def checked_where_it_is_quick(request: pytest.FixtureRequest) -> Iterator[None]:
     """Switch the shape checks off in tests of whole commands, whose time they double."""
     path = request.path
     whole = TESTS in path.parents and path.relative_to(TESTS).parts[0] in WHOLE
-    with unchecked() if whole and not CHECK_ALL else contextlib.nullcontext():
+    with unchecked() if whole and not EVERYTHING else contextlib.nullcontext():
         yield
 
 
@@ -203,7 +203,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Made:
             if not done.exists():
                 shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
                 folder.mkdir()
-                with contextlib.nullcontext() if CHECK_ALL else unchecked():
+                with contextlib.nullcontext() if EVERYTHING else unchecked():
                     make(folder)
                 done.touch()
         return folder

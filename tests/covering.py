@@ -1,15 +1,17 @@
-"""Covering arrays: `make test` runs enough combinations to meet every pair, `make test-all` all.
+"""Covering arrays: `make test` makes enough combinations to meet every pair, `make test-all` all.
 
 Most faults of combined parts need two of them (Kuhn, Wallace and Gallo 2004, "Software fault
 interactions and implications for software testing", https://doi.org/10.1109/TSE.2004.24).
 """
 
+import os
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import combinations, product
 from typing import Any
 
 import pytest
 
+EVERYTHING = os.environ.get("TESTS") == "all"  # in `make test-all`
 Row = tuple[Hashable, ...]
 
 
@@ -38,7 +40,7 @@ def covering(rows: Sequence[Row]) -> set[Row]:
 
 
 def pairwise(rows: Iterable[tuple[Any, ...]], key: Any = None) -> list[Any]:
-    """Return parameters of a test, of which those outside a covering array are slow.
+    """Return parameters of a test: a covering array, or `EVERYTHING`.
 
     Args:
         rows: All combinations.
@@ -48,8 +50,9 @@ def pairwise(rows: Iterable[tuple[Any, ...]], key: Any = None) -> list[Any]:
     keys = [tuple(map(_hashable, row if key is None else key(row))) for row in rows]
     chosen = covering(list(dict.fromkeys(keys)))
     return [
-        pytest.param(*row, marks=() if values in chosen else pytest.mark.slow)
+        pytest.param(*row)
         for row, values in zip(rows, keys, strict=True)
+        if EVERYTHING or values in chosen
     ]
 
 

@@ -394,8 +394,8 @@ def test_arguments_that_do_not_fit(shapes_unchecked: None) -> None:
         module(torch.randn(2, 1, 7), projected)
     with pytest.raises(ValueError, match=r"query: got a batch of 3, but the memory's is 2"):
         module(torch.randn(3, 1, 5), projected)
-    with pytest.raises(ValueError, match=r"mask: got torch.bool of shape \[2, 1, 1, 4\], expected"):
-        module(torch.randn(2, 1, 5), projected, mask=mask[:, None, None])
+    with pytest.raises(ValueError, match=r"mask: got torch.bool of shape \[2, 2, 1, 4\], expected"):
+        module(torch.randn(2, 1, 5), projected, mask=mask[:, None, None].repeat(1, 2, 1, 1))
     with pytest.raises(
         ValueError, match=r"mask: got torch.bool of shape \[2, 2, 4\], .*\[2, 1, 4\]"
     ):

@@ -1,6 +1,7 @@
 """Walks against the sum over all paths."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -176,7 +177,8 @@ def test_half_precision_keeps_its_type() -> None:
 
 def test_a_window_of_one_is_monotonic_in_a_predicted_window() -> None:
     torch.manual_seed(0)
-    scope, sizes = {"kind": "local_p", "width": 4}, {"query_size": 8, "memory_size": 8}
+    scope: Any = {"kind": "local_p", "width": 4}
+    sizes: Any = {"query_size": 8, "memory_size": 8}
     one = build("general", scope, {"kind": "monotonic", "noise": 0.0}, **sizes).train()
     two = build("general", scope, {"kind": "chunkwise", "window": 1, "noise": 0.0}, **sizes)
     names = {name: name.replace("selection.", "selection.monotonic.") for name in one.state_dict()}
@@ -193,9 +195,8 @@ def test_a_window_of_one_is_monotonic_in_a_predicted_window() -> None:
 
 def test_a_predicted_window_takes_nothing_from_the_walk() -> None:
     torch.manual_seed(0)
-    local = build(
-        "dot", "local_p", {"kind": "monotonic", "noise": 0.0}, query_size=8, memory_size=8
-    )
+    walk: Any = {"kind": "monotonic", "noise": 0.0}
+    local: Any = build("dot", "local_p", walk, query_size=8, memory_size=8)
     query, memory, past = torch.randn(2, 12, 8), torch.randn(2, 30, 8), None
     for training in (True, False):
         output = local.train(training)(query, local.project(memory), need_alignment=True)

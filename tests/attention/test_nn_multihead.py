@@ -110,7 +110,8 @@ def test_equals_pytorch(
 
 
 def test_same_state_dict_and_same_draws() -> None:
-    for options in ({}, {"bias": False}, {"kdim": 3}, {"add_bias_kv": True}):
+    every: list[dict[str, Any]] = [{}, {"bias": False}, {"kdim": 3}, {"add_bias_kv": True}]
+    for options in every:
         torch.manual_seed(1)
         judge = nn.MultiheadAttention(SIZE, HEADS, **options)
         torch.manual_seed(1)
@@ -228,10 +229,11 @@ def test_weights_convert_both_ways(memory_size: int, bias: bool) -> None:
 
 
 def test_what_does_not_convert() -> None:
-    for options, message in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"kdim": 3}, "module: got kdim=3 and vdim=8, expected one size"),
         ({"add_zero_attn": True}, "module: got add_bias_kv or add_zero_attn, which have no count"),
-    ):
+    ]
+    for options, message in refused:
         with pytest.raises(ValueError, match=re.escape(message)):
             from_torch(nn.MultiheadAttention(SIZE, HEADS, **options))
     with pytest.raises(ValueError, match="module: got other components than scaled_dot, global"):
@@ -243,8 +245,9 @@ def test_what_does_not_convert() -> None:
 
 def test_bad_input() -> None:
     for name in ("add_bias_kv", "add_zero_attn"):
+        append: Any = {name: True}
         with pytest.raises(ValueError, match=f"{name}: an appended key has no position"):
-            MultiheadAttention(SIZE, HEADS, scope="causal", **{name: True})
+            MultiheadAttention(SIZE, HEADS, scope="causal", **append)
     ours = MultiheadAttention(SIZE, HEADS, batch_first=True)
     x, y = torch.randn(BATCH, TARGET, SIZE), torch.randn(BATCH, SOURCE, SIZE)
     for call, message in (

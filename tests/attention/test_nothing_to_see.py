@@ -91,6 +91,7 @@ def every_case(**more: Sequence[Any]) -> Any:
     """Parametrize with the cases and the values of one more argument, pairwise."""
     rows = [(*case, *values) for case in CASES for values in product(*more.values())]
     params = pairwise(rows, lambda row: (*row[0], *row[1:]))
+    rows = [param.values for param in params]
     ids = ["-".join(str(one) for one in (*row[0], *row[1:]) if one is not None) for row in rows]
     return pytest.mark.parametrize(("parts", "kernel", *more), params, ids=ids)
 

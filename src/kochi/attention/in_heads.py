@@ -124,9 +124,11 @@ class InHeads(nn.Module):
 
     def _exchange(self, name: str, value: Any) -> None:
         """Check what replaces a component or an option as if the module was built with it."""
-        parts, options = self.parts, {"dropout": self.dropout, "kernel": self.kernel}
-        if name in options:
-            options[name] = value
+        parts, dropout, kernel = self.parts, self.dropout, self.kernel
+        if name == "dropout":
+            dropout = value
+        elif name == "kernel":
+            kernel = value
         else:
             if isinstance(value, Rotary):
                 raise ValueError(
@@ -135,8 +137,8 @@ class InHeads(nn.Module):
             if name != "relative" or value is not None:
                 check_component(name, value)
             parts = replace(parts, **{name: value})
-        self._check_parts(parts, **options)
-        super().__setattr__("parts", parts)
+        self._check_parts(parts, dropout, kernel)
+        self.parts = parts
 
     def _check_parts(self, parts: Components, dropout: float, kernel: str) -> None:
         if not is_number(dropout) or not 0.0 <= dropout < 1.0:

@@ -24,8 +24,8 @@ def see(
 
     A triangle, a band or windows are not expanded to a mask, since some kernels need none.
     """
-    whole = None if projected.mask is None else projected.mask[:, None, None]
-    own = whole
+    own = None if projected.mask is None else projected.mask[:, None, None]
+    whole: Tensor | None = own
     if mask is not None and mask is not projected.mask:
         check_mask(mask, projected, positions)
         mask = for_heads(mask)
@@ -80,8 +80,7 @@ def see_with_query(
             window = scope(raw_query, positions, lengths)
             prior = window.prior
             if walks:  # a window that hid where the walk stands would end it
-                seen = window.visible.to(query.dtype)
-                prior = seen if prior is None else prior * seen
+                prior = prior * window.visible
             else:
                 whole = window.visible if whole is None else whole & window.visible
     elif isinstance(scope, RecurrentScope) and past is not None:

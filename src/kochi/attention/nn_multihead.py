@@ -1,5 +1,8 @@
 """A drop-in for ``torch.nn.MultiheadAttention``, and converters of weights."""
 
+# pyright: standard, reportUnnecessaryComparison=false
+# PyTorch says no types of the module's attributes, or too narrow ones.
+
 from dataclasses import replace
 
 import torch
