@@ -31,7 +31,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
         return original(x, weight, bias, total)
 
     monkeypatch.setattr(products, "LEAST", 1)
-    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(products, "ONEDNN_IS_FASTER", True)
     monkeypatch.setattr(products, "_onednn", noted)
     return found
 
@@ -97,7 +97,7 @@ def test_only_the_gradients_that_are_asked_for(calls):
 @pytest.mark.parametrize("served", [True, False])
 def test_onto_what_is_there(calls, monkeypatch, biased, served):
     if not served:
-        monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
+        monkeypatch.setattr(products, "ONEDNN_IS_FASTER", False)
     total, x, weight, bias = leaves((ROWS, OUTPUT), (ROWS, INPUT), (OUTPUT, INPUT), (OUTPUT,))
     rest = (bias,) if biased else ()
     used = (total, x, weight, *rest)
@@ -113,7 +113,7 @@ def test_onto_what_is_there(calls, monkeypatch, biased, served):
 @pytest.mark.parametrize("served", [True, False])
 def test_gradients_are_added(calls, monkeypatch, served):
     if not served:
-        monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
+        monkeypatch.setattr(products, "ONEDNN_IS_FASTER", False)
     grad, x = torch.randn(ROWS, OUTPUT), torch.randn(ROWS, INPUT)
     for total in (torch.ones(OUTPUT, INPUT), torch.ones(INPUT, OUTPUT).t()):
         add_weight_gradient(total, grad, x)

@@ -4,7 +4,6 @@ For float32 on the CPU torch uses MKL, which uses only half of the vector width 
 processors; oneDNN, which also ships with torch, uses all of it. See `linear`.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -16,6 +15,13 @@ from torch import Tensor, nn
 from kochi.processor import this_processor
 from kochi.transforms import is_traced, is_transformed
 
+ONEDNN_IS_FASTER = (
+    torch.backends.mkl.is_available()
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    and this_processor().wide
+    and this_processor().maker == "AuthenticAMD"
+)
+"""Whether this is a processor on which MKL was measured to be slower."""
 LEAST = 2**21  # multiplications from which oneDNN's overhead pays off; see decision 0013
 
 
@@ -67,26 +73,15 @@ class Linear(nn.Linear):
 def onednn_serves(x: Tensor, weight: Tensor) -> bool:
     """Return whether oneDNN computes ``x weight^T`` faster here."""
     return (
-        not is_traced()
+        ONEDNN_IS_FASTER
+        and not is_traced()
         and not is_transformed()
         and x.numel() * weight.size(0) >= LEAST
         and x.dtype == torch.float32
         and x.device.type == "cpu"
-        and onednn_is_faster()
         and weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and torch.get_float32_matmul_precision() == "highest"
-    )
-
-
-@functools.cache
-def onednn_is_faster() -> bool:
-    """Return whether this is a processor on which MKL was measured to be slower; see `LEAST`."""
-    return (
-        torch.backends.mkl.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and this_processor().wide
-        and this_processor().maker == "AuthenticAMD"
     )
 
 

@@ -92,14 +92,10 @@ def test_what_comes_after_the_scores_is_the_reference(dropout: float, temperatur
 
 def test_the_rule_takes_it_for_large_hidden_layers() -> None:
     module = build("additive", query_size=256, memory_size=256)
-    half = torch.bfloat16
     assert module.explain(128, 512, batch=8).startswith("kernel 'blocked'")
-    assert module.explain(1, 15, batch=64).startswith("kernel 'reference'")
-    assert module.explain(1, 15, batch=64, need_gradient=False).startswith("kernel 'blocked'")
-    assert module.explain(1, 15, batch=300).startswith("kernel 'blocked'")
-    assert module.explain(1, 15, half, batch=300).startswith("kernel 'reference'")
-    assert module.explain(15, 15, half, batch=20).startswith("kernel 'blocked'")
-    assert module.explain(1, 15, device="cuda", batch=300).startswith("kernel 'reference'")
+    for rest in ({}, {"dtype": torch.bfloat16}, {"device": "cuda"}, {"need_gradient": False}):
+        assert module.explain(1, 16, batch=2**10, **rest).startswith("kernel 'reference'")
+        assert module.explain(1, 16, batch=2**10 + 1, **rest).startswith("kernel 'blocked'")
 
 
 def test_only_additive_scores_are_served() -> None:

@@ -1,5 +1,6 @@
 """Every kernel against the reference, in value and in every gradient."""
 
+import time
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, build
 from kochi.attention.kernels import dispatch
-from kochi.processor import Processor
+from kochi.attention.kernels.base import Kernel, KernelOutput
+from kochi.attention.kernels.reference import reference
 from tests.covering import pairwise
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
@@ -151,11 +153,10 @@ def test_a_named_kernel_is_never_replaced() -> None:
         build("additive", query_size=8, memory_size=8, kernel="fast")
 
 
-def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "SHORT_HERE", dispatch.SHORT)
+def test_explain_says_which_kernel_and_why() -> None:
     additive = build("additive", query_size=8, memory_size=8)
     assert additive.explain(1, 20).startswith(
-        "kernel 'reference': the hidden layer of the additive"
+        "kernel 'reference': the hidden layer of the additive score has at most 4.19 million"
     )
     assert additive.explain(300, 2000, batch=4) == (
         "kernel 'blocked': the hidden layer of the additive score has 19.20 million numbers: it is "
@@ -164,34 +165,46 @@ def test_explain_says_which_kernel_and_why(monkeypatch: pytest.MonkeyPatch) -> N
     window = {"kind": "sliding_window", "left": 9, "right": 0}
     banded = build("dot", window, query_size=8, memory_size=8)
     assert banded.explain(999, 999).startswith("kernel 'banded': the window of 10 positions leaves")
-    assert banded.explain(90, 90).startswith("kernel 'dense': ")
+    assert banded.explain(90, 90).startswith("kernel 'sdpa': ")
     assert banded.explain(998, 999).startswith("kernel 'windowed': windows of 10 positions leave")
     dot = build("dot", query_size=8, memory_size=8)
-    assert dot.explain(target_length=500, source_length=500).startswith("kernel 'sdpa': ")
-    assert dot.explain(1, 20, need_gradient=False).startswith("kernel 'sdpa': ")
-    assert "up to 96 positions on the CPU two plain products" in dot.explain(30, 30)
-    assert dot.explain(30, 200).startswith("kernel 'sdpa': ")
-    assert dot.explain(30, 200, torch.bfloat16).startswith("kernel 'dense': ")
+    for sizes in ((500, 500), (1, 20), (30, 30)):
+        for need_gradient in (True, False):
+            assert dot.explain(*sizes, need_gradient=need_gradient).startswith("kernel 'sdpa': ")
+    half = dot.explain(30, 512, torch.bfloat16)
+    assert half.startswith(
+        "kernel 'dense': in 16 bits on the CPU the gradient of plain products is"
+    )
+    assert "up to 512 positions" in half
+    assert dot.explain(30, 513, torch.bfloat16).startswith("kernel 'sdpa': ")
+    assert dot.explain(30, 30, torch.bfloat16, need_gradient=False).startswith("kernel 'sdpa': ")
     assert dot.explain(30, 30, torch.bfloat16, device="cuda").startswith("kernel 'sdpa': ")
-    assert dot.explain(5, 20, need_gradient=False).startswith("kernel 'dense': ")
-    assert dot.explain(5, 100, need_gradient=False).startswith("kernel 'sdpa': ")
     named = build("dot", query_size=8, memory_size=8, kernel="reference")
     assert named.explain() == "kernel 'reference': named by the caller"
 
 
-@pytest.mark.parametrize(
-    ("processor", "limit"),
-    [
-        (Processor("AuthenticAMD", 25, wide=True), 96),
-        (Processor("AuthenticAMD", 26, wide=True), 256),
-        (Processor("AuthenticAMD", 26, wide=False), 96),
-        (Processor("GenuineIntel", 26, wide=True), 96),
-    ],
-)
-def test_the_limit_of_plain_products_goes_by_the_processor(
-    monkeypatch: pytest.MonkeyPatch, processor: Processor, limit: int
+def test_tuning_takes_the_fastest_kernel_and_leaves_out_what_refuses(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dispatch, "SHORT_HERE", dispatch.short_on(processor))
-    dot = build("dot", query_size=8, memory_size=8)
-    assert f"up to {limit} positions" in dot.explain(limit, limit)
-    assert dot.explain(limit, limit + 1).startswith("kernel 'sdpa'")
+    calls: list[str] = []
+
+    def slow(name: str, seconds: float) -> Kernel:
+        def kernel(*args: Any) -> KernelOutput:
+            calls.append(name)
+            time.sleep(seconds)
+            return reference(*args)
+
+        return kernel
+
+    pauses = {"sdpa": 0.02, "reference": 0.01, "dense": 0.0, "banded": 0.0, "windowed": 0.0}
+    for name, seconds in pauses.items():
+        monkeypatch.setitem(dispatch.KERNELS, name, slow(name, seconds))
+    module = build("scaled_dot", query_size=8, memory_size=8, num_heads=2)
+    memory = torch.randn(2, 7, 8, requires_grad=True)
+    times = module.tune(torch.randn(2, 5, 8), module.project(memory), seconds=0.0)
+    assert list(times) == ["dense", "reference", "sdpa"]  # flex has no gradient on the CPU
+    assert module.kernel == "dense" and sorted(set(calls)) == ["dense", "reference", "sdpa"]
+    assert 0.0 < times["dense"] < times["sdpa"]
+    with pytest.raises(ValueError, match=r"query: got shape \[2, 5, 3\]"):
+        module.tune(torch.randn(2, 5, 3), module.project(memory))
+    assert module.kernel == "dense"

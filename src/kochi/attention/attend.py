@@ -17,6 +17,7 @@ from kochi.attention.output import START, AttentionOutput, AttentionState
 from kochi.attention.positions import Positions
 from kochi.attention.projected_memory import ProjectedMemory, clean_memory
 from kochi.attention.scopes.base import Scope
+from kochi.attention.tuning import time_kernels
 
 
 class AttentionBase(InHeads, abc.ABC):
@@ -160,6 +161,43 @@ class AttentionBase(InHeads, abc.ABC):
             target_length, length, device, position, query_positions, key_positions
         )
         return see(self.scope, positions, projected, mask)
+
+    def tune(
+        self,
+        query: Float[Tensor, "batch target query_size"],
+        projected: ProjectedMemory,
+        mask: Bool[Tensor, "..."] | None = None,
+        bias: Float[Tensor, "#batch #heads #target source"] | None = None,
+        seconds: float = 0.5,
+    ) -> dict[str, float]:
+        """Time all kernels for a call, and use the fastest from now on (`kernel`).
+
+        The gradient is timed too where gradients are enabled and an input needs one. FlexAttention
+        compiles for every new size, which this counts only once.
+
+        Args:
+            query: As in `forward`; like those that will follow.
+            projected: As in `forward`.
+            mask: As in `forward`.
+            bias: As in `forward`.
+            seconds: How long to time, in all.
+
+        Returns:
+            The median seconds of each kernel that can compute the call, the fastest first.
+        """
+        before = self.kernel
+
+        def run(kernel: str) -> Tensor:
+            self.kernel = kernel
+            return self(query, projected, mask, bias=bias).context
+
+        try:
+            inputs = (query, projected.keys, projected.values)
+            times = time_kernels(self.parts, run, inputs, seconds)
+        finally:
+            self.kernel = before
+        self.kernel = next(iter(times))
+        return times
 
     def _check_memory(self, memory_values: Tensor, mask: Tensor | None) -> None:
         check_vectors("memory_values", memory_values)

@@ -60,7 +60,7 @@ def build(
             more than one head, or `build_multihead`.
         dropout: Fraction of the alignment dropped in training.
         kernel: "auto", or the kernel to use: "reference", "sdpa", "dense", "blocked", "banded",
-            "windowed".
+            "windowed", "flex", "triton"; see `AttentionBase.tune`.
 
     Raises:
         ValueError: A name or option is unknown, sizes do not match, or components cannot be

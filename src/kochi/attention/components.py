@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from kochi.attention.relative import RELATIVES
 from kochi.attention.relative.base import Relative
-from kochi.attention.scopes import SCOPES
+from kochi.attention.scopes import SCOPES, Global
 from kochi.attention.scopes.base import AnyScope, RecurrentScope, Scope
 from kochi.attention.scores import SCORES
 from kochi.attention.scores.base import AnyScore, RecurrentScore
@@ -25,6 +25,7 @@ class Components:
         relative: The relative position term of the score.
 
     Attributes:
+        hides: Whether the scope hides any position.
         needs_query: Whether the mask or bias depends on more than positions and masks.
         recurrent: Whether a component depends on earlier alignments, so that queries must be
             processed one after the other.
@@ -34,6 +35,7 @@ class Components:
     scope: AnyScope
     selection: AnySelection
     relative: Relative | None = None
+    hides: bool = field(init=False)
     needs_query: bool = field(init=False)
     recurrent: bool = field(init=False)
 
@@ -45,6 +47,7 @@ class Components:
             or isinstance(self.scope, RecurrentScope)
             or isinstance(self.selection, RecurrentSelection)
         )
+        object.__setattr__(self, "hides", type(self.scope) is not Global)
         object.__setattr__(self, "needs_query", needs_query)
         object.__setattr__(self, "recurrent", recurrent)
 

@@ -1,7 +1,7 @@
 """Attention between queries and keys that are already projected and split into heads."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +16,7 @@ from kochi.attention.components import (
 )
 from kochi.attention.history import then
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
-from kochi.attention.kernels.dispatch import KERNELS, Case, choose, refusal
+from kochi.attention.kernels.dispatch import KERNELS, Able, Case, choose, refusal
 from kochi.attention.kernels.partial_alignment import WHOLE, Some
 from kochi.attention.masking import (
     add_bias,
@@ -37,8 +37,7 @@ QueryPositions = int | Int[Tensor, " target"] | Int[Tensor, "batch target"] | No
 KeyPositions = int | Int[Tensor, " source"] | Int[Tensor, "batch source"] | None
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """The arguments of a call; see `AttentionBase.forward`.
 
     Args:
@@ -61,9 +60,6 @@ class Call:
     visible: AttentionMask | None = None
     bias: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        check_need(self.need_alignment)
-
     def positions(self, length: int, keys: Tensor) -> Positions:
         """Return the positions of queries and keys."""
         here = self.state.position if self.together else self.query_positions
@@ -83,8 +79,7 @@ class Call:
         need: NeedAlignment = self.need_alignment if show else False
         if isinstance(need, AlignmentOf):
             need = replace(need, queries=None)
-        return replace(
-            self,
+        return self._replace(
             mask=mask,
             query_positions=positions,
             state=state,
@@ -103,6 +98,7 @@ class InHeads(nn.Module):
 
     Attributes:
         parts: The components; each is also a submodule.
+        able: The kernels that can compute them.
 
     Raises:
         ValueError: The kernel does not support these components, or an argument is out of range.
@@ -113,7 +109,7 @@ class InHeads(nn.Module):
         self._check_parts(parts, dropout, kernel)
         self.score, self.scope = parts.score, parts.scope
         self.selection, self.relative = parts.selection, parts.relative
-        self.parts = parts
+        self.parts, self.able = parts, Able.of(parts)
         self.dropout, self.kernel = dropout, kernel
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -138,7 +134,7 @@ class InHeads(nn.Module):
                 check_component(name, value)
             parts = replace(parts, **{name: value})
         self._check_parts(parts, dropout, kernel)
-        self.parts = parts
+        self.parts, self.able = parts, Able.of(parts)
 
     def _check_parts(self, parts: Components, dropout: float, kernel: str) -> None:
         if not is_number(dropout) or not 0.0 <= dropout < 1.0:
@@ -194,23 +190,23 @@ class InHeads(nn.Module):
             dropout=self.dropout if self.training else 0.0,
             window=window,
         )
-        chosen = choose(self.kernel, self.parts, case)
+        chosen = choose(self.kernel, self.parts, self.able, case)
         return chosen.name, chosen.reason
 
     def _check_heads(
         self, query: Tensor, projected: ProjectedMemory, state: AttentionState
     ) -> None:
-        ours = list(query.shape[:2])
-        if list(projected.keys.shape[:2]) != ours:
+        ours = query.shape[:2]
+        if projected.keys.shape[:2] != ours:
             raise ValueError(
                 f"projected: got [batch, heads] = {list(projected.keys.shape[:2])}, but the "
-                f"query's is {ours}; project the memory with the same module"
+                f"query's is {list(ours)}; project the memory with the same module"
             )
         past = state.past
-        if past is not None and list(past.previous.shape[:2]) != ours:
+        if past is not None and past.previous.shape[:2] != ours:
             raise ValueError(
                 f"state: got a past of [batch, heads] = {list(past.previous.shape[:2])}, but the "
-                f"query's is {ours}; use `AttentionState.keep` to drop finished sentences"
+                f"query's is {list(ours)}; use `AttentionState.keep` to drop finished sentences"
             )
 
     def attend(
@@ -224,6 +220,8 @@ class InHeads(nn.Module):
 
         Queries are processed together, or one after the other if a component is recurrent.
         """
+        if call.need_alignment is not False:
+            check_need(call.need_alignment)
         self._check_heads(query, projected, call.state)
         length = query.shape[2]
         if call.bias is not None:
@@ -261,13 +259,18 @@ class InHeads(nn.Module):
         past = None if state.past is None else state.past.over(keys.shape[2])
         visible = call.visible
         if visible is None:
-            positions = call.positions(length, keys)
-            visible = see_with_query(parts, raw_query, query, positions, projected, call.mask, past)
+            if call.mask is None and not parts.hides and not parts.needs_query:
+                visible = projected.visible
+            else:
+                positions = call.positions(length, keys)
+                visible = see_with_query(
+                    parts, raw_query, query, positions, projected, call.mask, past
+                )
         if call.bias is not None:
             visible = add_bias(visible, call.bias)
         dropout = self.dropout if self.training else 0.0
         case = Case.of(query, keys, projected.values, visible, dropout)
-        name = choose(self.kernel, parts, case).name
+        name = choose(self.kernel, parts, self.able, case).name
         wanted = call.need_alignment
         some = Some.of(wanted, query) if isinstance(wanted, AlignmentOf) else None
         apart = some is not None and name not in WHOLE
@@ -299,7 +302,7 @@ class InHeads(nn.Module):
             else:
                 alignment = some.pick(alignment)
             output = output._replace(alignment=alignment)
-        elif not wanted:  # it was computed for the past only
+        elif not wanted and output.alignment is not None:  # it was computed for the past only
             output = output._replace(alignment=None)
         position = state.position + (1 if call.together else length)
         return output, AttentionState(position, past, draws, expected)

@@ -249,11 +249,10 @@ class MultiHeadAttention(AttentionBase):
         self, joined: Float[Tensor, "batch length parts_size"], parts: int
     ) -> tuple[Float[Tensor, "batch heads length head_size"], ...]:
         """Split a product into its parts and each part into heads (views, without copying)."""
-        batch, length, _ = joined.shape
-        return tuple(
-            part.view(batch, length, self.num_heads, self.head_size).transpose(1, 2)
-            for part in joined.chunk(parts, dim=-1)
-        )
+        shape = (*joined.shape[:2], self.num_heads, self.head_size)
+        if parts == 1:
+            return (joined.view(shape).transpose(1, 2),)
+        return tuple(part.view(shape).transpose(1, 2) for part in joined.chunk(parts, dim=-1))
 
     def _turn(
         self,

@@ -15,9 +15,7 @@ from kochi.attention.kernels.flex import flex
 from kochi.attention.kernels.reference import reference
 from kochi.attention.kernels.sdpa import dot_refusal, sdpa, sdpa_refusal
 from kochi.attention.kernels.triton_additive import (
-    QUERIES,
     triton_additive,
-    triton_is_installed,
     triton_refusal,
     triton_runs_on,
 )
@@ -25,7 +23,6 @@ from kochi.attention.kernels.windowed import windowed, windowed_refusal
 from kochi.attention.scopes.base import Band
 from kochi.attention.scores.additive import Additive
 from kochi.attention.scores.location_aware import LocationAware
-from kochi.processor import Processor, this_processor
 from kochi.transforms import is_traced, is_transformed
 
 KERNELS: dict[str, Kernel] = {
@@ -50,33 +47,10 @@ REFUSALS = {
 LOOPS = ("banded", "blocked", "triton", "windowed")
 """Kernels whose Python code depends on sizes."""
 
-SHORT, SHORT_ON_ZEN_5 = 96, 256
-SHORT_IN_HALF = 1024
-MANY = 32
-"""On the CPU two plain products beat SDPA up to these lengths, for one query per sentence with at
-least so many sentences. Measurements of all limits: docs/decisions/0095-limits-of-kernels.md."""
-
-
-def short_on(processor: Processor) -> int:
-    """Return the length up to which plain products in float32 are used; see `SHORT`."""
-    return SHORT_ON_ZEN_5 if processor.is_zen_5 else SHORT
-
-
-SHORT_HERE = short_on(this_processor())  # computed once, so that a compiled model reads no file
-
-LARGE = 2**23
-LARGE_ON_CPU = {  # one query a sentence, in 16 bits, with a gradient
-    (True, False, True): 2**19,
-    (True, False, False): 2**17,
-    (True, True, True): 2**27,
-    (True, True, False): 2**18,
-    (False, False, True): 2**19,
-    (False, False, False): 2**17,
-    (False, True, True): 2**20,
-    (False, True, False): 2**19,
-}
+LARGE = 2**22
 """Numbers of the hidden layer of an additive score (batch x heads x queries x keys x hidden size)
-from which it is computed in blocks."""
+up to which it is held whole, 16 megabytes in float32. Measurements of all limits, on two kinds of
+processor: docs/decisions/0095-limits-of-kernels.md."""
 KEPT = 2**20
 """Numbers of the hidden layer of a location-aware score for one query (batch x heads x keys x
 hidden size) from which it is computed again for the gradient. That costs time and saves memory,
@@ -84,16 +58,12 @@ which grows with every query of a target that is computed step by step."""
 LONG, WIDTHS = 512, 4
 """The banded kernel computes sequences longer than both: ``LONG`` positions, and so many
 windows."""
-
-FAR = 2048
-"""On CUDA "auto" takes FlexAttention from so many queries and keys if it can skip blocks that SDPA
-would compute. Not measured."""
-SPARSE_LENGTH, SPARSE_WIDTHS = 128, 4
-SPARSE_ALONE, SPARSE_TOGETHER, SPARSE_ELSEWHERE = 2**13, 2**16, 2**24
-"""The windowed kernel computes memories at least as long as both: ``SPARSE_LENGTH`` positions, and
-so many windows; and calls of at least so many scores (sentences x queries x keys): where windows
-cover less than the memory and are read one by one, otherwise, and on devices where only memory
-counts because nothing was measured."""
+SPARSE = 2**15
+"""The windowed kernel computes calls of at least so many scores (sentences x queries x keys) over
+memories of at least ``WIDTHS`` windows."""
+SHORT_IN_HALF = 512
+"""In 16 bits the gradient of SDPA on the CPU is several times slower than plain products, up to
+this length."""
 NARROW_WINDOW = "the window of {} positions leaves most keys out"
 Why = tuple[str, tuple[int | float, ...]]
 BIAS = "a bias is added to the scores"
@@ -126,9 +96,12 @@ class Case(NamedTuple):
         dropout: float,
     ) -> "Case":
         """Extract the properties of a call."""
-        tensors = query, keys, values, visible.bias
-        need_gradient = torch.is_grad_enabled() and any(
-            tensor is not None and tensor.requires_grad for tensor in tensors
+        bias = visible.bias
+        need_gradient = torch.is_grad_enabled() and (
+            query.requires_grad
+            or keys.requires_grad
+            or values.requires_grad
+            or (bias is not None and bias.requires_grad)
         )
         mask = visible.mask
         return cls(
@@ -141,7 +114,7 @@ class Case(NamedTuple):
             visible.band,
             mask is None or mask.shape[1:3] == (1, 1),
             visible.triangle,
-            visible.bias is not None,
+            bias is not None,
             dropout,
             None if visible.windows is None else visible.windows.width,
         )
@@ -159,6 +132,36 @@ def refusal(kernel: str, parts: Components) -> str | None:
         allowed = ", ".join(repr(name) for name in ("auto", *KERNELS))
         raise ValueError(f"kernel: got {kernel!r}, expected one of {allowed}")
     return None
+
+
+class Able(NamedTuple):
+    """What can compute some components, found out once for a module.
+
+    Args:
+        sdpa: Whether SDPA can.
+        banded: Whether the banded kernel can.
+        windowed: Whether the windowed kernel can.
+        blocked: Whether the blocked kernel can.
+        why: Why SDPA cannot.
+    """
+
+    sdpa: bool
+    banded: bool
+    windowed: bool
+    blocked: bool
+    why: str
+
+    @classmethod
+    def of(cls, parts: Components) -> "Able":
+        """Ask the kernels."""
+        why = sdpa_refusal(parts)
+        return cls(
+            why is None,
+            banded_refusal(parts) is None,
+            windowed_refusal(parts) is None,
+            blocked_refusal(parts) is None,
+            (why or "").replace("{", "{{").replace("}", "}}"),
+        )
 
 
 class Chosen(NamedTuple):
@@ -180,15 +183,15 @@ class Chosen(NamedTuple):
         return self.why.format(*self.numbers)
 
 
-def choose(kernel: str, parts: Components, case: Case) -> Chosen:
+def choose(kernel: str, parts: Components, able: Able, case: Case) -> Chosen:
     """Return the kernel for a call, and the reason.
 
-    A kernel named by the caller is always used. "auto" uses the banded kernel for self-attention in
-    a window over long sequences; the windowed kernel for windows over long memories (see
-    `SPARSE_LENGTH`); the blocked kernel for an additive score with a large hidden layer (see
-    `LARGE`), on CUDA the Triton kernel; and SDPA for dot products, except for short rows on the
-    CPU, where dense products were measured to be faster (see `SHORT`), and on CUDA where
-    FlexAttention can skip many blocks (see `FAR`).
+    A kernel named by the caller is always used. "auto" uses SDPA for dot products, except for short
+    rows in training with 16 bits on the CPU (see `SHORT_IN_HALF`); the banded kernel for
+    self-attention in a window over long sequences (see `LONG`); the windowed kernel for windows
+    over long memories (see `SPARSE`); and the blocked kernel for an additive score with a large
+    hidden layer (see `LARGE`). Everything else is computed by the reference. FlexAttention and the
+    Triton kernel are used when they are named.
 
     A call that is compiled or exported must not depend on sizes: "auto" then uses SDPA for dot
     products and the reference for all else. Under the transforms of ``torch.func`` the reference is
@@ -199,37 +202,61 @@ def choose(kernel: str, parts: Components, case: Case) -> Chosen:
         ValueError: The named kernel cannot compute this call.
     """
     if case.device_type == "meta" or is_transformed():
-        return Chosen("reference", "there are no values, or torch.func runs through the call")
+        return NO_VALUES
+    if kernel != "auto":
+        return _named(kernel, case)
+    if is_traced():
+        return COMPILED_SDPA if able.sdpa else COMPILED
+    if able.windowed or able.banded:
+        chosen = _choose_windows(able, case)
+        if chosen is not None:
+            return chosen
+    if able.blocked:
+        return _choose_additive(parts, case)
+    if not able.sdpa:
+        return Chosen("reference", able.why)
+    slow_gradient = case.need_gradient and case.dtype.itemsize == 2 and case.device_type == "cpu"
+    if slow_gradient and max(case.target_length, case.source_length) <= SHORT_IN_HALF:
+        return DENSE
+    return SDPA
+
+
+NO_VALUES = Chosen("reference", "there are no values, or torch.func runs through the call")
+COMPILED = Chosen("reference", "the call is compiled or exported")
+COMPILED_SDPA = Chosen("sdpa", "the call is compiled or exported")
+SDPA = Chosen("sdpa", "the score is a dot product of projected vectors and the selection is soft")
+DENSE = Chosen(
+    "dense",
+    "in 16 bits on the CPU the gradient of plain products is faster up to {} positions",
+    (SHORT_IN_HALF,),
+)
+
+
+def _named(kernel: str, case: Case) -> Chosen:
+    """Check that a kernel can compute a call."""
     if kernel in LOOPS and torch.compiler.is_exporting():
         return Chosen("reference", "the exported program must run at other sizes")
-    if kernel in NOT_NOW:
-        why = NOT_NOW[kernel](case)
-        if why is not None:
-            raise ValueError(f"kernel: {kernel!r} cannot serve this call: {why}")
-    if kernel != "auto":
-        return Chosen(kernel, "named by the caller")
-    if is_traced():
-        plain = "sdpa" if sdpa_refusal(parts) is None else "reference"
-        return Chosen(plain, "the call is compiled or exported")
-    in_one_sequence = case.band is not None and banded_refusal(parts) is None
-    if windowed_refusal(parts) is None and _not_windowed(case) is None and not in_one_sequence:
-        why = _windows_pay(case)
-        if why is not None:
-            return Chosen("windowed", *why)
-    if blocked_refusal(parts) is None:
-        return _choose_additive(parts, case)
-    why = sdpa_refusal(parts)
+    why = NOT_NOW[kernel](case) if kernel in NOT_NOW else None
     if why is not None:
-        return Chosen("reference", why.replace("{", "{{").replace("}", "}}"))
-    if case.device_type == "cuda" and triton_is_installed() and _not_flex(case) is None:
-        skipped = _skipped(case)
-        if skipped is not None:
-            return Chosen("flex", skipped[0] + " (a limit not measured on CUDA)", skipped[1])
-    if in_one_sequence and _not_banded(case) is None:
-        width = _width(case)
-        if case.target_length > max(LONG, WIDTHS * width):
+        raise ValueError(f"kernel: {kernel!r} cannot serve this call: {why}")
+    return Chosen(kernel, "named by the caller")
+
+
+def _choose_windows(able: Able, case: Case) -> Chosen | None:
+    """Return the kernel that leaves out the keys outside of windows, if that pays."""
+    if case.band is None and case.window is None:
+        return None
+    width, source = _width(case), case.source_length
+    if able.banded and case.band is not None:
+        if case.target_length > max(LONG, WIDTHS * width) and _not_banded(case) is None:
             return Chosen("banded", NARROW_WINDOW, (width,))
-    return _choose_dot(case)
+        return None
+    scores = case.batch * case.target_length * source
+    if not able.windowed or source < WIDTHS * width or scores < SPARSE:
+        return None
+    if _not_windowed(case) is not None:
+        return None
+    return Chosen("windowed", "windows of {} positions leave most of {} keys out", (width, source))
 
 
 def _not_banded(case: Case) -> str | None:
@@ -256,19 +283,6 @@ def _width(case: Case) -> int:
     return case.window
 
 
-def _windows_pay(case: Case) -> Why | None:
-    """Return why the windowed kernel is faster; ``None`` if it is not. See `SPARSE_LENGTH`."""
-    width = _width(case)
-    source, scores = case.source_length, case.batch * case.target_length * case.source_length
-    alone = case.target_length * width <= source
-    fewest = SPARSE_ALONE if alone else SPARSE_TOGETHER
-    if case.device_type != "cpu":
-        fewest = SPARSE_ELSEWHERE
-    if source < max(SPARSE_LENGTH, SPARSE_WIDTHS * width) or scores < fewest:
-        return None
-    return "windows of {} positions leave most of {} keys out", (width, source)
-
-
 def _not_flex(case: Case) -> str | None:
     if case.dropout:
         return "FlexAttention has no dropout"
@@ -276,19 +290,6 @@ def _not_flex(case: Case) -> str | None:
         return "FlexAttention computes no gradient on the CPU"
     if case.device_type != "cpu" and case.dtype.itemsize > 4:
         return f"FlexAttention takes numbers of at most 32 bits there, got {case.dtype}"
-    return None
-
-
-def _skipped(case: Case) -> Why | None:
-    """Return what FlexAttention would skip; ``None`` if too little."""
-    if min(case.target_length, case.source_length) < FAR:
-        return None
-    if case.band is not None:
-        width = _width(case)
-        if case.target_length > WIDTHS * width:
-            return NARROW_WINDOW, (width,)
-    elif case.triangle and case.bias:
-        return "what the triangle hides is skipped, also with a term on the scores", ()
     return None
 
 
@@ -321,19 +322,17 @@ def _choose_additive(parts: Components, case: Case) -> Chosen:
     hidden = score.vector.numel() * case.batch * case.target_length * case.source_length
     if isinstance(score, LocationAware):
         return _choose_location_aware(hidden // max(1, case.target_length), case.need_gradient)
+    if hidden <= LARGE:
+        return WHOLE
     shown = "the hidden layer of the additive score has {:.2f} million numbers"
-    large = LARGE
-    if case.device_type == "cpu":
-        alone, narrow = case.target_length == 1, case.dtype.itemsize == 2
-        large = LARGE_ON_CPU[alone, narrow, case.need_gradient]
-    millions = hidden * 1e-6, large * 1e-6
-    if hidden < large:
-        return Chosen("reference", shown + ": up to {:.2f} million it may be held whole", millions)
-    on_cuda = case.device_type == "cuda" and case.target_length >= QUERIES
-    if on_cuda and triton_refusal(parts) is None and _not_triton(case) is None:
-        why = shown + ": it is never held (a limit not measured on CUDA)"
-        return Chosen("triton", why, millions)
-    return Chosen("blocked", shown + ": it is computed a block at a time", millions)
+    return Chosen("blocked", shown + ": it is computed a block at a time", (hidden * 1e-6,))
+
+
+WHOLE = Chosen(
+    "reference",
+    "the hidden layer of the additive score has at most {:.2f} million numbers: it may be held",
+    (LARGE * 1e-6,),
+)
 
 
 def _choose_location_aware(hidden: int, need_gradient: bool) -> Chosen:
@@ -345,18 +344,3 @@ def _choose_location_aware(hidden: int, need_gradient: bool) -> Chosen:
     if hidden < KEPT:
         return Chosen("reference", shown + ": up to {:.0f} million it may be kept", millions)
     return Chosen("blocked", shown + ": it is computed anew for the gradient", millions)
-
-
-def _choose_dot(case: Case) -> Chosen:
-    longest = max(case.target_length, case.source_length)
-    limit = SHORT_HERE
-    if case.dtype.itemsize == 2:
-        limit = SHORT_IN_HALF
-    if case.target_length == 1 and case.batch < MANY:
-        limit = 0
-    if case.device_type == "cpu" and longest <= limit:
-        why = "up to {} positions on the CPU two plain products are faster than SDPA"
-        return Chosen("dense", why, (limit,))
-    return Chosen(
-        "sdpa", "the score is a dot product of projected vectors and the selection is soft"
-    )
