@@ -1,6 +1,7 @@
 """What is special about the blocked kernel: its blocks, and everything that comes after scores."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -93,6 +94,7 @@ def test_what_comes_after_the_scores_is_the_reference(dropout: float, temperatur
 def test_the_rule_takes_it_for_large_hidden_layers() -> None:
     module = build("additive", query_size=256, memory_size=256)
     assert module.explain(128, 512, batch=8).startswith("kernel 'blocked'")
+    rest: Any
     for rest in ({}, {"dtype": torch.bfloat16}, {"device": "cuda"}, {"need_gradient": False}):
         assert module.explain(1, 16, batch=2**10, **rest).startswith("kernel 'reference'")
         assert module.explain(1, 16, batch=2**10 + 1, **rest).startswith("kernel 'blocked'")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kochi.attention import Attention, MultiHeadAttention, build
 from kochi.attention.kernels import dispatch
-from kochi.attention.kernels.base import Kernel, KernelOutput
+from kochi.attention.kernels.base import KernelOutput
 from kochi.attention.kernels.reference import reference
 from tests.covering import pairwise
 
@@ -188,7 +188,7 @@ def test_tuning_takes_the_fastest_kernel_and_leaves_out_what_refuses(
 ) -> None:
     calls: list[str] = []
 
-    def slow(name: str, seconds: float) -> Kernel:
+    def slow(name: str, seconds: float) -> Callable[..., KernelOutput]:
         def kernel(*args: Any) -> KernelOutput:
             calls.append(name)
             time.sleep(seconds)

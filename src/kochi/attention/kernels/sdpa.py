@@ -1,5 +1,9 @@
 """Dot-product scores with soft selection through PyTorch's fused kernels."""
 
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -9,8 +13,10 @@ from kochi.attention.components import Components, name
 from kochi.attention.history import Past
 from kochi.attention.kernels.base import AttentionMask, KernelOutput
 from kochi.attention.kernels.reference import reference_choice, reference_scores
+from kochi.attention.kernels.second_order import differentiate
 from kochi.attention.scopes.base import Scope
-from kochi.attention.selections.soft import Soft
+from kochi.attention.selections.soft import Soft, masked_softmax
+from kochi.transforms import is_traced
 
 
 def sdpa_refusal(parts: Components) -> str | None:
@@ -52,10 +58,75 @@ def sdpa(
         mask = visible.whole(query.shape[2], keys.shape[2], query.device)
         bias, triangle = visible.bias.to(query.dtype), False
         mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
-    context = F.scaled_dot_product_attention(
-        query, keys, values, mask, dropout, is_causal=triangle, scale=parts.score.dot_scale
-    )
+    inputs = query, keys, values, mask, triangle, parts.score.dot_scale
+    fixed = not dropout and (visible.bias is None or not visible.bias.requires_grad)
+    learns = query.requires_grad or keys.requires_grad or values.requires_grad
+    if fixed and learns and torch.is_grad_enabled() and not is_traced():
+        context = _Twice.apply(*inputs)
+    else:
+        context = _fused(*inputs, dropout)
     if not need_alignment:
         return KernelOutput(context, None)
     scores = reference_scores(parts, query, keys, past)
     return KernelOutput(context, reference_choice(parts, scores, visible, past)[0])
+
+
+def _fused(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    triangle: bool,
+    scale: float | None,
+    dropout: float = 0.0,
+) -> Tensor:
+    return F.scaled_dot_product_attention(
+        query, keys, values, mask, dropout, is_causal=triangle, scale=scale
+    )
+
+
+def _formula(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    triangle: bool,
+    scale: float,
+) -> Tensor:
+    scores = scale * query @ keys.transpose(2, 3)
+    if mask is not None and mask.dtype != torch.bool:
+        scores, mask = scores + mask.clamp_min(torch.finfo(mask.dtype).min), mask > -torch.inf
+    if triangle:
+        mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).tril()
+    return masked_softmax(scores, mask) @ values
+
+
+class _Twice(torch.autograd.Function):
+    """SDPA with second derivatives, which PyTorch's kernels do not have."""
+
+    apply: ClassVar[Callable[..., Any]]  # torch gives it no types
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(*inputs[:4])
+        ctx.rest = inputs[4:]
+        with torch.enable_grad():
+            needs = ctx.needs_input_grad[:3]
+            ctx.inner = [
+                one.detach().requires_grad_(need)
+                for one, need in zip(inputs[:3], needs, strict=True)
+            ]
+            ctx.context = _fused(*ctx.inner, *inputs[3:])
+        return ctx.context.detach()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        needs = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            saved = cast("tuple[Tensor, ...]", ctx.saved_tensors)
+            triangle, scale = ctx.rest
+            formula = functools.partial(_formula, triangle=triangle, scale=scale)
+            return *differentiate(formula, saved, needs[:4], grad), None, None
+        needed = [one for one, need in zip(ctx.inner, needs, strict=False) if need]
+        found = iter(torch.autograd.grad(ctx.context, needed, grad, retain_graph=True))
+        return *(next(found) if need else None for need in needs[:3]), None, None, None
