@@ -139,7 +139,9 @@ def test_minus_infinity_hides_like_a_mask_for_each_head(
     seen[0, 0, 1] = False
     bias = torch.zeros(seen.shape, dtype=torch.float64).masked_fill(~seen, -torch.inf)
     results = []
-    every: list[Any] = [{"mask": seen}, {"bias": bias}, {"bias": bias, "mask": seen}]
+    odd = torch.arange(SOURCE) % 2 == 1  # half of what is hidden by each
+    both = {"bias": bias.masked_fill(~seen & odd, 7.0), "mask": seen | ~odd}
+    every: list[Any] = [{"mask": seen}, {"bias": bias}, both]
     for options in every:
         output = module(query, projected, need_alignment=True, **options)
         alignment = by_head(output.alignment)

@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from kochi.attention import Attention, MultiHeadAttention, build
+from kochi.attention import (
+    Attention,
+    AttentionMask,
+    Band,
+    MultiHeadAttention,
+    Windows,
+    build,
+)
 from kochi.attention.kernels import dispatch
 from kochi.attention.kernels.base import KernelOutput
 from kochi.attention.kernels.reference import reference
@@ -19,6 +26,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 """Largest difference, relative to the largest number: float32 sums of 257 terms in another order;
 bfloat16 has 8 bits, and the reference rounds the alignment to it where SDPA does not."""
 
+CPU = torch.device("cpu")
 Module = Attention | MultiHeadAttention
 DOTS = (("dot", 1), ("scaled_dot", 2), ("general", 2))
 Gradients = Callable[..., list[Tensor]]
@@ -208,3 +216,25 @@ def test_tuning_takes_the_fastest_kernel_and_leaves_out_what_refuses(
     with pytest.raises(ValueError, match=r"query: got shape \[2, 5, 3\]"):
         module.tune(torch.randn(2, 5, 3), module.project(memory))
     assert module.kernel == "dense"
+
+
+def test_windows_written_out_see_the_same() -> None:
+    centre = torch.tensor([[[1.0, 4.0]]])
+    mask, prior = torch.rand(1, 1, 2, 6) < 0.7, torch.rand(1, 1, 2, 6)
+    visible = AttentionMask(mask, windows=Windows(centre, 2, 1, 1.5), prior=prior)
+    plain, alignment, cpu = visible.spelled_out(6, CPU), torch.rand(1, 1, 2, 6), CPU
+    assert plain.windows is None
+    assert torch.equal(plain.whole(2, 6, cpu), visible.whole(2, 6, cpu))  # type: ignore[arg-type]
+    torch.testing.assert_close(plain.weigh(alignment), visible.weigh(alignment))
+
+
+def test_a_mask_is_turned_to_a_bias_once() -> None:
+    visible = AttentionMask(torch.tensor([[[[True, False, True]]]]))
+    hidden = visible.hidden(1, 3, CPU, torch.float32)
+    assert hidden.bias is not None and hidden.bias.flatten().tolist() == [0.0, -torch.inf, 0.0]
+    assert hidden.empty is None  # nobody sees nothing
+    assert visible.hidden(1, 3, CPU, torch.float32) is hidden
+    for moving in (AttentionMask(triangle=True), AttentionMask(band=Band(1, 1))):
+        first = moving.hidden(2, 3, CPU, torch.float32)
+        assert moving.hidden(3, 3, CPU, torch.float32).bias.shape[2] == 3  # type: ignore[union-attr]
+        assert first.bias is not None and first.bias.shape[2] == 2

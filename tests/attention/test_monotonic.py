@@ -213,14 +213,36 @@ def test_a_predicted_window_takes_nothing_from_the_walk() -> None:
 
 def test_an_untrained_walk_that_ends_at_once_says_so() -> None:
     walk, scores = Monotonic().eval(), torch.full((2, 1, 1, 5), 0.5)
-    message = r"no query attends to anything.*highest here is -0\.5\. A score that was not trained"
+    message = r"^monotonic: no query attends to anything.*highest here is -0\.5\. A score that"
     with pytest.warns(UserWarning, match=message):
         walk(scores, None, None)
     with pytest.warns(UserWarning, match=message):
         Chunkwise().eval()(scores, torch.ones(1, 1, 1, 5, dtype=torch.bool), None)
     walk.train()(scores, None, None)  # expects, and never ends for sure
+    hidden = torch.tensor([True, True, True, True, False])
+    scores[..., 4] = 7.0
+    with pytest.warns(UserWarning, match=message):
+        walk.eval()(scores, hidden[None, None, None], None)
     scores[1, 0, 0, 3] = 1.5
     walk.eval()(scores, None, None)  # one walk stops
     hidden = torch.zeros(1, 1, 1, 5, dtype=torch.bool)
     walk(scores, hidden, None)  # nothing could be attended to
     walk(scores[..., :0], None, None)
+
+
+@pytest.mark.parametrize("score", [0.0, 0.5])
+def test_a_walk_stops_from_a_half_on(score: float) -> None:
+    """Section 2.2: z = 1 where p >= 0.5."""
+    alignment = Monotonic(offset=0.0).eval()(torch.full((1, 1, 1, 3), score), None, None)
+    assert alignment.flatten().tolist() == [1.0, 0.0, 0.0]
+    below = torch.tensor([[[[-1e-3, score, 0.0]]]])
+    assert Monotonic(offset=0.0).eval()(below, None, None).flatten().tolist() == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("noise", [0.5, 2.0])
+def test_the_noise_has_its_deviation(noise: float) -> None:
+    walk = Monotonic(noise=noise, offset=0.0)
+    stop = walk(torch.zeros(4000, 1, 1, 2, dtype=torch.float64), None, None)[..., 0]
+    logit = stop.logit()
+    assert logit.std().item() == pytest.approx(noise, rel=0.05)
+    assert logit.mean().item() == pytest.approx(0.0, abs=0.1 * noise)

@@ -80,3 +80,10 @@ def test_both_ways_give_the_same_numbers(
 def test_no_positions_at_all() -> None:
     assert masked_softmax(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.bool)).shape == (2, 0)
     assert masked_softmax(torch.zeros(2, 0), None).shape == (2, 0)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_the_temperature_divides_the_scores(temperature: float) -> None:
+    scores, visible = torch.randn(2, 3, 4, 5), torch.rand(2, 3, 4, 5) < 0.7
+    found = soft.Soft(temperature=temperature)(scores, visible)
+    torch.testing.assert_close(found, masked_softmax(scores / temperature, visible))

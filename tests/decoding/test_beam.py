@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kochi.decoding.beam import beam_search, trace
+from kochi.decoding.hypothesis import Hypothesis
 from kochi.special_tokens import EOS
 
 A, B, C = 4, 5, 6
@@ -106,6 +107,16 @@ def test_patience_stops_early(toys):
     assert patient[0].tokens == [A, A]
 
 
+def test_patience_is_times_the_beam_for_each_sentence(toys):
+    """Three of five end in each step; with two sentences, no sooner than with one."""
+    steps = {last: {EOS: 0.3, A: 0.3, B: 0.2, C: 0.2} for last in (2, A, B, C)}
+    for sentences in (1, 2):
+        decoder = toys.Table(7, [steps])
+        memory = toys.some_memory(sentences)
+        beam_search(decoder, memory, max_length=30, beam=2, patience=1.0, length_penalty=9.0)
+        assert decoder.calls["step"] == 2  # one ends in the first step, more in the second
+
+
 def test_patience_waits_for_n_best(toys):
     decoder = toys.Table(7, [{last: {EOS: 0.3, A: 0.4, B: 0.3} for last in (2, A, B)}])
     memory = toys.some_memory(1)
@@ -135,6 +146,8 @@ def test_unfinished_answers_only_fill_up(toys):
         ([B], False),
     ]
     assert found[1].score == pytest.approx(torch.tensor(0.5).log().item())
+    found = beam_search(decoder, toys.some_memory(1), max_length=1, beam=3, n_best=2)[0]
+    assert [(answer.tokens, answer.finished) for answer in found] == [([], True), ([A], False)]
 
 
 def test_ties_fall_to_the_lowest_beam_and_token(toys):
@@ -163,9 +176,7 @@ def test_minus_infinity_everywhere_gives_an_empty_answer(toys):
     decoder = toys.Table(7, [{2: {A: 1.0}}, {A: {}}])
     decoder.table[1][A] = {}
     found = beam_search(decoder, toys.some_memory(2), max_length=5, beam=2)
-    assert [answer.tokens for answer in found[0]] == [[]]
-    assert found[0][0].score == -torch.inf
-    assert not found[0][0].finished
+    assert found == [[Hypothesis([], -torch.inf, -torch.inf, False)]] * 2
 
 
 def test_min_length(toys):

@@ -111,8 +111,17 @@ def test_a_row_of_minus_infinity_stays_so(dtype):
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_broken_logits_are_refused(bad):
-    with pytest.raises(ValueError, match="NaN or \\+inf"):
-        log_probabilities_(torch.tensor([[[0.0, 1.0], [0.0, bad]]]))
+    for row in ([0.0, bad], [-torch.inf, bad], [bad, -torch.inf]):
+        with pytest.raises(
+            ValueError, match=r"^the decoder's step gave logits that are NaN or \+inf"
+        ):
+            log_probabilities_(torch.tensor([[[0.0, 1.0], row]]))
+
+
+def test_logits_that_need_a_gradient_stay():
+    logits = torch.randn(1, 2, 5, requires_grad=True)
+    expected = logits.log_softmax(-1)
+    torch.testing.assert_close(log_probabilities_(logits), expected)
 
 
 def test_forbid_marks():

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from kochi.attention import Positions, build
-from kochi.attention.scopes import LocalP
+from kochi.attention.scopes import LocalM, LocalP
 
 CPU = torch.device("cpu")
 
 
 def test_equals_the_formula_as_a_loop() -> None:
-    scope = LocalP(5, 3, width=2, hidden_size=4).double()
+    scope = LocalP(5, 3, width=3, hidden_size=4).double()
     query = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     lengths = [7, 4]
     window = scope(query, Positions(4, 7, CPU), torch.tensor(lengths))
@@ -22,8 +22,8 @@ def test_equals_the_formula_as_a_loop() -> None:
         for weight, v in zip(scope.weight[h], scope.vector[h].tolist(), strict=True):
             logit += v * math.tanh((weight @ query[b, h, t]).item())
         centre = lengths[b] / (1.0 + math.exp(-logit))
-        assert window.visible[b, h, t, s].item() == (abs(s - centre) <= 2)
-        sigma = 2 / 2
+        assert window.visible[b, h, t, s].item() == (abs(s - centre) <= 3)
+        sigma = 3 / 2
         expected = math.exp(-((s - centre) ** 2) / (2 * sigma**2))
         assert window.prior[b, h, t, s].item() == pytest.approx(expected, rel=1e-12)
 
@@ -84,3 +84,18 @@ def test_options_out_of_range() -> None:
         LocalP(4, width=0)
     with pytest.raises(ValueError, match=r"hidden_size: got 0, expected a whole number of 1 or m"):
         LocalP(4, hidden_size=0)
+
+
+def test_the_vector_starts_like_that_of_the_additive_score() -> None:
+    vector = LocalP(5, 3, hidden_size=400).vector
+    assert 0.9 * 400**-0.5 < vector.abs().max() <= 400**-0.5
+    assert vector.mean().abs() < 0.1 * 400**-0.5
+
+
+def test_windows_without_a_gaussian_have_no_prior() -> None:
+    windows = LocalM(width=1).windows(Positions(1, 3, CPU))
+    assert windows is not None
+    with pytest.raises(
+        ValueError, match=r"^prior: these windows have no Gaussian \(sigma is None\)$"
+    ):
+        windows.prior(torch.arange(3))
