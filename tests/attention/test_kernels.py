@@ -238,3 +238,31 @@ def test_a_mask_is_turned_to_a_bias_once() -> None:
         first = moving.hidden(2, 3, CPU, torch.float32)
         assert moving.hidden(3, 3, CPU, torch.float32).bias.shape[2] == 3  # type: ignore[union-attr]
         assert first.bias is not None and first.bias.shape[2] == 2
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("source", [0, 5, 11, 14])
+def test_a_triangle_with_a_mask_of_keys_needs_no_mask_of_all_pairs(
+    source: int, dtype: torch.dtype, gradients: Gradients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kochi.attention.kernels.sdpa.LONG", 4)
+    query, memory = (torch.randn(3, n, 8, dtype=dtype) for n in (11, source))
+    mask, results = torch.rand(3, source) < 0.7, []
+    mask[0], mask[1, :3] = False, False
+    for module in twins("scaled_dot", "causal", 2, "sdpa", dtype):
+        output = module(query, module.project(memory, mask), need_alignment=True)
+        learned = gradients(output.context, list(module.parameters()))
+        results.append([output.context, output.alignment, *learned])
+    close(*(([one for one in found if one.numel()]) for found in results[::-1]), dtype)
+
+
+def test_no_mask_of_all_pairs_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("a mask of all pairs was made")
+
+    module = build("scaled_dot", "causal", query_size=8, memory_size=8, num_heads=2)
+    x, mask = torch.randn(1, 600, 8), torch.arange(600)[None] < 500
+    monkeypatch.setattr(AttentionMask, "whole", never)
+    module(x, module.project(x, mask))
+    with pytest.raises(AssertionError):
+        module(x[:, :500], module.project(x, mask))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kochi.attention.components import Components, name
@@ -17,6 +17,11 @@ from kochi.attention.kernels.second_order import differentiate
 from kochi.attention.scopes.base import Scope
 from kochi.attention.selections.soft import Soft, masked_softmax
 from kochi.transforms import is_traced
+
+LONG = 512
+"""Queries from which a mask of keys is not expanded to one of all pairs."""
+WIDTH = 8
+"""Numbers by which vectors grow to hold a mask: fast kernels need a multiple of 8."""
 
 
 def sdpa_refusal(parts: Components) -> str | None:
@@ -50,25 +55,87 @@ def sdpa(
 
     Keys and values in hidden positions must be finite: SDPA multiplies them by zero.
     """
-    mask, triangle = visible.mask, visible.triangle
-    both = triangle and mask is not None  # SDPA takes one or the other
-    if both or visible.band is not None or visible.windows is not None:
-        mask, triangle = visible.whole(query.shape[2], keys.shape[2], query.device), False
-    if visible.bias is not None:
-        mask = visible.whole(query.shape[2], keys.shape[2], query.device)
-        bias, triangle = visible.bias.to(query.dtype), False
-        mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
-    inputs = query, keys, values, mask, triangle, parts.score.dot_scale
-    fixed = not dropout and (visible.bias is None or not visible.bias.requires_grad)
-    learns = query.requires_grad or keys.requires_grad or values.requires_grad
-    if fixed and learns and torch.is_grad_enabled() and not is_traced():
-        context = _Twice.apply(*inputs)
+    scale = parts.score.dot_scale
+    if keys.shape[2] and _is_long(visible, query.shape[2]):
+        assert visible.mask is not None and scale is not None
+        context = _read_hiding(query, keys, values, visible.mask, scale, dropout)
     else:
-        context = _fused(*inputs, dropout)
+        mask, triangle = visible.mask, visible.triangle
+        both = triangle and mask is not None  # SDPA takes one or the other
+        if both or visible.band is not None or visible.windows is not None:
+            mask, triangle = visible.whole(query.shape[2], keys.shape[2], query.device), False
+        learned = False
+        if visible.bias is not None:
+            mask = visible.whole(query.shape[2], keys.shape[2], query.device)
+            bias, triangle, learned = (
+                visible.bias.to(query.dtype),
+                False,
+                visible.bias.requires_grad,
+            )
+            mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
+        context = _read(query, keys, values, mask, triangle, scale, dropout, learned)
     if not need_alignment:
         return KernelOutput(context, None)
     scores = reference_scores(parts, query, keys, past)
     return KernelOutput(context, reference_choice(parts, scores, visible, past)[0])
+
+
+def _is_long(visible: AttentionMask, target_length: int) -> bool:
+    """Return whether a triangle and a mask of keys would be expanded to all pairs of many."""
+    if not visible.triangle or visible.mask is None or target_length < LONG or is_traced():
+        return False
+    alone = visible.bias is None and visible.windows is None and visible.band is None
+    return alone and visible.mask.shape[1:3] == (1, 1)
+
+
+def _read_hiding(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    shown: Bool[Tensor, "batch 1 1 source"],
+    scale: float,
+    dropout: float,
+) -> Tensor:
+    """Compute a triangle with a mask of keys, which becomes a part of the dot product.
+
+    A query with one more number, 1, and a key with one more, 0 or very low, score as if a mask were
+    added. No mask of all pairs is needed, and SDPA takes its fast path for the triangle.
+    """
+    lowest = max(torch.finfo(query.dtype).min, -1e30) / (2.0 * max(scale, 1.0))
+    ones, hidden = torch.ones_like(query[..., :1]), ~shown.transpose(2, 3)
+    low = torch.zeros_like(keys[..., :1]).masked_fill(hidden, lowest)
+    rest = WIDTH - 1
+    query = torch.cat((query, F.pad(ones, (0, rest))), -1)
+    keys = torch.cat((keys, F.pad(low, (0, rest))), -1)
+    size, width = values.shape[3], query.shape[3]
+    wide = (
+        F.pad(values, (0, width - size)) if size < width else values
+    )  # fast kernels need one size
+    context = _read(query, keys, wide, None, True, scale, dropout)[..., :size]
+    # A query before the first key that is shown sees nothing.
+    before = shown.cumsum(-1) == 0
+    empty = before.transpose(2, 3)
+    short = query.shape[2] - keys.shape[2]
+    if short > 0:
+        empty = torch.cat((empty, empty[:, :, -1:].expand(-1, -1, short, -1)), 2)
+    return context.masked_fill(empty[:, :, : query.shape[2]], 0.0)
+
+
+def _read(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    triangle: bool,
+    scale: float | None,
+    dropout: float,
+    learned_mask: bool = False,
+) -> Tensor:
+    inputs = query, keys, values, mask, triangle, scale
+    learns = query.requires_grad or keys.requires_grad or values.requires_grad
+    if learns and torch.is_grad_enabled() and not (dropout or learned_mask or is_traced()):
+        return _Twice.apply(*inputs)
+    return _fused(*inputs, dropout)
 
 
 def _fused(
