@@ -1,6 +1,7 @@
 """What holds for every score, scope and number of heads."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -408,3 +409,38 @@ def test_a_mask_of_numbers_is_refused(shapes_unchecked: None) -> None:
         module.project(torch.randn(2, 4, 3), torch.ones(2, 4))
     with pytest.raises(ValueError, match=r"mask: got torch.float32 of shape \[2, 4\], expected"):
         module(torch.randn(2, 1, 5), module.project(torch.randn(2, 4, 3)), mask=torch.ones(2, 4))
+
+
+@pytest.mark.parametrize("scope", ["causal", "sliding_window", "local_m"])
+def test_each_sentence_may_have_positions_of_its_own(scope: str) -> None:
+    module = build("dot", scope, query_size=3, memory_size=3)
+    query, projected = torch.randn(2, 4, 3), module.project(torch.randn(2, 9, 3))
+    positions = torch.tensor([[0, 3, 4, 8], [5, 1, 1, 2]])
+    found = module(query, projected, query_positions=positions, need_alignment=True)
+    for row in range(2):
+        one = slice(row, row + 1)
+        alone = module.project(torch.zeros(1, 9, 3))
+        alone = replace(alone, keys=projected.keys[one], values=projected.values[one])
+        rest = {"query_positions": positions[row], "need_alignment": True}
+        expected = module(query[one], alone, **rest)
+        torch.testing.assert_close(found.context[one], expected.context)
+        torch.testing.assert_close(by_head(found.alignment)[one], by_head(expected.alignment))
+
+
+def test_a_band_holds_beside_a_term_of_the_score() -> None:
+    sizes: Any = {"query_size": 4, "memory_size": 4, "num_heads": 2, "relative": "alibi"}
+    band = build("scaled_dot", {"kind": "sliding_window", "left": 2, "right": 1}, **sizes)
+    everywhere = build("scaled_dot", "global", **sizes)
+    everywhere.load_state_dict(band.state_dict())
+    x = torch.randn(2, 7, 4)
+    ahead = torch.arange(7) - torch.arange(7)[:, None]
+    mask = ((ahead >= -2) & (ahead <= 1)).expand(2, -1, -1)
+    found = band(x, band.project(x)).context
+    torch.testing.assert_close(found, everywhere(x, everywhere.project(x), mask=mask).context)
+
+
+def test_a_predicted_window_with_positions_of_the_keys() -> None:
+    module = build("dot", {"kind": "local_p", "width": 2}, query_size=3, memory_size=3)
+    query, projected = torch.randn(2, 4, 3), module.project(torch.randn(2, 9, 3))
+    found = module(query, projected, key_positions=torch.arange(9)).context
+    torch.testing.assert_close(found, module(query, projected).context)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -20,6 +21,7 @@ from kochi.attention import (
 from kochi.attention.kernels import dispatch
 from kochi.attention.kernels.base import KernelOutput
 from kochi.attention.kernels.reference import reference
+from kochi.attention.masking import add_bias
 from tests.covering import pairwise
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 3e-2}
@@ -253,7 +255,8 @@ def test_a_triangle_with_a_mask_of_keys_needs_no_mask_of_all_pairs(
         output = module(query, module.project(memory, mask), need_alignment=True)
         learned = gradients(output.context, list(module.parameters()))
         results.append([output.context, output.alignment, *learned])
-    close(*(([one for one in found if one.numel()]) for found in results[::-1]), dtype)
+    expected, found = ([one for one in result if one.numel()] for result in results)
+    close(found, expected, dtype)
 
 
 def test_no_mask_of_all_pairs_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,3 +269,14 @@ def test_no_mask_of_all_pairs_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     module(x, module.project(x, mask))
     with pytest.raises(AssertionError):
         module(x[:, :500], module.project(x, mask))
+
+
+def test_a_changed_mask_does_not_keep_the_bias_of_the_old_one() -> None:
+    centre, mask = torch.tensor([[[1.0]]]), torch.tensor([[[[True, False, True]]]])
+    visible = AttentionMask(mask)
+    visible.hidden(1, 3, CPU, torch.float32)
+    biased = add_bias(visible, torch.tensor([[[[-torch.inf, 0.0, 0.0]]]]))
+    windowed = replace(visible, windows=Windows(centre, 0, 0)).spelled_out(3, CPU)
+    for changed, shown in ((biased, [False, False, True]), (windowed, [False] * 3)):
+        bias = changed.hidden(1, 3, CPU, torch.float32).bias
+        assert bias is not None and (bias.flatten() == 0.0).tolist() == shown

@@ -223,6 +223,8 @@ def test_an_untrained_walk_that_ends_at_once_says_so() -> None:
     scores[..., 4] = 7.0
     with pytest.warns(UserWarning, match=message):
         walk.eval()(scores, hidden[None, None, None], None)
+    with pytest.warns(UserWarning, match=r"the highest here is -4\."):
+        walk(scores - 3.5, hidden[None, None, None], None)
     scores[1, 0, 0, 3] = 1.5
     walk.eval()(scores, None, None)  # one walk stops
     hidden = torch.zeros(1, 1, 1, 5, dtype=torch.bool)

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.func import jvp
 
 from kochi.attention.selections import Entmax
 from kochi.attention.selections.entmax import entmax
@@ -189,3 +190,20 @@ def test_the_k_best_of_each_row() -> None:
     for row, found in zip(scores, together, strict=True):
         assert torch.equal(found, best_positions(row, None, 2))
         assert found.sum() == 2
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own
+def test_forward_derivatives_by_scores_and_alpha() -> None:
+    scores = torch.randn(3, 7, dtype=torch.float64)
+    alpha = torch.tensor([[1.2], [1.5], [1.8]], dtype=torch.float64)
+    directions = torch.randn_like(scores), torch.randn_like(alpha)
+
+    def run(scores: Tensor, alpha: Tensor) -> Tensor:
+        return entmax(scores, None, alpha)
+
+    both = jvp(run, (scores, alpha), directions)[1]
+    alone = jvp(lambda alpha: run(scores, alpha), (alpha,), directions[1:])[1]
+    for found, moved in ((both, directions), (alone, (torch.zeros_like(scores), directions[1]))):
+        up = run(scores + 1e-6 * moved[0], alpha + 1e-6 * moved[1])
+        down = run(scores - 1e-6 * moved[0], alpha - 1e-6 * moved[1])
+        torch.testing.assert_close(found, (up - down) / 2e-6, rtol=1e-5, atol=1e-7)

@@ -140,3 +140,7 @@ def test_a_model_in_bfloat16_is_summed_in_float32(keep):
     assert loss.dtype == nll.dtype == torch.float32
     grads = torch.autograd.grad(loss, (features, weight, bias))
     assert {grad.dtype for grad in grads} == {torch.bfloat16}
+    logits = F.linear(features, weight, bias).float()
+    each = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    expected = each.view(targets.shape).masked_fill(~(mask & keep), 0.0).detach()
+    torch.testing.assert_close(nll, expected, rtol=1e-5, atol=1e-6)

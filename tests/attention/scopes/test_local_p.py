@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kochi.attention import Positions, build
 from kochi.attention.scopes import LocalM, LocalP
+from kochi.attention.scopes.local_p import predicted_centre
 
 CPU = torch.device("cpu")
 
@@ -99,3 +100,12 @@ def test_windows_without_a_gaussian_have_no_prior() -> None:
         ValueError, match=r"^prior: these windows have no Gaussian \(sigma is None\)$"
     ):
         windows.prior(torch.arange(3))
+
+
+def test_centres_are_computed_in_32_bits() -> None:
+    query, weight = torch.randn(1, 1, 4, 3).bfloat16(), torch.randn(1, 2, 3).bfloat16()
+    vector, lengths = torch.randn(1, 2).bfloat16(), torch.tensor([1000])
+    centre = predicted_centre(query, weight, vector, lengths)
+    assert centre.dtype == torch.float32
+    logit = ((query @ weight[0].T).tanh() * vector).sum(-1).float()
+    torch.testing.assert_close(centre, 1000 * logit.sigmoid())
