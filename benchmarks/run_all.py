@@ -19,6 +19,7 @@ PARTS = (
     "decode_speed",
     "where_time_goes",
     "attention_kernels",
+    "attention_overhead",
     "attention_costs",
     "speech_speed",
     "picture_speed",

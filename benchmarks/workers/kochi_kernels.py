@@ -24,7 +24,7 @@ from torch import Tensor
 from kochi.attention import Attention, AttentionMask, MultiHeadAttention, build
 from kochi.attention.components import Components
 from kochi.attention.kernels.blocked import blocked_scores
-from kochi.attention.kernels.dispatch import KERNELS, Case, choose
+from kochi.attention.kernels.dispatch import KERNELS, Able, Case, choose
 from kochi.attention.scopes import Band
 from kochi.attention.scores.additive import additive_score
 
@@ -194,7 +194,7 @@ def _compare(
                 call(*inputs)
                 seconds.append(time.perf_counter() - started)
     best = {name: min(seconds) for name, seconds in times.items()}
-    chosen = choose("auto", parts, Case.of(query, keys, values, visible, 0.0))[0]
+    chosen = choose("auto", parts, Able.of(parts), Case.of(query, keys, values, visible, 0.0))[0]
     milliseconds = {name: 1000 * seconds for name, seconds in best.items()}
     return {"chosen": COMPARED.index(chosen), **milliseconds}
 
