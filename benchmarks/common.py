@@ -290,7 +290,7 @@ def machine(options: Options) -> str:
         f"{platform.system()} {platform.release()}; load when this was written: {load}",
         f"- Threads per contestant: {options.threads}; rounds: {options.rounds}, interleaved",
         f"- kochi: {commit()}; Python {platform.python_version()}, "
-        f"{versions('torch', 'lightning')}",
+        f"{versions('torch', 'lightning-fabric')}",
     ]
     return "\n".join(lines)
 
