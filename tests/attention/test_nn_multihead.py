@@ -164,7 +164,6 @@ def test_other_components_inside_a_layer_of_pytorch() -> None:
     sparse = copy.deepcopy(layer)
     sparse.self_attn = MultiheadAttention(SIZE, HEADS, batch_first=True, selection="sparsemax")
     sparse.self_attn.load_state_dict(layer.self_attn.state_dict())
-    assert plain.self_attn._qkv_same_embed_dim and not sparse.self_attn._qkv_same_embed_dim
     with torch.no_grad():  # where PyTorch would compute the layer by itself
         expected = layer(x)
         torch.testing.assert_close(plain.eval()(x), expected)
@@ -172,7 +171,7 @@ def test_other_components_inside_a_layer_of_pytorch() -> None:
         assert not torch.allclose(found, expected)
         own = layer.norm1(x + sparse.self_attn(x, x, x)[0])
         torch.testing.assert_close(found, layer.norm2(own + layer._ff_block(own)))
-    whole = nn.TransformerEncoder(plain, 2)
+    whole = nn.TransformerEncoder(plain, 2, enable_nested_tensor=False)
     hidden = torch.arange(SOURCE) >= torch.tensor([[5], [3], [4]])
     whole(x, src_key_padding_mask=hidden).sum().backward()
     assert all(p.grad is not None for p in whole.parameters())
@@ -263,3 +262,47 @@ def test_bad_input() -> None:
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             ours(*call)
+
+
+def test_dropout_can_be_changed_later() -> None:
+    ours = MultiheadAttention(SIZE, HEADS, batch_first=True)
+    x = torch.randn(BATCH, SOURCE, SIZE)
+    plain = ours(x, x, x)[0]
+    torch.testing.assert_close(ours(x, x, x)[0], plain)
+    ours.dropout = 0.5
+    assert not torch.allclose(ours(x, x, x)[0], plain)
+    torch.testing.assert_close(ours.eval()(x, x, x)[0], plain)
+
+
+def test_a_head_that_is_hidden_altogether() -> None:
+    """PyTorch's result depends on need_weights: https://github.com/pytorch/pytorch/issues/160064"""
+    x, ours = torch.randn(1, 5, 3), MultiheadAttention(3, 3, batch_first=True)
+    hidden = torch.tensor([False, False, True]).view(-1, 1, 1).expand(-1, 5, 5)
+    silent, _ = ours(x, x, x, attn_mask=hidden, need_weights=False)
+    output, weights = ours(x, x, x, attn_mask=hidden, average_attn_weights=False)
+    assert weights is not None and output.isfinite().all()
+    torch.testing.assert_close(silent, output)
+    torch.testing.assert_close(weights.sum(-1)[0, :, 0], torch.tensor([1.0, 1.0, 0.0]))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_sentence_that_is_all_padding(training: bool) -> None:
+    """NaN for it, and in all gradients: https://github.com/pytorch/pytorch/issues/24816"""
+    layer = nn.TransformerEncoderLayer(SIZE, HEADS, 16, dropout=0.0, batch_first=True)
+    theirs = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).train(training)
+    ours = copy.deepcopy(theirs)
+    one: Any
+    for one in ours.layers:
+        own = MultiheadAttention(SIZE, HEADS, batch_first=True)
+        own.load_state_dict(one.self_attn.state_dict())
+        one.self_attn = own.train(training)
+    x = torch.randn(BATCH, SOURCE, SIZE)
+    hidden = torch.arange(SOURCE) >= torch.tensor([[5], [3], [0]])
+    with torch.set_grad_enabled(training):
+        found = ours(x, src_key_padding_mask=hidden)
+        expected = theirs(x, src_key_padding_mask=hidden)
+    assert found.isfinite().all()
+    torch.testing.assert_close(found[~hidden], expected[~hidden])
+    if training:
+        found.sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in ours.parameters())

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from kochi.attention import AttentionMask, Positions
-from kochi.attention.scopes import Causal, Global, SlidingWindow
+from kochi.attention import AttentionMask, Positions, Scope
+from kochi.attention.scopes import Causal, Global, LocalM, SlidingWindow
 
 CPU = torch.device("cpu")
 
@@ -64,3 +64,13 @@ def test_the_band_is_what_the_window_says() -> None:
 def test_a_window_has_no_negative_side() -> None:
     with pytest.raises(ValueError, match="left: got -1, expected a whole number"):
         SlidingWindow(left=-1, right=0)
+
+
+@pytest.mark.parametrize("scope", [LocalM(width=1, ratio=1.5), SlidingWindow(left=2, right=1)])
+def test_windows_say_what_the_mask_says(scope: Scope) -> None:
+    own = Positions(2, 9, CPU, query=torch.tensor([[0, 5], [3, 4], [2, 8]]))
+    for positions in (Positions(4, 9, CPU, start=2), Positions(1, 9, CPU), own):
+        windows, mask = scope.windows(positions), scope(positions)
+        assert windows is not None and mask is not None
+        found = windows.mask(torch.arange(9)).squeeze(1)
+        assert torch.equal(found, mask if mask.dim() == 3 else mask[None])

@@ -108,7 +108,7 @@ def test_patience_stops_early(toys):
 
 
 def test_patience_is_times_the_beam_for_each_sentence(toys):
-    """Three of five end in each step; with two sentences, no sooner than with one."""
+    """A second sentence does not make the first stop sooner: each counts its own ends."""
     steps = {last: {EOS: 0.3, A: 0.3, B: 0.2, C: 0.2} for last in (2, A, B, C)}
     for sentences in (1, 2):
         decoder = toys.Table(7, [steps])

@@ -39,6 +39,8 @@ class MultiheadAttention(nn.MultiheadAttention):
       hidden positions, NaN or not, changes nothing.
     - Weights are returned before dropout.
     - ``is_causal=True`` needs no ``attn_mask``.
+    - ``nn.TransformerEncoderLayer`` calls it in evaluation too, where PyTorch's own would be
+      replaced by a fused kernel, without hooks.
     - A score, a selection or a relative term with parameters adds them to the state dict, below
       ``inside``.
 
@@ -97,6 +99,8 @@ class MultiheadAttention(nn.MultiheadAttention):
             device,
             dtype,
         )
+        # nn.TransformerEncoderLayer then calls this module, and not a kernel of its own.
+        self._qkv_same_embed_dim = False
         sizes = {"query_size": self.head_dim, "key_size": self.head_dim, "num_heads": num_heads}
         parts, self.rotary = make_parts(score, scope, selection, relative, sizes)
         placed = type(parts.scope) is not Global or parts.relative or self.rotary
@@ -107,16 +111,6 @@ class MultiheadAttention(nn.MultiheadAttention):
                 "needs; use scope='global' with attn_mask, and no relative term"
             )
         self.inside = InHeads(parts, dropout, kernel).to(device, dtype)
-
-    @property
-    def _qkv_same_embed_dim(self) -> bool:
-        """Whether ``nn.TransformerEncoderLayer`` may compute this module by itself."""
-        built = "inside" in self._modules
-        return bool(self.__dict__["packed"]) and (not built or self.is_plain)
-
-    @_qkv_same_embed_dim.setter
-    def _qkv_same_embed_dim(self, value: bool) -> None:
-        self.__dict__["packed"] = value
 
     @property
     def is_plain(self) -> bool:
@@ -188,6 +182,8 @@ class MultiheadAttention(nn.MultiheadAttention):
         if new:
             shown, finite = _pad(shown, new, True), _pad(finite, new, True)
             masks = [F.pad(mask, (0, new)) for mask in masks]
+        if self.inside.dropout != self.dropout:  # it was changed since
+            self.inside.dropout = self.dropout
         score, causal = self.inside.score, is_causal and attn_mask is None
         keys = self._turn(call_prepared(score.project_keys, keys))
         turned = self._turn(call_prepared(score.project_query, raw_query))

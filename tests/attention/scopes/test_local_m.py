@@ -36,13 +36,3 @@ def test_options_out_of_range() -> None:
         LocalM(width=-1)
     with pytest.raises(ValueError, match=r"ratio: got 0.0, expected a finite number above 0"):
         LocalM(ratio=0.0)
-
-
-def test_windows_say_what_the_mask_says() -> None:
-    own = Positions(2, 9, CPU, query=torch.tensor([[0, 5], [3, 4], [2, 8]]))
-    for positions in (Positions(4, 9, CPU, start=2), Positions(1, 9, CPU), own):
-        scope = LocalM(width=1, ratio=1.5)
-        windows, mask = scope.windows(positions), scope(positions)
-        assert windows is not None and mask is not None
-        found = windows.mask(torch.arange(9)).squeeze(1)
-        assert torch.equal(found, mask if mask.dim() == 3 else mask[None])

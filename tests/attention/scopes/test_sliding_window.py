@@ -42,13 +42,3 @@ def test_options_out_of_range(shapes_unchecked: None) -> None:
         SlidingWindow(left=-1)
     with pytest.raises(ValueError, match=r"right: got 1.5, expected a whole number of 0 or more"):
         build("dot", {"kind": "sliding_window", "right": 1.5}, query_size=3, memory_size=3)
-
-
-def test_windows_say_what_the_mask_says() -> None:
-    own = Positions(2, 9, CPU, query=torch.tensor([[0, 5], [3, 4], [2, 8]]))
-    for positions in (Positions(4, 9, CPU, start=2), Positions(1, 9, CPU), own):
-        scope = SlidingWindow(left=2, right=1)
-        windows, mask = scope.windows(positions), scope(positions)
-        assert windows is not None and mask is not None
-        found = windows.mask(torch.arange(9)).squeeze(1)
-        assert torch.equal(found, mask if mask.dim() == 3 else mask[None])

@@ -73,7 +73,7 @@ def sdpa(
                 visible.bias.requires_grad,
             )
             mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
-        context = _read(query, keys, values, mask, triangle, scale, dropout, learned)
+        context = _read((query, keys, values, mask, triangle, scale), dropout, learned)
     if not need_alignment:
         return KernelOutput(context, None)
     scores = reference_scores(parts, query, keys, past)
@@ -101,7 +101,10 @@ def _read_hiding(
     A query with one more number, 1, and a key with one more, 0 or very low, score as if a mask were
     added. No mask of all pairs is needed, and SDPA takes its fast path for the triangle.
     """
-    lowest = max(torch.finfo(query.dtype).min, -1e30) / (2.0 * max(scale, 1.0))
+    device, dtype = query.device.type, query.dtype
+    if torch.is_autocast_enabled(device) and dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(device)  # SDPA will have it
+    lowest = max(torch.finfo(dtype).min, -1e30) / (2.0 * max(scale, 1.0))
     ones, hidden = torch.ones_like(query[..., :1]), ~shown.transpose(2, 3)
     low = torch.zeros_like(keys[..., :1]).masked_fill(hidden, lowest)
     rest = WIDTH - 1
@@ -111,7 +114,7 @@ def _read_hiding(
     wide = (
         F.pad(values, (0, width - size)) if size < width else values
     )  # fast kernels need one size
-    context = _read(query, keys, wide, None, True, scale, dropout)[..., :size]
+    context = _read((query, keys, wide, None, True, scale), dropout)[..., :size]
     # A query before the first key that is shown sees nothing.
     before = shown.cumsum(-1) == 0
     empty = before.transpose(2, 3)
@@ -121,18 +124,11 @@ def _read_hiding(
     return context.masked_fill(empty[:, :, : query.shape[2]], 0.0)
 
 
-def _read(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    mask: Tensor | None,
-    triangle: bool,
-    scale: float | None,
-    dropout: float,
-    learned_mask: bool = False,
-) -> Tensor:
-    inputs = query, keys, values, mask, triangle, scale
-    learns = query.requires_grad or keys.requires_grad or values.requires_grad
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor | None, bool, float | None]  # of `_fused`
+
+
+def _read(inputs: Inputs, dropout: float, learned_mask: bool = False) -> Tensor:
+    learns = any(one.requires_grad for one in inputs[:3])
     if learns and torch.is_grad_enabled() and not (dropout or learned_mask or is_traced()):
         return _Twice.apply(*inputs)
     return _fused(*inputs, dropout)
